@@ -1,0 +1,330 @@
+//! The one error type of every repository, backend and migration.
+
+use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
+
+/// A result whose error is [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+type Source = Box<dyn StdError + Send + Sync + 'static>;
+
+/// What went wrong. Match on this, and keep a wildcard arm: kinds may be added.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// There is no such record, or it belongs to another user.
+    #[error("not found")]
+    NotFound,
+    /// Another record already holds this value of a unique field.
+    #[error("{field} is already taken by another record; choose another value")]
+    AlreadyExists {
+        /// The field, by its name in the schema.
+        field: Cow<'static, str>,
+    },
+    /// The record changed since it was read: read it again and decide again.
+    #[error("{reason}")]
+    Conflict {
+        /// What changed, and what to do.
+        reason: Cow<'static, str>,
+    },
+    /// A value that the schema does not allow.
+    #[error("{field}: {reason}")]
+    Invalid {
+        /// The field, by its name in the schema.
+        field: Cow<'static, str>,
+        /// The value's problem and the way out.
+        reason: Cow<'static, str>,
+    },
+    /// The user has fewer credits than the call would spend; nothing was spent.
+    #[error("not enough credits: the balance is {balance}, {needed} are needed")]
+    InsufficientCredits {
+        /// The balance when the call was refused.
+        balance: i64,
+        /// What the call would have spent.
+        needed: i64,
+    },
+    /// The caller has not said who they are, or the proof is not valid.
+    #[error("not signed in, or the session has ended; sign in again")]
+    Unauthenticated,
+    /// The caller is known but may not do this.
+    #[error("permission denied: {reason}")]
+    PermissionDenied {
+        /// What is missing.
+        reason: Cow<'static, str>,
+    },
+    /// Too many calls.
+    #[error("too many calls; try again in {retry_after:?}")]
+    RateLimited {
+        /// When the next call can succeed.
+        retry_after: Duration,
+    },
+    /// The store did not answer within the deadline. A write may have happened.
+    #[error("the store did not answer within {after:?}")]
+    Timeout {
+        /// The deadline.
+        after: Duration,
+    },
+    /// The store cannot be reached, or it is restarting or failing over.
+    #[error("{reason}")]
+    Unavailable {
+        /// What the store or the network said.
+        reason: Cow<'static, str>,
+    },
+    /// What the store holds does not have the schema's meaning.
+    #[error("the stored record cannot be read: {what}")]
+    Corrupt {
+        /// The field and its problem.
+        what: Cow<'static, str>,
+    },
+    /// This backend cannot do it.
+    #[error("unsupported: {what}")]
+    Unsupported {
+        /// What is not supported, and what to use instead.
+        what: Cow<'static, str>,
+    },
+    /// A setting is wrong: an address, a name, a password.
+    #[error("setting {setting}: {reason}")]
+    Configuration {
+        /// The setting's name in a TOML file, such as `mongodb_url`.
+        setting: Cow<'static, str>,
+        /// The problem and the way out.
+        reason: Cow<'static, str>,
+    },
+    /// A migration cannot start, and nothing was moved.
+    #[error("{reason}")]
+    Blocked {
+        /// What stands in the way, and how to clear it.
+        reason: Cow<'static, str>,
+    },
+    /// Another migration run holds the target's lock.
+    #[error("another run holds the lock of this target; wait for it to end, or stop it")]
+    Locked,
+    /// The store refused the call in a way that AuthorStack did not expect: a bug to report.
+    #[error("unexpected answer of the store: {what}")]
+    Internal {
+        /// What the store said.
+        what: Cow<'static, str>,
+    },
+}
+
+/// Why a call failed: the kind, the operation, the record, the cause.
+///
+/// ```
+/// use authorstack_core::{Error, ErrorKind};
+///
+/// let error = Error::invalid("isbn", "the check digit is wrong; it should be 0")
+///     .in_operation("books.create");
+/// assert!(matches!(error.kind(), ErrorKind::Invalid { field, .. } if field == "isbn"));
+/// assert_eq!(
+///     error.to_string(),
+///     "books.create: isbn: the check digit is wrong; it should be 0",
+/// );
+/// assert!(!error.is_retryable());
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    operation: Option<&'static str>,
+    record: Option<String>,
+    retryable: bool,
+    source: Option<Source>,
+}
+
+impl Error {
+    /// An error of this kind.
+    #[must_use]
+    pub fn new(kind: ErrorKind) -> Self {
+        let retryable = matches!(
+            kind,
+            ErrorKind::Timeout { .. }
+                | ErrorKind::Unavailable { .. }
+                | ErrorKind::RateLimited { .. }
+                | ErrorKind::Locked
+        );
+        Self(Box::new(Inner {
+            kind,
+            operation: None,
+            record: None,
+            retryable,
+            source: None,
+        }))
+    }
+
+    /// [`ErrorKind::NotFound`].
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(ErrorKind::NotFound)
+    }
+
+    /// [`ErrorKind::AlreadyExists`] for a field.
+    #[must_use]
+    pub fn already_exists(field: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::AlreadyExists {
+            field: field.into(),
+        })
+    }
+
+    /// [`ErrorKind::Conflict`] after a failed `expected_updated_at`.
+    #[must_use]
+    pub fn stale() -> Self {
+        Self::new(ErrorKind::Conflict {
+            reason: "the record was changed since it was read; read it again and repeat the change"
+                .into(),
+        })
+    }
+
+    /// [`ErrorKind::Invalid`] for a field.
+    #[must_use]
+    pub fn invalid(
+        field: impl Into<Cow<'static, str>>,
+        reason: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self::new(ErrorKind::Invalid {
+            field: field.into(),
+            reason: reason.into(),
+        })
+    }
+
+    /// [`ErrorKind::Corrupt`].
+    #[must_use]
+    pub fn corrupt(what: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Corrupt { what: what.into() })
+    }
+
+    /// [`ErrorKind::Unavailable`].
+    #[must_use]
+    pub fn unavailable(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Unavailable {
+            reason: reason.into(),
+        })
+    }
+
+    /// [`ErrorKind::Timeout`] after a deadline.
+    #[must_use]
+    pub fn timeout(after: Duration) -> Self {
+        Self::new(ErrorKind::Timeout { after })
+    }
+
+    /// [`ErrorKind::Configuration`] of a setting, named as in a TOML file.
+    #[must_use]
+    pub fn configuration(
+        setting: impl Into<Cow<'static, str>>,
+        reason: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self::new(ErrorKind::Configuration {
+            setting: setting.into(),
+            reason: reason.into(),
+        })
+    }
+
+    /// [`ErrorKind::Blocked`].
+    #[must_use]
+    pub fn blocked(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Blocked {
+            reason: reason.into(),
+        })
+    }
+
+    /// [`ErrorKind::Internal`].
+    #[must_use]
+    pub fn internal(what: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Internal { what: what.into() })
+    }
+
+    /// Names the call that failed, such as `books.get`. The innermost name stays.
+    #[must_use]
+    pub fn in_operation(mut self, operation: &'static str) -> Self {
+        self.0.operation.get_or_insert(operation);
+        self
+    }
+
+    /// Names the record. The innermost name stays.
+    #[must_use]
+    pub fn for_record(mut self, record: impl fmt::Display) -> Self {
+        self.0.record.get_or_insert_with(|| record.to_string());
+        self
+    }
+
+    /// Says whether the same call may succeed later, where the kind alone does not tell.
+    #[must_use]
+    pub fn retryable(mut self, retryable: bool) -> Self {
+        self.0.retryable = retryable;
+        self
+    }
+
+    /// Keeps the cause. It must not hold a secret: it is shown by `Debug`.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Source>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0.kind
+    }
+
+    /// The call that failed, such as `books.get`.
+    #[must_use]
+    pub fn operation(&self) -> Option<&'static str> {
+        self.0.operation
+    }
+
+    /// The record it was about.
+    #[must_use]
+    pub fn record(&self) -> Option<&str> {
+        self.0.record.as_deref()
+    }
+
+    /// Whether the same call may succeed when it is made again.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.0.retryable
+    }
+
+    /// Whether the record does not exist (or is someone else's).
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.0.kind == ErrorKind::NotFound
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.operation, &self.0.record) {
+            (Some(operation), Some(record)) => write!(f, "{operation} {record}: ")?,
+            (Some(operation), None) => write!(f, "{operation}: ")?,
+            (None, Some(record)) => write!(f, "{record}: ")?,
+            (None, None) => {}
+        }
+        fmt::Display::fmt(&self.0.kind, f)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("operation", &self.0.operation)
+            .field("record", &self.0.record)
+            .field("retryable", &self.0.retryable)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.0.source {
+            Some(source) => Some(source.as_ref()),
+            None => None,
+        }
+    }
+}
+
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        Self::new(kind)
+    }
+}

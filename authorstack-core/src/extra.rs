@@ -1,0 +1,32 @@
+//! What a document holds beyond the schema.
+
+use serde_json::{Map, Value};
+
+/// Unknown fields, kept as they came: through models, stores and migrations.
+///
+/// Values that JSON has no type for stand in MongoDB's Extended JSON v2: `{"$oid": "…"}`,
+/// `{"$date": "…"}`, `{"$numberDecimal": "1.10"}`, `{"$binary": {…}}`,
+/// `{"$numberDouble": "NaN"}`.
+pub type Extra = Map<String, Value>;
+
+/// The path to the first text or key within that holds a NUL character.
+pub(crate) fn find_nul(extra: &Extra) -> Option<String> {
+    extra.iter().find_map(|(key, value)| {
+        if key.contains('\0') {
+            return Some(key.replace('\0', "\\0"));
+        }
+        nul_in_value(value).map(|rest| format!("{key}{rest}"))
+    })
+}
+
+fn nul_in_value(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => text.contains('\0').then(String::new),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(index, item)| nul_in_value(item).map(|rest| format!(".{index}{rest}"))),
+        Value::Object(object) => find_nul(object).map(|rest| format!(".{rest}")),
+        _ => None,
+    }
+}

@@ -1,0 +1,233 @@
+//! Record ids: one id space on every backend.
+
+use std::{cmp::Ordering, fmt, hash, marker::PhantomData, str::FromStr};
+
+use bson::oid::ObjectId;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use uuid::Uuid;
+
+use crate::{Error, Result};
+
+/// The id of a record of type `T`: a MongoDB ObjectId, in text 24 hex digits.
+///
+/// Ids made by [`Id::new`] are in creation order (to the second; within one process, fully).
+/// PostgreSQL and Supabase store the same id as a UUID, made reversibly ([`Id::to_uuid`]).
+///
+/// ```
+/// use authorstack_core::{Id, User};
+///
+/// let id: Id<User> = "6b0379ca3f6979be1a457c2c".parse()?;
+/// assert_eq!(id.to_uuid().to_string(), "6b0379ca-3f69-879b-8e1a-457c2c000000");
+/// assert_eq!(Id::from_uuid(id.to_uuid())?, id);
+/// # Ok::<(), authorstack_core::Error>(())
+/// ```
+pub struct Id<T> {
+    oid: ObjectId,
+    record: PhantomData<fn() -> T>,
+}
+
+impl<T> Id<T> {
+    /// A new id, generated the ObjectId way: seconds, process, counter.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "an id has no default value")]
+    pub fn new() -> Self {
+        Self::from_object_id(ObjectId::new())
+    }
+
+    /// The id with these twelve bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 12]) -> Self {
+        Self::from_object_id(ObjectId::from_bytes(bytes))
+    }
+
+    /// The twelve bytes of the id.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 12] {
+        self.oid.bytes()
+    }
+
+    /// The id of this ObjectId.
+    #[must_use]
+    pub const fn from_object_id(oid: ObjectId) -> Self {
+        Self {
+            oid,
+            record: PhantomData,
+        }
+    }
+
+    /// The id as BSON's ObjectId.
+    #[must_use]
+    pub const fn to_object_id(self) -> ObjectId {
+        self.oid
+    }
+
+    /// The moment in the id: when it was generated, to the second.
+    #[must_use]
+    pub fn created_at(self) -> DateTime<Utc> {
+        let [a, b, c, d, ..] = self.oid.bytes();
+        let seconds = u32::from_be_bytes([a, b, c, d]);
+        DateTime::from_timestamp(i64::from(seconds), 0).unwrap_or_default()
+    }
+
+    /// The id as PostgreSQL and Supabase store it: a `UUIDv8` (RFC 9562, section 5.8) whose order
+    /// is the ids' own.
+    #[must_use]
+    pub const fn to_uuid(self) -> Uuid {
+        let b = self.oid.bytes();
+        // After twelve digits the version nibble, after fifteen the variant nibble.
+        Uuid::from_bytes([
+            b[0],
+            b[1],
+            b[2],
+            b[3],
+            b[4],
+            b[5],
+            0x80 | (b[6] >> 4),
+            (b[6] << 4) | (b[7] >> 4),
+            0x80 | (b[7] & 0x0f),
+            b[8],
+            b[9],
+            b[10],
+            b[11],
+            0,
+            0,
+            0,
+        ])
+    }
+
+    /// Reads an id back from its UUID.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when the UUID was not made by
+    /// [`Id::to_uuid`].
+    pub fn from_uuid(uuid: Uuid) -> Result<Self> {
+        let u = uuid.as_bytes();
+        let id = Self::from_bytes([
+            u[0],
+            u[1],
+            u[2],
+            u[3],
+            u[4],
+            u[5],
+            (u[6] << 4) | (u[7] >> 4),
+            (u[7] << 4) | (u[8] & 0x0f),
+            u[9],
+            u[10],
+            u[11],
+            u[12],
+        ]);
+        if id.to_uuid() == uuid {
+            Ok(id)
+        } else {
+            Err(Error::invalid(
+                "id",
+                format!("the UUID {uuid} does not hold an AuthorStack id; map it first"),
+            ))
+        }
+    }
+
+    /// The same id as that of another record type: for code that is generic over records.
+    #[must_use]
+    pub const fn cast<U>(self) -> Id<U> {
+        Id::from_object_id(self.oid)
+    }
+}
+
+impl<T> Clone for Id<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Id<T> {}
+impl<T> PartialEq for Id<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.oid == other.oid
+    }
+}
+impl<T> Eq for Id<T> {}
+impl<T> PartialOrd for Id<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl<T> Ord for Id<T> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.oid.bytes().cmp(&other.oid.bytes())
+    }
+}
+impl<T> hash::Hash for Id<T> {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        self.oid.bytes().hash(state);
+    }
+}
+
+impl<T> fmt::Display for Id<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.oid, f)
+    }
+}
+
+impl<T> fmt::Debug for Id<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Id({})", self.oid)
+    }
+}
+
+impl<T> FromStr for Id<T> {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        ObjectId::parse_str(text)
+            .map(Self::from_object_id)
+            .map_err(|_| Error::invalid("id", "an id is 24 hexadecimal digits"))
+    }
+}
+
+impl<T> Serialize for Id<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de, T> Deserialize<'de> for Id<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn uuid_is_reversible_and_keeps_the_order(a: [u8; 12], b: [u8; 12]) {
+            let (a, b) = (Id::<()>::from_bytes(a), Id::<()>::from_bytes(b));
+            prop_assert_eq!(Id::from_uuid(a.to_uuid()).unwrap(), a);
+            prop_assert_eq!(a.cmp(&b), a.to_uuid().cmp(&b.to_uuid()));
+            prop_assert_eq!(a.to_uuid().get_version_num(), 8);
+            prop_assert_eq!(a.to_string().parse::<Id<()>>().unwrap(), a);
+        }
+
+        #[test]
+        fn a_uuid_of_another_making_is_refused(bytes: [u8; 16]) {
+            let uuid = Uuid::from_bytes(bytes);
+            if let Ok(id) = Id::<()>::from_uuid(uuid) {
+                prop_assert_eq!(id.to_uuid(), uuid);
+            }
+        }
+    }
+
+    #[test]
+    fn the_published_example_holds() {
+        let id: Id<()> = "6b0379ca3f6979be1a457c2c".parse().unwrap();
+        assert_eq!(
+            id.to_uuid().to_string(),
+            "6b0379ca-3f69-879b-8e1a-457c2c000000"
+        );
+        assert_eq!(id.created_at().timestamp(), 0x6b03_79ca);
+    }
+}

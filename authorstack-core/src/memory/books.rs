@@ -1,0 +1,98 @@
+use async_trait::async_trait;
+
+use super::{MemoryStore, page};
+use crate::{
+    Asin, Book, BookFilter, BookPatch, BookRepository, Error, Id, NewBook, Page, PageRequest,
+    Result, User,
+};
+
+#[derive(Debug)]
+pub(super) struct MemoryBooks(pub(super) MemoryStore);
+
+#[async_trait]
+impl BookRepository for MemoryBooks {
+    async fn create(&self, user_id: Id<User>, book: NewBook) -> Result<Book> {
+        let create = || {
+            let book = book.into_book(user_id)?;
+            let mut records = self.0.lock();
+            if !records.users.contains_key(&user_id) {
+                return Err(Error::not_found().for_record(format_args!("user {user_id}")));
+            }
+            records.books.insert(book.id, book.clone());
+            Ok(book)
+        };
+        create().map_err(|error: Error| error.in_operation("books.create"))
+    }
+
+    async fn get(&self, user_id: Id<User>, id: Id<Book>) -> Result<Book> {
+        let records = self.0.lock();
+        let own = records
+            .books
+            .get(&id)
+            .filter(|book| book.user_id == user_id);
+        own.cloned()
+            .ok_or_else(|| Error::not_found().in_operation("books.get").for_record(id))
+    }
+
+    async fn find_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Vec<Book>> {
+        let records = self.0.lock();
+        let own = records
+            .books
+            .values()
+            .filter(|book| book.user_id == user_id);
+        Ok(own
+            .filter(|book| book.asin.as_ref() == Some(asin))
+            .take(PageRequest::MAX_LIMIT as usize)
+            .cloned()
+            .collect())
+    }
+
+    async fn list(
+        &self,
+        user_id: Id<User>,
+        filter: BookFilter,
+        request: PageRequest,
+    ) -> Result<Page<Book>> {
+        let records = self.0.lock();
+        Ok(page(
+            &records.books,
+            &request,
+            |book| book.id,
+            |book| book.user_id == user_id && filter.matches(book),
+        ))
+    }
+
+    async fn update(&self, user_id: Id<User>, id: Id<Book>, patch: BookPatch) -> Result<Book> {
+        let update = || {
+            patch.check()?;
+            let mut records = self.0.lock();
+            let own = records
+                .books
+                .get_mut(&id)
+                .filter(|book| book.user_id == user_id);
+            let book = own.ok_or_else(Error::not_found)?;
+            if patch
+                .expected_updated_at
+                .is_some_and(|expected| expected != book.updated_at)
+            {
+                return Err(Error::stale());
+            }
+            patch.apply(book);
+            Ok(book.clone())
+        };
+        update().map_err(|error: Error| error.in_operation("books.update").for_record(id))
+    }
+
+    async fn delete(&self, user_id: Id<User>, id: Id<Book>) -> Result<()> {
+        let mut records = self.0.lock();
+        match records.books.get(&id) {
+            Some(book) if book.user_id == user_id => {
+                records.books.remove(&id);
+                Ok(())
+            }
+            _ => Err(Error::not_found()
+                .in_operation("books.delete")
+                .for_record(id)),
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Moving records between stores: sources, targets, and the runs between them.
+//!
+//! A [`Source`] streams records in key order, a [`Target`] loads batches; a backend implements
+//! either or both. A tool
+//! [`replay`](fn@replay) are what a tool offers. Nothing is dropped: a record that cannot move
+//! becomes a [`Reject`] with its reasons, kept in the target in the same transaction as the
+//! batch it came with.
+
+mod digest;
+mod progress;
+mod record;
+mod reject;
+mod report;
+mod source;
+mod target;
+
+pub use digest::{Digest, DigestSum};
+pub use progress::{Progress, Silent};
+pub use record::{Kind, Record};
+pub use reject::{Problem, Problems, Reject, RejectLine};
+pub use report::{Counts, KindReport, Report, Status};
+pub use source::{BatchLimits, Original, Position, Scanned, ScannedBatch, Source};
+pub use target::{Checkpoint, Load, Loaded, RunLock, Settled, Step, Target, TargetState};

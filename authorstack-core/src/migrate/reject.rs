@@ -1,0 +1,138 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Kind;
+use crate::{Error, ErrorKind};
+
+/// One thing that keeps a record from moving: the field, the value's problem, the way out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// The field, by its path in the document, such as `metadata.pageCount`.
+    pub field: String,
+    /// The value's problem and the way out.
+    pub problem: String,
+}
+
+impl Problem {
+    /// A problem of a field.
+    #[must_use]
+    pub fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            problem: problem.into(),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.problem)
+    }
+}
+
+/// All that keeps a record from moving. Never empty where it stands for a refusal.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds a problem.
+    pub fn push(&mut self, problem: Problem) {
+        self.0.push(problem);
+    }
+}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Self {
+        Self(vec![problem])
+    }
+}
+
+impl From<Error> for Problems {
+    /// The problem that an Invalid or AlreadyExists error names.
+    fn from(error: Error) -> Self {
+        Problem::from(error).into()
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error.kind() {
+            ErrorKind::Invalid { field, reason } => Self::new(field.clone(), reason.clone()),
+            ErrorKind::AlreadyExists { field } => {
+                Self::new(field.clone(), "is already taken by another record")
+            }
+            other => Self::new("", other.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("; ")?;
+            }
+            fmt::Display::fmt(problem, f)?;
+        }
+        Ok(())
+    }
+}
+
+/// A record that could not move, as the target keeps it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reject {
+    /// The kind of the record.
+    pub kind: Kind,
+    /// Its key in the source, as text ([`Scanned::key`](super::Scanned::key)).
+    pub key: String,
+    /// Why it could not move.
+    pub problems: Problems,
+    /// The record whole, secrets left out: the text of a JSON object.
+    pub record: String,
+    /// The digest of the source's record: tells whether it has changed since.
+    pub source_digest: [u8; 32],
+}
+
+/// One line of a rejects file.
+///
+/// `record` may be edited by hand and replayed. The other fields say which record it is and why
+/// it was rejected.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RejectLine {
+    /// The kind of the record.
+    pub kind: Kind,
+    /// Its key in the source.
+    pub key: String,
+    /// The problems in one sentence.
+    pub reason: String,
+    /// The problems, field by field.
+    pub problems: Problems,
+    /// The record, in the source's own form.
+    pub record: Value,
+}
+
+impl Reject {
+    /// The line of the rejects file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] when `record` is not JSON.
+    pub fn to_line(&self) -> Result<RejectLine, Error> {
+        Ok(RejectLine {
+            kind: self.kind,
+            key: self.key.clone(),
+            reason: self.problems.to_string(),
+            problems: self.problems.clone(),
+            record: serde_json::from_str(&self.record)
+                .map_err(|error| Error::corrupt(format!("a stored reject is not JSON: {error}")))?,
+        })
+    }
+}

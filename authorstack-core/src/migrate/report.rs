@@ -1,0 +1,88 @@
+use std::ops::AddAssign;
+
+use serde::{Deserialize, Serialize};
+
+use super::Kind;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// All moved and equal.
+    Complete,
+    /// Finished, with rejects or differences to look at.
+    Incomplete,
+    /// Not started: something stands in the way.
+    Blocked,
+    /// A store failed, or the settings are wrong.
+    Failed,
+}
+
+/// What was done to records. `read = written + unchanged + rejected`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counts {
+    /// Records read from the source.
+    pub read: u64,
+    /// Records inserted or updated in the target.
+    pub written: u64,
+    /// Records that the target held already.
+    pub unchanged: u64,
+    /// Records that could not move.
+    pub rejected: u64,
+}
+
+impl Counts {
+    /// Whether every record read is accounted for.
+    #[must_use]
+    pub const fn balance(&self) -> bool {
+        self.read == self.written + self.unchanged + self.rejected
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.read += other.read;
+        self.written += other.written;
+        self.unchanged += other.unchanged;
+        self.rejected += other.rejected;
+    }
+}
+
+/// What a command did with one kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KindReport {
+    /// The kind.
+    pub kind: Kind,
+    /// What was counted, over all runs of the pass.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Records that differ between the two sides; found by a verification.
+    pub differing: u64,
+    /// Wall time in this process, in seconds.
+    pub seconds: f64,
+}
+
+/// What a run or a replay did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// How it ended.
+    pub status: Status,
+    /// Kind by kind, in the order in which they moved.
+    pub kinds: Vec<KindReport>,
+}
+
+impl Report {
+    pub(super) fn of(kinds: Vec<KindReport>) -> Self {
+        let clean = kinds
+            .iter()
+            .all(|kind| kind.counts.rejected == 0 && kind.differing == 0);
+        Self {
+            status: if clean {
+                Status::Complete
+            } else {
+                Status::Incomplete
+            },
+            kinds,
+        }
+    }
+}
