@@ -18,15 +18,16 @@ pub trait DocumentStore: std::fmt::Debug + Send + Sync {
 /// ```
 /// use authorstack_core::{AuthorStack, NewUser};
 ///
-/// # futures::executor::block_on(async {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> authorstack_core::Result<()> {
 /// let stack = AuthorStack::memory();
 /// let ada = stack
 ///     .users()
 ///     .create(NewUser::new("66f2a1".parse()?, "ada@example.org".parse()?, "Ada"))
 ///     .await?;
 /// assert_eq!(stack.users().get(ada.id).await?, ada);
-/// # Ok::<(), authorstack_core::Error>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Debug, Clone)]
 pub struct AuthorStack {

@@ -1,23 +1,32 @@
 //! Moving records between stores: sources, targets, and the runs between them.
 //!
 //! A [`Source`] streams records in key order, a [`Target`] loads batches; a backend implements
-//! either or both. A tool
+//! either or both. [`plan`](fn@plan), [`run`](fn@run), [`verify`](fn@verify) and
 //! [`replay`](fn@replay) are what a tool offers. Nothing is dropped: a record that cannot move
 //! becomes a [`Reject`] with its reasons, kept in the target in the same transaction as the
 //! batch it came with.
 
 mod digest;
+mod plan;
 mod progress;
 mod record;
+mod redact;
 mod reject;
+mod replay;
 mod report;
+mod run;
 mod source;
 mod target;
+mod verify;
 
 pub use digest::{Digest, DigestSum};
+pub use plan::{Collision, KindPlan, Plan, plan};
 pub use progress::{Progress, Silent};
 pub use record::{Kind, Record};
 pub use reject::{Problem, Problems, Reject, RejectLine};
+pub use replay::replay;
 pub use report::{Counts, KindReport, Report, Status};
+pub use run::{RunOptions, run};
 pub use source::{BatchLimits, Original, Position, Scanned, ScannedBatch, Source};
 pub use target::{Checkpoint, Load, Loaded, RunLock, Settled, Step, Target, TargetState};
+pub use verify::{Difference, DifferenceKind, KindVerification, Verification, verify};

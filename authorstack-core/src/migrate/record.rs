@@ -91,6 +91,16 @@ impl Record {
         }
     }
 
+    /// The record as JSON, its fields named as in the schema.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        let json = match self {
+            Self::User(user) => serde_json::to_value(user),
+            Self::Book(book) => serde_json::to_value(book),
+        };
+        json.unwrap_or_default()
+    }
+
     /// Checks that every backend can hold the record.
     ///
     /// # Errors

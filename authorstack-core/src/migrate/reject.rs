@@ -116,7 +116,10 @@ pub struct RejectLine {
     pub reason: String,
     /// The problems, field by field.
     pub problems: Problems,
-    /// The record, in the source's own form.
+    /// The digest of the source's record, in hexadecimal; leave it as it is.
+    #[serde(default)]
+    pub source_digest: String,
+    /// The record, in the source's own form. Mend it here.
     pub record: Value,
 }
 
@@ -131,6 +134,9 @@ impl Reject {
             key: self.key.clone(),
             reason: self.problems.to_string(),
             problems: self.problems.clone(),
+            source_digest: blake3::Hash::from_bytes(self.source_digest)
+                .to_hex()
+                .to_string(),
             record: serde_json::from_str(&self.record)
                 .map_err(|error| Error::corrupt(format!("a stored reject is not JSON: {error}")))?,
         })

@@ -45,6 +45,9 @@ pub trait Source: std::fmt::Debug + Send + Sync {
     fn render(&self, kind: Kind, original: &Original) -> Value;
 
     /// Reads what [`Source::render`] made, perhaps edited since.
+    ///
+    /// # Errors
+    /// Every problem that the record still has.
     fn parse(&self, kind: Kind, value: &Value) -> Result<Record, Problems>;
 }
 

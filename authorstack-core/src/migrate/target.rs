@@ -60,6 +60,18 @@ pub trait Target: std::fmt::Debug + Send + Sync {
     /// The open rejects, in batches, by kind and key.
     fn rejects(&self) -> BoxStream<'_, Result<Vec<Reject>>>;
 
+    /// The records with these ids, those that exist.
+    ///
+    /// # Errors
+    /// The store's Timeout or Unavailable.
+    async fn fetch(&self, kind: Kind, ids: &[Id<Record>]) -> Result<Vec<Record>>;
+
+    /// All rejects of a kind that a replay has settled.
+    ///
+    /// # Errors
+    /// The store's Timeout or Unavailable.
+    async fn replayed(&self, kind: Kind) -> Result<Vec<Settled>>;
+
     /// What became of these rejected keys of a kind, those that the books know.
     ///
     /// # Errors

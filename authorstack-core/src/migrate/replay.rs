@@ -1,0 +1,121 @@
+use std::{sync::Arc, time::Instant};
+
+use futures::{StreamExt, stream::BoxStream};
+
+use super::{
+    Counts, Kind, KindReport, Load, Problem, Problems, Progress, Record, Reject, RejectLine,
+    Report, Source, Step, Target,
+    redact::{is_redacted, redact, restore},
+    run::{checked, refuse_blockers},
+};
+use crate::{Error, Result};
+
+/// Loads rejects again, after their lines were mended.
+///
+/// A line that loads settles its reject; one that does not keeps its reject open with the new
+/// reasons. Lines are loaded in their order: users before their books.
+///
+/// # Errors
+/// As for [`run`](fn@super::run), and what reading the lines fails with. Lines before the failure
+/// are settled.
+pub async fn replay(
+    source: Arc<dyn Source>,
+    target: Arc<dyn Target>,
+    lines: BoxStream<'_, Result<RejectLine>>,
+    progress: &dyn Progress,
+) -> Result<Report> {
+    const CHUNK: usize = 500;
+    source.check().await?;
+    refuse_blockers(target.as_ref()).await?;
+    let pending = target.inspect().await?.pending_migrations;
+    if !pending.is_empty() {
+        return Err(Error::blocked(format!(
+            "the target's schema lacks {}; `run` first",
+            pending.join(", ")
+        )));
+    }
+    let _lock = target.lock().await?;
+
+    let mut reports: Vec<KindReport> = Vec::new();
+    let mut chunks = lines.ready_chunks(CHUNK);
+    while let Some(chunk) = chunks.next().await {
+        let chunk: Vec<RejectLine> = chunk.into_iter().collect::<Result<_>>()?;
+        for group in chunk.chunk_by(|a, b| a.kind == b.kind) {
+            let (started, kind) = (Instant::now(), group[0].kind);
+            let counts = load_group(source.as_ref(), target.as_ref(), kind, group).await?;
+            if !reports.iter().any(|report| report.kind == kind) {
+                progress.started(kind, 0, Counts::default());
+                reports.push(KindReport {
+                    kind,
+                    counts: Counts::default(),
+                    differing: 0,
+                    seconds: 0.0,
+                });
+            }
+            for report in reports.iter_mut().filter(|report| report.kind == kind) {
+                report.counts += counts;
+                report.seconds += started.elapsed().as_secs_f64();
+                progress.advanced(kind, report.counts);
+            }
+        }
+    }
+    for report in &reports {
+        progress.finished(report.kind, report.counts);
+    }
+    Ok(Report::of(reports))
+}
+
+async fn load_group(
+    source: &dyn Source,
+    target: &dyn Target,
+    kind: Kind,
+    lines: &[RejectLine],
+) -> Result<Counts> {
+    let (mut records, mut accepted, mut rejects) = (Vec::new(), Vec::new(), Vec::new());
+    for line in lines {
+        match mended(source, line).await? {
+            Ok(record) => {
+                records.push(record);
+                accepted.push(line);
+            }
+            Err(problems) => rejects.push(reject(line, problems)),
+        }
+    }
+    let keys: Vec<String> = accepted.iter().map(|line| line.key.clone()).collect();
+    let make = |index: usize, problems: Problems| reject(accepted[index], problems);
+    let load = Load {
+        kind,
+        records: &records,
+        rejects: &rejects,
+        reject: &make,
+        step: Step::Replay { keys: &keys },
+    };
+    Ok(target.load(&load).await?.counts)
+}
+
+/// The line's record, with the secrets that the rejects leave out.
+async fn mended(source: &dyn Source, line: &RejectLine) -> Result<Result<Record, Problems>> {
+    let mut value = line.record.clone();
+    if is_redacted(&value) {
+        let Some(found) = source.fetch(line.kind, &line.key).await? else {
+            let problem = "is no longer in the source, which has the secrets that this line \
+                           leaves out; take the fields marked $leftOut out of the line";
+            return Ok(Err(Problem::new("_id", problem).into()));
+        };
+        restore(&mut value, &source.render(line.kind, &found.original));
+    }
+    Ok(checked(source.parse(line.kind, &value)))
+}
+
+fn reject(line: &RejectLine, problems: Problems) -> Reject {
+    let mut record = line.record.clone();
+    redact(&mut record);
+    let digest = blake3::Hash::from_hex(&line.source_digest);
+    Reject {
+        kind: line.kind,
+        key: line.key.clone(),
+        problems,
+        record: record.to_string(),
+        source_digest: digest.map_or([0; 32], |digest| *digest.as_bytes()),
+    }
+}

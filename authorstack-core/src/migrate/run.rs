@@ -1,0 +1,278 @@
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt, future::try_join_all};
+use tokio::{sync::mpsc, task::JoinSet};
+
+use super::{
+    BatchLimits, Counts, Digest, Kind, KindReport, Load, Original, Position, Problems, Progress,
+    Record, Reject, Report, Scanned, Source, Step, Target, redact::redact,
+};
+use crate::{Error, ErrorKind, Result};
+
+/// What a run moves, and how.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The kinds to move. A kind's dependencies must move with it, or be in the target already.
+    pub kinds: Vec<Kind>,
+    /// How large the batches are.
+    pub limits: BatchLimits,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self {
+            kinds: Kind::ALL.to_vec(),
+            limits: BatchLimits::default(),
+        }
+    }
+}
+
+/// Moves records from a source to a target.
+///
+/// Brings the target's schema up to date, then streams each kind in batches: a batch, its rejects
+/// and its checkpoint commit together, so a run that was killed is resumed by running again.
+/// Kinds that do not depend on each other move side by side. Memory stays flat.
+///
+/// # Errors
+/// [`ErrorKind::Configuration`] for wrong settings and [`ErrorKind::Blocked`] when the target
+/// holds something else: nothing was moved. [`ErrorKind::Locked`] beside another run. Any other
+/// kind when a store failed on the way: run again to resume.
+pub async fn run(
+    source: Arc<dyn Source>,
+    target: Arc<dyn Target>,
+    options: &RunOptions,
+    progress: &dyn Progress,
+) -> Result<Report> {
+    source.check().await?;
+    refuse_blockers(target.as_ref()).await?;
+    let _lock = target.lock().await?;
+    target.prepare().await?;
+
+    let mut kinds = Vec::new();
+    for level in levels(&options.kinds) {
+        let moves = level
+            .into_iter()
+            .map(|kind| move_kind(&source, &target, kind, options.limits, progress));
+        kinds.extend(try_join_all(moves).await?);
+    }
+    Ok(Report::of(kinds))
+}
+
+pub(super) async fn refuse_blockers(target: &dyn Target) -> Result<()> {
+    let blockers = target.inspect().await?.blockers;
+    if blockers.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::blocked(blockers.join("; ")))
+    }
+}
+
+/// The kinds in steps: those of one step do not depend on each other.
+pub(super) fn levels(kinds: &[Kind]) -> Vec<Vec<Kind>> {
+    let mut left: Vec<Kind> = Kind::ALL
+        .iter()
+        .copied()
+        .filter(|kind| kinds.contains(kind))
+        .collect();
+    let mut levels = Vec::new();
+    while !left.is_empty() {
+        let waiting: HashSet<Kind> = left.iter().copied().collect();
+        let is_ready = |kind: &Kind| !kind.depends_on().iter().any(|on| waiting.contains(on));
+        let (ready, rest): (Vec<Kind>, Vec<Kind>) = left.iter().copied().partition(is_ready);
+        if ready.is_empty() {
+            levels.push(rest);
+            break;
+        }
+        levels.push(ready);
+        left = rest;
+    }
+    levels
+}
+
+/// Moves one kind; starts again from the checkpoint when a writer of a killed run, still
+/// finishing its last batch, has moved it.
+async fn move_kind(
+    source: &Arc<dyn Source>,
+    target: &Arc<dyn Target>,
+    kind: Kind,
+    limits: BatchLimits,
+    progress: &dyn Progress,
+) -> Result<KindReport> {
+    const TRIES: u32 = 5;
+    let started = Instant::now();
+    let mut tries = 0;
+    let counts = loop {
+        match stream_kind(source, target, kind, limits, progress).await {
+            Err(error) if matches!(error.kind(), ErrorKind::Conflict { .. }) && tries < TRIES => {
+                tries += 1;
+                tracing::warn!(%kind, %error, "resuming from the checkpoint");
+                tokio::time::sleep(Duration::from_millis(100) * tries).await;
+            }
+            other => break other?,
+        }
+    };
+    progress.finishing(kind);
+    target.finish(kind).await?;
+    progress.finished(kind, counts);
+    Ok(KindReport {
+        kind,
+        counts,
+        differing: 0,
+        seconds: started.elapsed().as_secs_f64(),
+    })
+}
+
+async fn stream_kind(
+    source: &Arc<dyn Source>,
+    target: &Arc<dyn Target>,
+    kind: Kind,
+    limits: BatchLimits,
+    progress: &dyn Progress,
+) -> Result<Counts> {
+    let checkpoint = target.begin(kind).await?;
+    let mut counts = checkpoint.counts;
+    progress.started(kind, source.count(kind).await?, counts);
+
+    // Reading and decoding run beside loading, at most one batch ahead.
+    let (sender, mut batches) = mpsc::channel(1);
+    let mut reader = JoinSet::new();
+    reader.spawn({
+        let (source, after) = (Arc::clone(source), checkpoint.position.clone());
+        async move {
+            let mut scan = source.scan(kind, after, limits);
+            while let Some(batch) = scan.next().await {
+                let batch = batch.map(|batch| {
+                    let position = batch.position;
+                    (Prepared::new(source.as_ref(), kind, batch.items), position)
+                });
+                if sender.send(batch).await.is_err() {
+                    break;
+                }
+            }
+        }
+    });
+
+    let mut at = checkpoint.position;
+    while let Some(batch) = batches.recv().await {
+        let (batch, position) = batch?;
+        let step = Step::Advance {
+            from: at.as_ref(),
+            to: &position,
+        };
+        counts += batch.load(source.as_ref(), target.as_ref(), step).await?;
+        progress.advanced(kind, counts);
+        at = Some(position);
+    }
+    // A reader that panicked has read less than everything.
+    if let Some(Err(error)) = reader.join_next().await {
+        return Err(Error::internal("reading the source broke off").with_source(error));
+    }
+    if counts.balance() {
+        Ok(counts)
+    } else {
+        Err(Error::internal(format!(
+            "of {} {kind} read, {} were written, {} unchanged and {} rejected",
+            counts.read, counts.written, counts.unchanged, counts.rejected
+        )))
+    }
+}
+
+/// A batch that is ready to be loaded.
+pub(super) struct Prepared {
+    kind: Kind,
+    records: Vec<Record>,
+    /// The keys and originals of the records, for those that the target rejects.
+    origins: Vec<(String, Original)>,
+    rejects: Vec<Reject>,
+}
+
+impl Prepared {
+    pub(super) fn new(source: &dyn Source, kind: Kind, items: Vec<Scanned>) -> Self {
+        let mut batch = Self {
+            kind,
+            records: Vec::with_capacity(items.len()),
+            origins: Vec::with_capacity(items.len()),
+            rejects: Vec::new(),
+        };
+        for Scanned {
+            key,
+            outcome,
+            original,
+        } in items
+        {
+            match checked(outcome) {
+                Ok(record) => {
+                    batch.records.push(record);
+                    batch.origins.push((key, original));
+                }
+                Err(problems) => {
+                    batch
+                        .rejects
+                        .push(reject(source, kind, &key, &original, problems));
+                }
+            }
+        }
+        batch
+    }
+
+    async fn load(
+        &self,
+        source: &dyn Source,
+        target: &dyn Target,
+        step: Step<'_>,
+    ) -> Result<Counts> {
+        let make = |index: usize, problems: Problems| {
+            let (key, original) = &self.origins[index];
+            reject(source, self.kind, key, original, problems)
+        };
+        let load = Load {
+            kind: self.kind,
+            records: &self.records,
+            rejects: &self.rejects,
+            reject: &make,
+            step,
+        };
+        let counts = target.load(&load).await?.counts;
+        let read = (self.records.len() + self.rejects.len()) as u64;
+        if counts.read == read && counts.balance() {
+            Ok(counts)
+        } else {
+            Err(Error::internal(format!(
+                "the target accounts for {counts:?} of {read} {}",
+                self.kind
+            )))
+        }
+    }
+}
+
+/// The record, if every backend can hold it.
+pub(super) fn checked(outcome: Result<Record, Problems>) -> Result<Record, Problems> {
+    let record = outcome?;
+    record.check()?;
+    Ok(record)
+}
+
+fn reject(
+    source: &dyn Source,
+    kind: Kind,
+    key: &str,
+    original: &Original,
+    problems: Problems,
+) -> Reject {
+    let mut record = source.render(kind, original);
+    redact(&mut record);
+    Reject {
+        kind,
+        key: key.to_owned(),
+        problems,
+        record: record.to_string(),
+        source_digest: Digest::of_bytes(&original.0).0,
+    }
+}
+
+/// Where a scan of a whole kind starts.
+pub(super) const START: Option<Position> = None;

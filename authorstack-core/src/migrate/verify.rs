@@ -1,0 +1,457 @@
+use std::{
+    cmp::Ordering,
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::Arc,
+    time::Instant,
+};
+
+use futures::{StreamExt, stream::BoxStream};
+use serde::Serialize;
+use serde_json::Value;
+use tokio::{sync::mpsc, task::JoinSet};
+
+use super::{
+    BatchLimits, Counts, Digest, DigestSum, Kind, KindReport, Progress, Record, Scanned, Settled,
+    Source, Status, Target,
+    run::{START, checked, levels},
+};
+use crate::{Error, Id, Result};
+
+/// What a comparison of both sides found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Verification {
+    /// Complete when both sides are equal and nothing is rejected, else incomplete.
+    pub status: Status,
+    /// Kind by kind.
+    pub kinds: Vec<KindVerification>,
+}
+
+/// What a comparison found of one kind.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct KindVerification {
+    /// The counts: `read` from the source, `unchanged` equal on both sides, `rejected` known to
+    /// be unable to move, `differing` all others, records that only the target has among them.
+    #[serde(flatten)]
+    pub report: KindReport,
+    /// How many key ranges were compared by count and digest.
+    pub ranges: u64,
+    /// The ranges that differ.
+    pub differing_ranges: u64,
+    /// The first records that differ.
+    pub differences: Vec<Difference>,
+}
+
+/// A record that is not the same on both sides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// The id.
+    pub id: Id<Record>,
+    /// How it differs.
+    #[serde(flatten)]
+    pub difference: DifferenceKind,
+}
+
+/// How a record differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "difference")]
+pub enum DifferenceKind {
+    /// The source has it, the target does not.
+    MissingInTarget,
+    /// The target has it, the source does not.
+    OnlyInTarget,
+    /// Both have it, with other values in these fields.
+    Differs {
+        /// The fields, by their names in the record's JSON.
+        fields: Vec<String>,
+    },
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.difference {
+            DifferenceKind::MissingInTarget => write!(f, "{}: missing in the target", self.id),
+            DifferenceKind::OnlyInTarget => write!(f, "{}: only in the target", self.id),
+            DifferenceKind::Differs { fields } => {
+                write!(f, "{}: differs in {}", self.id, fields.join(", "))
+            }
+        }
+    }
+}
+
+/// How many records of the source make a range.
+const RANGE: usize = 10_000;
+/// How many differences are listed for each kind.
+const LISTED: usize = 100;
+
+/// Compares both sides, and changes neither: for each range of keys the count and a digest that
+/// does not depend on the order, and where these differ record by record.
+///
+/// # Errors
+/// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for wrong settings; a store's
+/// Timeout or Unavailable.
+pub async fn verify(
+    source: Arc<dyn Source>,
+    target: Arc<dyn Target>,
+    kinds: &[Kind],
+    progress: &dyn Progress,
+) -> Result<Verification> {
+    source.check().await?;
+    let state = target.inspect().await?;
+    if !state.pending_migrations.is_empty() {
+        return Err(Error::blocked(format!(
+            "the target's schema lacks {}; `run` first",
+            state.pending_migrations.join(", ")
+        )));
+    }
+    let mut found = Vec::new();
+    for kind in levels(kinds).into_iter().flatten() {
+        found.push(verify_kind(&source, &target, kind, progress).await?);
+    }
+    let clean = found.iter().all(|kind: &KindVerification| {
+        kind.report.differing == 0 && kind.report.counts.rejected == 0
+    });
+    Ok(Verification {
+        status: if clean {
+            Status::Complete
+        } else {
+            Status::Incomplete
+        },
+        kinds: found,
+    })
+}
+
+type Entry = (Id<Record>, Digest);
+
+/// A batch of the source: what could move, and the keys and digests of what could not.
+#[derive(Default)]
+struct SourceBatch {
+    entries: Vec<Entry>,
+    unmovable: Vec<(String, Digest)>,
+}
+
+/// Reads a stream in a task of its own, so that both sides are read and hashed at once.
+fn pump<T: Send + 'static>(
+    tasks: &mut JoinSet<()>,
+    open: impl FnOnce(mpsc::Sender<Result<T>>) -> futures::future::BoxFuture<'static, ()>,
+) -> mpsc::Receiver<Result<T>> {
+    let (sender, receiver) = mpsc::channel(2);
+    tasks.spawn(open(sender));
+    receiver
+}
+
+async fn forward<T, U>(
+    mut stream: BoxStream<'_, Result<T>>,
+    sender: mpsc::Sender<Result<U>>,
+    convert: impl Fn(T) -> U,
+) {
+    while let Some(item) = stream.next().await {
+        if sender.send(item.map(&convert)).await.is_err() {
+            break;
+        }
+    }
+}
+
+async fn verify_kind(
+    source: &Arc<dyn Source>,
+    target: &Arc<dyn Target>,
+    kind: Kind,
+    progress: &dyn Progress,
+) -> Result<KindVerification> {
+    let started = Instant::now();
+    progress.started(kind, source.count(kind).await?, Counts::default());
+    let mut comparison = Comparison {
+        source: source.as_ref(),
+        target: target.as_ref(),
+        kind,
+        replayed: target
+            .replayed(kind)
+            .await?
+            .into_iter()
+            .filter_map(|settled| settled.replayed_as.map(|id| (id, settled)))
+            .collect(),
+        counts: Counts::default(),
+        differing: 0,
+        ranges: 0,
+        differing_ranges: 0,
+        differences: Vec::new(),
+    };
+
+    let mut tasks = JoinSet::new();
+    let mut sources = pump(&mut tasks, |sender| {
+        let source = Arc::clone(source);
+        Box::pin(async move {
+            let scan = source.scan(kind, START, BatchLimits::default());
+            forward(scan, sender, |batch| digest_batch(batch.items)).await;
+        })
+    });
+    let targets = pump(&mut tasks, |sender| {
+        let target = Arc::clone(target);
+        Box::pin(async move {
+            forward(target.scan(kind), sender, |batch: Vec<Record>| {
+                let entry = |record: &Record| (record.id(), Digest::of(record));
+                batch.iter().map(entry).collect::<Vec<Entry>>()
+            })
+            .await;
+        })
+    });
+    let mut targets = Ordered::new(targets);
+
+    let mut range: Vec<Entry> = Vec::new();
+    while let Some(batch) = sources.recv().await {
+        let batch = batch?;
+        comparison.counts.read += (batch.entries.len() + batch.unmovable.len()) as u64;
+        comparison.unmovable(batch.unmovable).await?;
+        range.extend(batch.entries);
+        while range.len() >= RANGE {
+            let rest = range.split_off(RANGE);
+            let end = range.last().map(|(id, _)| *id);
+            comparison.range(&range, &targets.until(end).await?).await?;
+            range = rest;
+        }
+        progress.advanced(kind, comparison.counts);
+    }
+    // What is left, in parts: the target may hold far more than the source.
+    loop {
+        let others = targets.most(RANGE).await?;
+        let last = others.len() < RANGE;
+        let cut = match others.last() {
+            Some((end, _)) if !last => range.partition_point(|(id, _)| id <= end),
+            _ => range.len(),
+        };
+        let rest = range.split_off(cut);
+        if !range.is_empty() || !others.is_empty() {
+            comparison.range(&range, &others).await?;
+        }
+        range = rest;
+        if last {
+            break;
+        }
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.map_err(|error| Error::internal("reading a side broke off").with_source(error))?;
+    }
+    progress.finished(kind, comparison.counts);
+    Ok(KindVerification {
+        report: KindReport {
+            kind,
+            counts: comparison.counts,
+            differing: comparison.differing,
+            seconds: started.elapsed().as_secs_f64(),
+        },
+        ranges: comparison.ranges,
+        differing_ranges: comparison.differing_ranges,
+        differences: comparison.differences,
+    })
+}
+
+fn digest_batch(items: Vec<Scanned>) -> SourceBatch {
+    let mut batch = SourceBatch::default();
+    for item in items {
+        if let Ok(record) = checked(item.outcome) {
+            batch.entries.push((record.id(), Digest::of(&record)));
+        } else {
+            let digest = Digest::of_bytes(&item.original.0);
+            batch.unmovable.push((item.key, digest));
+        }
+    }
+    batch
+}
+
+/// The target's entries, taken by key.
+struct Ordered {
+    batches: mpsc::Receiver<Result<Vec<Entry>>>,
+    ready: std::collections::VecDeque<Entry>,
+}
+
+impl Ordered {
+    fn new(batches: mpsc::Receiver<Result<Vec<Entry>>>) -> Self {
+        Self {
+            batches,
+            ready: std::collections::VecDeque::new(),
+        }
+    }
+
+    async fn fill(&mut self) -> Result<bool> {
+        while self.ready.is_empty() {
+            match self.batches.recv().await {
+                None => return Ok(false),
+                Some(batch) => self.ready.extend(batch?),
+            }
+        }
+        Ok(true)
+    }
+
+    /// The entries up to an id, that one included.
+    async fn until(&mut self, end: Option<Id<Record>>) -> Result<Vec<Entry>> {
+        let mut taken = Vec::new();
+        let Some(end) = end else { return Ok(taken) };
+        while self.fill().await? {
+            match self.ready.pop_front_if(|(id, _)| *id <= end) {
+                Some(entry) => taken.push(entry),
+                None => break,
+            }
+        }
+        Ok(taken)
+    }
+
+    /// The next entries, at most so many.
+    async fn most(&mut self, most: usize) -> Result<Vec<Entry>> {
+        let mut taken = Vec::new();
+        while taken.len() < most && self.fill().await? {
+            let count = self.ready.len().min(most - taken.len());
+            taken.extend(self.ready.drain(..count));
+        }
+        Ok(taken)
+    }
+}
+
+struct Comparison<'a> {
+    source: &'a dyn Source,
+    target: &'a dyn Target,
+    kind: Kind,
+    /// The records that replays made, by their ids.
+    replayed: HashMap<Id<Record>, Settled>,
+    counts: Counts,
+    differing: u64,
+    ranges: u64,
+    differing_ranges: u64,
+    differences: Vec<Difference>,
+}
+
+impl Comparison<'_> {
+    /// Counts records that the source alone shows to be unable to move.
+    async fn unmovable(&mut self, keys: Vec<(String, Digest)>) -> Result<()> {
+        for (key, digest) in keys {
+            let is_this = |s: &&Settled| s.key == key && s.source_digest == digest.0;
+            let settled = self.replayed.values().find(is_this).cloned();
+            match settled {
+                Some(settled) if self.exists(settled.replayed_as).await? => {
+                    self.counts.unchanged += 1;
+                }
+                _ => self.counts.rejected += 1,
+            }
+        }
+        Ok(())
+    }
+
+    async fn exists(&self, id: Option<Id<Record>>) -> Result<bool> {
+        match id {
+            None => Ok(false),
+            Some(id) => Ok(!self.target.fetch(self.kind, &[id]).await?.is_empty()),
+        }
+    }
+
+    async fn range(&mut self, ours: &[Entry], theirs: &[Entry]) -> Result<()> {
+        self.ranges += 1;
+        if sum(ours) == sum(theirs) {
+            self.counts.unchanged += ours.len() as u64;
+            return Ok(());
+        }
+        let before = self.differing;
+        let (mut ours, mut theirs) = (ours.iter().peekable(), theirs.iter().peekable());
+        loop {
+            let order = match (ours.peek(), theirs.peek()) {
+                (None, None) => break,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some((our, _)), Some((their, _))) => our.cmp(their),
+            };
+            match order {
+                Ordering::Equal => {
+                    if let (Some((id, our)), Some((_, their))) = (ours.next(), theirs.next()) {
+                        if our == their || self.was_replayed_unchanged(*id).await? {
+                            self.counts.unchanged += 1;
+                        } else {
+                            self.differs(*id).await?;
+                        }
+                    }
+                }
+                Ordering::Less => {
+                    if let Some((id, _)) = ours.next() {
+                        self.missing(*id).await?;
+                    }
+                }
+                Ordering::Greater => {
+                    if let Some((id, _)) = theirs.next()
+                        && !self.replayed.contains_key(id)
+                    {
+                        self.note(*id, DifferenceKind::OnlyInTarget);
+                    }
+                }
+            }
+        }
+        if self.differing > before {
+            self.differing_ranges += 1;
+        }
+        Ok(())
+    }
+
+    /// Whether the target's record is a mended one, and the source's is still the one that was
+    /// mended.
+    async fn was_replayed_unchanged(&self, id: Id<Record>) -> Result<bool> {
+        let Some(settled) = self.replayed.get(&id) else {
+            return Ok(false);
+        };
+        let now = self.source.fetch(self.kind, &settled.key).await?;
+        Ok(now.is_some_and(|now| Digest::of_bytes(&now.original.0).0 == settled.source_digest))
+    }
+
+    /// A record that the target lacks: known as a reject, mended under another id, or lost.
+    async fn missing(&mut self, id: Id<Record>) -> Result<()> {
+        let known = self.target.settled(self.kind, &[id.to_string()]).await?;
+        match known.first().map(|settled| settled.replayed_as) {
+            Some(None) => self.counts.rejected += 1,
+            Some(Some(other)) if other != id && self.exists(Some(other)).await? => {
+                self.counts.unchanged += 1;
+            }
+            _ => self.note(id, DifferenceKind::MissingInTarget),
+        }
+        Ok(())
+    }
+
+    async fn differs(&mut self, id: Id<Record>) -> Result<()> {
+        if self.differences.len() >= LISTED {
+            self.differing += 1;
+            return Ok(());
+        }
+        let ours = self.source.fetch(self.kind, &id.to_string()).await?;
+        let theirs = self.target.fetch(self.kind, &[id]).await?;
+        let fields = match (ours.map(|ours| ours.outcome), theirs.first()) {
+            (Some(Ok(ours)), Some(theirs)) => differing_fields(&ours, theirs),
+            _ => Vec::new(),
+        };
+        self.note(id, DifferenceKind::Differs { fields });
+        Ok(())
+    }
+
+    fn note(&mut self, id: Id<Record>, difference: DifferenceKind) {
+        self.differing += 1;
+        if self.differences.len() < LISTED {
+            self.differences.push(Difference { id, difference });
+        }
+    }
+}
+
+fn sum(entries: &[Entry]) -> DigestSum {
+    let mut sum = DigestSum::default();
+    for (_, digest) in entries {
+        sum.add(*digest);
+    }
+    sum
+}
+
+fn differing_fields(ours: &Record, theirs: &Record) -> Vec<String> {
+    let (ours, theirs) = (ours.to_json(), theirs.to_json());
+    let (Value::Object(ours), Value::Object(theirs)) = (&ours, &theirs) else {
+        return Vec::new();
+    };
+    let names: HashSet<&String> = ours.keys().chain(theirs.keys()).collect();
+    let mut fields: Vec<String> = names
+        .into_iter()
+        .filter(|name| ours.get(*name) != theirs.get(*name))
+        .cloned()
+        .collect();
+    fields.sort();
+    fields
+}

@@ -1,0 +1,457 @@
+//! The cases of [`BookRepository`](crate::BookRepository).
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+
+use super::{author, users::assert_kind};
+use crate::{
+    Book, BookFilter, BookMetadata, BookPatch, BookStatus, Change, DocumentStore, ErrorKind, Id,
+    NewBook, Order, PageRequest, Platform, User,
+};
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+fn full_book() -> NewBook {
+    NewBook {
+        title: "The Tide House".to_owned(),
+        subtitle: Some(String::new()),
+        author: Some("A. Löwe".to_owned()),
+        description: Some("Salt, ash\u{2028}and \"letters\" \\N \\. 🦀\r\n".to_owned()),
+        isbn: Some("978-3-16-148410-0".parse().unwrap()),
+        asin: Some("B08N5WRWNW".parse().unwrap()),
+        cover_url: Some("https://covers.example.org/tide.jpg?size=large".to_owned()),
+        genres: vec![
+            "Mystery".to_owned(),
+            "{braces}, commas".to_owned(),
+            String::new(),
+            "NULL".to_owned(),
+            "Mystery".to_owned(),
+        ],
+        platforms: vec![Platform::KDP, "lulu".parse().unwrap()],
+        published_date: Some(at("2024-02-29T23:59:59.999Z")),
+        status: BookStatus::Published,
+        metadata: BookMetadata {
+            page_count: Some(312),
+            word_count: Some(u32::MAX),
+            series: Some("Harbour".to_owned()),
+            series_position: Some(1.5),
+            extra: json!({"trim": "5x8"}).as_object().unwrap().clone(),
+        },
+        extra: json!({
+            "__v": 0,
+            "rating": 4.7,
+            "editions": [{"$oid": "6b0379ca3f6979be1a457c2c"}],
+        })
+        .as_object()
+        .unwrap()
+        .clone(),
+    }
+}
+
+pub async fn creates_and_gets_books(store: &dyn DocumentStore) {
+    let ada = author(store, "ada").await;
+    let book = store
+        .books()
+        .create(ada.id, NewBook::new("Plain"))
+        .await
+        .unwrap();
+    assert_eq!((book.user_id, book.title.as_str()), (ada.id, "Plain"));
+    assert_eq!(book.status, BookStatus::Draft);
+    assert_eq!(book.created_at, book.updated_at);
+    assert_eq!(store.books().get(ada.id, book.id).await.unwrap(), book);
+}
+
+pub async fn every_field_of_a_book_survives(store: &dyn DocumentStore) {
+    let ada = author(store, "ada").await;
+    let new = full_book();
+    let created = store.books().create(ada.id, new.clone()).await.unwrap();
+    let read = store.books().get(ada.id, created.id).await.unwrap();
+    assert_eq!(read, created);
+    let expected = Book {
+        id: read.id,
+        user_id: ada.id,
+        title: new.title,
+        subtitle: new.subtitle,
+        author: new.author,
+        description: new.description,
+        isbn: new.isbn,
+        asin: new.asin,
+        cover_url: new.cover_url,
+        genres: new.genres,
+        platforms: new.platforms,
+        published_date: new.published_date,
+        status: new.status,
+        metadata: new.metadata,
+        created_at: read.created_at,
+        updated_at: read.updated_at,
+        extra: new.extra,
+    };
+    assert_eq!(read, expected);
+}
+
+pub async fn a_book_needs_its_user(store: &dyn DocumentStore) {
+    let nobody = Id::<User>::new();
+    let refused = store.books().create(nobody, NewBook::new("Orphan")).await;
+    assert_kind!(refused, ErrorKind::NotFound);
+    assert_eq!(titles(store, nobody, BookFilter::default()).await, [""; 0]);
+}
+
+pub async fn unknown_books_are_not_found(store: &dyn DocumentStore) {
+    let (books, ada) = (store.books(), author(store, "ada").await);
+    let id = Id::new();
+    let error = books.get(ada.id, id).await.unwrap_err();
+    assert!(error.is_not_found());
+    assert_eq!(error.record(), Some(id.to_string().as_str()), "{error:?}");
+    assert_eq!(error.operation(), Some("books.get"));
+    assert_kind!(
+        books.update(ada.id, id, BookPatch::default()).await,
+        ErrorKind::NotFound
+    );
+    assert_kind!(books.delete(ada.id, id).await, ErrorKind::NotFound);
+}
+
+pub async fn a_book_of_another_user_is_not_found(store: &dyn DocumentStore) {
+    let (books, ada) = (store.books(), author(store, "ada").await);
+    let bob = author(store, "bob").await;
+    let book = books.create(ada.id, full_book()).await.unwrap();
+    assert_kind!(books.get(bob.id, book.id).await, ErrorKind::NotFound);
+    let patch = BookPatch {
+        title: Some("Stolen".to_owned()),
+        ..BookPatch::default()
+    };
+    assert_kind!(
+        books.update(bob.id, book.id, patch).await,
+        ErrorKind::NotFound
+    );
+    let patch = BookPatch {
+        expected_updated_at: Some(book.updated_at),
+        ..BookPatch::default()
+    };
+    assert_kind!(
+        books.update(bob.id, book.id, patch).await,
+        ErrorKind::NotFound
+    );
+    assert_kind!(books.delete(bob.id, book.id).await, ErrorKind::NotFound);
+    assert_eq!(titles(store, bob.id, BookFilter::default()).await, [""; 0]);
+    let asin = book.asin.clone().unwrap();
+    assert_eq!(books.find_by_asin(bob.id, &asin).await.unwrap(), []);
+    assert_eq!(books.get(ada.id, book.id).await.unwrap(), book);
+}
+
+pub async fn asin_finds_the_users_books(store: &dyn DocumentStore) {
+    let (books, ada) = (store.books(), author(store, "ada").await);
+    let first = books.create(ada.id, full_book()).await.unwrap();
+    books.create(ada.id, NewBook::new("Without")).await.unwrap();
+    let second = books.create(ada.id, full_book()).await.unwrap();
+    let asin = "b08n5wrwnw".parse().unwrap();
+    assert_eq!(
+        books.find_by_asin(ada.id, &asin).await.unwrap(),
+        [first, second]
+    );
+    let other = "B000000000".parse().unwrap();
+    assert_eq!(books.find_by_asin(ada.id, &other).await.unwrap(), []);
+}
+
+async fn walk(
+    store: &dyn DocumentStore,
+    user: Id<User>,
+    filter: BookFilter,
+    order: Order,
+    limit: u32,
+) -> Vec<Book> {
+    let mut found = Vec::new();
+    let mut request = PageRequest::first(limit).order(order);
+    loop {
+        let page = store
+            .books()
+            .list(user, filter.clone(), request.clone())
+            .await
+            .unwrap();
+        assert!(page.items.len() <= limit as usize);
+        found.extend(page.items);
+        match page.next {
+            None => return found,
+            Some(cursor) => request = request.after(cursor),
+        }
+    }
+}
+
+async fn titles(store: &dyn DocumentStore, user: Id<User>, filter: BookFilter) -> Vec<String> {
+    let books = walk(store, user, filter, Order::OldestFirst, 2).await;
+    books.into_iter().map(|book| book.title).collect()
+}
+
+/// Six books: statuses in turn, every other one on KDP, every third one a mystery.
+async fn shelf(store: &dyn DocumentStore, user: Id<User>) -> Vec<Book> {
+    let mut books = Vec::new();
+    for n in 0..6 {
+        let mut new = NewBook::new(format!("b{n}"));
+        new.status = BookStatus::ALL[n % 3];
+        new.platforms = if n % 2 == 0 {
+            vec![Platform::KDP]
+        } else {
+            vec![Platform::GUMROAD]
+        };
+        new.genres = if n % 3 == 0 {
+            vec!["Mystery".into(), "Sea".into()]
+        } else {
+            vec![]
+        };
+        books.push(store.books().create(user, new).await.unwrap());
+    }
+    books
+}
+
+pub async fn filters_narrow_the_list(store: &dyn DocumentStore) {
+    let ada = author(store, "ada").await;
+    let bob = author(store, "bob").await;
+    shelf(store, ada.id).await;
+    shelf(store, bob.id).await;
+    let status = |status| BookFilter {
+        status: Some(status),
+        ..BookFilter::default()
+    };
+    let genre = |name: &str| BookFilter {
+        genre: Some(name.to_owned()),
+        ..BookFilter::default()
+    };
+    let platform = |name| BookFilter {
+        platform: Some(name),
+        ..BookFilter::default()
+    };
+    let all_three = BookFilter {
+        status: Some(BookStatus::Draft),
+        platform: Some(Platform::GUMROAD),
+        genre: Some("Sea".to_owned()),
+    };
+    for (filter, expected) in [
+        (
+            BookFilter::default(),
+            &["b0", "b1", "b2", "b3", "b4", "b5"][..],
+        ),
+        (status(BookStatus::Draft), &["b0", "b3"]),
+        (status(BookStatus::Archived), &["b2", "b5"]),
+        (platform(Platform::KDP), &["b0", "b2", "b4"]),
+        (platform("KDP".parse().unwrap()), &[]),
+        (genre("Sea"), &["b0", "b3"]),
+        (genre("sea"), &[]),
+        (all_three, &["b3"]),
+    ] {
+        assert_eq!(
+            titles(store, ada.id, filter.clone()).await,
+            expected,
+            "{filter:?}"
+        );
+    }
+}
+
+pub async fn pages_walk_the_filtered_list_in_both_orders(store: &dyn DocumentStore) {
+    let ada = author(store, "ada").await;
+    let books = shelf(store, ada.id).await;
+    let filter = BookFilter {
+        platform: Some(Platform::KDP),
+        ..BookFilter::default()
+    };
+    let kdp: Vec<Book> = books.iter().step_by(2).cloned().collect();
+    for limit in [1, 2, 3, 200] {
+        let oldest = walk(store, ada.id, filter.clone(), Order::OldestFirst, limit).await;
+        assert_eq!(oldest, kdp);
+        let mut newest = walk(store, ada.id, filter.clone(), Order::NewestFirst, limit).await;
+        newest.reverse();
+        assert_eq!(newest, kdp);
+    }
+}
+
+pub async fn pages_stay_right_while_books_come_and_go(store: &dyn DocumentStore) {
+    let (repository, ada) = (store.books(), author(store, "ada").await);
+    let books = shelf(store, ada.id).await;
+    let filter = BookFilter::default;
+    let first = repository
+        .list(ada.id, filter(), PageRequest::first(2))
+        .await
+        .unwrap();
+    assert_eq!(first.items, [books[5].clone(), books[4].clone()]);
+    repository
+        .create(ada.id, NewBook::new("newcomer"))
+        .await
+        .unwrap();
+    repository.delete(ada.id, books[4].id).await.unwrap();
+    let request = PageRequest::first(3).after(first.next.unwrap());
+    let second = repository.list(ada.id, filter(), request).await.unwrap();
+    assert_eq!(
+        second.items,
+        [books[3].clone(), books[2].clone(), books[1].clone()]
+    );
+}
+
+pub async fn a_patch_changes_its_fields_only_in_books(store: &dyn DocumentStore) {
+    let (books, ada) = (store.books(), author(store, "ada").await);
+    let book = books.create(ada.id, full_book()).await.unwrap();
+    let patch = BookPatch {
+        title: Some("Tide".to_owned()),
+        ..BookPatch::default()
+    };
+    let renamed = books.update(ada.id, book.id, patch).await.unwrap();
+    assert!(renamed.updated_at > book.updated_at);
+    let expected = Book {
+        title: "Tide".to_owned(),
+        updated_at: renamed.updated_at,
+        ..book.clone()
+    };
+    assert_eq!(renamed, expected);
+
+    let patch = BookPatch {
+        subtitle: Change::Set("New".to_owned()),
+        isbn: Change::Set("0-306-40615-2".parse().unwrap()),
+        genres: Some(vec!["Sea".to_owned()]),
+        platforms: Some(vec![]),
+        published_date: Change::Set(at("1999-12-31T00:00:00Z")),
+        status: Some(BookStatus::Archived),
+        metadata: Some(BookMetadata {
+            page_count: Some(1),
+            ..BookMetadata::default()
+        }),
+        expected_updated_at: Some(renamed.updated_at),
+        ..BookPatch::default()
+    };
+    let changed = books.update(ada.id, book.id, patch.clone()).await.unwrap();
+    let mut expected = renamed.clone();
+    patch.apply(&mut expected);
+    expected.updated_at = changed.updated_at;
+    assert_eq!(changed, expected);
+    assert_eq!(books.get(ada.id, book.id).await.unwrap(), expected);
+}
+
+pub async fn a_patch_clears_fields(store: &dyn DocumentStore) {
+    let (books, ada) = (store.books(), author(store, "ada").await);
+    let book = books.create(ada.id, full_book()).await.unwrap();
+    let patch = BookPatch {
+        subtitle: Change::Clear,
+        author: Change::Clear,
+        description: Change::Clear,
+        isbn: Change::Clear,
+        asin: Change::Clear,
+        cover_url: Change::Clear,
+        published_date: Change::Clear,
+        ..BookPatch::default()
+    };
+    let cleared = books.update(ada.id, book.id, patch.clone()).await.unwrap();
+    let mut expected = book;
+    patch.apply(&mut expected);
+    expected.updated_at = cleared.updated_at;
+    assert_eq!(cleared, expected);
+    assert_eq!(cleared.asin, None);
+    assert_eq!(books.get(ada.id, cleared.id).await.unwrap(), expected);
+}
+
+pub async fn an_outdated_patch_of_a_book_is_a_conflict(store: &dyn DocumentStore) {
+    let (books, ada) = (store.books(), author(store, "ada").await);
+    let book = books.create(ada.id, full_book()).await.unwrap();
+    let patch = BookPatch {
+        status: Some(BookStatus::Archived),
+        expected_updated_at: Some(book.updated_at),
+        ..BookPatch::default()
+    };
+    let changed = books.update(ada.id, book.id, patch.clone()).await.unwrap();
+    let refused = books.update(ada.id, book.id, patch).await;
+    assert_kind!(refused, ErrorKind::Conflict { .. });
+    assert_eq!(books.get(ada.id, book.id).await.unwrap(), changed);
+}
+
+pub async fn a_blank_title_is_invalid(store: &dyn DocumentStore) {
+    let (books, ada) = (store.books(), author(store, "ada").await);
+    let refused = books.create(ada.id, NewBook::new(" \t")).await;
+    assert_kind!(refused, ErrorKind::Invalid { field, .. } if field == "title");
+    let book = books.create(ada.id, NewBook::new("Named")).await.unwrap();
+    let patch = BookPatch {
+        title: Some(String::new()),
+        ..BookPatch::default()
+    };
+    let refused = books.update(ada.id, book.id, patch).await;
+    assert_kind!(refused, ErrorKind::Invalid { field, .. } if field == "title");
+    assert_eq!(books.get(ada.id, book.id).await.unwrap(), book);
+}
+
+pub async fn nul_in_a_book_is_invalid(store: &dyn DocumentStore) {
+    let (books, ada) = (store.books(), author(store, "ada").await);
+    let mut described = full_book();
+    described.description = Some("a\0b".to_owned());
+    let mut genre = full_book();
+    genre.genres.push("\0".to_owned());
+    let mut series = full_book();
+    series.metadata.series = Some("\0".to_owned());
+    let expected = ["description", "genres", "metadata.series"];
+    for (new, named) in [described, genre, series].into_iter().zip(expected) {
+        let refused = books.create(ada.id, new).await;
+        assert_kind!(refused, ErrorKind::Invalid { field, .. } if field == named);
+    }
+    assert_eq!(titles(store, ada.id, BookFilter::default()).await, [""; 0]);
+    let book = books.create(ada.id, full_book()).await.unwrap();
+    let patch = BookPatch {
+        author: Change::Set("\0".to_owned()),
+        ..BookPatch::default()
+    };
+    assert_kind!(
+        books.update(ada.id, book.id, patch).await,
+        ErrorKind::Invalid { .. }
+    );
+}
+
+pub async fn a_series_position_is_finite(store: &dyn DocumentStore) {
+    let ada = author(store, "ada").await;
+    for position in [f64::NAN, f64::INFINITY] {
+        let mut new = full_book();
+        new.metadata.series_position = Some(position);
+        let refused = store.books().create(ada.id, new).await;
+        assert_kind!(refused, ErrorKind::Invalid { .. });
+    }
+}
+
+pub async fn a_long_description_survives(store: &dyn DocumentStore) {
+    let ada = author(store, "ada").await;
+    let mut new = full_book();
+    new.description = Some("long ".repeat(2 << 20));
+    let created = store.books().create(ada.id, new).await.unwrap();
+    let read = store.books().get(ada.id, created.id).await.unwrap();
+    assert!(read == created, "a description of 10 MB came back changed");
+}
+
+pub async fn far_dates_survive(store: &dyn DocumentStore) {
+    let ada = author(store, "ada").await;
+    for year in [-4000, -1, 0, 1, 1583, 1969, 9999, 10_000, 200_000] {
+        let date = chrono::NaiveDate::from_ymd_opt(year, 7, 14).unwrap();
+        let mut new = full_book();
+        new.published_date = Some(date.and_hms_milli_opt(1, 2, 3, 4).unwrap().and_utc());
+        let created = store.books().create(ada.id, new.clone()).await.unwrap();
+        let read = store.books().get(ada.id, created.id).await.unwrap();
+        assert_eq!(read.published_date, new.published_date, "year {year}");
+    }
+}
+
+pub async fn dates_are_in_milliseconds(store: &dyn DocumentStore) {
+    let (books, ada) = (store.books(), author(store, "ada").await);
+    let mut new = full_book();
+    new.published_date = Some(at("2024-01-01T00:00:00.123456789Z"));
+    let created = books.create(ada.id, new).await.unwrap();
+    assert_eq!(created.published_date, Some(at("2024-01-01T00:00:00.123Z")));
+    assert_eq!(books.get(ada.id, created.id).await.unwrap(), created);
+    let patch = BookPatch {
+        published_date: Change::Set(at("1969-12-31T23:59:59.999999Z")),
+        ..BookPatch::default()
+    };
+    let changed = books.update(ada.id, created.id, patch).await.unwrap();
+    assert_eq!(changed.published_date, Some(at("1969-12-31T23:59:59.999Z")));
+    assert_eq!(books.get(ada.id, created.id).await.unwrap(), changed);
+}
+
+pub async fn deletes_once(store: &dyn DocumentStore) {
+    let (books, ada) = (store.books(), author(store, "ada").await);
+    let book = books.create(ada.id, full_book()).await.unwrap();
+    let other = books.create(ada.id, full_book()).await.unwrap();
+    books.delete(ada.id, book.id).await.unwrap();
+    assert_kind!(books.get(ada.id, book.id).await, ErrorKind::NotFound);
+    assert_kind!(books.delete(ada.id, book.id).await, ErrorKind::NotFound);
+    assert_eq!(books.get(ada.id, other.id).await.unwrap(), other);
+}

@@ -1,0 +1,159 @@
+//! What CI runs, in the order of the time each step takes to fail.
+
+use std::env;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use crate::workspace::Workspace;
+use crate::{process, programs, test, tools};
+
+#[derive(Debug, Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Package {
+    name: String,
+    rust_version: Option<String>,
+    publish: Option<Vec<String>>,
+    targets: Vec<Target>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Target {
+    kind: Vec<String>,
+}
+
+impl Package {
+    /// A crate for users to depend on, as against one that only serves this repository.
+    fn is_library(&self) -> bool {
+        let publishable = self.publish.as_ref().is_none_or(|to| !to.is_empty());
+        publishable
+            && self
+                .targets
+                .iter()
+                .any(|target| target.kind.iter().any(|kind| kind == "lib"))
+    }
+}
+
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    let cargo = |arguments: &[&str]| {
+        let mut command = process::cargo();
+        command.args(arguments).current_dir(workspace.root());
+        command
+    };
+    step("formatting", || {
+        process::run(&mut cargo(&["fmt", "--all", "--check"]))
+    })?;
+
+    let metadata = process::capture(&mut cargo(&[
+        "metadata",
+        "--no-deps",
+        "--format-version",
+        "1",
+    ]))?;
+    let Metadata { packages } = serde_json::from_str(&metadata)?;
+
+    step("clippy", || {
+        process::run(
+            cargo(&["clippy", "--workspace", "--all-targets", "--all-features"])
+                .args(["--", "-D", "warnings"]),
+        )
+    })?;
+    step("minimum Rust version", || {
+        minimum_version(workspace, &packages)
+    })?;
+    step("crates without default features", || {
+        for package in packages.iter().filter(|package| package.is_library()) {
+            process::run(&mut cargo(&[
+                "check",
+                "--package",
+                &package.name,
+                "--no-default-features",
+            ]))?;
+        }
+        Ok(())
+    })?;
+    step("documentation", || {
+        process::run(
+            cargo(&["doc", "--workspace", "--all-features", "--no-deps"])
+                .env("RUSTDOCFLAGS", "-D warnings"),
+        )
+    })?;
+
+    let helper = |name: &str| -> Result<Command> {
+        let venv = tools::cargo(workspace)?;
+        let mut command = Command::new(venv.program(name));
+        command.current_dir(workspace.root());
+        Ok(command)
+    };
+    step("licences, sources and duplicate dependencies", || {
+        // Advisories are left out: their database is fetched from the network, and a build that
+        // was sound yesterday would fail today without any change here.
+        process::run(helper("cargo-deny")?.args(["check", "bans", "licenses", "sources"]))
+    })?;
+    step("unused dependencies", || {
+        process::run(&mut helper("cargo-shear")?)
+    })?;
+    step("tests", || test::run(workspace, &[]))?;
+    step("demo", || programs::demo(workspace, &[]))
+}
+
+fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    eprintln!("\n== {name} ==");
+    let started = Instant::now();
+    let outcome = work();
+    let seconds = started.elapsed().as_secs_f32();
+    match outcome {
+        Ok(()) => {
+            eprintln!("== {name}: passed in {seconds:.1} s ==");
+            Ok(())
+        }
+        Err(error) => Err(error.context(format!("{name}: failed after {seconds:.1} s"))),
+    }
+}
+
+/// Everything compiles with the oldest Rust we promise.
+fn minimum_version(workspace: &Workspace, packages: &[Package]) -> Result<()> {
+    let minimum = packages
+        .iter()
+        .find_map(|package| package.rust_version.as_deref())
+        .context("no package states a rust-version")?;
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let current = process::capture(Command::new(rustc).arg("--version"))?;
+    let current = current
+        .split_whitespace()
+        .nth(1)
+        .context("rustc names no version")?;
+    let (now, least) = (numbers(current), numbers(minimum));
+    if now < least {
+        bail!("Rust {minimum} or newer is needed; this is {current}");
+    }
+    if now.starts_with(&least[..least.len().min(2)]) {
+        eprintln!("this is Rust {current}: every build here is the check for {minimum}");
+        return Ok(());
+    }
+    // Cargo's own variables would bind the other toolchain to this one.
+    let mut check = Command::new("cargo");
+    check
+        .arg(format!("+{minimum}"))
+        .args(["check", "--workspace", "--all-features", "--all-targets"])
+        .env_remove("CARGO")
+        .env_remove("RUSTC")
+        .env_remove("RUSTUP_TOOLCHAIN")
+        .current_dir(workspace.root());
+    process::run(&mut check).with_context(|| {
+        format!("the check with Rust {minimum} failed; `rustup toolchain install {minimum}` if it is missing")
+    })
+}
+
+fn numbers(version: &str) -> Vec<u32> {
+    version
+        .split(['.', '-'])
+        .map_while(|part| part.parse().ok())
+        .collect()
+}

@@ -1,0 +1,234 @@
+//! PostgreSQL: one cluster like a managed PostgreSQL's, one like a hosted Supabase project's.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::account::Account;
+use super::install;
+use super::server::{self, Server};
+use crate::process;
+use crate::settings::PASSWORD;
+
+const TEMPLATE: &str = "authorstack_template";
+const PLAIN: &str = include_str!("../../sql/plain.sql");
+const SUPABASE_ROLES: &str = include_str!("../../sql/supabase_roles.sql");
+const SUPABASE_DATABASE: &str = include_str!("../../sql/supabase_database.sql");
+
+const SETTINGS: &[&str] = &[
+    "listen_addresses=127.0.0.1",
+    // A socket's path has an upper length that a deep checkout exceeds; TCP serves all.
+    "unix_socket_directories=",
+    "ssl=off",
+    "shared_buffers=256MB",
+    "max_connections=300",
+    "max_wal_size=2GB",
+    "wal_level=logical",
+    "max_wal_senders=64",
+    "max_replication_slots=64",
+    "log_checkpoints=off",
+];
+
+/// Which of the two clusters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Plain,
+    Supabase,
+}
+
+/// One cluster.
+#[derive(Debug)]
+pub(crate) struct Postgres {
+    kind: Kind,
+    account: Account,
+    bin: PathBuf,
+    dir: PathBuf,
+}
+
+impl Postgres {
+    pub(crate) fn new(kind: Kind, account: Account, root: &Path) -> Self {
+        let name = match kind {
+            Kind::Plain => "postgres",
+            Kind::Supabase => "supabase",
+        };
+        Self {
+            kind,
+            account,
+            bin: install::postgres_bin().unwrap_or_default(),
+            dir: root.join(name),
+        }
+    }
+
+    fn superuser(&self) -> &'static str {
+        match self.kind {
+            Kind::Plain => "cluster_admin",
+            Kind::Supabase => "supabase_admin",
+        }
+    }
+
+    /// What the cluster was made from; made anew when that changes.
+    fn inputs(&self) -> String {
+        match self.kind {
+            Kind::Plain => PLAIN.to_owned(),
+            Kind::Supabase => [SUPABASE_ROLES, SUPABASE_DATABASE].concat(),
+        }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    fn stamp(&self) -> PathBuf {
+        self.dir.join("made-from.sql")
+    }
+
+    fn is_made(&self) -> bool {
+        fs::read_to_string(self.stamp()).is_ok_and(|stamp| stamp == self.inputs())
+    }
+
+    fn psql(&self, port: u16, database: &str) -> Command {
+        psql(&self.bin, port, self.superuser(), database)
+    }
+
+    fn apply(&self, port: u16, database: &str, sql: &str) -> Result<()> {
+        process::feed(self.psql(port, database).args(["-1", "-f", "-"]), sql)?;
+        Ok(())
+    }
+
+    /// Removes the lock file of a server that is gone when its process id meanwhile belongs to
+    /// another program: PostgreSQL would take that for itself. Where the id belongs to nobody,
+    /// the file stays, since PostgreSQL checks by it that all its processes have ended.
+    fn remove_stale_lock(&self) -> Result<()> {
+        let file = self.data().join("postmaster.pid");
+        let Ok(text) = fs::read_to_string(&file) else {
+            return Ok(());
+        };
+        let Some(pid) = text
+            .lines()
+            .next()
+            .and_then(|line| line.parse::<u32>().ok())
+        else {
+            return Ok(());
+        };
+        let program = fs::read_to_string(format!("/proc/{pid}/comm"));
+        if program.is_ok_and(|program| program.trim() != "postgres") {
+            fs::remove_file(file)?;
+        }
+        Ok(())
+    }
+}
+
+impl Server for Postgres {
+    fn name(&self) -> &'static str {
+        match self.kind {
+            Kind::Plain => "postgres",
+            Kind::Supabase => "supabase",
+        }
+    }
+
+    fn program(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn marker(&self) -> PathBuf {
+        self.data()
+    }
+
+    /// A "fast" shutdown: clients are disconnected.
+    fn stop_signal(&self) -> &'static str {
+        "INT"
+    }
+
+    fn is_current(&self, _port: u16) -> bool {
+        self.is_made()
+    }
+
+    fn prepare(&self, _port: u16) -> Result<()> {
+        if self.is_made() {
+            self.account.own(&self.dir)?;
+            return self.remove_stale_lock();
+        }
+        if self.dir.exists() {
+            eprintln!("{}: making a new, empty cluster", self.name());
+            fs::remove_dir_all(&self.dir)?;
+        }
+        fs::create_dir_all(&self.dir)?;
+        let password = self.dir.join("password");
+        fs::write(&password, PASSWORD)?;
+        self.account.own(&self.dir)?;
+        process::capture(
+            self.account
+                .command(&self.bin.join("initdb"))
+                .args(["-U", self.superuser(), "--auth", "scram-sha-256"])
+                .args(["--encoding", "UTF8", "--locale", "C.UTF-8"])
+                .arg("--pwfile")
+                .arg(&password)
+                .arg("-D")
+                .arg(self.data())
+                .current_dir("/"),
+        )
+        .context("cannot make the cluster")?;
+        fs::remove_file(password)?;
+        Ok(())
+    }
+
+    fn command(&self, port: u16) -> Command {
+        let mut command = self.account.command(&self.bin.join("postgres"));
+        command
+            .arg("-D")
+            .arg(self.data())
+            .args(["-p", &port.to_string()]);
+        for setting in SETTINGS {
+            command.args(["-c", setting]);
+        }
+        command
+    }
+
+    fn answers(&self, port: u16) -> bool {
+        server::accepts(port)
+            && process::succeeds(self.psql(port, "template1").args(["-c", "select 1"]))
+    }
+
+    fn finish(&self, port: u16) -> Result<()> {
+        if self.is_made() {
+            return Ok(());
+        }
+        match self.kind {
+            Kind::Plain => self.apply(port, "postgres", PLAIN)?,
+            Kind::Supabase => {
+                self.apply(port, "postgres", SUPABASE_ROLES)?;
+                self.apply(port, "postgres", SUPABASE_DATABASE)?;
+                let create =
+                    format!("create database {TEMPLATE} owner postgres template template0");
+                process::capture(self.psql(port, "template1").args(["-c", &create]))?;
+                self.apply(port, TEMPLATE, SUPABASE_DATABASE)?;
+                // Nobody can connect to it: one open connection would fail every copy.
+                let close =
+                    format!("alter database {TEMPLATE} is_template true allow_connections false");
+                process::capture(self.psql(port, "template1").args(["-c", &close]))?;
+            }
+        }
+        fs::write(self.stamp(), self.inputs())?;
+        Ok(())
+    }
+}
+
+/// A `psql` that reads no settings of the caller's and stops at the first error.
+pub(crate) fn psql(bin: &Path, port: u16, user: &str, database: &str) -> Command {
+    let mut command = Command::new(bin.join("psql"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PG") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .args(["-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1"])
+        .args(["-v", &format!("password={PASSWORD}")])
+        .args(["-h", "127.0.0.1", "-p", &port.to_string()])
+        .args(["-U", user, "-d", database])
+        .env("PGPASSWORD", PASSWORD)
+        .env("PGCONNECT_TIMEOUT", "5");
+    command
+}

@@ -1,0 +1,72 @@
+//! All tests, with the servers and tools they need.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::settings::{self, Settings};
+use crate::tools::{self, Node};
+use crate::workspace::Workspace;
+use crate::{process, services, sweep};
+
+/// What a program finds in its environment when we run it.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    settings: Settings,
+    node: Node,
+}
+
+impl Environment {
+    /// Brings up servers and tools.
+    pub(crate) fn ready(workspace: &Workspace) -> Result<Self> {
+        Ok(Self {
+            settings: services::up(workspace)?,
+            node: tools::node(workspace)?,
+        })
+    }
+
+    /// Gives a command the tests' settings and takes production's away.
+    pub(crate) fn apply<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        settings::without_production(command);
+        command
+            .envs(&self.settings)
+            .env("AUTHORSTACK_TEST_NODE_PATH", self.node.modules())
+            .env("AUTHORSTACK_TEST_SUPABASE_CLI", self.node.supabase())
+    }
+}
+
+pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    let environment = Environment::ready(workspace)?;
+    let venv = tools::cargo(workspace)?;
+    sweep::leftovers(workspace, &environment.settings)?;
+
+    let packages = has_option(arguments, "-p", "--package");
+    let selected = packages || has_option(arguments, "-E", "--filterset");
+    let mut nextest = Command::new(venv.program("cargo-nextest"));
+    nextest
+        .args(["nextest", "run", "--all-features"])
+        .current_dir(workspace.root());
+    if !packages {
+        nextest.arg("--workspace");
+    }
+    if tools::in_ci() {
+        nextest.args(["--profile", "ci"]);
+    }
+    process::run(environment.apply(nextest.args(arguments)))?;
+    // Who asks for certain tests does not wait for the documentation's.
+    if selected {
+        return Ok(());
+    }
+
+    let mut doctests = process::cargo();
+    doctests
+        .args(["test", "--doc", "--workspace", "--all-features"])
+        .current_dir(workspace.root());
+    process::run(environment.apply(&mut doctests))
+}
+
+fn has_option(arguments: &[String], short: &str, long: &str) -> bool {
+    arguments
+        .iter()
+        .any(|argument| argument.starts_with(short) || argument.starts_with(long))
+}

