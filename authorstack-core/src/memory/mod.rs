@@ -1,18 +1,19 @@
 //! The in-memory store: the model that every backend is held to.
 
 mod books;
+mod migrate;
 mod users;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use crate::{
     Book, BookRepository, DocumentStore, Id, Order, Page, PageRequest, User, UserRepository,
 };
 
-/// Users and books in memory. Clones share what they hold.
+/// Users and books in memory, and either side of a migration. Clones share what they hold.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore {
     records: Arc<Mutex<Records>>,
@@ -22,6 +23,8 @@ pub struct MemoryStore {
 struct Records {
     users: BTreeMap<Id<User>, User>,
     books: BTreeMap<Id<Book>, Book>,
+    migration: migrate::Books,
+    run: Weak<()>,
 }
 
 impl MemoryStore {

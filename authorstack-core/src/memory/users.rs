@@ -40,7 +40,7 @@ impl MemoryUsers {
 }
 
 /// The unique fields, checked against every other user.
-fn check_unique(records: &Records, candidate: &User) -> Result<()> {
+pub(super) fn check_unique(records: &Records, candidate: &User) -> Result<()> {
     for user in records
         .users
         .values()

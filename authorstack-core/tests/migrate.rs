@@ -1,0 +1,431 @@
+//! The migration engine, between stores in memory.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use async_trait::async_trait;
+use authorstack_core::{
+    BookPatch, DocumentStore, Error, ErrorKind, Id, MemoryStore, NewBook, Result,
+    migrate::{
+        BatchLimits, Checkpoint, Counts, DifferenceKind, Kind, Load, Loaded, Original, Position,
+        Problems, Record, Reject, RejectLine, RunLock, RunOptions, Scanned, ScannedBatch, Settled,
+        Silent, Source, Status, Target, TargetState, plan, replay, run, verify,
+    },
+    testing::{author, new_author},
+};
+use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
+use serde_json::Value;
+
+async fn filled(users: usize, books: usize) -> MemoryStore {
+    let store = MemoryStore::new();
+    for n in 0..users {
+        let user = author(&store, &format!("user{n}")).await;
+        for n in 0..books {
+            let book = NewBook::new(format!("Book {n}"));
+            store.books().create(user.id, book).await.unwrap();
+        }
+    }
+    store
+}
+
+fn small_batches() -> RunOptions {
+    RunOptions {
+        limits: BatchLimits {
+            records: 7,
+            bytes: 1 << 20,
+        },
+        ..RunOptions::default()
+    }
+}
+
+async fn move_all(source: &MemoryStore, target: &MemoryStore) -> authorstack_core::migrate::Report {
+    let (source, target) = (Arc::new(source.clone()), Arc::new(target.clone()));
+    run(source, target, &small_batches(), &Silent)
+        .await
+        .unwrap()
+}
+
+fn counts(read: u64, written: u64, unchanged: u64, rejected: u64) -> Counts {
+    Counts {
+        read,
+        written,
+        unchanged,
+        rejected,
+    }
+}
+
+async fn all(store: &MemoryStore, kind: Kind) -> Vec<Record> {
+    let batches: Vec<Vec<Record>> = Target::scan(store, kind).try_collect().await.unwrap();
+    batches.concat()
+}
+
+#[tokio::test]
+async fn everything_moves_and_a_second_run_changes_nothing() {
+    let (source, target) = (filled(5, 9).await, MemoryStore::new());
+    let report = move_all(&source, &target).await;
+    assert_eq!(report.status, Status::Complete);
+    let moved: Vec<_> = report
+        .kinds
+        .iter()
+        .map(|kind| (kind.kind, kind.counts))
+        .collect();
+    let expected = [
+        (Kind::Users, counts(5, 5, 0, 0)),
+        (Kind::Books, counts(45, 45, 0, 0)),
+    ];
+    assert_eq!(moved, expected);
+    for kind in Kind::ALL {
+        assert_eq!(all(&target, *kind).await, all(&source, *kind).await);
+    }
+
+    let again = move_all(&source, &target).await;
+    let unchanged: Vec<_> = again.kinds.iter().map(|kind| kind.counts).collect();
+    assert_eq!(unchanged, [counts(5, 0, 5, 0), counts(45, 0, 45, 0)]);
+}
+
+#[tokio::test]
+async fn an_empty_source_is_complete() {
+    let report = move_all(&MemoryStore::new(), &MemoryStore::new()).await;
+    assert_eq!(report.status, Status::Complete);
+    assert!(
+        report
+            .kinds
+            .iter()
+            .all(|kind| kind.counts == Counts::default())
+    );
+}
+
+#[tokio::test]
+async fn a_second_run_beside_the_first_is_refused() {
+    let (source, target) = (filled(1, 1).await, MemoryStore::new());
+    let lock = Target::lock(&target).await.unwrap();
+    let refused = run(
+        Arc::new(source.clone()),
+        Arc::new(target.clone()),
+        &RunOptions::default(),
+        &Silent,
+    )
+    .await;
+    assert_eq!(refused.unwrap_err().kind(), &ErrorKind::Locked);
+    assert_eq!(all(&target, Kind::Users).await, []);
+    drop(lock);
+    assert_eq!(move_all(&source, &target).await.status, Status::Complete);
+}
+
+/// A target that fails at some loads, after or before they are done.
+#[derive(Debug)]
+struct Faulty {
+    store: MemoryStore,
+    loads: AtomicUsize,
+    fails: fn(usize) -> Option<Fault>,
+}
+
+enum Fault {
+    /// The batch is lost.
+    Before(ErrorKind),
+    /// The batch is committed, but the answer is lost.
+    After(ErrorKind),
+}
+
+#[async_trait]
+impl Target for Faulty {
+    fn name(&self) -> &'static str {
+        "faulty"
+    }
+    async fn inspect(&self) -> Result<TargetState> {
+        self.store.inspect().await
+    }
+    async fn lock(&self) -> Result<Box<dyn RunLock>> {
+        Target::lock(&self.store).await
+    }
+    async fn prepare(&self) -> Result<()> {
+        self.store.prepare().await
+    }
+    async fn begin(&self, kind: Kind) -> Result<Checkpoint> {
+        self.store.begin(kind).await
+    }
+    async fn load(&self, load: &Load<'_>) -> Result<Loaded> {
+        match (self.fails)(self.loads.fetch_add(1, Ordering::Relaxed)) {
+            None => self.store.load(load).await,
+            Some(Fault::Before(kind)) => Err(Error::new(kind)),
+            Some(Fault::After(kind)) => {
+                self.store.load(load).await?;
+                Err(Error::new(kind))
+            }
+        }
+    }
+    async fn finish(&self, kind: Kind) -> Result<()> {
+        self.store.finish(kind).await
+    }
+    fn scan(&self, kind: Kind) -> BoxStream<'_, Result<Vec<Record>>> {
+        Target::scan(&self.store, kind)
+    }
+    fn rejects(&self) -> BoxStream<'_, Result<Vec<Reject>>> {
+        self.store.rejects()
+    }
+    async fn fetch(&self, kind: Kind, ids: &[Id<Record>]) -> Result<Vec<Record>> {
+        Target::fetch(&self.store, kind, ids).await
+    }
+    async fn replayed(&self, kind: Kind) -> Result<Vec<Settled>> {
+        self.store.replayed(kind).await
+    }
+    async fn settled(&self, kind: Kind, keys: &[String]) -> Result<Vec<Settled>> {
+        self.store.settled(kind, keys).await
+    }
+}
+
+fn gone() -> ErrorKind {
+    ErrorKind::Unavailable {
+        reason: "the server went away".into(),
+    }
+}
+
+fn moved() -> ErrorKind {
+    ErrorKind::Conflict {
+        reason: "the checkpoint moved".into(),
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_failed_resumes_where_it_stopped() {
+    let source = filled(5, 9).await;
+    let target = Arc::new(Faulty {
+        store: MemoryStore::new(),
+        loads: AtomicUsize::new(0),
+        fails: |load| match load {
+            2 => Some(Fault::Before(gone())),
+            5 => Some(Fault::After(gone())),
+            _ => None,
+        },
+    });
+    let mut failures = 0;
+    let report = loop {
+        let (source, target) = (Arc::new(source.clone()), Arc::clone(&target));
+        match run(source, target, &small_batches(), &Silent).await {
+            Ok(report) => break report,
+            Err(error) => {
+                assert!(
+                    matches!(error.kind(), ErrorKind::Unavailable { .. }),
+                    "{error:?}"
+                );
+                assert!(error.is_retryable());
+                failures += 1;
+            }
+        }
+    };
+    assert_eq!(failures, 2);
+    let books = report
+        .kinds
+        .iter()
+        .find(|kind| kind.kind == Kind::Books)
+        .unwrap();
+    assert_eq!(
+        books.counts,
+        counts(45, 45, 0, 0),
+        "each record was written once"
+    );
+    assert_eq!(
+        all(&target.store, Kind::Books).await,
+        all(&source, Kind::Books).await
+    );
+}
+
+#[tokio::test]
+async fn a_checkpoint_moved_by_a_dying_writer_is_read_again() {
+    let source = filled(5, 9).await;
+    let target = Arc::new(Faulty {
+        store: MemoryStore::new(),
+        loads: AtomicUsize::new(0),
+        fails: |load| (load == 3).then(|| Fault::After(moved())),
+    });
+    let report = run(
+        Arc::new(source.clone()),
+        target.clone(),
+        &small_batches(),
+        &Silent,
+    )
+    .await;
+    let report = report.unwrap();
+    assert_eq!(report.kinds[1].counts, counts(45, 45, 0, 0));
+    assert_eq!(
+        all(&target.store, Kind::Books).await,
+        all(&source, Kind::Books).await
+    );
+}
+
+#[tokio::test]
+async fn verify_finds_each_difference() {
+    let source = filled(3, 4).await;
+    let target = MemoryStore::new();
+    move_all(&source, &target).await;
+    let compare = || async {
+        let (source, target) = (Arc::new(source.clone()), Arc::new(target.clone()));
+        verify(source, target, Kind::ALL, &Silent).await.unwrap()
+    };
+    let equal = compare().await;
+    assert_eq!(equal.status, Status::Complete);
+    assert_eq!(equal.kinds[1].report.counts, counts(12, 0, 12, 0));
+
+    let books = all(&source, Kind::Books).await;
+    let (Record::Book(changed), Record::Book(lost)) = (&books[2], &books[7]) else {
+        panic!("books are books");
+    };
+    let patch = BookPatch {
+        title: Some("Another".to_owned()),
+        ..BookPatch::default()
+    };
+    target
+        .books()
+        .update(changed.user_id, changed.id, patch)
+        .await
+        .unwrap();
+    target.books().delete(lost.user_id, lost.id).await.unwrap();
+    let added = target
+        .books()
+        .create(lost.user_id, NewBook::new("Late"))
+        .await
+        .unwrap();
+
+    let different = compare().await;
+    assert_eq!(different.status, Status::Incomplete);
+    let books = &different.kinds[1];
+    assert_eq!(
+        (books.report.differing, books.report.counts.unchanged),
+        (3, 10)
+    );
+    let found: Vec<_> = books
+        .differences
+        .iter()
+        .map(|d| (d.id, d.difference.clone()))
+        .collect();
+    let fields = vec!["title".to_owned(), "updatedAt".to_owned()];
+    let expected = [
+        (changed.id.cast(), DifferenceKind::Differs { fields }),
+        (lost.id.cast(), DifferenceKind::MissingInTarget),
+        (added.id.cast(), DifferenceKind::OnlyInTarget),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn users_who_collide_are_rejected_with_their_books_and_can_be_replayed() {
+    let source = filled(2, 2).await;
+    let target = MemoryStore::new();
+    // The target holds the address of one of the users already.
+    let mut holder = new_author("holder");
+    holder.email = "user1@example.org".parse().unwrap();
+    let holder = target.users().create(holder).await.unwrap();
+
+    let report = move_all(&source, &target).await;
+    assert_eq!(report.status, Status::Incomplete);
+    assert_eq!(report.kinds[0].counts, counts(2, 1, 0, 1));
+    assert_eq!(report.kinds[1].counts, counts(4, 2, 0, 2));
+    let rejects: Vec<Vec<Reject>> = target.rejects().try_collect().await.unwrap();
+    let rejects = rejects.concat();
+    let fields: Vec<_> = rejects
+        .iter()
+        .map(|r| r.problems.0[0].field.as_str())
+        .collect();
+    assert_eq!(fields, ["email", "userId", "userId"]);
+
+    let mut lines: Vec<RejectLine> = rejects.iter().map(|r| r.to_line().unwrap()).collect();
+    lines[0].record["email"] = "user1.other@example.org".into();
+    let replayed = replay(
+        Arc::new(source.clone()),
+        Arc::new(target.clone()),
+        stream::iter(lines.into_iter().map(Ok)).boxed(),
+        &Silent,
+    )
+    .await
+    .unwrap();
+    assert_eq!(replayed.status, Status::Complete);
+    assert_eq!(replayed.kinds[0].counts, counts(1, 1, 0, 0));
+    assert_eq!(replayed.kinds[1].counts, counts(2, 2, 0, 0));
+
+    // A further run leaves what was mended alone, and so does a verification.
+    let again = move_all(&source, &target).await;
+    assert_eq!(again.kinds[0].counts, counts(2, 0, 2, 0));
+    target.users().delete(holder.id).await.unwrap();
+    let (source, target) = (Arc::new(source), Arc::new(target));
+    let verified = verify(source, target, Kind::ALL, &Silent).await.unwrap();
+    assert_eq!(verified.status, Status::Complete, "{verified:?}");
+}
+
+/// A source whose second user came out unreadable.
+#[derive(Debug)]
+struct Dirty(MemoryStore);
+
+#[async_trait]
+impl Source for Dirty {
+    fn name(&self) -> &'static str {
+        "dirty"
+    }
+    fn kinds(&self) -> &[Kind] {
+        self.0.kinds()
+    }
+    async fn check(&self) -> Result<()> {
+        self.0.check().await
+    }
+    async fn count(&self, kind: Kind) -> Result<u64> {
+        self.0.count(kind).await
+    }
+    fn scan(
+        &self,
+        kind: Kind,
+        after: Option<Position>,
+        limits: BatchLimits,
+    ) -> BoxStream<'_, Result<ScannedBatch>> {
+        let spoil = move |mut batch: ScannedBatch| {
+            if let (Kind::Users, Some(user)) = (kind, batch.items.get_mut(1)) {
+                user.original = Original(br#"{"name": 7, "apiToken": "hush"}"#.to_vec());
+                user.outcome = Err(Error::invalid("name", "is a number").into());
+            }
+            batch
+        };
+        Source::scan(&self.0, kind, after, limits)
+            .map_ok(spoil)
+            .boxed()
+    }
+    async fn fetch(&self, kind: Kind, key: &str) -> Result<Option<Scanned>> {
+        Source::fetch(&self.0, kind, key).await
+    }
+    fn render(&self, kind: Kind, original: &Original) -> Value {
+        self.0.render(kind, original)
+    }
+    fn parse(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {
+        self.0.parse(kind, value)
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_rejected_whole_but_for_secrets() {
+    let source = Arc::new(Dirty(filled(3, 1).await));
+    let target = MemoryStore::new();
+    let planned = plan(source.clone(), Arc::new(target.clone()), Kind::ALL, &Silent).await;
+    let planned = planned.unwrap();
+    assert_eq!(planned.status, Status::Incomplete);
+    assert_eq!(planned.kinds[0].report.counts, counts(3, 2, 0, 1));
+    assert_eq!(planned.kinds[1].report.counts, counts(3, 2, 0, 1));
+    assert_eq!(planned.kinds[1].rejected_fields["userId"], 1);
+    assert_eq!(all(&target, Kind::Users).await, [], "a plan moves nothing");
+
+    let options = RunOptions::default();
+    let report = run(source, Arc::new(target.clone()), &options, &Silent)
+        .await
+        .unwrap();
+    assert_eq!(report.kinds[0].counts, planned.kinds[0].report.counts);
+    assert_eq!(report.kinds[1].counts, planned.kinds[1].report.counts);
+    let rejects: Vec<Vec<Reject>> = target.rejects().try_collect().await.unwrap();
+    let line = rejects[0][0].to_line().unwrap();
+    assert_eq!(
+        (line.kind, line.reason.as_str()),
+        (Kind::Users, "name: is a number")
+    );
+    assert_eq!(line.record["name"], 7);
+    assert!(
+        !rejects[0][0].record.contains("hush"),
+        "a token is no one's business"
+    );
+}
