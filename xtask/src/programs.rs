@@ -1,5 +1,8 @@
 //! The demo and the benchmarks of the examples crate.
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
 use anyhow::Result;
 
 use crate::test::Environment;
@@ -10,36 +13,39 @@ const PACKAGE: &str = "authorstack-examples";
 
 pub(crate) fn demo(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let environment = Environment::ready(workspace)?;
-    let mut command = process::cargo();
-    command.args(["run", "--quiet", "--package", PACKAGE]);
     // CI has built the development profile for the tests already.
-    if !tools::in_ci() {
-        command.arg("--release");
-    }
-    command
-        .args(["--bin", "authorstack-demo", "--"])
-        .args(arguments)
-        .current_dir(workspace.root());
-    process::run(environment.apply(&mut command))
+    let profile = if tools::in_ci() { "dev" } else { "release" };
+    let programs = build(workspace, profile)?;
+    let mut demo = Command::new(programs.join("authorstack-demo"));
+    demo.args(arguments).current_dir(workspace.root());
+    process::run(environment.apply(with_tool(&mut demo, &programs)))
 }
 
 pub(crate) fn bench(workspace: &Workspace, name: &str, arguments: &[String]) -> Result<()> {
     let environment = Environment::ready(workspace)?;
-    let mut command = process::cargo();
-    command
+    let programs = build(workspace, "release")?;
+    let mut bench = process::cargo();
+    bench
         .args(["bench", "--package", PACKAGE, "--bench", name, "--"])
         .args(arguments)
         .current_dir(workspace.root());
-    environment.apply(&mut command);
-    if name == "migrate" {
-        const TOOL: &str = "authorstack-migrate";
-        let mut build = process::cargo();
-        build
-            .args(["build", "--release", "--package", PACKAGE, "--bin", TOOL])
-            .current_dir(workspace.root());
-        process::run(&mut build)?;
-        let tool = workspace.build_dir().join("release").join(TOOL);
-        command.env("AUTHORSTACK_TEST_MIGRATE_BIN", tool);
-    }
-    process::run(&mut command)
+    process::run(environment.apply(with_tool(&mut bench, &programs)))
+}
+
+/// Builds the programs of the examples; answers the folder that they are in.
+fn build(workspace: &Workspace, profile: &str) -> Result<PathBuf> {
+    let mut build = process::cargo();
+    build
+        .args(["build", "--quiet", "--package", PACKAGE, "--bins"])
+        .args(["--profile", profile])
+        .current_dir(workspace.root());
+    process::run(&mut build)?;
+    let folder = if profile == "dev" { "debug" } else { profile };
+    Ok(workspace.build_dir().join(folder))
+}
+
+/// Tells a command where the migration tool is.
+fn with_tool<'a>(command: &'a mut Command, programs: &Path) -> &'a mut Command {
+    let tool = programs.join("authorstack-migrate");
+    command.env("AUTHORSTACK_TEST_MIGRATE_BIN", tool)
 }

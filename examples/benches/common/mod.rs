@@ -1,0 +1,68 @@
+//! What the benchmarks share: ours and a peer in turn, ratios pair by pair.
+
+use std::env;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+/// One comparison: ours against a peer, measured in turn in one run.
+#[derive(Debug)]
+pub struct Comparison {
+    /// What is measured.
+    pub bench: String,
+    /// What ours is held against.
+    pub peer_name: &'static str,
+    /// The highest ratio that is good enough.
+    pub goal: f64,
+    /// The unit of both columns.
+    pub unit: &'static str,
+    /// Pairs of ours and the peer's.
+    pub pairs: Vec<(f64, f64)>,
+    /// The peak memory of ours, where it matters.
+    pub peak_mb: Option<f64>,
+}
+
+impl Comparison {
+    /// Prints the medians: a line for people, or a JSON object.
+    pub fn print(&self, as_json: bool) {
+        let ratio = median(self.pairs.iter().map(|(ours, peer)| ours / peer));
+        let ours = median(self.pairs.iter().map(|(ours, _)| *ours));
+        let peer = median(self.pairs.iter().map(|(_, peer)| *peer));
+        let goal = self.goal;
+        if as_json {
+            let line = json!({
+                "bench": self.bench,
+                "ratio": ratio,
+                "goal": goal,
+                "ours": ours,
+                "peer": peer,
+                "peer_name": self.peer_name,
+                "peak_mb": self.peak_mb,
+            });
+            println!("{line}");
+            return;
+        }
+        let verdict = if ratio <= goal { "met" } else { "missed" };
+        print!(
+            "{:<24} {ratio:>6.3} × {} (goal {goal}, {verdict}): {ours:.3} against {peer:.3} {}",
+            self.bench, self.peer_name, self.unit
+        );
+        match self.peak_mb {
+            None => println!(),
+            Some(peak) => println!(", peak memory {peak:.0} MB"),
+        }
+    }
+}
+
+/// The median; of an even number of values the lower one.
+pub fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len().saturating_sub(1) / 2;
+    values.get(middle).copied().unwrap_or(f64::NAN)
+}
+
+/// A setting that `cargo xtask bench` gives.
+pub fn setting(name: &str) -> Result<String> {
+    env::var(name).with_context(|| format!("no {name}; start it with `cargo xtask bench`"))
+}

@@ -1,0 +1,269 @@
+//! Books from MongoDB to Supabase by the tool, against COPY of the same rows, rendered before.
+
+mod common;
+
+use std::{
+    fs,
+    process::{Command, ExitCode, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use authorstack_examples::{
+    dataset::{self, average_size},
+    scratch::Scratch,
+};
+use authorstack_mongo::{MongoConfig, MongoStore};
+use authorstack_supabase::{SupabaseConfig, SupabaseStore};
+use bson::oid::ObjectId;
+use clap::Parser;
+use common::{Comparison, setting};
+use futures::TryStreamExt;
+use sqlx::{Executor, PgConnection, postgres::PgPoolCopyExt};
+
+const SEED: u64 = 7;
+
+#[derive(Debug, Parser)]
+struct Options {
+    /// Books to move
+    #[arg(long, default_value_t = 200_000)]
+    books: usize,
+    /// The users whose books they are
+    #[arg(long, default_value_t = 1_000)]
+    users: usize,
+    /// Pairs of runs, behind one that does not count
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Also the peak memory at ten times the books
+    #[arg(long)]
+    ten_times: bool,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+    /// What `cargo bench` passes on
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match bench(&Options::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The columns, in the order of the rows that are kept for COPY.
+const USERS: &str = "public.users";
+const BOOKS: &str = "public.books";
+
+async fn bench(options: &Options) -> Result<()> {
+    let bench = Bench::prepare(options.users).await?;
+    let outcome = bench.measure(options).await;
+    bench.source.remove().await?;
+    outcome
+}
+
+struct Bench {
+    source: Scratch,
+    mongodb: String,
+    supabase: String,
+    users: Vec<ObjectId>,
+}
+
+/// What one run of the tool took.
+struct Taken {
+    seconds: f64,
+    peak_mb: f64,
+}
+
+impl Bench {
+    async fn prepare(users: usize) -> Result<Self> {
+        let mongodb = setting("AUTHORSTACK_TEST_MONGODB_URL")?;
+        let supabase = setting("AUTHORSTACK_TEST_SUPABASE_DB_URL")?;
+        let source = Scratch::create(&fresh_name(), &mongodb, &supabase).await?;
+        let store = MongoStore::connect(MongoConfig::new(source.mongodb_url().to_owned())).await?;
+        store.ensure_indexes().await?;
+        let (ids, documents) = dataset::sound_users(SEED, users);
+        dataset::insert(&source.mongodb().await?, "users", &documents).await?;
+        Ok(Self {
+            source,
+            mongodb,
+            supabase,
+            users: ids,
+        })
+    }
+
+    async fn fill(&self, from: usize, to: usize) -> Result<()> {
+        const PORTION: usize = 50_000;
+        let database = self.source.mongodb().await?;
+        let mut done = from;
+        while done < to {
+            let portion = PORTION.min(to - done);
+            let from = 1_000_000 + u32::try_from(done)?;
+            let books = dataset::sound_books(from, &self.users, portion);
+            if done == 0 {
+                eprintln!("books of {} bytes", average_size(&books));
+            }
+            dataset::insert(&database, "books", &books).await?;
+            done += portion;
+        }
+        Ok(())
+    }
+
+    async fn measure(&self, options: &Options) -> Result<()> {
+        self.fill(0, options.books).await?;
+        let rows = self.render().await?;
+        eprintln!(
+            "{} books, {} MB rendered",
+            options.books,
+            rows.books.len() >> 20
+        );
+        let mut pairs = Vec::new();
+        let mut peak_mb: f64 = 0.0;
+        for round in 0..=options.rounds {
+            let ours = self.run_tool().await?;
+            let floor = self.copy(&rows).await?;
+            eprintln!(
+                "round {round}: ours {:.2} s, {:.0} MB; COPY {floor:.2} s",
+                ours.seconds, ours.peak_mb
+            );
+            peak_mb = peak_mb.max(ours.peak_mb);
+            if round > 0 {
+                pairs.push((ours.seconds, floor));
+            }
+        }
+        Comparison {
+            bench: "migrate".to_owned(),
+            peer_name: "COPY of rendered rows, indexes included",
+            goal: 1.3,
+            unit: "s",
+            pairs,
+            peak_mb: Some(peak_mb),
+        }
+        .print(options.json);
+
+        if options.ten_times {
+            self.fill(options.books, options.books * 10).await?;
+            let ours = self.run_tool().await?;
+            Comparison {
+                bench: "migrate, ten times".to_owned(),
+                peer_name: "peak memory (MB) of the run above",
+                goal: 1.1,
+                unit: "MB",
+                pairs: vec![(ours.peak_mb, peak_mb)],
+                peak_mb: Some(ours.peak_mb),
+            }
+            .print(options.json);
+        }
+        Ok(())
+    }
+
+    /// Moves everything once and takes the rows out again, as COPY reads them.
+    async fn render(&self) -> Result<Rows> {
+        let target = self.target().await?;
+        run(&self.source, &target)?;
+        let pool = sqlx::PgPool::connect(&target.supabase_db_url()).await?;
+        let mut rows = Rows::default();
+        for (table, bytes) in [(USERS, &mut rows.users), (BOOKS, &mut rows.books)] {
+            let copy = format!("copy {table} to stdout (format binary)");
+            let mut stream = pool.copy_out_raw(&copy).await?;
+            while let Some(part) = stream.try_next().await? {
+                bytes.extend_from_slice(&part);
+            }
+        }
+        pool.close().await;
+        target.remove().await?;
+        Ok(rows)
+    }
+
+    /// A fresh database, without the schema.
+    async fn target(&self) -> Result<Scratch> {
+        Scratch::create(&fresh_name(), &self.mongodb, &self.supabase).await
+    }
+
+    async fn run_tool(&self) -> Result<Taken> {
+        let target = self.target().await?;
+        let taken = run(&self.source, &target)?;
+        target.remove().await?;
+        Ok(taken)
+    }
+
+    /// What PostgreSQL itself needs: COPY into the bare tables, then the indexes and the foreign
+    /// key, by one connection.
+    async fn copy(&self, rows: &Rows) -> Result<f64> {
+        let target = self.target().await?;
+        let store = SupabaseStore::connect(SupabaseConfig::new(target.supabase_db_url())).await?;
+        store.migrate().await?;
+        let mut connection = target.supabase().await?;
+        let started = Instant::now();
+        copy_in(&mut connection, USERS, &rows.users).await?;
+        copy_in(&mut connection, BOOKS, &rows.books).await?;
+        let seconds = started.elapsed().as_secs_f64();
+        drop((connection, store));
+        target.remove().await?;
+        Ok(seconds)
+    }
+}
+
+#[derive(Default)]
+struct Rows {
+    users: Vec<u8>,
+    books: Vec<u8>,
+}
+
+async fn copy_in(connection: &mut PgConnection, table: &str, rows: &[u8]) -> Result<()> {
+    let mut copy = connection
+        .copy_in_raw(&format!("copy {table} from stdin (format binary)"))
+        .await?;
+    for part in rows.chunks(1 << 20) {
+        copy.send(part).await?;
+    }
+    copy.finish().await?;
+    Ok(())
+}
+
+fn fresh_name() -> String {
+    format!("as_bench_{:08x}", rand::random::<u32>())
+}
+
+/// Runs the tool, watching its memory.
+fn run(source: &Scratch, target: &Scratch) -> Result<Taken> {
+    let folder = tempfile::tempdir()?;
+    let started = Instant::now();
+    let mut tool = Command::new(setting("AUTHORSTACK_TEST_MIGRATE_BIN")?)
+        .args(["run", "--output", "json", "--quiet"])
+        .env("AUTHORSTACK_MONGODB_URL", source.mongodb_url())
+        .env("AUTHORSTACK_SUPABASE_DB_URL", target.supabase_db_url())
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .context("starting the tool")?;
+    let mut peak_mb: f64 = 0.0;
+    let status = loop {
+        if let Some(status) = tool.try_wait()? {
+            break status;
+        }
+        peak_mb = peak_mb.max(resident_peak(tool.id()));
+        sleep(Duration::from_millis(5));
+    };
+    let seconds = started.elapsed().as_secs_f64();
+    ensure!(status.success(), "the tool ended with {status}");
+    Ok(Taken { seconds, peak_mb })
+}
+
+/// The kernel's own high-water mark of a process's memory.
+fn resident_peak(process: u32) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let kilobytes = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .and_then(|rest| rest.trim().strip_suffix(" kB"))
+        .and_then(|number| number.trim().parse::<f64>().ok());
+    kilobytes.unwrap_or(0.0) / 1024.0
+}

@@ -1,0 +1,250 @@
+//! The demo: authors and books with years of dirt move from MongoDB to Supabase, on the servers
+//! of `cargo xtask services`, by the tool that everyone uses.
+
+use std::{
+    collections::HashMap,
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Stdio},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use authorstack_core::migrate::{Kind, RejectLine};
+use authorstack_examples::{
+    dataset::{self, Case, Fate, SECRET, Size},
+    scratch::Scratch,
+};
+use clap::Parser;
+use serde_json::Value;
+
+#[derive(Debug, Parser)]
+#[command(about, version)]
+struct Options {
+    /// Repeats the data of an earlier demo
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Sound users
+    #[arg(long, default_value_t = 300)]
+    users: usize,
+    /// Sound books
+    #[arg(long, default_value_t = 3_000)]
+    books: usize,
+    /// Leaves the databases behind, to be looked at
+    #[arg(long)]
+    keep: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match demo(&Options::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn demo(options: &Options) -> Result<()> {
+    let seed = options.seed.unwrap_or_else(|| rand::random::<u32>().into());
+    println!("seed {seed}: repeat with `cargo xtask demo --seed {seed}`");
+    let size = Size {
+        users: options.users,
+        books: options.books,
+    };
+    let data = dataset::generate(seed, size);
+    let name = format!("as_demo_{:08x}_{:08x}", seed, rand::random::<u32>());
+    let (mongodb, supabase) = (
+        setting("AUTHORSTACK_TEST_MONGODB_URL")?,
+        setting("AUTHORSTACK_TEST_SUPABASE_DB_URL")?,
+    );
+    let scratch = Scratch::create(&name, &mongodb, &supabase).await?;
+    let outcome = async {
+        data.insert(&scratch.mongodb().await?).await?;
+        println!(
+            "{} users and {} books are in MongoDB, {} of them dirty",
+            data.users.len(),
+            data.books.len(),
+            data.cases.len()
+        );
+        migrate(&scratch, &data.cases)
+    }
+    .await;
+    if options.keep {
+        println!("kept: database {name} in MongoDB and in PostgreSQL");
+    } else {
+        scratch.remove().await?;
+    }
+    outcome
+}
+
+fn setting(name: &str) -> Result<String> {
+    env::var(name).with_context(|| format!("no {name}; start the demo with `cargo xtask demo`"))
+}
+
+/// The tool, with this demo's settings.
+struct Tool<'a> {
+    program: PathBuf,
+    scratch: &'a Scratch,
+    folder: &'a Path,
+}
+
+impl Tool<'_> {
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(arguments)
+            .env("AUTHORSTACK_MONGODB_URL", self.scratch.mongodb_url())
+            .env(
+                "AUTHORSTACK_SUPABASE_DB_URL",
+                self.scratch.supabase_db_url(),
+            )
+            .current_dir(self.folder)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the tool before the reader's eyes; answers its exit code.
+    fn show(&self, arguments: &[&str]) -> Result<i32> {
+        println!("\n$ authorstack-migrate {}", arguments.join(" "));
+        let status = self
+            .command(arguments)
+            .status()
+            .context("starting the tool")?;
+        status.code().context("the tool was killed")
+    }
+
+    /// Runs the tool for its answer.
+    fn ask(&self, arguments: &[&str]) -> Result<(i32, Value)> {
+        let arguments = [arguments, &["--output", "json"]].concat();
+        let output = self.command(&arguments).stderr(Stdio::null()).output()?;
+        let answer = serde_json::from_slice(&output.stdout).context("the tool's JSON")?;
+        Ok((output.status.code().context("the tool was killed")?, answer))
+    }
+}
+
+fn migrate(scratch: &Scratch, cases: &[Case]) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let beside = env::current_exe()?.with_file_name("authorstack-migrate");
+    let tool = Tool {
+        program: env::var_os("AUTHORSTACK_TEST_MIGRATE_BIN").map_or(beside, PathBuf::from),
+        scratch,
+        folder: folder.path(),
+    };
+
+    ensure!(
+        tool.show(&["plan"])? == 1,
+        "a plan with rejects ends with 1"
+    );
+    ensure!(tool.show(&["run"])? == 1, "a run with rejects ends with 1");
+    ensure!(
+        tool.show(&["verify"])? == 1,
+        "a verification with rejects ends with 1"
+    );
+
+    let rejects = folder.path().join("authorstack-rejects.jsonl");
+    let text = fs::read_to_string(&rejects)?;
+    ensure!(
+        !text.contains(SECRET),
+        "a password hash is in the rejects file"
+    );
+    let lines: Vec<RejectLine> = text
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?;
+    let (carried, rejected) = check_cases(cases, &lines)?;
+
+    println!("\nthe ISBN that cannot be is mended in the rejects file, and its line replayed");
+    let mut mended = lines
+        .iter()
+        .find(|line| {
+            line.problems
+                .0
+                .iter()
+                .any(|problem| problem.field == "isbn")
+        })
+        .context("no reject for an ISBN")?
+        .clone();
+    mended.record["isbn"] = "978-3-16-148410-0".into();
+    fs::write(
+        folder.path().join("mended.jsonl"),
+        serde_json::to_string(&mended)? + "\n",
+    )?;
+    // Replaying leaves the other rejects open, so the file is written anew with the rest.
+    let replayed = tool.show(&["replay", "mended.jsonl"])?;
+    ensure!(
+        replayed == 0,
+        "the mended record was not taken: exit code {replayed}"
+    );
+
+    let (_, again) = tool.ask(&["run"])?;
+    let (_, verified) = tool.ask(&["verify"])?;
+    let sum = |answer: &Value, field: &str| -> u64 {
+        let kinds = answer["kinds"].as_array().into_iter().flatten();
+        kinds.filter_map(|kind| kind[field].as_u64()).sum()
+    };
+    let (read, written) = (sum(&again, "read"), sum(&again, "written"));
+    let (unchanged, open) = (sum(&again, "unchanged"), sum(&again, "rejected"));
+    ensure!(
+        read == written + unchanged + open,
+        "rows are missing: {again}"
+    );
+    ensure!(written == 0, "a second run wrote {written} rows");
+    ensure!(
+        open + 1 == lines.len() as u64,
+        "{open} rejects are open after the replay"
+    );
+    ensure!(
+        sum(&verified, "differing") == 0,
+        "both sides differ: {verified}"
+    );
+    ensure!(
+        sum(&verified, "unchanged") == unchanged,
+        "verify counts otherwise: {verified}"
+    );
+
+    println!("\nWhat was seen:");
+    println!("  {read} documents in = {unchanged} rows out + {open} rejects; none vanished");
+    println!(
+        "  {} dirty documents: {carried} carried, {rejected} rejected by name",
+        cases.len()
+    );
+    println!("  one reject was mended and replayed; a second run wrote nothing");
+    println!("  verify found {unchanged} records equal on both sides, none differing");
+    Ok(())
+}
+
+/// Holds each dirty document against what became of it.
+fn check_cases(cases: &[Case], lines: &[RejectLine]) -> Result<(usize, usize)> {
+    let rejects: HashMap<(Kind, &str), &RejectLine> = lines
+        .iter()
+        .map(|line| ((line.kind, line.key.as_str()), line))
+        .collect();
+    ensure!(rejects.len() == lines.len(), "a record was rejected twice");
+    let (mut carried, mut rejected) = (0, 0);
+    for case in cases {
+        let found = rejects.get(&(case.collection.parse()?, case.key.as_str()));
+        match (case.fate, found) {
+            (Fate::Carried, None) => carried += 1,
+            (Fate::Rejected(field), Some(line))
+                if line.problems.0.iter().any(|problem| problem.field == field) =>
+            {
+                rejected += 1;
+            }
+            (fate, found) => {
+                let found = found.map(|line| &line.reason);
+                bail!(
+                    "{} ({}): expected {fate:?}, found {found:?}",
+                    case.about,
+                    case.key
+                );
+            }
+        }
+    }
+    ensure!(
+        rejected == lines.len(),
+        "{} rejects, expected {rejected}",
+        lines.len()
+    );
+    Ok((carried, rejected))
+}
