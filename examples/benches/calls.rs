@@ -170,7 +170,7 @@ impl Pair {
         ours: impl Future<Output = Result<()>>,
         theirs: impl Future<Output = Result<()>>,
     ) -> Result<()> {
-        if call % 2 == 0 {
+        if call.is_multiple_of(2) {
             self.ours.push(millis(ours).await?);
             self.theirs.push(millis(theirs).await?);
         } else {

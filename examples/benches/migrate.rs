@@ -20,7 +20,7 @@ use bson::oid::ObjectId;
 use clap::Parser;
 use common::{Comparison, setting};
 use futures::TryStreamExt;
-use sqlx::{Executor, PgConnection, postgres::PgPoolCopyExt};
+use sqlx::{PgConnection, postgres::PgPoolCopyExt};
 
 const SEED: u64 = 7;
 

@@ -323,6 +323,7 @@ impl Maker {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a list of cases")]
     fn dirty_users(&mut self) {
         use Fate::{Carried, Rejected};
         let numbers = [
@@ -392,7 +393,7 @@ impl Maker {
 
         let mut mixed = String::new();
         self.user_case("an e-mail address in capitals", Carried, |user| {
-            mixed = user.get_str("email").unwrap_or_default().to_owned();
+            user.get_str("email").unwrap_or_default().clone_into(&mut mixed);
             user.insert("email", mixed.to_uppercase());
         });
         self.user_case(

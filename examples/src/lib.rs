@@ -1,5 +1,6 @@
-//! What the demo, the benchmarks and the tests share: a data set as an old app leaves it, and
-//! databases for one use.
+//! What the demo, the benchmarks and the tests share: a data set as an old app leaves it,
+//! databases for one use, and the tool as a program.
 
 pub mod dataset;
 pub mod scratch;
+pub mod tool;

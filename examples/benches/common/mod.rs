@@ -7,24 +7,24 @@ use serde_json::json;
 
 /// One comparison: ours against a peer, measured in turn in one run.
 #[derive(Debug)]
-pub struct Comparison {
+pub(crate) struct Comparison {
     /// What is measured.
-    pub bench: String,
+    pub(crate) bench: String,
     /// What ours is held against.
-    pub peer_name: &'static str,
+    pub(crate) peer_name: &'static str,
     /// The highest ratio that is good enough.
-    pub goal: f64,
+    pub(crate) goal: f64,
     /// The unit of both columns.
-    pub unit: &'static str,
+    pub(crate) unit: &'static str,
     /// Pairs of ours and the peer's.
-    pub pairs: Vec<(f64, f64)>,
+    pub(crate) pairs: Vec<(f64, f64)>,
     /// The peak memory of ours, where it matters.
-    pub peak_mb: Option<f64>,
+    pub(crate) peak_mb: Option<f64>,
 }
 
 impl Comparison {
     /// Prints the medians: a line for people, or a JSON object.
-    pub fn print(&self, as_json: bool) {
+    pub(crate) fn print(&self, as_json: bool) {
         let ratio = median(self.pairs.iter().map(|(ours, peer)| ours / peer));
         let ours = median(self.pairs.iter().map(|(ours, _)| *ours));
         let peer = median(self.pairs.iter().map(|(_, peer)| *peer));
@@ -55,7 +55,7 @@ impl Comparison {
 }
 
 /// The median; of an even number of values the lower one.
-pub fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     let middle = values.len().saturating_sub(1) / 2;
@@ -63,6 +63,6 @@ pub fn median(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// A setting that `cargo xtask bench` gives.
-pub fn setting(name: &str) -> Result<String> {
+pub(crate) fn setting(name: &str) -> Result<String> {
     env::var(name).with_context(|| format!("no {name}; start it with `cargo xtask bench`"))
 }

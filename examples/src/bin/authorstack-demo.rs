@@ -1,21 +1,16 @@
 //! The demo: authors and books with years of dirt move from MongoDB to Supabase, on the servers
 //! of `cargo xtask services`, by the tool that everyone uses.
 
-use std::{
-    collections::HashMap,
-    env, fs,
-    path::{Path, PathBuf},
-    process::{Command, ExitCode, Stdio},
-};
+use std::{collections::HashMap, env, fs, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
 use authorstack_core::migrate::{Kind, RejectLine};
 use authorstack_examples::{
     dataset::{self, Case, Fate, SECRET, Size},
     scratch::Scratch,
+    tool::Tool,
 };
 use clap::Parser;
-use serde_json::Value;
 
 #[derive(Debug, Parser)]
 #[command(about, version)]
@@ -82,76 +77,25 @@ fn setting(name: &str) -> Result<String> {
     env::var(name).with_context(|| format!("no {name}; start the demo with `cargo xtask demo`"))
 }
 
-/// The tool, with this demo's settings.
-struct Tool<'a> {
-    program: PathBuf,
-    scratch: &'a Scratch,
-    folder: &'a Path,
-}
-
-impl Tool<'_> {
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
-        command
-            .args(arguments)
-            .env("AUTHORSTACK_MONGODB_URL", self.scratch.mongodb_url())
-            .env(
-                "AUTHORSTACK_SUPABASE_DB_URL",
-                self.scratch.supabase_db_url(),
-            )
-            .current_dir(self.folder)
-            .stdin(Stdio::null());
-        command
-    }
-
-    /// Runs the tool before the reader's eyes; answers its exit code.
-    fn show(&self, arguments: &[&str]) -> Result<i32> {
-        println!("\n$ authorstack-migrate {}", arguments.join(" "));
-        let status = self
-            .command(arguments)
-            .status()
-            .context("starting the tool")?;
-        status.code().context("the tool was killed")
-    }
-
-    /// Runs the tool for its answer.
-    fn ask(&self, arguments: &[&str]) -> Result<(i32, Value)> {
-        let arguments = [arguments, &["--output", "json"]].concat();
-        let output = self.command(&arguments).stderr(Stdio::null()).output()?;
-        let answer = serde_json::from_slice(&output.stdout).context("the tool's JSON")?;
-        Ok((output.status.code().context("the tool was killed")?, answer))
-    }
+/// Runs the tool before the reader's eyes; answers its exit code.
+fn show(tool: &Tool, arguments: &[&str]) -> Result<i32> {
+    println!("\n$ authorstack-migrate {}", arguments.join(" "));
+    let status = tool.command(arguments).status().context("starting the tool")?;
+    status.code().context("the tool was killed")
 }
 
 fn migrate(scratch: &Scratch, cases: &[Case]) -> Result<()> {
-    let folder = tempfile::tempdir()?;
     let beside = env::current_exe()?.with_file_name("authorstack-migrate");
-    let tool = Tool {
-        program: env::var_os("AUTHORSTACK_TEST_MIGRATE_BIN").map_or(beside, PathBuf::from),
-        scratch,
-        folder: folder.path(),
-    };
+    let program = env::var_os("AUTHORSTACK_TEST_MIGRATE_BIN").map_or(beside, PathBuf::from);
+    let tool = Tool::new(program, scratch)?;
 
-    ensure!(
-        tool.show(&["plan"])? == 1,
-        "a plan with rejects ends with 1"
-    );
-    ensure!(tool.show(&["run"])? == 1, "a run with rejects ends with 1");
-    ensure!(
-        tool.show(&["verify"])? == 1,
-        "a verification with rejects ends with 1"
-    );
+    ensure!(show(&tool, &["plan"])? == 1, "a plan with rejects ends with 1");
+    ensure!(show(&tool, &["run"])? == 1, "a run with rejects ends with 1");
+    ensure!(show(&tool, &["verify"])? == 1, "a verification with rejects ends with 1");
 
-    let rejects = folder.path().join("authorstack-rejects.jsonl");
-    let text = fs::read_to_string(&rejects)?;
-    ensure!(
-        !text.contains(SECRET),
-        "a password hash is in the rejects file"
-    );
-    let lines: Vec<RejectLine> = text
-        .lines()
-        .map(serde_json::from_str)
-        .collect::<Result<_, _>>()?;
+    let leaked = tool.rejects_text()?.contains(SECRET);
+    ensure!(!leaked, "a password hash is in the rejects file");
+    let lines = tool.rejects()?;
     let (carried, rejected) = check_cases(cases, &lines)?;
 
     println!("\nthe ISBN that cannot be is mended in the rejects file, and its line replayed");
@@ -166,42 +110,19 @@ fn migrate(scratch: &Scratch, cases: &[Case]) -> Result<()> {
         .context("no reject for an ISBN")?
         .clone();
     mended.record["isbn"] = "978-3-16-148410-0".into();
-    fs::write(
-        folder.path().join("mended.jsonl"),
-        serde_json::to_string(&mended)? + "\n",
-    )?;
-    // Replaying leaves the other rejects open, so the file is written anew with the rest.
-    let replayed = tool.show(&["replay", "mended.jsonl"])?;
-    ensure!(
-        replayed == 0,
-        "the mended record was not taken: exit code {replayed}"
-    );
+    let file = tool.folder().join("mended.jsonl");
+    fs::write(file, serde_json::to_string(&mended)? + "\n")?;
+    let replayed = show(&tool, &["replay", "mended.jsonl"])?;
+    ensure!(replayed == 0, "the mended record was not taken: exit code {replayed}");
 
-    let (_, again) = tool.ask(&["run"])?;
-    let (_, verified) = tool.ask(&["verify"])?;
-    let sum = |answer: &Value, field: &str| -> u64 {
-        let kinds = answer["kinds"].as_array().into_iter().flatten();
-        kinds.filter_map(|kind| kind[field].as_u64()).sum()
-    };
-    let (read, written) = (sum(&again, "read"), sum(&again, "written"));
-    let (unchanged, open) = (sum(&again, "unchanged"), sum(&again, "rejected"));
-    ensure!(
-        read == written + unchanged + open,
-        "rows are missing: {again}"
-    );
+    let (again, verified) = (tool.ask(&["run"])?, tool.ask(&["verify"])?);
+    let (read, written) = (again.sum("read"), again.sum("written"));
+    let (unchanged, open) = (again.sum("unchanged"), again.sum("rejected"));
+    ensure!(read == written + unchanged + open, "rows are missing: {again:?}");
     ensure!(written == 0, "a second run wrote {written} rows");
-    ensure!(
-        open + 1 == lines.len() as u64,
-        "{open} rejects are open after the replay"
-    );
-    ensure!(
-        sum(&verified, "differing") == 0,
-        "both sides differ: {verified}"
-    );
-    ensure!(
-        sum(&verified, "unchanged") == unchanged,
-        "verify counts otherwise: {verified}"
-    );
+    ensure!(open + 1 == lines.len() as u64, "{open} rejects are open after the replay");
+    ensure!(verified.sum("differing") == 0, "both sides differ: {verified:?}");
+    ensure!(verified.sum("unchanged") == unchanged, "verify counts otherwise: {verified:?}");
 
     println!("\nWhat was seen:");
     println!("  {read} documents in = {unchanged} rows out + {open} rejects; none vanished");

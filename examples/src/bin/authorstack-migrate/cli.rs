@@ -1,0 +1,161 @@
+//! What the command line takes.
+
+use std::{convert::Infallible, path::PathBuf};
+
+use authorstack_core::migrate::Kind;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use secrecy::SecretString;
+
+const LONG_ABOUT: &str = "\
+Moves an author platform's data from MongoDB to Supabase.
+
+  1. authorstack-migrate plan      reads everything and moves nothing: what would move, what would not
+  2. authorstack-migrate run       moves; cut off or killed, run it again and it resumes
+  3. authorstack-migrate verify    compares both sides and names what differs
+  4. authorstack-migrate replay authorstack-rejects.jsonl
+                                   loads rejects again, after you have mended their lines";
+
+const AFTER_HELP: &str = "\
+Settings:
+  Each has one name, as a flag, in the environment and in the file authorstack.toml; the flag wins,
+  then the environment. Flags are visible in the list of processes: keep addresses with passwords
+  in the environment or the file.
+
+    --mongodb-url       AUTHORSTACK_MONGODB_URL       mongodb_url       database in its path
+    --supabase-db-url   AUTHORSTACK_SUPABASE_DB_URL   supabase_db_url   add ?sslmode=require
+
+Exit codes:
+    0  all moved and equal
+    1  finished, with rejects, differences or blockers to look at
+    2  wrong usage or settings; nothing was moved
+    3  a store failed on the way; run again to resume
+    4  another run holds the target's lock
+  130  interrupted; run again to resume
+
+Examples:
+  export AUTHORSTACK_MONGODB_URL='mongodb+srv://app:…@cluster.example.net/authorstack'
+  export AUTHORSTACK_SUPABASE_DB_URL='postgres://postgres:…@db.example.net:5432/postgres?sslmode=require'
+  authorstack-migrate plan
+  authorstack-migrate run --output json | jq .status
+
+Progress and messages go to stderr, data to stdout.";
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "authorstack-migrate",
+    version,
+    about = "Moves an author platform's data from MongoDB to Supabase",
+    long_about = LONG_ABOUT,
+    after_long_help = AFTER_HELP,
+    after_help = "--help shows the four steps, the settings and the exit codes."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) options: Options,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Command {
+    /// Read the source, look at the target, change neither; say what `run` would do
+    Plan,
+    /// Bring the target's schema up to date and move the records; resumes by itself
+    Run,
+    /// Compare both sides, change neither
+    Verify,
+    /// Load the lines of a rejects file again, after they were mended
+    Replay {
+        /// The rejects file; fields marked $leftOut are filled in from the source
+        file: PathBuf,
+    },
+}
+
+impl Command {
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Run => "run",
+            Self::Verify => "verify",
+            Self::Replay { .. } => "replay",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Options {
+    /// The MongoDB to read, with the database in its path (default: authorstack)
+    #[arg(long, global = true, value_name = "URL", value_parser = secret)]
+    #[arg(env = "AUTHORSTACK_MONGODB_URL", hide_env_values = true)]
+    pub(crate) mongodb_url: Option<SecretString>,
+    /// The Supabase project's database; direct or by the pooler in session mode
+    #[arg(long, global = true, value_name = "URL", value_parser = secret)]
+    #[arg(env = "AUTHORSTACK_SUPABASE_DB_URL", hide_env_values = true)]
+    pub(crate) supabase_db_url: Option<SecretString>,
+    /// A file with settings [default: authorstack.toml, where there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// A kind of record to move, users or books; may be repeated [default: all]
+    #[arg(long = "kind", global = true, value_name = "KIND", value_parser = kind)]
+    pub(crate) kinds: Vec<Kind>,
+    /// How to answer on stdout [default: text]
+    #[arg(long, global = true, value_enum, value_name = "FORM")]
+    pub(crate) output: Option<Form>,
+    /// Where the records that cannot move are written [default: authorstack-rejects.jsonl]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) rejects_file: Option<PathBuf>,
+    /// The most records of a batch [default: 10000]
+    #[arg(long, global = true, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) batch_records: Option<u32>,
+    /// The most bytes of a batch, as the source stores them [default: 4194304]
+    #[arg(long, global = true, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) batch_bytes: Option<u32>,
+    /// No progress on stderr
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Form {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object, at the end
+    Json,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "what a value parser answers")]
+fn secret(text: &str) -> Result<SecretString, Infallible> {
+    Ok(SecretString::from(text))
+}
+
+fn kind(text: &str) -> Result<Kind, String> {
+    text.parse().map_err(|error: authorstack_core::Error| error.to_string())
+}
+
+/// Whether these arguments ask for JSON: known even where they are wrong otherwise.
+pub(crate) fn asks_for_json(arguments: &[String]) -> bool {
+    let pairs = arguments.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json");
+    pairs || arguments.iter().any(|argument| argument == "--output=json")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_address_is_not_shown_by_debug() {
+        let arguments = ["authorstack-migrate", "plan", "--mongodb-url", "mongodb://u:hush@h"];
+        let cli = Cli::try_parse_from(arguments).unwrap();
+        assert!(!format!("{cli:?}").contains("hush"));
+    }
+}

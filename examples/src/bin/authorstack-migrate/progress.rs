@@ -1,0 +1,176 @@
+//! Progress on stderr: bars on a terminal, plain lines otherwise.
+
+use std::{
+    collections::BTreeMap,
+    io::{IsTerminal, stderr},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use authorstack_core::migrate::{Counts, Kind, KindReport, Progress};
+use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressState, ProgressStyle};
+
+use crate::output::grouped;
+
+/// Plain lines of a kind are at least this far apart.
+const PAUSE: Duration = Duration::from_secs(5);
+/// A guess at the end is worth showing only behind this share.
+const SURE: f32 = 0.02;
+
+/// Shows how a command comes on, and remembers what was counted.
+pub(crate) struct Reporter {
+    view: View,
+    kinds: Mutex<BTreeMap<Kind, Seen>>,
+}
+
+enum View {
+    Bars(MultiProgress),
+    Lines,
+    Nothing,
+}
+
+struct Seen {
+    started: Instant,
+    shown: Instant,
+    total: u64,
+    /// What was counted before this process.
+    before: u64,
+    counts: Counts,
+    bar: Option<ProgressBar>,
+}
+
+impl Reporter {
+    pub(crate) fn new(quiet: bool) -> Self {
+        let view = if quiet {
+            View::Nothing
+        } else if stderr().is_terminal() {
+            View::Bars(MultiProgress::new())
+        } else {
+            View::Lines
+        };
+        Self {
+            view,
+            kinds: Mutex::default(),
+        }
+    }
+
+    fn kinds(&self) -> MutexGuard<'_, BTreeMap<Kind, Seen>> {
+        self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was counted until now, for a command that broke off.
+    pub(crate) fn so_far(&self) -> Vec<KindReport> {
+        let report = |(kind, seen): (&Kind, &Seen)| KindReport {
+            kind: *kind,
+            counts: seen.counts,
+            differing: 0,
+            seconds: seen.started.elapsed().as_secs_f64(),
+        };
+        self.kinds().iter().map(report).collect()
+    }
+
+    fn line(&self, text: &str) {
+        if matches!(self.view, View::Lines) {
+            eprintln!("{text}");
+        }
+    }
+}
+
+fn style() -> ProgressStyle {
+    let template = "{prefix:>8} {bar:30} {human_pos}/{human_len} {percent:>3} % {rate} {left} {msg}";
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let _ = write!(out, "{:.0}/s", state.per_sec());
+        })
+        .with_key("left", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            if state.fraction() >= SURE {
+                let _ = write!(out, "ETA {:#}", HumanDuration(state.eta()));
+            }
+        })
+}
+
+impl Progress for Reporter {
+    fn started(&self, kind: Kind, total: u64, counted: Counts) {
+        let bar = match &self.view {
+            View::Bars(bars) => {
+                let bar = bars.add(ProgressBar::new(total).with_style(style()));
+                bar.set_prefix(kind.as_str());
+                bar.set_position(counted.read);
+                bar.reset_eta();
+                Some(bar)
+            }
+            _ => None,
+        };
+        let resumed = match counted.read {
+            0 => String::new(),
+            read => format!(", resumed behind {}", grouped(read)),
+        };
+        self.line(&format!("{kind}: {} to read{resumed}", grouped(total)));
+        let now = Instant::now();
+        let seen = Seen {
+            started: now,
+            shown: now,
+            total,
+            before: counted.read,
+            counts: counted,
+            bar,
+        };
+        self.kinds().insert(kind, seen);
+    }
+
+    fn advanced(&self, kind: Kind, counted: Counts) {
+        let mut kinds = self.kinds();
+        let Some(seen) = kinds.get_mut(&kind) else { return };
+        seen.counts = counted;
+        if let Some(bar) = &seen.bar {
+            bar.set_length(seen.total.max(counted.read));
+            bar.set_position(counted.read);
+        }
+        if seen.shown.elapsed() >= PAUSE {
+            seen.shown = Instant::now();
+            self.line(&status(kind, seen));
+        }
+    }
+
+    fn finishing(&self, kind: Kind) {
+        if let Some(bar) = self.kinds().get(&kind).and_then(|seen| seen.bar.as_ref()) {
+            bar.set_message("building indexes");
+        }
+    }
+
+    fn finished(&self, kind: Kind, counted: Counts) {
+        let mut kinds = self.kinds();
+        let Some(seen) = kinds.get_mut(&kind) else { return };
+        seen.counts = counted;
+        let seconds = seen.started.elapsed().as_secs_f64();
+        if let Some(bar) = &seen.bar {
+            bar.finish_with_message(format!("done in {seconds:.1} s"));
+        }
+        self.line(&format!("{kind}: {} read, done in {seconds:.1} s", grouped(counted.read)));
+    }
+}
+
+/// One plain line: done/total, per cent, rate, time left.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "shares and rates for people, not sums"
+)]
+fn status(kind: Kind, seen: &Seen) -> String {
+    let (done, total) = (seen.counts.read, seen.total.max(seen.counts.read));
+    let here = (done - seen.before.min(done)) as f64;
+    let rate = here / seen.started.elapsed().as_secs_f64().max(0.001);
+    let share = done as f64 / (total as f64).max(1.0);
+    let left = if share >= f64::from(SURE) && rate > 0.0 {
+        let seconds = (total - done) as f64 / rate;
+        format!(", ETA {:#}", HumanDuration(Duration::from_secs_f64(seconds)))
+    } else {
+        String::new()
+    };
+    format!(
+        "{kind}: {}/{} ({:.0} %), {rate:.0}/s{left}",
+        grouped(done),
+        grouped(total),
+        share * 100.0
+    )
+}

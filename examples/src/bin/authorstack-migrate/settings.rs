@@ -1,0 +1,153 @@
+//! Settings: a flag wins over the environment, the environment over the file.
+
+use std::path::{Path, PathBuf};
+
+use authorstack_core::{
+    Error, Result,
+    migrate::{BatchLimits, Kind, RunOptions},
+};
+use secrecy::SecretString;
+use toml::{Table, Value};
+
+use crate::cli::Options;
+
+const DEFAULT_FILE: &str = "authorstack.toml";
+const DEFAULT_REJECTS: &str = "authorstack-rejects.jsonl";
+const KEYS: &[&str] = &[
+    "mongodb_url",
+    "supabase_db_url",
+    "kinds",
+    "rejects_file",
+    "batch_records",
+    "batch_bytes",
+];
+
+pub(crate) struct Settings {
+    pub(crate) mongodb_url: SecretString,
+    pub(crate) supabase_db_url: SecretString,
+    pub(crate) rejects_file: PathBuf,
+    pub(crate) run: RunOptions,
+}
+
+impl Settings {
+    pub(crate) async fn of(options: &Options) -> Result<Self> {
+        let file = read(options.config.as_deref()).await?;
+        let defaults = BatchLimits::default();
+        let kinds = match (options.kinds.is_empty(), file.kinds()?) {
+            (false, _) => options.kinds.clone(),
+            (true, Some(kinds)) => kinds,
+            (true, None) => Kind::ALL.to_vec(),
+        };
+        let size = |flag: Option<u32>, key, default| match flag {
+            Some(flag) => Ok(flag as usize),
+            None => file.size(key).map(|size| size.unwrap_or(default)),
+        };
+        let rejects_file = match &options.rejects_file {
+            Some(path) => Some(path.clone()),
+            None => file.text("rejects_file")?.map(PathBuf::from),
+        };
+        Ok(Self {
+            mongodb_url: file.address("mongodb_url", options.mongodb_url.as_ref())?,
+            supabase_db_url: file.address("supabase_db_url", options.supabase_db_url.as_ref())?,
+            rejects_file: rejects_file.unwrap_or_else(|| DEFAULT_REJECTS.into()),
+            run: RunOptions {
+                kinds,
+                limits: BatchLimits {
+                    records: size(options.batch_records, "batch_records", defaults.records)?,
+                    bytes: size(options.batch_bytes, "batch_bytes", defaults.bytes)?,
+                },
+            },
+        })
+    }
+}
+
+/// The settings of a file. Its values are never shown: one may be an address with a password.
+struct File {
+    name: String,
+    table: Table,
+}
+
+async fn read(path: Option<&Path>) -> Result<File> {
+    let name = path.unwrap_or(Path::new(DEFAULT_FILE));
+    let text = match tokio::fs::read_to_string(name).await {
+        Ok(text) => text,
+        Err(error) if path.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+            String::new()
+        }
+        Err(error) => {
+            return Err(Error::configuration("config", format!("{}: {error}", name.display())));
+        }
+    };
+    let name = name.display().to_string();
+    let table: Table = text.parse().map_err(|error: toml::de::Error| {
+        let start = error.span().map_or(0, |span| span.start).min(text.len());
+        let line = text.get(..start).unwrap_or_default().matches('\n').count() + 1;
+        Error::configuration("config", format!("{name}, line {line}: this is not TOML; quote texts"))
+    })?;
+    if let Some(key) = table.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        let known = KEYS.join(", ");
+        let reason = format!("{name}: there is no setting {key:?}; the settings are {known}");
+        return Err(Error::configuration("config", reason));
+    }
+    Ok(File { name, table })
+}
+
+impl File {
+    fn wrong(&self, key: &'static str, expected: &str) -> Error {
+        Error::configuration(key, format!("{}: must be {expected}", self.name))
+    }
+
+    fn text(&self, key: &'static str) -> Result<Option<&str>> {
+        match self.table.get(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(self.wrong(key, "a text in quotes")),
+        }
+    }
+
+    fn size(&self, key: &'static str) -> Result<Option<usize>> {
+        match self.table.get(key) {
+            None => Ok(None),
+            Some(value) => match value.as_integer().map(usize::try_from) {
+                Some(Ok(size)) if size > 0 => Ok(Some(size)),
+                _ => Err(self.wrong(key, "a whole number above zero")),
+            },
+        }
+    }
+
+    fn kinds(&self) -> Result<Option<Vec<Kind>>> {
+        const EXPECTED: &str = "a list of kinds, like [\"users\", \"books\"]";
+        let Some(value) = self.table.get("kinds") else {
+            return Ok(None);
+        };
+        let kinds = value.as_array().ok_or_else(|| self.wrong("kinds", EXPECTED))?;
+        let kind = |value: &Value| value.as_str().and_then(|name| name.parse().ok());
+        let kinds: Option<Vec<Kind>> = kinds.iter().map(kind).collect();
+        kinds.map(Some).ok_or_else(|| self.wrong("kinds", EXPECTED))
+    }
+
+    fn address(&self, key: &'static str, given: Option<&SecretString>) -> Result<SecretString> {
+        use secrecy::ExposeSecret;
+        if let Some(given) = given.filter(|given| !given.expose_secret().is_empty()) {
+            return Ok(given.clone());
+        }
+        match self.text(key)? {
+            Some(text) if !text.is_empty() => Ok(SecretString::from(text)),
+            _ => Err(Error::configuration(key, "is missing; set it in one of these places")),
+        }
+    }
+}
+
+/// Where a setting can be made, for messages.
+pub(crate) fn places(setting: &str) -> String {
+    let flag = setting.replace('_', "-");
+    match setting {
+        "mongodb_url" | "supabase_db_url" => format!(
+            "--{flag} (environment AUTHORSTACK_{}, {DEFAULT_FILE} {setting})",
+            setting.to_uppercase()
+        ),
+        "config" => "--config".to_owned(),
+        "kinds" => format!("--kind ({DEFAULT_FILE} {setting})"),
+        _ => format!("--{flag} ({DEFAULT_FILE} {setting})"),
+    }
+}

@@ -1,0 +1,213 @@
+//! Dirty data moves or is rejected by name, on real servers: each case of the data set.
+
+#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
+
+use std::collections::{BTreeMap, HashMap};
+
+use authorstack_core::{
+    migrate::{Kind, RejectLine},
+    testing::servers,
+};
+use authorstack_examples::{
+    dataset::{self, Dataset, Fate, SECRET, Size},
+    scratch::Scratch,
+    tool::Tool,
+};
+use serde_json::{Value, json};
+use sqlx::Row;
+
+const TOOL: &str = env!("CARGO_BIN_EXE_authorstack-migrate");
+
+struct Moved {
+    data: Dataset,
+    scratch: Scratch,
+    tool: Tool,
+}
+
+/// A data set of this seed, moved.
+async fn moved(seed: u64) -> Moved {
+    let (mongodb, supabase) = (servers::mongodb_url(), servers::supabase_db_url());
+    let scratch = Scratch::create(&servers::fresh_name(), &mongodb, &supabase).await.unwrap();
+    let data = dataset::generate(seed, Size { users: 20, books: 200 });
+    data.insert(&scratch.mongodb().await.unwrap()).await.unwrap();
+    let tool = Tool::new(TOOL, &scratch).unwrap();
+    let run = tool.ask(&["run"]).unwrap();
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    assert_eq!(run.json["status"], "incomplete");
+    let read = (data.users.len() + data.books.len()) as u64;
+    assert_eq!(run.sum("read"), read, "every document is accounted for");
+    assert_eq!(run.sum("read"), run.sum("written") + run.sum("unchanged") + run.sum("rejected"));
+    Moved { data, scratch, tool }
+}
+
+fn by_key(lines: &[RejectLine]) -> HashMap<(Kind, &str), &RejectLine> {
+    lines.iter().map(|line| ((line.kind, line.key.as_str()), line)).collect()
+}
+
+#[tokio::test]
+async fn every_case_is_carried_or_rejected_with_its_field() {
+    let moved = moved(11).await;
+    let lines = moved.tool.rejects().unwrap();
+    let rejects = by_key(&lines);
+    let mut wrong = Vec::new();
+    for case in &moved.data.cases {
+        let found = rejects.get(&(case.collection.parse().unwrap(), case.key.as_str()));
+        let right = match (case.fate, found) {
+            (Fate::Carried, None) => true,
+            (Fate::Rejected(field), Some(line)) => {
+                line.reason.contains(field)
+                    && line.problems.0.iter().any(|problem| problem.field == field)
+            }
+            _ => false,
+        };
+        if !right {
+            wrong.push(format!("{case:?}: {:?}", found.map(|line| &line.reason)));
+        }
+    }
+    assert_eq!(wrong, [""; 0]);
+    let rejected = moved.data.cases.iter().filter(|case| case.fate != Fate::Carried);
+    assert_eq!(lines.len(), rejected.count(), "sound records were rejected: {lines:?}");
+
+    // Rows in = rows out + rejects, counted by the server itself.
+    let mut database = moved.scratch.supabase().await.unwrap();
+    let sql = "select (select count(*) from users) + (select count(*) from books)";
+    let rows: i64 = sqlx::query(sql).fetch_one(&mut database).await.unwrap().get(0);
+    let documents = moved.data.users.len() + moved.data.books.len();
+    assert_eq!(usize::try_from(rows).unwrap() + lines.len(), documents);
+    moved.scratch.remove().await.unwrap();
+}
+
+#[tokio::test]
+async fn verify_knows_the_rejects_and_finds_no_difference() {
+    let moved = moved(12).await;
+    let verified = moved.tool.ask(&["verify"]).unwrap();
+    assert_eq!(verified.sum("differing"), 0, "{}", verified.json);
+    assert_eq!(verified.sum("rejected"), moved.tool.rejects().unwrap().len() as u64);
+    assert_eq!(verified.code, Some(1), "rejects are to be looked at");
+    moved.scratch.remove().await.unwrap();
+}
+
+#[tokio::test]
+async fn rejects_are_whole_and_keep_secrets_to_themselves() {
+    let moved = moved(13).await;
+    let text = moved.tool.rejects_text().unwrap();
+    assert!(!text.contains(SECRET), "a password hash is in the rejects file");
+    let lines = moved.tool.rejects().unwrap();
+    let line = |about: &str| {
+        let case = moved.data.cases.iter().find(|case| case.about == about).unwrap();
+        lines.iter().find(|line| line.key == case.key).unwrap()
+    };
+    let hashed = line("a password hash beside a broken field");
+    assert_eq!(hashed.record["name"]["first"], "Ada", "the rest is whole");
+    assert!(hashed.record["passwordHash"].is_object(), "the field is marked");
+    let isbn = line("an impossible ISBN");
+    assert_eq!(isbn.record["isbn"], "978-3-16-148410-1");
+    assert!(isbn.reason.contains("isbn") && isbn.reason.contains('0'), "{}", isbn.reason);
+    assert!(line("NaN pages").record["metadata"]["pageCount"].to_string().contains("NaN"));
+    // Bytes that JSON cannot hold stand beside it.
+    assert!(line("bytes in a title that are not UTF-8").record["$bson"].is_string());
+    moved.scratch.remove().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_carried_arrives_as_it_was() {
+    let moved = moved(14).await;
+    let mut database = moved.scratch.supabase().await.unwrap();
+    let key = |about: &str, collection: &str| {
+        let case = moved
+            .data
+            .cases
+            .iter()
+            .find(|case| case.about == about && case.collection == collection);
+        let id: authorstack_core::Id<()> = case.unwrap().key.parse().unwrap();
+        id.to_uuid()
+    };
+    for about in ["int32", "int64", "double", "string", "Decimal128"] {
+        let article = if about.starts_with('i') { "an" } else { "a" };
+        let sql = "select credits from users where id = $1";
+        let id = key(&format!("credits as {article} {about}"), "users");
+        let credits: i64 = sqlx::query(sql).bind(id).fetch_one(&mut database).await.unwrap().get(0);
+        assert_eq!(credits, if about == "int64" { 12_000_000_000 } else { 12 }, "{about}");
+        let sql = "select metadata from books where id = $1";
+        let id = key(&format!("a page count as {article} {about}"), "books");
+        let row = sqlx::query(sql).bind(id).fetch_one(&mut database).await.unwrap();
+        assert_eq!(row.get::<Value, _>(0), json!({ "pageCount": 312 }), "{about}");
+    }
+
+    let sql = "select extra from books where id = $1";
+    let id = key("unknown fields of every type", "books");
+    let extra: Value = sqlx::query(sql).bind(id).fetch_one(&mut database).await.unwrap().get(0);
+    let legacy = &extra["legacy"];
+    assert_eq!(legacy["owner"], json!({ "$oid": "070707070707070707070707" }));
+    assert_eq!(legacy["since"], json!({ "$date": "2014-05-13T16:53:20.123Z" }));
+    assert_eq!(legacy["first"], json!({ "$date": { "$numberLong": "-62200000000000" } }));
+    assert_eq!(legacy["price"], json!({ "$numberDecimal": "19.90" }));
+    assert_eq!(legacy["blob"]["$binary"]["base64"], "AAH+/w==");
+    assert_eq!(legacy["counts"]["large"], 9_007_199_254_740_993_i64);
+    assert_eq!(legacy["nested"][0]["deeper"][0]["id"]["$oid"], "080808080808080808080808");
+    assert_eq!(legacy["текст"], "ключ");
+
+    let id = key("NaN in an unknown field", "books");
+    let extra: Value = sqlx::query(sql).bind(id).fetch_one(&mut database).await.unwrap().get(0);
+    assert_eq!(extra["score"], json!({ "$numberDouble": "NaN" }));
+    assert_eq!(extra["scores"][1], json!({ "$numberDouble": "-0.0" }));
+
+    let sql = "select length(description) from books where id = $1";
+    let id = key("a description of 10 MB", "books");
+    let length: i32 = sqlx::query(sql).bind(id).fetch_one(&mut database).await.unwrap().get(0);
+    assert_eq!(length, 10_485_772);
+
+    let sql = "select extract(year from published_date)::int from books where id = $1";
+    let years: BTreeMap<&str, i32> = BTreeMap::from([
+        ("a date before 1970", 1860),
+        ("a date before our era", -769),
+        ("a date after 9999", 12_921),
+    ]);
+    for (about, year) in years {
+        let id = key(about, "books");
+        let found: i32 = sqlx::query(sql).bind(id).fetch_one(&mut database).await.unwrap().get(0);
+        assert_eq!(found, year, "{about}");
+    }
+    moved.scratch.remove().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reject_is_mended_and_replayed() {
+    let moved = moved(15).await;
+    let mend = |about: &str, change: &dyn Fn(&mut Value)| {
+        let case = moved.data.cases.iter().find(|case| case.about == about).unwrap();
+        let lines = moved.tool.rejects().unwrap();
+        let mut line = lines.into_iter().find(|line| line.key == case.key).unwrap();
+        change(&mut line.record);
+        serde_json::to_string(&line).unwrap() + "\n"
+    };
+    let secret = "a password hash beside a broken field";
+    let mended = [
+        mend(secret, &|user| user["name"] = "Ada".into()),
+        mend("an impossible ISBN", &|book| book["isbn"] = "978-3-16-148410-0".into()),
+        mend("a string as _id", &|_| {}),
+    ]
+    .concat();
+    let file = moved.tool.folder().join("mended.jsonl");
+    std::fs::write(&file, mended).unwrap();
+    let before = moved.tool.rejects().unwrap().len();
+    let replayed = moved.tool.ask(&["replay", "mended.jsonl"]).unwrap();
+    assert_eq!(replayed.code, Some(1), "{}", replayed.stderr);
+    assert_eq!((replayed.sum("written"), replayed.sum("rejected")), (2, 1), "{}", replayed.json);
+    assert_eq!(moved.tool.rejects().unwrap().len(), before - 2);
+
+    // The secret that the line left out was read from the source.
+    let mut database = moved.scratch.supabase().await.unwrap();
+    let sql = "select count(*) from users where extra->>'passwordHash' = $1";
+    let query = sqlx::query(sql).bind(SECRET);
+    let hashes: i64 = query.fetch_one(&mut database).await.unwrap().get(0);
+    assert_eq!(hashes, 1);
+
+    // A later run leaves what was mended alone, and verify takes it for equal.
+    let again = moved.tool.ask(&["run"]).unwrap();
+    assert_eq!(again.sum("written"), 0, "{}", again.json);
+    assert_eq!(again.sum("rejected"), (before - 2) as u64);
+    let verified = moved.tool.ask(&["verify"]).unwrap();
+    assert_eq!(verified.sum("differing"), 0, "{}", verified.json);
+    moved.scratch.remove().await.unwrap();
+}
