@@ -1,8 +1,6 @@
 //! Users and books on the in-memory stores: no server. `cargo run --example quickstart`
 
-use authorstack_core::{
-    AuthorStack, BookFilter, BookStatus, NewBook, NewUser, PageRequest, Platform, Result,
-};
+use authorstack_core::{AuthorStack, BookFilter, NewBook, NewUser, PageRequest, Platform, Result};
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -18,22 +16,16 @@ async fn main() -> Result<()> {
     book.platforms = vec![Platform::KDP];
     stack.books().create(ada.id, book).await?;
 
-    let drafts = BookFilter {
-        status: Some(BookStatus::Draft),
-        ..BookFilter::default()
-    };
-    let page = stack
+    let page = PageRequest::first(20);
+    let books = stack
         .books()
-        .list(ada.id, drafts, PageRequest::first(20))
+        .list(ada.id, BookFilter::default(), page)
         .await?;
     println!(
-        "{} has {} credits and {} draft(s):",
+        "{} has {} credits and {} book(s)",
         ada.name,
         ada.credits,
-        page.items.len()
+        books.items.len()
     );
-    for book in page.items {
-        println!("  {} ({})", book.title, book.id);
-    }
     Ok(())
 }

@@ -1,1 +1,46 @@
-//! x
+//! AuthorStack's users and books in MongoDB.
+//!
+//! The documents are the schema's, field for field, so an app on Mongoose shares them: an
+//! id is an ObjectId, a moment a BSON date, and what a document holds beyond the schema stays in
+//! it. Reading is lenient in types (a number may be an int32, an int64, a double, a Decimal128 or a
+//! text) and strict in meaning.
+//!
+//! ```no_run
+//! use authorstack_core::{AuthorStack, NewUser};
+//! use authorstack_mongo::{MongoConfig, MongoStore};
+//!
+//! # async fn example() -> authorstack_core::Result<()> {
+//! let url = std::env::var("AUTHORSTACK_MONGODB_URL").unwrap_or_default();
+//! let store = MongoStore::connect(MongoConfig::new(url)).await?;
+//! store.ensure_indexes().await?;
+//!
+//! let stack = AuthorStack::distributed(&store);
+//! let ada = NewUser::new("66f2a1".parse()?, "ada@example.org".parse()?, "Ada");
+//! let ada = stack.users().create(ada).await?;
+//! stack.users().add_credits(ada.id, 100).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What MongoDB does not do
+//! - Unique fields are unique only where [`MongoStore::ensure_indexes`] was called, and by their
+//!   exact text: an old `Ada@example.org` does not keep a new `ada@example.org` away.
+//! - There are no foreign keys. A book's user is looked up before the book is written, so a user
+//!   who is deleted in between leaves the book behind.
+//! - A user is deleted after their books, in two steps: when the second fails, the user is still
+//!   there, and the call can be repeated.
+//! - A change is made before the document is read back. If the document then turns out to be
+//!   [`Corrupt`](authorstack_core::ErrorKind::Corrupt) in another field, the change was made.
+
+mod books;
+mod config;
+mod document;
+mod error;
+mod extended_json;
+mod schema;
+mod source;
+mod store;
+mod users;
+
+pub use config::MongoConfig;
+pub use store::MongoStore;

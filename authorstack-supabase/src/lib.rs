@@ -1,1 +1,34 @@
-//! x
+//! AuthorStack on Supabase: users and books in the project's PostgreSQL.
+//!
+//! [`SupabaseStore`] implements [`DocumentStore`](authorstack_core::DocumentStore) for a host
+//! app, applies the schema's migrations ([`SupabaseStore::migrate`], or the Supabase CLI with the
+//! files in `supabase/migrations`), and gives the [`SupabaseTarget`] that records are moved into.
+//!
+//! ```no_run
+//! use authorstack_core::AuthorStack;
+//! use authorstack_supabase::{SupabaseConfig, SupabaseStore};
+//!
+//! # async fn run() -> authorstack_core::Result<()> {
+//! let url = std::env::var("AUTHORSTACK_SUPABASE_DB_URL").unwrap_or_default();
+//! let store = SupabaseStore::connect(SupabaseConfig::new(url)).await?;
+//! store.migrate().await?;
+//! let stack = AuthorStack::supabase(&store);
+//! # let _ = stack;
+//! # Ok(())
+//! # }
+//! ```
+
+mod books;
+mod config;
+mod copy;
+mod deferred;
+mod error;
+mod row;
+mod schema;
+mod store;
+mod target;
+mod users;
+
+pub use config::{PoolMode, SupabaseConfig};
+pub use store::SupabaseStore;
+pub use target::SupabaseTarget;

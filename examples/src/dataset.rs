@@ -590,7 +590,7 @@ impl Maker {
             ("a number as _id", Bson::Int64(4_711)),
             (
                 "a document as _id",
-                Bson::Document(doc! { "shelf": 1, "place": 2 }),
+                Bson::Document(doc! { "place": 2, "shelf": 1 }),
             ),
         ] {
             self.book_case(author, about, Rejected("_id"), |book| {

@@ -22,8 +22,11 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Books {
     checkpoints: BTreeMap<Kind, Pass>,
-    rejects: BTreeMap<(Kind, String), (Reject, Option<Id<Record>>)>,
+    rejects: BTreeMap<(Kind, String), Noted>,
 }
+
+/// A reject, and the record that a replay made of it.
+type Noted = (Reject, Option<Id<Record>>);
 
 #[derive(Debug, Default)]
 struct Pass {

@@ -34,23 +34,42 @@ pub(super) fn is_secret(name: &str) -> bool {
     SECRET.iter().any(|part| plain.contains(part))
 }
 
-/// Leaves the secrets out.
-pub(super) fn redact(value: &mut Value) {
+/// Leaves the secrets out of a record. The raw bytes that may stand beside a record which JSON
+/// cannot hold show every field: they are left out with any secret.
+pub(super) fn redact(record: &mut Value) {
+    if leave_out(record)
+        && let Some(raw) = record.get_mut("$bson")
+    {
+        *raw = mark();
+    }
+}
+
+fn mark() -> Value {
+    json!({ MARK: "a secret; a replay reads it from the source" })
+}
+
+/// Leaves the secrets out; answers whether there was one, at any depth.
+fn leave_out(value: &mut Value) -> bool {
+    let mut found = false;
     match value {
         Value::Object(object) => {
-            // The raw bytes of a record that JSON cannot hold would show every field.
-            let secrets = object.keys().any(|name| is_secret(name));
             for (name, value) in object.iter_mut() {
-                if is_secret(name) || (secrets && name == "$bson") {
-                    *value = json!({ MARK: "a secret; a replay reads it from the source" });
+                if is_secret(name) {
+                    *value = mark();
+                    found = true;
                 } else {
-                    redact(value);
+                    found |= leave_out(value);
                 }
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(redact),
+        Value::Array(items) => {
+            for item in items {
+                found |= leave_out(item);
+            }
+        }
         _ => {}
     }
+    found
 }
 
 /// Whether something was left out.
@@ -108,6 +127,19 @@ mod tests {
         assert_eq!(redacted["name"], "Ada L.");
         redacted["name"] = json!("Ada");
         assert_eq!(redacted, original);
+    }
+
+    #[test]
+    fn raw_bytes_are_left_out_with_a_secret_at_any_depth() {
+        let original = json!({"a": [{"b": {"accessToken": "hush"}}], "$bson": "aHVzaA=="});
+        let mut redacted = original.clone();
+        redact(&mut redacted);
+        assert!(!redacted.to_string().contains("aHVzaA"), "{redacted}");
+        restore(&mut redacted, &original);
+        assert_eq!(redacted, original);
+        let mut harmless = json!({"a": 1, "$bson": "AA=="});
+        redact(&mut harmless);
+        assert_eq!(harmless["$bson"], "AA==");
     }
 
     #[test]

@@ -1,0 +1,308 @@
+//! Where MongoDB is, and how long to wait for it.
+
+use std::time::Duration;
+
+use authorstack_core::{Error, Result};
+use mongodb::{
+    Client,
+    error::ErrorKind as DriverKind,
+    options::{ClientOptions, ServerAddress},
+};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::error::{SETTING, map};
+
+/// The address of a MongoDB deployment, and the limits of every call.
+///
+/// The address is a MongoDB connection string, `mongodb://…` or `mongodb+srv://…`, with the
+/// database in its path (`authorstack` if it names none) and the driver's options in its query.
+/// What is set here goes before what the address says.
+///
+/// ```
+/// use std::time::Duration;
+/// use authorstack_mongo::MongoConfig;
+///
+/// let config = MongoConfig::new("mongodb://ada:secret@db.example.org/authorstack")
+///     .operation_timeout(Duration::from_secs(5))
+///     .max_pool_size(20);
+/// assert!(!format!("{config:?}").contains("secret"));
+/// ```
+#[derive(Debug, Clone)]
+pub struct MongoConfig {
+    url: SecretString,
+    database: Option<String>,
+    operation_timeout: Duration,
+    connect_timeout: Option<Duration>,
+    server_selection_timeout: Option<Duration>,
+    max_pool_size: Option<u32>,
+    app_name: Option<String>,
+}
+
+impl MongoConfig {
+    /// The database where the address names none.
+    pub const DEFAULT_DATABASE: &'static str = "authorstack";
+
+    /// The deployment at this address.
+    #[must_use]
+    pub fn new(url: impl Into<SecretString>) -> Self {
+        Self {
+            url: url.into(),
+            database: None,
+            operation_timeout: Duration::from_secs(30),
+            connect_timeout: None,
+            server_selection_timeout: None,
+            max_pool_size: None,
+            app_name: None,
+        }
+    }
+
+    /// Another database than the address's.
+    #[must_use]
+    pub fn database(mut self, name: impl Into<String>) -> Self {
+        self.database = Some(name.into());
+        self
+    }
+
+    /// How long a call may take in all; 30 seconds unless set.
+    #[must_use]
+    pub fn operation_timeout(mut self, timeout: Duration) -> Self {
+        self.operation_timeout = timeout;
+        self
+    }
+
+    /// How long a connection may take to be made; the driver's 10 seconds unless set.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = Some(timeout);
+        self
+    }
+
+    /// How long to look for a server that can serve a call; 10 seconds unless set.
+    #[must_use]
+    pub fn server_selection_timeout(mut self, timeout: Duration) -> Self {
+        self.server_selection_timeout = Some(timeout);
+        self
+    }
+
+    /// How many connections may be open to a server at once; the driver's 10 unless set.
+    #[must_use]
+    pub fn max_pool_size(mut self, connections: u32) -> Self {
+        self.max_pool_size = Some(connections);
+        self
+    }
+
+    /// The application's name in the server's logs; `authorstack` unless set.
+    #[must_use]
+    pub fn app_name(mut self, name: impl Into<String>) -> Self {
+        self.app_name = Some(name.into());
+        self
+    }
+
+    pub(crate) const fn deadline(&self) -> Duration {
+        self.operation_timeout
+    }
+
+    /// A client for the address, not connected yet.
+    pub(crate) async fn open(&self) -> Result<Opened> {
+        let parse = ClientOptions::parse(self.url.expose_secret());
+        let mut options = tokio::time::timeout(self.operation_timeout, parse)
+            .await
+            .map_err(|_| Error::timeout(self.operation_timeout))?
+            .map_err(|error| match error.kind.as_ref() {
+                DriverKind::InvalidArgument { message, .. } => {
+                    Error::configuration(SETTING, explain_address(message))
+                }
+                _ => map(&error, self.operation_timeout),
+            })?;
+        let default = Duration::from_secs(10);
+        let selection = self.server_selection_timeout;
+        options.server_selection_timeout = selection
+            .or(options.server_selection_timeout)
+            .or(Some(default));
+        options.connect_timeout = self.connect_timeout.or(options.connect_timeout);
+        options.max_pool_size = self.max_pool_size.or(options.max_pool_size);
+        options.app_name = self
+            .app_name
+            .clone()
+            .or(options.app_name)
+            .or_else(|| Some("authorstack".to_owned()));
+        let database = self
+            .database
+            .clone()
+            .or_else(|| options.default_database.clone())
+            .unwrap_or_else(|| Self::DEFAULT_DATABASE.to_owned());
+        let hosts = options.hosts.clone();
+        let client = Client::with_options(options).map_err(|error| match error.kind.as_ref() {
+            DriverKind::InvalidArgument { message, .. } => {
+                Error::configuration(SETTING, explain_address(message))
+            }
+            _ => map(&error, self.operation_timeout),
+        })?;
+        Ok(Opened {
+            client,
+            database,
+            hosts,
+        })
+    }
+}
+
+/// A client, and what messages may say about it.
+pub(crate) struct Opened {
+    pub(crate) client: Client,
+    pub(crate) database: String,
+    pub(crate) hosts: Vec<ServerAddress>,
+}
+
+impl Opened {
+    /// Why no server answered: a name that does not exist is a wrong setting, the rest may pass.
+    pub(crate) async fn unreachable(&self, why: &str, deadline: Duration) -> Error {
+        let names: Vec<String> = self.hosts.iter().map(ToString::to_string).collect();
+        let names = names.join(", ");
+        if self.none_resolves(deadline).await {
+            return Error::configuration(
+                SETTING,
+                format!("no address is known for {names}; check the spelling of the host name"),
+            );
+        }
+        Error::unavailable(format!(
+            "no MongoDB server answered at {names}, from {SETTING}: {why}; start the server, \
+             correct the address, or let this machine's address through its firewall"
+        ))
+    }
+
+    async fn none_resolves(&self, deadline: Duration) -> bool {
+        for host in &self.hosts {
+            let ServerAddress::Tcp { host, port } = host else {
+                return false;
+            };
+            let lookup = tokio::net::lookup_host((host.as_str(), port.unwrap_or(27017)));
+            match tokio::time::timeout(deadline, lookup).await {
+                Ok(Err(_)) => {}
+                Ok(Ok(_)) | Err(_) => return false,
+            }
+        }
+        true
+    }
+}
+
+/// What is wrong with an address. The driver's own text may repeat parts of it, such as half a
+/// password, so it is only matched.
+fn explain_address(message: &str) -> String {
+    const KNOWN: &[(&str, &str)] = &[
+        (
+            "URL encoded",
+            "the user name or the password holds a character that must be percent-encoded, such \
+             as @ as %40",
+        ),
+        (
+            "unescaped %",
+            "the user name or the password holds a bare %; write it as %25",
+        ),
+        (
+            "scheme",
+            "the address does not start with mongodb:// or mongodb+srv://",
+        ),
+        (
+            "invalid server address",
+            "a host name or a port is not valid; if the password holds @, / or :, percent-encode it",
+        ),
+        (
+            "a port cannot be specified",
+            "a mongodb+srv:// address has no port; remove it",
+        ),
+        (
+            "exactly one host",
+            "a mongodb+srv:// address has exactly one host",
+        ),
+        (
+            "illegal character in database name",
+            "the database's name, in the path, holds a character that MongoDB does not allow",
+        ),
+        (
+            "key=value",
+            "an option behind the ? is not of the form name=value",
+        ),
+        (
+            "repeated options",
+            "an option behind the ? is given twice; remove one",
+        ),
+        ("boolean", "an option behind the ? must be true or false"),
+        ("integer", "an option behind the ? must be a whole number"),
+        (
+            "directConnection",
+            "directConnection=true fits neither several hosts nor a mongodb+srv:// address",
+        ),
+        (
+            "socketTimeoutMS",
+            "socketTimeoutMS is not supported; use the operation timeout",
+        ),
+    ];
+    let known = KNOWN.iter().find(|(part, _)| message.contains(part));
+    let problem = known.map_or("an option or a part is not valid", |(_, problem)| problem);
+    format!(
+        "is not a MongoDB address: {problem}. The form is \
+         mongodb://user:password@host:port/database?option=value"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use authorstack_core::ErrorKind;
+
+    #[tokio::test]
+    async fn a_wrong_address_is_explained_without_being_shown() {
+        for (url, expected) in [
+            ("db.example.org/app", "does not start with mongodb://"),
+            (
+                "postgres://u:hunter2@h/app",
+                "does not start with mongodb://",
+            ),
+            ("mongodb://u:hun@ter2@h/app", "percent-encode"),
+            ("mongodb://u:hunter2/x@h:1/app", "percent-encode"),
+            ("mongodb://u:hunter2%@h/app", "%25"),
+            ("mongodb://u:hunter2@h:port/app", "port is not valid"),
+            ("mongodb://u:hunter2@h/a$pp", "database's name"),
+            ("mongodb://u:hunter2@h/app?hunter2", "name=value"),
+            (
+                "mongodb://u:hunter2@h/app?retryWrites=hunter2",
+                "true or false",
+            ),
+            (
+                "mongodb://u:hunter2@h/app?maxPoolSize=hunter2",
+                "whole number",
+            ),
+            ("", "does not start with mongodb://"),
+        ] {
+            let Err(error) = MongoConfig::new(url).open().await else {
+                panic!("{url} was taken")
+            };
+            let ErrorKind::Configuration { setting, reason } = error.kind() else {
+                panic!("{error:?}")
+            };
+            assert_eq!(setting, SETTING);
+            assert!(reason.contains(expected), "{url}: {reason}");
+            let all = format!("{error} {error:?}");
+            assert!(!all.contains("hunter2") && !all.contains("ter2"), "{all}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_database_is_the_paths() {
+        for (config, expected) in [
+            (MongoConfig::new("mongodb://h/app"), "app"),
+            (MongoConfig::new("mongodb://h/"), "authorstack"),
+            (MongoConfig::new("mongodb://h"), "authorstack"),
+            (
+                MongoConfig::new("mongodb://h/?replicaSet=rs0"),
+                "authorstack",
+            ),
+            (
+                MongoConfig::new("mongodb://h/app").database("other"),
+                "other",
+            ),
+        ] {
+            assert_eq!(config.open().await.unwrap().database, expected);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The `_id` of a document as text: a record's key, a place in a scan.
+
+use authorstack_core::migrate::Problems;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use bson::{Bson, Document, RawDocument, RawDocumentBuf, oid::ObjectId, raw::cstr};
+use serde_json::{Value, json};
+
+use super::raw::{Elements, Raw, one_element};
+use crate::extended_json::{Form, Path, from_json, to_json};
+
+const ID: &[u8] = b"_id";
+
+/// The member that holds a BSON document whole, as base64, where JSON alone would change it.
+pub(crate) const WHOLE: &str = "$bson";
+
+/// A document's key: an ObjectId's digits, else Extended JSON.
+pub(crate) fn key_of(document: &[u8]) -> Option<String> {
+    match id_of(document)? {
+        Raw::ObjectId(bytes) => Some(ObjectId::from_bytes(bytes).to_hex()),
+        _ => place_of(document),
+    }
+}
+
+/// A document's `_id` as canonical Extended JSON that reads back to the very same value.
+pub(crate) fn place_of(document: &[u8]) -> Option<String> {
+    let only_id = one_element(document, ID)?;
+    let mut problems = Problems::default();
+    let path = Path::Field(&Path::Root, "_id");
+    let json = to_json(Form::Canonical, id_of(document)?, &path, &mut problems);
+    let mut again = RawDocumentBuf::new();
+    again.append(cstr!("_id"), from_json(&json, &path, &mut problems));
+    let exact = problems.is_empty() && again.as_bytes() == only_id;
+    let json = if exact {
+        json
+    } else {
+        json!({WHOLE: BASE64_STANDARD.encode(only_id)})
+    };
+    Some(json.to_string())
+}
+
+/// The `_id` that a text stands for, if the driver can send it.
+pub(crate) fn id_from(text: &str) -> Option<Bson> {
+    if text.len() == 24
+        && let Ok(id) = ObjectId::parse_str(text)
+    {
+        return Some(id.into());
+    }
+    let json: Value = serde_json::from_str(text).ok()?;
+    if let Some(whole) = json.get(WHOLE) {
+        let bytes = BASE64_STANDARD.decode(whole.as_str()?).ok()?;
+        let mut document = Document::try_from(RawDocument::from_bytes(&bytes).ok()?).ok()?;
+        return document.remove("_id");
+    }
+    let mut problems = Problems::default();
+    let id = from_json(&json, &Path::Root, &mut problems);
+    if problems.is_empty() {
+        Bson::try_from(id).ok()
+    } else {
+        None
+    }
+}
+
+fn id_of(document: &[u8]) -> Option<Raw<'_>> {
+    Elements::new(document)
+        .map_while(Result::ok)
+        .find_map(|(key, value)| (key == ID).then_some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bson::{doc, rawdoc};
+
+    #[test]
+    fn every_id_comes_back_from_its_text() {
+        let oid = ObjectId::parse_str("6b0379ca3f6979be1a457c2c").unwrap();
+        let ids: Vec<Bson> = vec![
+            oid.into(),
+            Bson::String("6b0379ca3f6979be1a457c2c".into()),
+            Bson::Int32(5),
+            Bson::Int64(5),
+            Bson::Double(5.0),
+            Bson::Double(-0.0),
+            Bson::Null,
+            Bson::MaxKey,
+            Bson::Boolean(true),
+            bson::DateTime::from_millis(-1).into(),
+            doc! {"b": 1, "a": 2}.into(),
+            doc! {"b": {"d": 1, "c": [1]}, "a": 2_i64}.into(),
+            doc! {"$oid": 1}.into(),
+        ];
+        for id in ids {
+            let document = bson::serialize_to_vec(&doc! {"x": 1, "_id": &id}).unwrap();
+            for text in [key_of(&document).unwrap(), place_of(&document).unwrap()] {
+                let back = id_from(&text).unwrap();
+                assert_eq!(format!("{back:?}"), format!("{id:?}"), "{text}");
+            }
+        }
+        let document = rawdoc! {"_id": oid};
+        assert_eq!(key_of(document.as_bytes()).unwrap(), oid.to_hex());
+    }
+
+    #[test]
+    fn no_text_panics() {
+        for text in [
+            "",
+            "{",
+            "zz",
+            "{\"$bson\": 1}",
+            "{\"$bson\": \"AAAA\"}",
+            "{\"$oid\": 1}",
+        ] {
+            assert!(id_from(text).is_none(), "{text}");
+        }
+    }
+}

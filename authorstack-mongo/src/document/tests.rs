@@ -1,0 +1,556 @@
+use authorstack_core::{Theme, time};
+use bson::{Binary, Bson, Decimal128, Document, RawDocumentBuf, doc, oid::ObjectId};
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+const ID: &str = "6b0379ca3f6979be1a457c2c";
+
+fn oid() -> ObjectId {
+    ObjectId::parse_str(ID).unwrap()
+}
+
+fn bytes(document: &Document) -> Vec<u8> {
+    RawDocumentBuf::try_from(document).unwrap().into_bytes()
+}
+
+fn a_user() -> Document {
+    doc! {"_id": oid(), "authId": "a", "email": "Ada@Example.org"}
+}
+
+fn a_book() -> Document {
+    doc! {"_id": oid(), "userId": oid(), "title": ""}
+}
+
+fn user_with(field: &str, value: impl Into<Bson>) -> Result<User, Problems> {
+    let mut document = a_user();
+    document.insert(field, value);
+    user(&bytes(&document))
+}
+
+fn book_with(field: &str, value: impl Into<Bson>) -> Result<Book, Problems> {
+    let mut document = a_book();
+    document.insert(field, value);
+    book(&bytes(&document))
+}
+
+fn dec(text: &str) -> Bson {
+    Bson::Decimal128(text.parse::<Decimal128>().unwrap())
+}
+
+/// The only problem, as `field: problem`.
+fn problem<T: std::fmt::Debug>(result: Result<T, Problems>) -> String {
+    let problems = result.expect_err("the document should have been refused");
+    assert_eq!(problems.0.len(), 1, "{problems}");
+    problems.to_string()
+}
+
+#[test]
+fn what_is_missing_has_the_schemas_meaning() {
+    let user = user(&bytes(&a_user())).unwrap();
+    assert_eq!(user.email.as_str(), "ada@example.org");
+    assert_eq!((user.credits, user.name.as_str()), (0, ""));
+    assert_eq!(user.subscription_tier, SubscriptionTier::Free);
+    assert_eq!(user.auth_provider, AuthProvider::APPWRITE);
+    assert_eq!(user.created_at, user.id.created_at());
+    assert_eq!(user.updated_at, user.created_at);
+    assert!(user.connected_platforms.is_empty() && user.extra.is_empty());
+
+    let at = bson::DateTime::from_millis(1_700_000_000_123);
+    let book = book_with("createdAt", at).unwrap();
+    assert_eq!(book.updated_at.timestamp_millis(), 1_700_000_000_123);
+    assert_eq!(book.status, BookStatus::Draft);
+    assert_eq!(book.metadata, BookMetadata::default());
+}
+
+#[test]
+fn null_is_missing() {
+    let mut nulls = a_user();
+    for field in User::FIELDS {
+        if !nulls.contains_key(field) {
+            nulls.insert(*field, Bson::Null);
+        }
+    }
+    assert_eq!(
+        user(&bytes(&nulls)).unwrap(),
+        user(&bytes(&a_user())).unwrap()
+    );
+    let mut nulls = a_book();
+    for field in Book::FIELDS {
+        if !nulls.contains_key(field) {
+            nulls.insert(*field, Bson::Null);
+        }
+    }
+    nulls.insert(
+        "metadata",
+        doc! {"pageCount": null, "series": null, "seriesPosition": null},
+    );
+    assert_eq!(
+        book(&bytes(&nulls)).unwrap(),
+        book(&bytes(&a_book())).unwrap()
+    );
+    let empty = user_with(
+        "preferences",
+        doc! {"theme": null, "emailNotifications": null},
+    );
+    assert_eq!(empty.unwrap().preferences, Preferences::default());
+}
+
+#[test]
+fn numbers_are_read_from_every_type() {
+    let ten: [Bson; 6] = [
+        10_i32.into(),
+        10_i64.into(),
+        10.0.into(),
+        dec("10"),
+        dec("1.0E+1"),
+        "10".into(),
+    ];
+    for value in ten {
+        assert_eq!(user_with("credits", value.clone()).unwrap().credits, 10);
+        let metadata = doc! {"pageCount": value.clone(), "seriesPosition": value};
+        let metadata = book_with("metadata", metadata).unwrap().metadata;
+        assert_eq!(
+            (metadata.page_count, metadata.series_position),
+            (Some(10), Some(10.0))
+        );
+    }
+    let half = book_with("metadata", doc! {"seriesPosition": dec("1.5")}).unwrap();
+    assert_eq!(half.metadata.series_position, Some(1.5));
+}
+
+#[test]
+fn numbers_that_are_not_exact_are_problems() {
+    let wrong: [(Bson, &str); 9] = [
+        (10.5.into(), "double 10.5"),
+        (f64::NAN.into(), "double NaN"),
+        (f64::INFINITY.into(), "double inf"),
+        (1e19.into(), "double 10000000000000000000"),
+        ((-1).into(), "int32 -1"),
+        (dec("0.1"), "decimal 0.1"),
+        ("ten".into(), "string \"ten\""),
+        (true.into(), "bool true"),
+        (doc! {}.into(), "object"),
+    ];
+    for (value, shown) in wrong {
+        let text = problem(user_with("credits", value));
+        let expected = format!(
+            "credits: expected a whole number from 0 to 9223372036854775807, found {shown}; "
+        );
+        assert!(text.starts_with(&expected), "{text}");
+    }
+    let text = problem(book_with("metadata", doc! {"pageCount": 1_i64 << 32}));
+    assert!(
+        text.starts_with("metadata.pageCount: expected a whole number from 0 to 4294967295"),
+        "{text}"
+    );
+    let text = problem(book_with("metadata", doc! {"seriesPosition": f64::NAN}));
+    assert!(
+        text.starts_with("metadata.seriesPosition: expected a finite number"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_wrong_type_is_a_problem_of_its_field() {
+    for (field, value, expected) in [
+        (
+            "name",
+            Bson::Int32(5),
+            "name: expected a string, found int32 5; store a string or remove the field",
+        ),
+        (
+            "name",
+            Bson::Array(vec![]),
+            "name: expected a string, found array;",
+        ),
+        (
+            "email",
+            Bson::Boolean(true),
+            "email: expected a string, found bool true;",
+        ),
+        (
+            "authId",
+            Bson::ObjectId(oid()),
+            "authId: expected a string, found objectId 6b03",
+        ),
+        (
+            "_id",
+            Bson::String(ID.into()),
+            "_id: expected an objectId, found string \"6b03",
+        ),
+        (
+            "createdAt",
+            Bson::String("2020".into()),
+            "createdAt: expected a date, found string \"2020\";",
+        ),
+        (
+            "updatedAt",
+            Bson::Int64(0),
+            "updatedAt: expected a date, found int64 0;",
+        ),
+        (
+            "preferences",
+            Bson::String("dark".into()),
+            "preferences: expected an object, found string \"dark\";",
+        ),
+        (
+            "connectedPlatforms",
+            Bson::String("kdp".into()),
+            "connectedPlatforms: expected an object, found string",
+        ),
+        (
+            "connectedPlatforms",
+            doc! {"platform": "kdp"}.into(),
+            "connectedPlatforms: expected an array, found object;",
+        ),
+        (
+            "email",
+            Bson::String("nobody".into()),
+            "email: \"nobody\" has no @",
+        ),
+        (
+            "email",
+            Bson::Null,
+            "email: is missing; a user needs an e-mail address",
+        ),
+        (
+            "authId",
+            Bson::String(String::new()),
+            "authId: is 0 bytes long",
+        ),
+        (
+            "subscriptionTier",
+            Bson::String("gold".into()),
+            "subscriptionTier: \"gold\" is not one of free",
+        ),
+        (
+            "createdAt",
+            bson::DateTime::MAX.into(),
+            "createdAt: the date, 9223372036854775807 ms",
+        ),
+        (
+            "name",
+            Bson::Undefined,
+            "name: expected a string, found undefined;",
+        ),
+    ] {
+        let text = problem(user_with(field, value));
+        assert!(text.starts_with(expected), "{text}");
+    }
+}
+
+#[test]
+fn a_wrong_type_in_a_book_is_a_problem_of_its_field() {
+    for (field, value, expected) in [
+        (
+            "isbn",
+            Bson::String("9783161484101".into()),
+            "isbn: \"9783161484101\" ends in a wrong check digit",
+        ),
+        (
+            "asin",
+            Bson::String("short".into()),
+            "asin: \"short\" is not an ASIN",
+        ),
+        (
+            "status",
+            Bson::String("gone".into()),
+            "status: \"gone\" is not one of draft",
+        ),
+        (
+            "userId",
+            Bson::String(ID.into()),
+            "userId: expected an objectId, found string",
+        ),
+        ("userId", Bson::Null, "userId: is missing"),
+        (
+            "genres",
+            Bson::Int32(1),
+            "genres: expected an array, found int32 1",
+        ),
+        (
+            "genres",
+            Bson::Array(vec!["a".into(), 5.into()]),
+            "genres.1: expected a string, found int32 5",
+        ),
+        (
+            "genres",
+            Bson::Array(vec![Bson::Null]),
+            "genres.0: expected a string, found null",
+        ),
+        (
+            "platforms",
+            Bson::Array(vec!["".into()]),
+            "platforms.0: \"\" is not a name",
+        ),
+        (
+            "title",
+            doc! {"en": "x"}.into(),
+            "title: expected a string, found object",
+        ),
+    ] {
+        let text = problem(book_with(field, value));
+        assert!(text.starts_with(expected), "{text}");
+    }
+}
+
+#[test]
+fn lists_and_empty_numbers_are_read_as_mongoose_does() {
+    let book = book_with("genres", "Mystery").unwrap();
+    assert_eq!(book.genres, ["Mystery"]);
+    let book = book_with("platforms", "kdp").unwrap();
+    assert_eq!(book.platforms, [authorstack_core::Platform::KDP]);
+    assert_eq!(book_with("isbn", "").unwrap().isbn, None);
+    assert_eq!(book_with("asin", " ").unwrap().asin, None);
+    assert_eq!(
+        book_with("asin", "b08n5wrwnw")
+            .unwrap()
+            .asin
+            .unwrap()
+            .as_str(),
+        "B08N5WRWNW"
+    );
+}
+
+#[test]
+fn nested_fields_are_named_by_their_path() {
+    let items = vec![
+        doc! {"platform": "kdp", "connectedAt": "yesterday"},
+        doc! {"lastSync": null},
+        doc! {"platform": 5},
+    ];
+    let problems = user_with("connectedPlatforms", items).unwrap_err();
+    let fields: Vec<_> = problems.0.iter().map(|p| p.field.as_str()).collect();
+    assert_eq!(
+        fields,
+        [
+            "connectedPlatforms.0.connectedAt",
+            "connectedPlatforms.1.platform",
+            "connectedPlatforms.2.platform"
+        ]
+    );
+    let text = problem(user_with("preferences", doc! {"theme": "blue"}));
+    assert!(
+        text.starts_with("preferences.theme: \"blue\" is not one of light, dark, system"),
+        "{text}"
+    );
+    let twice = vec![
+        doc! {"platform": "kdp"},
+        doc! {"platform": "kdp", "lastSync": bson::DateTime::from_millis(0)},
+    ];
+    assert_eq!(
+        user_with("connectedPlatforms", twice)
+            .unwrap()
+            .connected_platforms
+            .len(),
+        2
+    );
+}
+
+#[test]
+fn all_problems_are_collected() {
+    let document = doc! {"_id": 1, "email": "x", "credits": -1, "name": 2};
+    let problems = user(&bytes(&document)).unwrap_err();
+    let fields: Vec<_> = problems.0.iter().map(|p| p.field.as_str()).collect();
+    assert_eq!(fields, ["_id", "email", "credits", "name", "authId"]);
+}
+
+#[test]
+fn unknown_fields_are_extra_at_every_level() {
+    let user = user_with("preferences", doc! {"theme": "dark", "font": {"size": 1.0}}).unwrap();
+    assert_eq!(user.preferences.theme, Some(Theme::Dark));
+    assert_eq!(
+        user.preferences.extra,
+        *json!({"font": {"size": 1.0}}).as_object().unwrap()
+    );
+    let item = doc! {"platform": "kdp", "_id": oid()};
+    let user = user_with("connectedPlatforms", vec![item]).unwrap();
+    assert_eq!(
+        user.connected_platforms[0].extra["_id"],
+        json!({"$oid": ID})
+    );
+    let book = book_with("__v", 3).unwrap();
+    assert_eq!(book.extra, *json!({"__v": 3}).as_object().unwrap());
+}
+
+#[test]
+fn doubles_survive_jsonb() {
+    let numbers: Vec<Bson> = [
+        5.0,
+        1.5,
+        999_999_999_999_999.0,
+        1e15,
+        -1e300,
+        -0.0,
+        f64::NAN,
+        f64::NEG_INFINITY,
+    ]
+    .map(Bson::Double)
+    .into();
+    let book = book_with("n", numbers).unwrap();
+    assert_eq!(
+        book.extra["n"].to_string(),
+        r#"[5.0,1.5,999999999999999.0,{"$numberDouble":"1000000000000000.0"},{"$numberDouble":"-1e300"},{"$numberDouble":"-0.0"},{"$numberDouble":"NaN"},{"$numberDouble":"-Infinity"}]"#
+    );
+}
+
+#[test]
+fn a_secret_in_an_unknown_field_is_never_shown() {
+    let mut raw = RawDocumentBuf::try_from(&a_user()).unwrap();
+    raw.append(bson::raw::cstr!("apiToken"), "hunter2");
+    raw.append(bson::raw::cstr!("apiToken"), "hunter2");
+    let text = problem(user(raw.as_bytes()));
+    assert_eq!(
+        text,
+        "apiToken: appears more than once in one document; keep one of them"
+    );
+    let text = problem(user_with("password", doc! {"$oid": "hunter2"}));
+    assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn a_field_twice_is_a_problem() {
+    let mut raw = RawDocumentBuf::try_from(&a_book()).unwrap();
+    raw.append(bson::raw::cstr!("title"), "again");
+    assert!(problem(book(raw.as_bytes())).starts_with("title: appears more than once"));
+}
+
+/// Replaces the bytes `??` of a document.
+fn damaged(document: &Document, with: [u8; 2]) -> Vec<u8> {
+    let mut bytes = bytes(document);
+    let at = bytes.windows(2).position(|two| two == b"??").unwrap();
+    bytes[at..at + 2].copy_from_slice(&with);
+    bytes
+}
+
+#[test]
+fn text_that_is_not_utf8_is_a_problem_of_its_field() {
+    let mut document = a_book();
+    document.insert("description", "ab??");
+    let text = problem(book(&damaged(&document, [0xc3, 0x28])));
+    assert_eq!(
+        text,
+        "description: holds bytes that are not UTF-8, from byte 2 on; store the text as UTF-8"
+    );
+    let mut document = a_book();
+    document.insert("old", doc! {"x": ["??"]});
+    let text = problem(book(&damaged(&document, [0xff, 0xfe])));
+    assert!(text.starts_with("old.x.0: holds bytes"), "{text}");
+    let mut document = a_book();
+    document.insert("k??", 1);
+    let text = problem(book(&damaged(&document, [0xff, 0xfe])));
+    assert!(text.contains("not UTF-8"), "{text}");
+}
+
+#[test]
+fn nul_is_carried() {
+    let book = book_with("title", "a\0b").unwrap();
+    assert_eq!(book.title, "a\0b");
+    assert!(book.check().is_err());
+}
+
+#[test]
+fn damage_is_a_problem() {
+    let whole = bytes(&a_book());
+    for bytes in [&[][..], &whole[..20], &[5, 0, 0, 0, 1]] {
+        let problems = book(bytes).unwrap_err();
+        assert!(problems.to_string().contains("damaged"), "{problems}");
+    }
+}
+
+#[test]
+fn a_binary_of_the_old_subtype_is_extra() {
+    let binary = Binary {
+        subtype: bson::spec::BinarySubtype::BinaryOld,
+        bytes: vec![1, 2, 3],
+    };
+    let book = book_with("blob", binary).unwrap();
+    assert_eq!(
+        book.extra["blob"],
+        json!({"$binary": {"base64": "AQID", "subType": "02"}})
+    );
+}
+
+#[test]
+fn records_read_back_as_they_were_written() {
+    let mut new = authorstack_core::NewBook::new("T");
+    new.metadata.page_count = Some(u32::MAX);
+    new.metadata.series_position = Some(2.0);
+    new.extra = json!({"n": 5.0, "d": {"$date": "2020-01-01T00:00:00Z"}})
+        .as_object()
+        .unwrap()
+        .clone();
+    let mut written = new.into_book(Id::new()).unwrap();
+    written.published_date = Some(time::now());
+    let document = book_document(&written).unwrap();
+    assert_eq!(book(document.as_bytes()).unwrap(), written);
+    let names: Vec<_> = document
+        .iter_elements()
+        .map(|e| e.unwrap().key().as_str().to_owned())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "_id",
+            "userId",
+            "title",
+            "genres",
+            "platforms",
+            "publishedDate",
+            "status",
+            "metadata",
+            "createdAt",
+            "updatedAt",
+            "d",
+            "n"
+        ]
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(bytes: Vec<u8>) {
+        let _ = (user(&bytes), book(&bytes), key_of(&bytes));
+    }
+
+    #[test]
+    fn no_damage_panics(at: prop::sample::Index, byte: u8) {
+        let mut document = a_user();
+        document.insert("connectedPlatforms", vec![doc! {"platform": "kdp"}]);
+        document.insert("x", vec![Bson::from(1), Bson::RegularExpression(bson::Regex {
+            pattern: "a".try_into().unwrap(),
+            options: "i".try_into().unwrap(),
+        })]);
+        let mut bytes = bytes(&document);
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        let _ = (user(&bytes), book(&bytes), key_of(&bytes));
+    }
+}
+
+/// `cargo test --release -p authorstack-mongo -- --ignored --nocapture speed`
+#[test]
+#[ignore = "a measurement"]
+fn speed_of_reading() {
+    let document = doc! {
+        "_id": oid(), "userId": oid(), "title": "The Tide House", "subtitle": "A mystery",
+        "author": "A. Löwe", "description": "word ".repeat(60), "isbn": "9783161484100",
+        "asin": "B08N5WRWNW", "coverUrl": "https://covers.example.org/tide.jpg",
+        "genres": ["Mystery", "Crime"], "platforms": ["kdp", "gumroad"],
+        "publishedDate": bson::DateTime::now(), "status": "published",
+        "metadata": {"pageCount": 312, "wordCount": 90000, "series": "Harbour", "seriesPosition": 1},
+        "createdAt": bson::DateTime::now(), "updatedAt": bson::DateTime::now(), "__v": 0,
+    };
+    let bytes = bytes(&document);
+    let start = std::time::Instant::now();
+    for _ in 0..200_000 {
+        std::hint::black_box(book(std::hint::black_box(&bytes)).unwrap());
+    }
+    println!(
+        "200,000 books of {} bytes in {:?}",
+        bytes.len(),
+        start.elapsed()
+    );
+}

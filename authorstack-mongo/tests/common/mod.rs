@@ -1,0 +1,76 @@
+//! What the tests share: a database of each test's own.
+
+#![allow(dead_code, reason = "not every test uses everything")]
+#![allow(clippy::unwrap_used, reason = "a failed step of a test panics")]
+
+use std::panic::{AssertUnwindSafe, resume_unwind};
+
+use async_trait::async_trait;
+use authorstack_core::{
+    DocumentStore,
+    testing::{FreshStore, servers},
+};
+use authorstack_mongo::{MongoConfig, MongoStore};
+use bson::{Document, RawArrayBuf, RawDocumentBuf, raw::cstr};
+use futures::FutureExt;
+use mongodb::Collection;
+
+/// A store on a database of its own.
+pub(crate) struct Fresh(pub(crate) MongoStore);
+
+impl Fresh {
+    pub(crate) async fn empty() -> Self {
+        let config = MongoConfig::new(servers::mongodb_url()).database(servers::fresh_name());
+        Self(MongoStore::connect(config).await.unwrap())
+    }
+
+    pub(crate) async fn with_indexes() -> Self {
+        let fresh = Self::empty().await;
+        fresh.0.ensure_indexes().await.unwrap();
+        fresh
+    }
+}
+
+#[async_trait]
+impl FreshStore for Fresh {
+    fn store(&self) -> &dyn DocumentStore {
+        &self.0
+    }
+
+    async fn clean_up(self) {
+        self.0.database().drop().await.unwrap();
+    }
+}
+
+/// Runs a test on an empty database, which is dropped also when the test fails.
+pub(crate) async fn on_empty(test: impl AsyncFnOnce(&MongoStore)) {
+    on(Fresh::empty().await, test).await;
+}
+
+/// The same with the schema's indexes.
+pub(crate) async fn on_indexed(test: impl AsyncFnOnce(&MongoStore)) {
+    on(Fresh::with_indexes().await, test).await;
+}
+
+async fn on(fresh: Fresh, test: impl AsyncFnOnce(&MongoStore)) {
+    let outcome = AssertUnwindSafe(test(&fresh.0)).catch_unwind().await;
+    fresh.clean_up().await;
+    if let Err(panic) = outcome {
+        resume_unwind(panic);
+    }
+}
+
+pub(crate) fn documents(store: &MongoStore, name: &str) -> Collection<Document> {
+    store.database().collection(name)
+}
+
+/// Bytes that the server takes as they are, also where they are not UTF-8.
+pub(crate) async fn insert_raw(store: &MongoStore, name: &str, document: RawDocumentBuf) {
+    // The driver's own insert refuses an `_id` that is not UTF-8.
+    let mut documents = RawArrayBuf::new();
+    documents.push(document);
+    let mut insert = RawDocumentBuf::new();
+    insert.append(cstr!("insert"), name);
+    insert.append(cstr!("documents"), documents);
+    store.database().run_raw_command(insert).await.unwrap();
+}

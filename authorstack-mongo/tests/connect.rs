@@ -1,0 +1,153 @@
+//! Connecting, and what is said when that fails.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed step of a test panics"
+)]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use authorstack_core::{Error, ErrorKind, migrate::Source, testing::servers};
+use authorstack_mongo::{MongoConfig, MongoStore};
+use bson::doc;
+use common::{documents, on_empty};
+
+async fn refused(config: MongoConfig) -> Error {
+    let error = MongoStore::connect(config).await.unwrap_err();
+    assert_eq!(error.operation(), Some("mongodb.connect"));
+    let all = format!("{error} {error:?}");
+    assert!(!all.contains("hunter2"), "{all}");
+    error
+}
+
+fn config(url: impl Into<String>) -> MongoConfig {
+    MongoConfig::new(url.into()).server_selection_timeout(Duration::from_millis(700))
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_unavailable() {
+    let start = Instant::now();
+    let error = refused(config("mongodb://ada:hunter2@127.0.0.1:9/app")).await;
+    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(error.is_retryable());
+    let ErrorKind::Unavailable { reason } = error.kind() else {
+        panic!("{error:?}")
+    };
+    assert!(reason.contains("127.0.0.1:9, from mongodb_url"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_unavailable() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let start = Instant::now();
+    let config = MongoConfig::new(format!("mongodb://{address}/app"))
+        .operation_timeout(Duration::from_secs(1));
+    let error = refused(config).await;
+    assert!(
+        start.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        start.elapsed()
+    );
+    let text = error.to_string();
+    assert!(
+        matches!(error.kind(), ErrorKind::Unavailable { .. }),
+        "{error:?}"
+    );
+    assert!(text.contains(&address.to_string()), "{text}");
+}
+
+#[tokio::test]
+async fn an_unknown_host_is_a_wrong_setting() {
+    let error = refused(config(
+        "mongodb://ada:hunter2@no-such-host.invalid:27017/app",
+    ))
+    .await;
+    let ErrorKind::Configuration { setting, reason } = error.kind() else {
+        panic!("{error:?}")
+    };
+    assert_eq!(setting, "mongodb_url");
+    assert!(reason.contains("no-such-host.invalid:27017"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_refused_password_is_a_wrong_setting() {
+    // Also a server that lets everyone in checks a password that it is given.
+    let url = servers::mongodb_url().replacen("mongodb://", "mongodb://nobody:hunter2@", 1);
+    let error = refused(MongoConfig::new(url)).await;
+    let ErrorKind::Configuration { setting, reason } = error.kind() else {
+        panic!("{error:?}")
+    };
+    assert_eq!(setting, "mongodb_url");
+    assert!(reason.contains("user name or the password"), "{reason}");
+    assert!(!error.is_retryable());
+}
+
+#[tokio::test]
+async fn debug_shows_no_secret() {
+    let config = MongoConfig::new("mongodb://ada:hunter2@h/app");
+    assert!(!format!("{config:?}").contains("hunter2"));
+    on_empty(async |store| {
+        assert!(format!("{store:?}").starts_with("MongoStore { database: \"as_test_"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_call_keeps_its_deadline() {
+    on_empty(async |store| {
+        let name = store.database().name().to_owned();
+        let config = MongoConfig::new(servers::mongodb_url())
+            .database(name)
+            .operation_timeout(Duration::from_nanos(1));
+        // The deadline is over before anything can be said.
+        let error = MongoStore::connect(config).await.unwrap_err();
+        assert!(error.is_retryable(), "{error:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_missing_database_is_said_with_the_ones_there() {
+    on_empty(async |store| {
+        documents(store, "users")
+            .insert_one(doc! {"a": 1})
+            .await
+            .unwrap();
+        store.check().await.unwrap();
+        let present = store.database().name().to_owned();
+
+        let config = MongoConfig::new(servers::mongodb_url()).database("as_test_missing");
+        let other = MongoStore::connect(config).await.unwrap();
+        let error = other.check().await.unwrap_err();
+        let ErrorKind::Configuration { setting, reason } = error.kind() else {
+            panic!("{error:?}")
+        };
+        assert_eq!(setting, "mongodb_url");
+        assert!(
+            reason.contains("no database \"as_test_missing\"; it has: "),
+            "{reason}"
+        );
+        assert!(reason.contains(&present), "{reason}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_database_of_something_else_is_said() {
+    on_empty(async |store| {
+        documents(store, "invoices")
+            .insert_one(doc! {"a": 1})
+            .await
+            .unwrap();
+        let error = store.check().await.unwrap_err().to_string();
+        assert!(
+            error.contains("neither a users nor a books collection"),
+            "{error}"
+        );
+    })
+    .await;
+}

@@ -1,0 +1,208 @@
+//! A database of a test's own, made like a hosted Supabase project's.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses a part of this"
+)]
+
+use std::{
+    panic::{AssertUnwindSafe, resume_unwind},
+    path::PathBuf,
+    process::Command,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use authorstack_core::{
+    DocumentStore,
+    testing::{
+        FreshStore,
+        servers::{
+            fresh_name, setting, supabase_db_url, supabase_pooler_url, supabase_session_pooler_url,
+            workspace,
+        },
+    },
+};
+use authorstack_supabase::{PoolMode, SupabaseConfig, SupabaseStore};
+use futures::FutureExt;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, postgres::PgRow};
+
+/// The way to a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    Direct,
+    Pooler,
+    SessionPooler,
+}
+
+#[derive(Debug)]
+pub struct Database {
+    pub name: String,
+}
+
+impl Database {
+    pub async fn create() -> Self {
+        let name = fresh_name();
+        let mut admin = PgConnection::connect(&supabase_db_url()).await.unwrap();
+        let create = format!("create database {name} template authorstack_template");
+        admin.execute(AssertSqlSafe(create)).await.unwrap();
+        admin.close().await.unwrap();
+        Self { name }
+    }
+
+    pub async fn drop(self) {
+        let mut admin = PgConnection::connect(&supabase_db_url()).await.unwrap();
+        let drop = format!("drop database if exists {} with (force)", self.name);
+        for _ in 0..40 {
+            match admin.execute(AssertSqlSafe(drop.as_str())).await {
+                Ok(_) => return,
+                // An autovacuum worker is at it, which only a superuser may end.
+                Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42501") => {
+                    tokio::time::sleep(Duration::from_millis(250)).await;
+                }
+                Err(error) => panic!("{}: {error}", self.name),
+            }
+        }
+        panic!("{} is in use", self.name);
+    }
+
+    pub fn url(&self, via: Via) -> String {
+        let server = match via {
+            Via::Direct => supabase_db_url(),
+            Via::Pooler => supabase_pooler_url(),
+            Via::SessionPooler => supabase_session_pooler_url(),
+        };
+        let mut url: url::Url = server.parse().unwrap();
+        url.set_path(&self.name);
+        url.into()
+    }
+
+    pub fn config(&self, via: Via) -> SupabaseConfig {
+        let mode = match via {
+            Via::Pooler => PoolMode::Transaction,
+            Via::Direct | Via::SessionPooler => PoolMode::Session,
+        };
+        SupabaseConfig::new(self.url(via)).pool_mode(mode)
+    }
+
+    pub async fn store(&self, via: Via) -> SupabaseStore {
+        SupabaseStore::connect(self.config(via)).await.unwrap()
+    }
+
+    /// A store whose schema is up to date.
+    pub async fn migrated(&self, via: Via) -> SupabaseStore {
+        let store = self.store(via).await;
+        store.migrate().await.unwrap();
+        store
+    }
+
+    pub async fn connection(&self) -> PgConnection {
+        PgConnection::connect(&self.url(Via::Direct)).await.unwrap()
+    }
+
+    pub async fn execute(&self, sql: &str) {
+        let mut connection = self.connection().await;
+        connection.execute(AssertSqlSafe(sql)).await.unwrap();
+    }
+
+    pub async fn rows(&self, sql: &str) -> Vec<PgRow> {
+        let mut connection = self.connection().await;
+        connection.fetch_all(AssertSqlSafe(sql)).await.unwrap()
+    }
+
+    /// The first column, as text.
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
+        let rows = self.rows(sql).await;
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+
+    pub async fn count(&self, table: &str) -> i64 {
+        let rows = self.rows(&format!("select count(*) from {table}")).await;
+        rows[0].get(0)
+    }
+}
+
+/// Runs a test on a database of its own, and drops the database whatever comes of it.
+pub async fn on_database(test: impl AsyncFnOnce(&Database)) {
+    let database = Database::create().await;
+    let outcome = AssertUnwindSafe(test(&database)).catch_unwind().await;
+    database.drop().await;
+    if let Err(panic) = outcome {
+        resume_unwind(panic);
+    }
+}
+
+/// A store for the conformance suite.
+#[derive(Debug)]
+pub struct Fresh {
+    database: Database,
+    store: SupabaseStore,
+}
+
+impl Fresh {
+    pub async fn new(via: Via) -> Self {
+        let database = Database::create().await;
+        let store = database.migrated(via).await;
+        Self { database, store }
+    }
+}
+
+#[async_trait]
+impl FreshStore for Fresh {
+    fn store(&self) -> &dyn DocumentStore {
+        &self.store
+    }
+
+    async fn clean_up(self) {
+        self.store.close().await;
+        self.database.drop().await;
+    }
+}
+
+/// The Supabase CLI, run in a directory that holds this crate's `supabase/migrations`.
+pub struct Cli {
+    directory: tempfile::TempDir,
+}
+
+impl Cli {
+    pub fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let migrations = directory.path().join("supabase/migrations");
+        std::fs::create_dir_all(&migrations).unwrap();
+        let ours = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("supabase/migrations");
+        for file in std::fs::read_dir(ours).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), migrations.join(file.file_name())).unwrap();
+        }
+        Self { directory }
+    }
+
+    pub fn add_migration(&self, file: &str, sql: &str) {
+        let migrations = self.directory.path().join("supabase/migrations");
+        std::fs::write(migrations.join(file), sql).unwrap();
+    }
+
+    /// What the CLI prints to stdout and stderr.
+    pub fn run(&self, database: &Database, arguments: &[&str]) -> (String, String) {
+        let remote = format!("--remote={}?sslmode=disable", database.url(Via::Direct));
+        let output = Command::new(Self::program())
+            .args(arguments)
+            .arg(remote)
+            .current_dir(self.directory.path())
+            .env("HOME", self.directory.path())
+            .output()
+            .unwrap();
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{stdout}\n{stderr}");
+        (stdout, stderr)
+    }
+
+    fn program() -> PathBuf {
+        let installed = workspace().join("target/tools/node/node_modules/.bin/supabase");
+        if std::env::var_os("AUTHORSTACK_TEST_SUPABASE_CLI").is_none() && installed.is_file() {
+            return installed;
+        }
+        setting("AUTHORSTACK_TEST_SUPABASE_CLI").into()
+    }
+}

@@ -1,0 +1,291 @@
+//! The schema's migrations, by this crate and by the Supabase CLI.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed check of a test panics"
+)]
+
+mod common;
+
+use authorstack_core::{DocumentStore, ErrorKind, NewUser, migrate::Target};
+use common::{Cli, Via, on_database};
+use sqlx::Row;
+
+const FILES: [&str; 2] = [
+    "20261123000000_authorstack_bookkeeping.sql",
+    "20261123000001_authorstack_users_books.sql",
+];
+const HISTORY: &str = "select version || ' ' || name || ' ' || statements::text \
+                       from supabase_migrations.schema_migrations order by version";
+
+#[tokio::test]
+async fn migrates_once_and_again() {
+    on_database(async |database| {
+        let store = database.store(Via::Direct).await;
+        assert_eq!(store.pending().await.unwrap(), FILES);
+        store.migrate().await.unwrap();
+        assert!(store.pending().await.unwrap().is_empty());
+        let history = database.texts(HISTORY).await;
+        store.migrate().await.unwrap();
+        assert_eq!(database.texts(HISTORY).await, history);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn migrates_through_the_transaction_pooler() {
+    on_database(async |database| {
+        let store = database.migrated(Via::Pooler).await;
+        assert!(store.pending().await.unwrap().is_empty());
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn migrates_once_when_called_at_once() {
+    on_database(async |database| {
+        let store = database.store(Via::Direct).await;
+        let calls = (0..4).map(|_| {
+            tokio::spawn({
+                let store = store.clone();
+                async move { store.migrate().await }
+            })
+        });
+        for call in futures::future::join_all(calls).await {
+            call.unwrap().unwrap();
+        }
+        assert_eq!(database.texts(HISTORY).await.len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_cli_finds_our_migrations_applied() {
+    on_database(async |database| {
+        database.migrated(Via::Direct).await;
+        let (stdout, stderr) = Cli::new().run(database, &["migration", "up", "--yes"]);
+        assert!(
+            format!("{stdout}{stderr}").contains("up to date"),
+            "{stdout}\n{stderr}"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn we_find_the_clis_migrations_applied_and_write_the_same_history() {
+    on_database(async |by_cli| {
+        Cli::new().run(by_cli, &["migration", "up", "--yes"]);
+        let store = by_cli.store(Via::Direct).await;
+        assert!(store.pending().await.unwrap().is_empty());
+        store.migrate().await.unwrap();
+        on_database(async |by_us| {
+            by_us.migrated(Via::Direct).await;
+            let ours = by_us.texts(HISTORY).await;
+            assert_eq!(ours, by_cli.texts(HISTORY).await);
+            assert_eq!(ours.len(), 2);
+        })
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_project_may_have_migrations_of_its_own() {
+    on_database(async |database| {
+        let cli = Cli::new();
+        cli.add_migration(
+            "20250101000000_notes.sql",
+            "create table public.notes (id int primary key);",
+        );
+        cli.run(database, &["migration", "up", "--yes"]);
+        let store = database.store(Via::Direct).await;
+        assert!(store.pending().await.unwrap().is_empty());
+    })
+    .await;
+    on_database(async |database| {
+        database.migrated(Via::Direct).await;
+        let cli = Cli::new();
+        cli.add_migration(
+            "20270101000000_notes.sql",
+            "create table public.notes (id int primary key);",
+        );
+        cli.run(database, &["migration", "up", "--yes"]);
+        assert_eq!(database.texts(HISTORY).await.len(), 3);
+        database.store(Via::Direct).await.migrate().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lost_history_is_written_again() {
+    on_database(async |database| {
+        let store = database.migrated(Via::Direct).await;
+        let history = database.texts(HISTORY).await;
+        database
+            .execute("drop schema supabase_migrations cascade")
+            .await;
+        assert!(store.pending().await.unwrap().is_empty());
+        store.migrate().await.unwrap();
+        assert_eq!(database.texts(HISTORY).await, history);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_foreign_table_blocks() {
+    on_database(async |database| {
+        database
+            .execute("create table public.books (id int primary key)")
+            .await;
+        let store = database.store(Via::Direct).await;
+        let error = store.migrate().await.unwrap_err();
+        assert!(
+            matches!(error.kind(), ErrorKind::Blocked { .. }),
+            "{error:?}"
+        );
+        assert!(
+            error
+                .to_string()
+                .contains("public.books exists and was not made by"),
+            "{error}"
+        );
+        let state = store.target().inspect().await.unwrap();
+        assert_eq!(state.blockers.len(), 1);
+        assert_eq!(state.pending_migrations, FILES);
+        assert!(
+            database
+                .rows("select from pg_namespace where nspname = 'authorstack'")
+                .await
+                .is_empty()
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_migration_with_our_number_blocks() {
+    on_database(async |database| {
+        let cli = Cli::new();
+        for file in FILES {
+            cli.add_migration(file, "select 1;");
+        }
+        cli.run(database, &["migration", "up", "--yes"]);
+        database
+            .execute("update supabase_migrations.schema_migrations set name = 'other'")
+            .await;
+        let error = database
+            .store(Via::Direct)
+            .await
+            .migrate()
+            .await
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("number 20261123000000"),
+            "{error}"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_newer_schema_blocks() {
+    on_database(async |database| {
+        let store = database.migrated(Via::Direct).await;
+        database
+            .execute("insert into authorstack.schema_version (version) values ('29991231000000')")
+            .await;
+        let error = store.migrate().await.unwrap_err();
+        assert!(
+            matches!(error.kind(), ErrorKind::Blocked { .. }),
+            "{error:?}"
+        );
+        assert!(error.to_string().contains("update the program"), "{error}");
+        assert_eq!(store.target().inspect().await.unwrap().blockers.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_missing_schema_says_what_to_do() {
+    on_database(async |database| {
+        let store = database.store(Via::Direct).await;
+        let user = NewUser::new("a".parse().unwrap(), "a@b.c".parse().unwrap(), "");
+        let error = store.users().create(user).await.unwrap_err();
+        assert!(
+            matches!(error.kind(), ErrorKind::Unsupported { .. }),
+            "{error:?}"
+        );
+        assert!(error.to_string().contains("migrate"), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn supabases_advisors_find_nothing() {
+    on_database(async |database| {
+        database.migrated(Via::Direct).await;
+        let arguments = [
+            "db",
+            "advisors",
+            "--type",
+            "all",
+            "--level",
+            "info",
+            "--fail-on",
+            "none",
+            "--output-format",
+            "json",
+        ];
+        let (stdout, _) = Cli::new().run(database, &arguments);
+        let answer: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+        let findings = answer["results"].as_array().unwrap();
+        let others: Vec<_> = findings
+            .iter()
+            .filter(|found| found["name"] != "unused_index")
+            .collect();
+        assert!(others.is_empty(), "{others:#?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_foreign_key_has_an_index_and_every_table_row_level_security() {
+    on_database(async |database| {
+        database.migrated(Via::Direct).await;
+        let open = database
+            .texts("select relname::text from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' and not relrowsecurity")
+            .await;
+        assert!(open.is_empty(), "{open:?}");
+        let slow = database
+            .texts("select conname::text from pg_constraint as c where contype = 'f' and connamespace = 'public'::regnamespace \
+                    and not exists (select from pg_index where indrelid = c.conrelid and indkey[0] = c.conkey[1])")
+            .await;
+        assert!(slow.is_empty(), "{slow:?}");
+        let leaks = database
+            .rows("select table_name::text from information_schema.role_table_grants \
+                   where (grantee = 'anon' and table_schema = 'public') \
+                      or (grantee in ('anon', 'authenticated', 'service_role', 'PUBLIC') and table_schema = 'authorstack')")
+            .await;
+        assert!(leaks.is_empty(), "{:?}", leaks[0].get::<String, _>(0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ids_made_by_the_database_are_in_our_form() {
+    on_database(async |database| {
+        database.migrated(Via::Direct).await;
+        for row in database
+            .rows("select authorstack.new_id() from generate_series(1, 100)")
+            .await
+        {
+            let id = authorstack_core::Id::<()>::from_uuid(row.get(0)).unwrap();
+            let age = chrono::Utc::now() - id.created_at();
+            assert!(age.num_seconds().abs() < 60, "{age}");
+        }
+    })
+    .await;
+}
