@@ -393,7 +393,9 @@ impl Maker {
 
         let mut mixed = String::new();
         self.user_case("an e-mail address in capitals", Carried, |user| {
-            user.get_str("email").unwrap_or_default().clone_into(&mut mixed);
+            user.get_str("email")
+                .unwrap_or_default()
+                .clone_into(&mut mixed);
             user.insert("email", mixed.to_uppercase());
         });
         self.user_case(

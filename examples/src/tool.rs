@@ -74,7 +74,10 @@ impl Tool {
     /// When it cannot be started.
     pub fn ask(&self, arguments: &[&str]) -> Result<Answer> {
         let arguments = [arguments, &["--output", "json"]].concat();
-        let output = self.command(&arguments).output().context("starting the tool")?;
+        let output = self
+            .command(&arguments)
+            .output()
+            .context("starting the tool")?;
         Ok(Answer {
             code: output.status.code(),
             json: serde_json::from_slice(&output.stdout).unwrap_or_default(),

@@ -27,21 +27,41 @@ struct Moved {
 /// A data set of this seed, moved.
 async fn moved(seed: u64) -> Moved {
     let (mongodb, supabase) = (servers::mongodb_url(), servers::supabase_db_url());
-    let scratch = Scratch::create(&servers::fresh_name(), &mongodb, &supabase).await.unwrap();
-    let data = dataset::generate(seed, Size { users: 20, books: 200 });
-    data.insert(&scratch.mongodb().await.unwrap()).await.unwrap();
+    let scratch = Scratch::create(&servers::fresh_name(), &mongodb, &supabase)
+        .await
+        .unwrap();
+    let data = dataset::generate(
+        seed,
+        Size {
+            users: 20,
+            books: 200,
+        },
+    );
+    data.insert(&scratch.mongodb().await.unwrap())
+        .await
+        .unwrap();
     let tool = Tool::new(TOOL, &scratch).unwrap();
     let run = tool.ask(&["run"]).unwrap();
     assert_eq!(run.code, Some(1), "{}", run.stderr);
     assert_eq!(run.json["status"], "incomplete");
     let read = (data.users.len() + data.books.len()) as u64;
     assert_eq!(run.sum("read"), read, "every document is accounted for");
-    assert_eq!(run.sum("read"), run.sum("written") + run.sum("unchanged") + run.sum("rejected"));
-    Moved { data, scratch, tool }
+    assert_eq!(
+        run.sum("read"),
+        run.sum("written") + run.sum("unchanged") + run.sum("rejected")
+    );
+    Moved {
+        data,
+        scratch,
+        tool,
+    }
 }
 
 fn by_key(lines: &[RejectLine]) -> HashMap<(Kind, &str), &RejectLine> {
-    lines.iter().map(|line| ((line.kind, line.key.as_str()), line)).collect()
+    lines
+        .iter()
+        .map(|line| ((line.kind, line.key.as_str()), line))
+        .collect()
 }
 
 #[tokio::test]
@@ -65,13 +85,25 @@ async fn every_case_is_carried_or_rejected_with_its_field() {
         }
     }
     assert_eq!(wrong, [""; 0]);
-    let rejected = moved.data.cases.iter().filter(|case| case.fate != Fate::Carried);
-    assert_eq!(lines.len(), rejected.count(), "sound records were rejected: {lines:?}");
+    let rejected = moved
+        .data
+        .cases
+        .iter()
+        .filter(|case| case.fate != Fate::Carried);
+    assert_eq!(
+        lines.len(),
+        rejected.count(),
+        "sound records were rejected: {lines:?}"
+    );
 
     // Rows in = rows out + rejects, counted by the server itself.
     let mut database = moved.scratch.supabase().await.unwrap();
     let sql = "select (select count(*) from users) + (select count(*) from books)";
-    let rows: i64 = sqlx::query(sql).fetch_one(&mut database).await.unwrap().get(0);
+    let rows: i64 = sqlx::query(sql)
+        .fetch_one(&mut database)
+        .await
+        .unwrap()
+        .get(0);
     let documents = moved.data.users.len() + moved.data.books.len();
     assert_eq!(usize::try_from(rows).unwrap() + lines.len(), documents);
     moved.scratch.remove().await.unwrap();
@@ -82,7 +114,10 @@ async fn verify_knows_the_rejects_and_finds_no_difference() {
     let moved = moved(12).await;
     let verified = moved.tool.ask(&["verify"]).unwrap();
     assert_eq!(verified.sum("differing"), 0, "{}", verified.json);
-    assert_eq!(verified.sum("rejected"), moved.tool.rejects().unwrap().len() as u64);
+    assert_eq!(
+        verified.sum("rejected"),
+        moved.tool.rejects().unwrap().len() as u64
+    );
     assert_eq!(verified.code, Some(1), "rejects are to be looked at");
     moved.scratch.remove().await.unwrap();
 }
@@ -91,19 +126,38 @@ async fn verify_knows_the_rejects_and_finds_no_difference() {
 async fn rejects_are_whole_and_keep_secrets_to_themselves() {
     let moved = moved(13).await;
     let text = moved.tool.rejects_text().unwrap();
-    assert!(!text.contains(SECRET), "a password hash is in the rejects file");
+    assert!(
+        !text.contains(SECRET),
+        "a password hash is in the rejects file"
+    );
     let lines = moved.tool.rejects().unwrap();
     let line = |about: &str| {
-        let case = moved.data.cases.iter().find(|case| case.about == about).unwrap();
+        let case = moved
+            .data
+            .cases
+            .iter()
+            .find(|case| case.about == about)
+            .unwrap();
         lines.iter().find(|line| line.key == case.key).unwrap()
     };
     let hashed = line("a password hash beside a broken field");
     assert_eq!(hashed.record["name"]["first"], "Ada", "the rest is whole");
-    assert!(hashed.record["passwordHash"].is_object(), "the field is marked");
+    assert!(
+        hashed.record["passwordHash"].is_object(),
+        "the field is marked"
+    );
     let isbn = line("an impossible ISBN");
     assert_eq!(isbn.record["isbn"], "978-3-16-148410-1");
-    assert!(isbn.reason.contains("isbn") && isbn.reason.contains('0'), "{}", isbn.reason);
-    assert!(line("NaN pages").record["metadata"]["pageCount"].to_string().contains("NaN"));
+    assert!(
+        isbn.reason.contains("isbn") && isbn.reason.contains('0'),
+        "{}",
+        isbn.reason
+    );
+    assert!(
+        line("NaN pages").record["metadata"]["pageCount"]
+            .to_string()
+            .contains("NaN")
+    );
     // Bytes that JSON cannot hold stand beside it.
     assert!(line("bytes in a title that are not UTF-8").record["$bson"].is_string());
     moved.scratch.remove().await.unwrap();
@@ -126,35 +180,79 @@ async fn what_is_carried_arrives_as_it_was() {
         let article = if about.starts_with('i') { "an" } else { "a" };
         let sql = "select credits from users where id = $1";
         let id = key(&format!("credits as {article} {about}"), "users");
-        let credits: i64 = sqlx::query(sql).bind(id).fetch_one(&mut database).await.unwrap().get(0);
-        assert_eq!(credits, if about == "int64" { 12_000_000_000 } else { 12 }, "{about}");
+        let credits: i64 = sqlx::query(sql)
+            .bind(id)
+            .fetch_one(&mut database)
+            .await
+            .unwrap()
+            .get(0);
+        assert_eq!(
+            credits,
+            if about == "int64" { 12_000_000_000 } else { 12 },
+            "{about}"
+        );
         let sql = "select metadata from books where id = $1";
         let id = key(&format!("a page count as {article} {about}"), "books");
-        let row = sqlx::query(sql).bind(id).fetch_one(&mut database).await.unwrap();
-        assert_eq!(row.get::<Value, _>(0), json!({ "pageCount": 312 }), "{about}");
+        let row = sqlx::query(sql)
+            .bind(id)
+            .fetch_one(&mut database)
+            .await
+            .unwrap();
+        assert_eq!(
+            row.get::<Value, _>(0),
+            json!({ "pageCount": 312 }),
+            "{about}"
+        );
     }
 
     let sql = "select extra from books where id = $1";
     let id = key("unknown fields of every type", "books");
-    let extra: Value = sqlx::query(sql).bind(id).fetch_one(&mut database).await.unwrap().get(0);
+    let extra: Value = sqlx::query(sql)
+        .bind(id)
+        .fetch_one(&mut database)
+        .await
+        .unwrap()
+        .get(0);
     let legacy = &extra["legacy"];
-    assert_eq!(legacy["owner"], json!({ "$oid": "070707070707070707070707" }));
-    assert_eq!(legacy["since"], json!({ "$date": "2014-05-13T16:53:20.123Z" }));
-    assert_eq!(legacy["first"], json!({ "$date": { "$numberLong": "-62200000000000" } }));
+    assert_eq!(
+        legacy["owner"],
+        json!({ "$oid": "070707070707070707070707" })
+    );
+    assert_eq!(
+        legacy["since"],
+        json!({ "$date": "2014-05-13T16:53:20.123Z" })
+    );
+    assert_eq!(
+        legacy["first"],
+        json!({ "$date": { "$numberLong": "-62200000000000" } })
+    );
     assert_eq!(legacy["price"], json!({ "$numberDecimal": "19.90" }));
     assert_eq!(legacy["blob"]["$binary"]["base64"], "AAH+/w==");
     assert_eq!(legacy["counts"]["large"], 9_007_199_254_740_993_i64);
-    assert_eq!(legacy["nested"][0]["deeper"][0]["id"]["$oid"], "080808080808080808080808");
+    assert_eq!(
+        legacy["nested"][0]["deeper"][0]["id"]["$oid"],
+        "080808080808080808080808"
+    );
     assert_eq!(legacy["текст"], "ключ");
 
     let id = key("NaN in an unknown field", "books");
-    let extra: Value = sqlx::query(sql).bind(id).fetch_one(&mut database).await.unwrap().get(0);
+    let extra: Value = sqlx::query(sql)
+        .bind(id)
+        .fetch_one(&mut database)
+        .await
+        .unwrap()
+        .get(0);
     assert_eq!(extra["score"], json!({ "$numberDouble": "NaN" }));
     assert_eq!(extra["scores"][1], json!({ "$numberDouble": "-0.0" }));
 
     let sql = "select length(description) from books where id = $1";
     let id = key("a description of 10 MB", "books");
-    let length: i32 = sqlx::query(sql).bind(id).fetch_one(&mut database).await.unwrap().get(0);
+    let length: i32 = sqlx::query(sql)
+        .bind(id)
+        .fetch_one(&mut database)
+        .await
+        .unwrap()
+        .get(0);
     assert_eq!(length, 10_485_772);
 
     let sql = "select extract(year from published_date)::int from books where id = $1";
@@ -165,7 +263,12 @@ async fn what_is_carried_arrives_as_it_was() {
     ]);
     for (about, year) in years {
         let id = key(about, "books");
-        let found: i32 = sqlx::query(sql).bind(id).fetch_one(&mut database).await.unwrap().get(0);
+        let found: i32 = sqlx::query(sql)
+            .bind(id)
+            .fetch_one(&mut database)
+            .await
+            .unwrap()
+            .get(0);
         assert_eq!(found, year, "{about}");
     }
     moved.scratch.remove().await.unwrap();
@@ -175,7 +278,12 @@ async fn what_is_carried_arrives_as_it_was() {
 async fn a_reject_is_mended_and_replayed() {
     let moved = moved(15).await;
     let mend = |about: &str, change: &dyn Fn(&mut Value)| {
-        let case = moved.data.cases.iter().find(|case| case.about == about).unwrap();
+        let case = moved
+            .data
+            .cases
+            .iter()
+            .find(|case| case.about == about)
+            .unwrap();
         let lines = moved.tool.rejects().unwrap();
         let mut line = lines.into_iter().find(|line| line.key == case.key).unwrap();
         change(&mut line.record);
@@ -184,7 +292,9 @@ async fn a_reject_is_mended_and_replayed() {
     let secret = "a password hash beside a broken field";
     let mended = [
         mend(secret, &|user| user["name"] = "Ada".into()),
-        mend("an impossible ISBN", &|book| book["isbn"] = "978-3-16-148410-0".into()),
+        mend("an impossible ISBN", &|book| {
+            book["isbn"] = "978-3-16-148410-0".into()
+        }),
         mend("a string as _id", &|_| {}),
     ]
     .concat();
@@ -193,7 +303,12 @@ async fn a_reject_is_mended_and_replayed() {
     let before = moved.tool.rejects().unwrap().len();
     let replayed = moved.tool.ask(&["replay", "mended.jsonl"]).unwrap();
     assert_eq!(replayed.code, Some(1), "{}", replayed.stderr);
-    assert_eq!((replayed.sum("written"), replayed.sum("rejected")), (2, 1), "{}", replayed.json);
+    assert_eq!(
+        (replayed.sum("written"), replayed.sum("rejected")),
+        (2, 1),
+        "{}",
+        replayed.json
+    );
     assert_eq!(moved.tool.rejects().unwrap().len(), before - 2);
 
     // The secret that the line left out was read from the source.

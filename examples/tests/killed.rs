@@ -29,17 +29,24 @@ use url::Url;
 
 const TOOL: &str = env!("CARGO_BIN_EXE_authorstack-migrate");
 const RUN: &[&str] = &["run", "--batch-records", "100"];
-const SIZE: Size = Size { users: 200, books: 6_000 };
+const SIZE: Size = Size {
+    users: 200,
+    books: 6_000,
+};
 
 async fn scratch() -> Scratch {
     let (mongodb, supabase) = (servers::mongodb_url(), servers::supabase_db_url());
-    Scratch::create(&servers::fresh_name(), &mongodb, &supabase).await.unwrap()
+    Scratch::create(&servers::fresh_name(), &mongodb, &supabase)
+        .await
+        .unwrap()
 }
 
 async fn filled(seed: u64) -> Scratch {
     let scratch = scratch().await;
     let data = dataset::generate(seed, SIZE);
-    data.insert(&scratch.mongodb().await.unwrap()).await.unwrap();
+    data.insert(&scratch.mongodb().await.unwrap())
+        .await
+        .unwrap();
     scratch
 }
 
@@ -100,7 +107,10 @@ async fn twenty_kills_at_random_moments_change_nothing() {
                 since += 1;
                 continue;
             }
-            let status = tokio::task::spawn_blocking(move || child.wait()).await.unwrap().unwrap();
+            let status = tokio::task::spawn_blocking(move || child.wait())
+                .await
+                .unwrap()
+                .unwrap();
             assert_eq!(status.code(), Some(1), "after {since} kills");
             break;
         }
@@ -108,7 +118,10 @@ async fn twenty_kills_at_random_moments_change_nothing() {
         assert_eq!(outcome(&target).await, expected, "after {since} kills");
         let verified = tool.ask(&["verify"]).unwrap();
         assert_eq!(verified.sum("differing"), 0, "{}", verified.json);
-        assert_eq!(tool.rejects().unwrap().len() as u64, verified.sum("rejected"));
+        assert_eq!(
+            tool.rejects().unwrap().len() as u64,
+            verified.sum("rejected")
+        );
         target.remove().await.unwrap();
     }
     assert!(in_a_first_load > 0, "no run was killed");
@@ -139,9 +152,20 @@ impl Proxy {
                 let server = TcpStream::connect(&server).await.unwrap();
                 let (from_client, to_client) = client.into_split();
                 let (from_peer, to_peer) = server.into_split();
-                let count = |wanted: bool| wanted.then(|| (Arc::clone(&passed), bytes, cutter.clone()));
-                tokio::spawn(pass(from_client, to_peer, is_cut.clone(), count(!from_server)));
-                tokio::spawn(pass(from_peer, to_client, is_cut.clone(), count(from_server)));
+                let count =
+                    |wanted: bool| wanted.then(|| (Arc::clone(&passed), bytes, cutter.clone()));
+                tokio::spawn(pass(
+                    from_client,
+                    to_peer,
+                    is_cut.clone(),
+                    count(!from_server),
+                ));
+                tokio::spawn(pass(
+                    from_peer,
+                    to_client,
+                    is_cut.clone(),
+                    count(from_server),
+                ));
             }
         });
         Self { address, cut }
@@ -193,11 +217,20 @@ async fn loses(setting: &str, redirect: impl Fn(&mut Tool, SocketAddr), server: 
     })
     .await
     .unwrap();
-    assert!(proxy.was_cut(), "the run ended before: {} {}", failed.json, failed.stderr);
+    assert!(
+        proxy.was_cut(),
+        "the run ended before: {} {}",
+        failed.json,
+        failed.stderr
+    );
     assert_eq!(failed.code, Some(3), "{} {}", failed.json, failed.stderr);
     assert_eq!(failed.json["status"], "failed");
     let error = failed.json["error"].as_str().unwrap();
-    assert!(!error.is_empty() && failed.stderr.contains("run again"), "{error} {}", failed.stderr);
+    assert!(
+        !error.is_empty() && failed.stderr.contains("run again"),
+        "{error} {}",
+        failed.stderr
+    );
 
     let mut whole = tool;
     whole.mongodb_url = scratch.mongodb_url().to_owned();
@@ -219,7 +252,13 @@ async fn a_target_that_goes_away_is_said_and_resumed() {
         url.set_port(Some(to.port())).unwrap();
         tool.supabase_db_url = url.into();
     };
-    loses("supabase_db", redirect, &servers::supabase_db_url(), 2_000_000).await;
+    loses(
+        "supabase_db",
+        redirect,
+        &servers::supabase_db_url(),
+        2_000_000,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -238,7 +277,12 @@ async fn a_source_that_goes_away_is_said_and_resumed() {
 async fn a_killed_run_gives_its_lock_back() {
     let scratch = filled(23).await;
     let tool = Tool::new(TOOL, &scratch).unwrap();
-    let mut child = tool.command(RUN).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = tool
+        .command(RUN)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     tokio::time::sleep(Duration::from_millis(150)).await;
     child.kill().unwrap();
     child.wait().unwrap();

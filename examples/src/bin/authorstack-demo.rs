@@ -80,7 +80,10 @@ fn setting(name: &str) -> Result<String> {
 /// Runs the tool before the reader's eyes; answers its exit code.
 fn show(tool: &Tool, arguments: &[&str]) -> Result<i32> {
     println!("\n$ authorstack-migrate {}", arguments.join(" "));
-    let status = tool.command(arguments).status().context("starting the tool")?;
+    let status = tool
+        .command(arguments)
+        .status()
+        .context("starting the tool")?;
     status.code().context("the tool was killed")
 }
 
@@ -89,9 +92,18 @@ fn migrate(scratch: &Scratch, cases: &[Case]) -> Result<()> {
     let program = env::var_os("AUTHORSTACK_TEST_MIGRATE_BIN").map_or(beside, PathBuf::from);
     let tool = Tool::new(program, scratch)?;
 
-    ensure!(show(&tool, &["plan"])? == 1, "a plan with rejects ends with 1");
-    ensure!(show(&tool, &["run"])? == 1, "a run with rejects ends with 1");
-    ensure!(show(&tool, &["verify"])? == 1, "a verification with rejects ends with 1");
+    ensure!(
+        show(&tool, &["plan"])? == 1,
+        "a plan with rejects ends with 1"
+    );
+    ensure!(
+        show(&tool, &["run"])? == 1,
+        "a run with rejects ends with 1"
+    );
+    ensure!(
+        show(&tool, &["verify"])? == 1,
+        "a verification with rejects ends with 1"
+    );
 
     let leaked = tool.rejects_text()?.contains(SECRET);
     ensure!(!leaked, "a password hash is in the rejects file");
@@ -113,16 +125,31 @@ fn migrate(scratch: &Scratch, cases: &[Case]) -> Result<()> {
     let file = tool.folder().join("mended.jsonl");
     fs::write(file, serde_json::to_string(&mended)? + "\n")?;
     let replayed = show(&tool, &["replay", "mended.jsonl"])?;
-    ensure!(replayed == 0, "the mended record was not taken: exit code {replayed}");
+    ensure!(
+        replayed == 0,
+        "the mended record was not taken: exit code {replayed}"
+    );
 
     let (again, verified) = (tool.ask(&["run"])?, tool.ask(&["verify"])?);
     let (read, written) = (again.sum("read"), again.sum("written"));
     let (unchanged, open) = (again.sum("unchanged"), again.sum("rejected"));
-    ensure!(read == written + unchanged + open, "rows are missing: {again:?}");
+    ensure!(
+        read == written + unchanged + open,
+        "rows are missing: {again:?}"
+    );
     ensure!(written == 0, "a second run wrote {written} rows");
-    ensure!(open + 1 == lines.len() as u64, "{open} rejects are open after the replay");
-    ensure!(verified.sum("differing") == 0, "both sides differ: {verified:?}");
-    ensure!(verified.sum("unchanged") == unchanged, "verify counts otherwise: {verified:?}");
+    ensure!(
+        open + 1 == lines.len() as u64,
+        "{open} rejects are open after the replay"
+    );
+    ensure!(
+        verified.sum("differing") == 0,
+        "both sides differ: {verified:?}"
+    );
+    ensure!(
+        verified.sum("unchanged") == unchanged,
+        "verify counts otherwise: {verified:?}"
+    );
 
     println!("\nWhat was seen:");
     println!("  {read} documents in = {unchanged} rows out + {open} rejects; none vanished");

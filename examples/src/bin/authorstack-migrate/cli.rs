@@ -132,12 +132,15 @@ fn secret(text: &str) -> Result<SecretString, Infallible> {
 }
 
 fn kind(text: &str) -> Result<Kind, String> {
-    text.parse().map_err(|error: authorstack_core::Error| error.to_string())
+    text.parse()
+        .map_err(|error: authorstack_core::Error| error.to_string())
 }
 
 /// Whether these arguments ask for JSON: known even where they are wrong otherwise.
 pub(crate) fn asks_for_json(arguments: &[String]) -> bool {
-    let pairs = arguments.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json");
+    let pairs = arguments
+        .windows(2)
+        .any(|pair| pair[0] == "--output" && pair[1] == "json");
     pairs || arguments.iter().any(|argument| argument == "--output=json")
 }
 
@@ -154,7 +157,12 @@ mod tests {
 
     #[test]
     fn an_address_is_not_shown_by_debug() {
-        let arguments = ["authorstack-migrate", "plan", "--mongodb-url", "mongodb://u:hush@h"];
+        let arguments = [
+            "authorstack-migrate",
+            "plan",
+            "--mongodb-url",
+            "mongodb://u:hush@h",
+        ];
         let cli = Cli::try_parse_from(arguments).unwrap();
         assert!(!format!("{cli:?}").contains("hush"));
     }

@@ -29,8 +29,9 @@ const LOCKED: u8 = 4;
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> =
-        env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let arguments: Vec<String> = env::args_os()
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return wrong_usage(&error, cli::asks_for_json(&arguments)),
@@ -58,7 +59,11 @@ fn wrong_usage(error: &clap::Error, as_json: bool) -> ExitCode {
     let _ = error.print();
     if is_error && as_json {
         let text = error.to_string();
-        let text = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let text = text
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches("error: ");
         Answer::failed(Status::Failed, &[], text.to_owned()).print(None, Form::Json);
     }
     ExitCode::from(if is_error { USAGE } else { 0 })
@@ -78,7 +83,11 @@ async fn run(cli: &Cli) -> u8 {
     };
     let (answer, code) = match outcome {
         Ok(answer) => {
-            let code = if answer.status == Status::Complete { 0 } else { LOOK_AT };
+            let code = if answer.status == Status::Complete {
+                0
+            } else {
+                LOOK_AT
+            };
             (answer, code)
         }
         Err(error) => {
@@ -89,7 +98,10 @@ async fn run(cli: &Cli) -> u8 {
             (Answer::failed(status, &reporter.so_far(), message), code)
         }
     };
-    answer.print(Some(cli.command.name()), cli.options.output.unwrap_or_default());
+    answer.print(
+        Some(cli.command.name()),
+        cli.options.output.unwrap_or_default(),
+    );
     code
 }
 
@@ -121,7 +133,9 @@ async fn obey(cli: &Cli, reporter: &Reporter) -> Result<Answer> {
     };
 
     let mongo = MongoConfig::new(settings.mongodb_url.clone());
-    let mongo = MongoStore::connect(mongo).await.map_err(|error| at_start("mongodb_url", error))?;
+    let mongo = MongoStore::connect(mongo)
+        .await
+        .map_err(|error| at_start("mongodb_url", error))?;
     let supabase = SupabaseConfig::new(settings.supabase_db_url.expose_secret());
     let supabase = SupabaseStore::connect(supabase)
         .await
@@ -144,7 +158,10 @@ async fn obey(cli: &Cli, reporter: &Reporter) -> Result<Answer> {
     };
     let open = rejects::write(into.as_ref(), file).await?;
     supabase.close().await;
-    Ok(output::of_report(&report, (open > 0).then_some((file, open))))
+    Ok(output::of_report(
+        &report,
+        (open > 0).then_some((file, open)),
+    ))
 }
 
 /// A store that cannot be reached at all is most likely not where the setting says.
@@ -172,11 +189,18 @@ fn explain(error: &Error) -> (String, &'static str) {
     match error.kind() {
         ErrorKind::Configuration { setting, reason } => {
             let message = format!("{}: {reason}", places(setting));
-            (message, "nothing was moved; `authorstack-migrate --help` explains the settings")
+            (
+                message,
+                "nothing was moved; `authorstack-migrate --help` explains the settings",
+            )
         }
         ErrorKind::Invalid { .. } => (error.to_string(), "nothing was loaded; mend it and repeat"),
         ErrorKind::Blocked { .. } => {
-            (error.to_string(), "clear what stands in the way; `plan` shows it all")
+            let message = format!("{}: {error}", places("supabase_db_url"));
+            (
+                message,
+                "nothing was moved; clear what stands in the way, `plan` shows it all",
+            )
         }
         ErrorKind::Locked => (error.to_string(), "nothing was moved by this run"),
         _ => (

@@ -106,8 +106,16 @@ pub(crate) fn of_plan(plan: &Plan) -> Answer {
         )
     });
     section(&mut text, "From MongoDB to Supabase", kinds);
-    section(&mut text, "A run stops here until this is cleared", plan.blockers.clone());
-    section(&mut text, "A run first applies", plan.schema_migrations.clone());
+    section(
+        &mut text,
+        "The target (--supabase-db-url) lets no run start until this is cleared",
+        plan.blockers.clone(),
+    );
+    section(
+        &mut text,
+        "A run first applies",
+        plan.schema_migrations.clone(),
+    );
     section(&mut text, "To know of the target", plan.notes.clone());
     for kind in &plan.kinds {
         let fields = kind.rejected_fields.iter();
@@ -119,11 +127,17 @@ pub(crate) fn of_plan(plan: &Plan) -> Answer {
             rejected if rejected > shown => format!("The first {shown} of them"),
             _ => "These are".to_owned(),
         };
-        let examples = kind.examples.iter().map(|(key, reason)| format!("{key}  {reason}"));
+        let examples = kind
+            .examples
+            .iter()
+            .map(|(key, reason)| format!("{key}  {reason}"));
         section(&mut text, &title, examples);
     }
     let collisions = plan.collisions.iter().map(|pair| {
-        format!("{} {:?}: {} moves, {} does not", pair.field, pair.value, pair.first, pair.second)
+        format!(
+            "{} {:?}: {} moves, {} does not",
+            pair.field, pair.value, pair.first, pair.second
+        )
     });
     section(&mut text, "Users who share what must be unique", collisions);
     let more = json!({
@@ -174,7 +188,12 @@ pub(crate) fn of_report(report: &Report, rejects: Option<(&Path, u64)>) -> Answe
 pub(crate) fn of_verification(verification: &Verification) -> Answer {
     let mut text = String::new();
     for kind in &verification.kinds {
-        let KindVerification { report, ranges, differing_ranges, .. } = kind;
+        let KindVerification {
+            report,
+            ranges,
+            differing_ranges,
+            ..
+        } = kind;
         let _ = writeln!(
             text,
             "{:<8} {} equal, {} differing, {} rejected; {} of {} key ranges differ",

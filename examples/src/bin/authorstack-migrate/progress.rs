@@ -77,17 +77,24 @@ impl Reporter {
 }
 
 fn style() -> ProgressStyle {
-    let template = "{prefix:>8} {bar:30} {human_pos}/{human_len} {percent:>3} % {rate} {left} {msg}";
+    let template =
+        "{prefix:>8} {bar:30} {human_pos}/{human_len} {percent:>3} % {rate} {left} {msg}";
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-            let _ = write!(out, "{:.0}/s", state.per_sec());
-        })
-        .with_key("left", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-            if state.fraction() >= SURE {
-                let _ = write!(out, "ETA {:#}", HumanDuration(state.eta()));
-            }
-        })
+        .with_key(
+            "rate",
+            |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                let _ = write!(out, "{:.0}/s", state.per_sec());
+            },
+        )
+        .with_key(
+            "left",
+            |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                if state.fraction() >= SURE {
+                    let _ = write!(out, "ETA {:#}", HumanDuration(state.eta()));
+                }
+            },
+        )
 }
 
 impl Progress for Reporter {
@@ -121,7 +128,9 @@ impl Progress for Reporter {
 
     fn advanced(&self, kind: Kind, counted: Counts) {
         let mut kinds = self.kinds();
-        let Some(seen) = kinds.get_mut(&kind) else { return };
+        let Some(seen) = kinds.get_mut(&kind) else {
+            return;
+        };
         seen.counts = counted;
         if let Some(bar) = &seen.bar {
             bar.set_length(seen.total.max(counted.read));
@@ -141,13 +150,18 @@ impl Progress for Reporter {
 
     fn finished(&self, kind: Kind, counted: Counts) {
         let mut kinds = self.kinds();
-        let Some(seen) = kinds.get_mut(&kind) else { return };
+        let Some(seen) = kinds.get_mut(&kind) else {
+            return;
+        };
         seen.counts = counted;
         let seconds = seen.started.elapsed().as_secs_f64();
         if let Some(bar) = &seen.bar {
             bar.finish_with_message(format!("done in {seconds:.1} s"));
         }
-        self.line(&format!("{kind}: {} read, done in {seconds:.1} s", grouped(counted.read)));
+        self.line(&format!(
+            "{kind}: {} read, done in {seconds:.1} s",
+            grouped(counted.read)
+        ));
     }
 }
 
@@ -163,7 +177,10 @@ fn status(kind: Kind, seen: &Seen) -> String {
     let share = done as f64 / (total as f64).max(1.0);
     let left = if share >= f64::from(SURE) && rate > 0.0 {
         let seconds = (total - done) as f64 / rate;
-        format!(", ETA {:#}", HumanDuration(Duration::from_secs_f64(seconds)))
+        format!(
+            ", ETA {:#}",
+            HumanDuration(Duration::from_secs_f64(seconds))
+        )
     } else {
         String::new()
     };

@@ -18,7 +18,10 @@ fn wrong(path: &Path, reason: impl std::fmt::Display) -> Error {
 
 /// Makes sure that a file which will be replaced is a rejects file, and that there can be one.
 pub(crate) async fn check_place(path: &Path) -> Result<()> {
-    if tokio::fs::try_exists(path).await.map_err(|error| wrong(path, error))? {
+    if tokio::fs::try_exists(path)
+        .await
+        .map_err(|error| wrong(path, error))?
+    {
         let mut lines = open(path).await?;
         if let Some(line) = next(path, &mut lines).await?
             && serde_json::from_str::<RejectLine>(&line).is_err()
@@ -30,7 +33,10 @@ pub(crate) async fn check_place(path: &Path) -> Result<()> {
     let folder = folder(path);
     match tokio::fs::metadata(&folder).await {
         Ok(found) if found.is_dir() => Ok(()),
-        _ => Err(wrong(path, "its folder does not exist; make it, or name another file")),
+        _ => Err(wrong(
+            path,
+            "its folder does not exist; make it, or name another file",
+        )),
     }
 }
 
@@ -55,11 +61,15 @@ pub(crate) async fn write(target: &dyn Target, path: &Path) -> Result<u64> {
     let mut rejects = target.rejects();
     while let Some(batch) = rejects.try_next().await? {
         written += batch.len() as u64;
-        writer = blocking(move || append(writer, &batch)).await.map_err(failed)?;
+        writer = blocking(move || append(writer, &batch))
+            .await
+            .map_err(failed)?;
     }
     let place = path.to_owned();
     blocking(move || {
-        let file = writer.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+        let file = writer
+            .into_inner()
+            .map_err(std::io::IntoInnerError::into_error)?;
         if written == 0 {
             return match std::fs::remove_file(&place) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
@@ -89,11 +99,15 @@ fn append(mut writer: Writer, batch: &[Reject]) -> std::io::Result<Writer> {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> std::io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(std::io::Error::other)?
 }
 
 async fn open(path: &Path) -> Result<Lines<BufReader<tokio::fs::File>>> {
-    let file = tokio::fs::File::open(path).await.map_err(|error| unreadable(path, error))?;
+    let file = tokio::fs::File::open(path)
+        .await
+        .map_err(|error| unreadable(path, error))?;
     Ok(BufReader::new(file).lines())
 }
 
@@ -105,7 +119,10 @@ async fn next(
     path: &Path,
     lines: &mut Lines<BufReader<tokio::fs::File>>,
 ) -> Result<Option<String>> {
-    lines.next_line().await.map_err(|error| unreadable(path, error))
+    lines
+        .next_line()
+        .await
+        .map_err(|error| unreadable(path, error))
 }
 
 /// The lines of a rejects file, which is read to its end first: a file with a broken line loads
@@ -118,13 +135,14 @@ pub(crate) async fn read(path: &Path) -> Result<BoxStream<'static, Result<Reject
 
 async fn lines(path: &Path) -> Result<BoxStream<'static, Result<RejectLine>>> {
     let start = (open(path).await?, 0_u64, path.to_owned());
-    Ok(stream::try_unfold(start, async |(mut lines, mut number, path)| {
-        while let Some(text) = next(&path, &mut lines).await? {
-            number += 1;
-            if text.trim().is_empty() {
-                continue;
-            }
-            let line = serde_json::from_str(&text).map_err(|error| {
+    Ok(
+        stream::try_unfold(start, async |(mut lines, mut number, path)| {
+            while let Some(text) = next(&path, &mut lines).await? {
+                number += 1;
+                if text.trim().is_empty() {
+                    continue;
+                }
+                let line = serde_json::from_str(&text).map_err(|error| {
                 // serde's message may quote the record.
                 let column = error.column();
                 let reason = match error.classify() {
@@ -135,9 +153,10 @@ async fn lines(path: &Path) -> Result<BoxStream<'static, Result<RejectLine>>> {
                 };
                 unreadable(&path, format!("line {number} {reason} (column {column})"))
             })?;
-            return Ok(Some((line, (lines, number, path))));
-        }
-        Ok(None)
-    })
-    .boxed())
+                return Ok(Some((line, (lines, number, path))));
+            }
+            Ok(None)
+        })
+        .boxed(),
+    )
 }

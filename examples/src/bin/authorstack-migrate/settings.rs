@@ -46,17 +46,15 @@ impl Settings {
             Some(path) => Some(path.clone()),
             None => file.text("rejects_file")?.map(PathBuf::from),
         };
+        let limits = BatchLimits {
+            records: size(options.batch_records, "batch_records", defaults.records)?,
+            bytes: size(options.batch_bytes, "batch_bytes", defaults.bytes)?,
+        };
         Ok(Self {
             mongodb_url: file.address("mongodb_url", options.mongodb_url.as_ref())?,
             supabase_db_url: file.address("supabase_db_url", options.supabase_db_url.as_ref())?,
             rejects_file: rejects_file.unwrap_or_else(|| DEFAULT_REJECTS.into()),
-            run: RunOptions {
-                kinds,
-                limits: BatchLimits {
-                    records: size(options.batch_records, "batch_records", defaults.records)?,
-                    bytes: size(options.batch_bytes, "batch_bytes", defaults.bytes)?,
-                },
-            },
+            run: RunOptions { kinds, limits },
         })
     }
 }
@@ -75,14 +73,20 @@ async fn read(path: Option<&Path>) -> Result<File> {
             String::new()
         }
         Err(error) => {
-            return Err(Error::configuration("config", format!("{}: {error}", name.display())));
+            return Err(Error::configuration(
+                "config",
+                format!("{}: {error}", name.display()),
+            ));
         }
     };
     let name = name.display().to_string();
     let table: Table = text.parse().map_err(|error: toml::de::Error| {
         let start = error.span().map_or(0, |span| span.start).min(text.len());
         let line = text.get(..start).unwrap_or_default().matches('\n').count() + 1;
-        Error::configuration("config", format!("{name}, line {line}: this is not TOML; quote texts"))
+        Error::configuration(
+            "config",
+            format!("{name}, line {line}: this is not TOML; quote texts"),
+        )
     })?;
     if let Some(key) = table.keys().find(|key| !KEYS.contains(&key.as_str())) {
         let known = KEYS.join(", ");
@@ -120,7 +124,9 @@ impl File {
         let Some(value) = self.table.get("kinds") else {
             return Ok(None);
         };
-        let kinds = value.as_array().ok_or_else(|| self.wrong("kinds", EXPECTED))?;
+        let kinds = value
+            .as_array()
+            .ok_or_else(|| self.wrong("kinds", EXPECTED))?;
         let kind = |value: &Value| value.as_str().and_then(|name| name.parse().ok());
         let kinds: Option<Vec<Kind>> = kinds.iter().map(kind).collect();
         kinds.map(Some).ok_or_else(|| self.wrong("kinds", EXPECTED))
@@ -133,7 +139,10 @@ impl File {
         }
         match self.text(key)? {
             Some(text) if !text.is_empty() => Ok(SecretString::from(text)),
-            _ => Err(Error::configuration(key, "is missing; set it in one of these places")),
+            _ => Err(Error::configuration(
+                key,
+                "is missing; set it in one of these places",
+            )),
         }
     }
 }
