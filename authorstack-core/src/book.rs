@@ -162,7 +162,7 @@ impl NewBook {
             platforms: self.platforms,
             published_date: self.published_date.map(time::to_millis),
             status: self.status,
-            metadata: self.metadata,
+            metadata: self.metadata.without_negative_zero(),
             created_at: now,
             updated_at: now,
             extra: self.extra,
@@ -231,6 +231,13 @@ impl BookMetadata {
     /// The names of the fields in a stored document; `extra` may not use them.
     pub const FIELDS: &'static [&'static str] =
         &["pageCount", "wordCount", "series", "seriesPosition"];
+
+    /// JSON in PostgreSQL has one zero.
+    #[must_use]
+    pub fn without_negative_zero(mut self) -> Self {
+        self.series_position = self.series_position.map(|position| position + 0.0);
+        self
+    }
 
     fn check(&self) -> Result<()> {
         if let Some(series) = &self.series {
@@ -325,7 +332,8 @@ impl BookPatch {
         self.published_date.apply(&mut book.published_date);
         book.published_date = book.published_date.map(time::to_millis);
         set(&mut book.status, self.status);
-        set(&mut book.metadata, self.metadata);
+        let metadata = self.metadata.map(BookMetadata::without_negative_zero);
+        set(&mut book.metadata, metadata);
         book.updated_at = time::next_update(book.updated_at);
     }
 }

@@ -48,6 +48,19 @@ pub(crate) fn from_sqlx(error: sqlx::Error) -> Error {
     }
 }
 
+/// An error of a call on the pool: where no connection can be had, the place is named.
+pub(crate) fn from_pool(error: sqlx::Error, address: &Address) -> Error {
+    match error {
+        sqlx::Error::PoolTimedOut => Error::unavailable(format!(
+            "no connection to the database at {} could be had in time: it does not answer, or all \
+             connections are in use",
+            address.place(),
+        )),
+        sqlx::Error::Io(error) => unreachable_server(&address.place(), &error).with_source(error),
+        other => from_sqlx(other),
+    }
+}
+
 fn from_server(error: &dyn DatabaseError) -> Error {
     let code = error.code().unwrap_or_default();
     let source = ServerMessage {

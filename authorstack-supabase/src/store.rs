@@ -227,7 +227,7 @@ impl SupabaseStore {
         match timeout(deadline, run).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
-                let error = error::from_sqlx(error);
+                let error = error::from_pool(error, &self.inner.address);
                 Err(error::with_deadline(error, deadline))
             }
             Err(_) => Err(Error::timeout(deadline)),

@@ -168,6 +168,41 @@ async fn a_store_survives_its_connections() {
 }
 
 #[tokio::test]
+async fn a_server_that_goes_away_later_is_named_too() {
+    // Passes connections on until it is closed.
+    let front = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = front.local_addr().unwrap().port();
+    let behind: url::Url = servers::supabase_db_url().parse().unwrap();
+    let back = (
+        behind.host_str().unwrap().to_owned(),
+        behind.port().unwrap(),
+    );
+    let server = tokio::spawn(async move {
+        let (mut client, _) = front.accept().await.unwrap();
+        let mut server = tokio::net::TcpStream::connect(back).await.unwrap();
+        let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+    });
+    let url = changed(behind.as_str(), |url| url.set_port(Some(port)).unwrap());
+    let config = SupabaseConfig::new(url).connect_timeout(Duration::from_secs(1));
+    let store = SupabaseStore::connect(config).await.unwrap();
+    server.await.unwrap();
+    let error = store
+        .users()
+        .list(PageRequest::default())
+        .await
+        .unwrap_err();
+    let shown = error.to_string();
+    assert!(
+        matches!(error.kind(), ErrorKind::Unavailable { .. }),
+        "{shown}"
+    );
+    assert!(
+        error.is_retryable() && shown.contains(&format!("127.0.0.1:{port}")),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
 async fn a_call_has_a_deadline() {
     on_database(async |database| {
         database.migrated(Via::Direct).await;

@@ -1,8 +1,11 @@
 //! Databases for one use: a MongoDB as an old app leaves it, and a Supabase project's database.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use mongodb::Client;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use tokio::time::sleep;
 use url::Url;
 
 /// The template of `cargo xtask services`: a database like a hosted Supabase project's.
@@ -90,7 +93,23 @@ impl Scratch {
         self.mongodb().await?.drop().await?;
         let mut admin = self.admin().await?;
         let drop = format!("drop database if exists {} with (force)", self.name);
-        admin.execute(AssertSqlSafe(drop)).await?;
-        Ok(admin.close().await?)
+        // Refused while autovacuum, which is the superuser's, is in the database.
+        for _ in 0..50 {
+            let outcome = admin.execute(AssertSqlSafe(drop.clone())).await;
+            let busy = |error: &sqlx::Error| {
+                let code = error
+                    .as_database_error()
+                    .and_then(sqlx::error::DatabaseError::code);
+                matches!(code.as_deref(), Some("42501" | "55006"))
+            };
+            match outcome {
+                Err(error) if busy(&error) => sleep(Duration::from_millis(200)).await,
+                other => {
+                    other?;
+                    return Ok(admin.close().await?);
+                }
+            }
+        }
+        anyhow::bail!("the database {} stays in use", self.name)
     }
 }

@@ -551,7 +551,9 @@ impl Parts for BookMetadata {
             "pageCount" => self.page_count = reader.count(path, value, u32::MAX),
             "wordCount" => self.word_count = reader.count(path, value, u32::MAX),
             "series" => self.series = reader.string(path, value),
-            "seriesPosition" => self.series_position = reader.double(path, value),
+            "seriesPosition" => {
+                self.series_position = reader.double(path, value).map(|position| position + 0.0)
+            }
             _ => {}
         }
     }

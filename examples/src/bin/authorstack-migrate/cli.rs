@@ -9,7 +9,7 @@ use secrecy::SecretString;
 const LONG_ABOUT: &str = "\
 Moves an author platform's data from MongoDB to Supabase.
 
-  1. authorstack-migrate plan      reads everything and moves nothing: what would move, what would not
+  1. authorstack-migrate plan      says what would move and what would not; changes nothing
   2. authorstack-migrate run       moves; cut off or killed, run it again and it resumes
   3. authorstack-migrate verify    compares both sides and names what differs
   4. authorstack-migrate replay authorstack-rejects.jsonl
@@ -19,7 +19,8 @@ const AFTER_HELP: &str = "\
 Settings:
   Each has one name, as a flag, in the environment and in the file authorstack.toml; the flag wins,
   then the environment. Flags are visible in the list of processes: keep addresses with passwords
-  in the environment or the file.
+  in the environment or the file, which may hold kinds, rejects_file, batch_records and
+  batch_bytes as well.
 
     --mongodb-url       AUTHORSTACK_MONGODB_URL       mongodb_url       database in its path
     --supabase-db-url   AUTHORSTACK_SUPABASE_DB_URL   supabase_db_url   add ?sslmode=require
@@ -34,7 +35,7 @@ Exit codes:
 
 Examples:
   export AUTHORSTACK_MONGODB_URL='mongodb+srv://app:…@cluster.example.net/authorstack'
-  export AUTHORSTACK_SUPABASE_DB_URL='postgres://postgres:…@db.example.net:5432/postgres?sslmode=require'
+  export AUTHORSTACK_SUPABASE_DB_URL='postgres://postgres:…@db.example.net/postgres?sslmode=require'
   authorstack-migrate plan
   authorstack-migrate run --output json | jq .status
 
@@ -61,6 +62,8 @@ pub(crate) enum Command {
     /// Read the source, look at the target, change neither; say what `run` would do
     Plan,
     /// Bring the target's schema up to date and move the records; resumes by itself
+    ///
+    /// Writes the rejects file anew: replay the lines that you have mended first.
     Run,
     /// Compare both sides, change neither
     Verify,
@@ -132,8 +135,32 @@ fn secret(text: &str) -> Result<SecretString, Infallible> {
 }
 
 fn kind(text: &str) -> Result<Kind, String> {
-    text.parse()
-        .map_err(|error: authorstack_core::Error| error.to_string())
+    text.parse().map_err(|_| {
+        let names: Vec<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+        format!("the kinds are {}", names.join(", "))
+    })
+}
+
+/// The command that these arguments name: known even where they are wrong otherwise.
+pub(crate) fn named_command(arguments: &[String]) -> Option<&str> {
+    let names = ["plan", "run", "verify", "replay"];
+    let mut arguments = arguments.iter().map(String::as_str);
+    arguments.find(|argument| names.contains(argument))
+}
+
+/// Hides addresses that were put where no address belongs: messages repeat arguments.
+pub(crate) fn veiled(text: &str, arguments: &[String]) -> String {
+    let mut veiled = text.to_owned();
+    for argument in arguments {
+        let Some((before, _)) = argument.split_once("://") else {
+            continue;
+        };
+        let is_scheme = |c: char| c.is_ascii_alphanumeric() || c == '+';
+        let scheme = before.rsplit(|c| !is_scheme(c)).next().unwrap_or_default();
+        let address = &argument[before.len() - scheme.len()..];
+        veiled = veiled.replace(address, &format!("{scheme}://***"));
+    }
+    veiled
 }
 
 /// Whether these arguments ask for JSON: known even where they are wrong otherwise.
@@ -153,6 +180,19 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_address_in_a_wrong_place_is_hidden() {
+        let arguments = [
+            "tool",
+            "mongodb+srv://u:hush@h/d",
+            "--kind=postgres://u:hush@h?a=b",
+        ];
+        let arguments = arguments.map(str::to_owned);
+        let text = format!("neither {} nor {}", arguments[1], arguments[2]);
+        let expected = "neither mongodb+srv://*** nor --kind=postgres://***";
+        assert_eq!(veiled(&text, &arguments), expected);
     }
 
     #[test]

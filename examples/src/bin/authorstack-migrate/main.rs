@@ -6,7 +6,13 @@ mod progress;
 mod rejects;
 mod settings;
 
-use std::{env, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use authorstack_core::{
     Error, ErrorKind, Result,
@@ -34,7 +40,7 @@ fn main() -> ExitCode {
         .collect();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return wrong_usage(&error, cli::asks_for_json(&arguments)),
+        Err(error) => return wrong_usage(&error, &arguments),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -47,61 +53,79 @@ fn main() -> ExitCode {
             return ExitCode::from(FAILED);
         }
     };
-    let code = runtime.block_on(run(&cli));
+    let code = runtime.block_on(run(&cli, &arguments));
     // What still runs are reads whose answers nobody waits for.
     runtime.shutdown_timeout(Duration::from_millis(100));
     ExitCode::from(code)
 }
 
-fn wrong_usage(error: &clap::Error, as_json: bool) -> ExitCode {
+fn wrong_usage(error: &clap::Error, arguments: &[String]) -> ExitCode {
     // Help and version are answers, not errors.
-    let is_error = error.use_stderr();
-    let _ = error.print();
-    if is_error && as_json {
-        let text = error.to_string();
-        let text = text
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .trim_start_matches("error: ");
-        Answer::failed(Status::Failed, &[], text.to_owned()).print(None, Form::Json);
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
     }
-    ExitCode::from(if is_error { USAGE } else { 0 })
+    let plain = error.to_string();
+    let text = cli::veiled(&plain, arguments);
+    if text == plain {
+        let _ = error.print();
+    } else {
+        eprint!("{text}");
+    }
+    if cli::asks_for_json(arguments) {
+        let is_advice = |line: &str| line.starts_with("Usage:") || line.starts_with("For more");
+        let problem = text.lines().take_while(|line| !is_advice(line));
+        let words = problem.flat_map(str::split_whitespace);
+        let words: Vec<_> = words.skip_while(|word| *word == "error:").collect();
+        let answer = Answer::failed(Status::Failed, &[], words.join(" "));
+        answer.print(cli::named_command(arguments), Form::Json);
+    }
+    ExitCode::from(USAGE)
 }
 
-async fn run(cli: &Cli) -> u8 {
+async fn run(cli: &Cli, arguments: &[String]) -> u8 {
     let reporter = Reporter::new(cli.options.quiet);
     let outcome = tokio::select! {
-        outcome = obey(cli, &reporter) => outcome,
-        () = interrupted() => {
-            let message = "interrupted; nothing is half-written, run again to resume";
-            eprintln!("{message}");
-            let answer = Answer::failed(Status::Failed, &reporter.so_far(), message.to_owned());
-            answer.print(Some(cli.command.name()), cli.options.output.unwrap_or_default());
-            return INTERRUPTED;
-        }
+        outcome = obey(cli, &reporter) => Some(outcome),
+        () = interrupted() => None,
     };
+    reporter.end();
     let (answer, code) = match outcome {
-        Ok(answer) => {
-            let code = if answer.status == Status::Complete {
-                0
-            } else {
-                LOOK_AT
+        Some(Ok(answer)) => {
+            let code = match answer.status {
+                Status::Complete => 0,
+                _ => LOOK_AT,
             };
             (answer, code)
         }
-        Err(error) => {
-            let (status, code) = verdict(&error);
-            let (message, hint) = explain(&error);
+        Some(Err(Failure { error, rejects })) => {
+            let counted = reporter.so_far();
+            let Verdict {
+                status,
+                code,
+                message,
+                hint,
+            } = Verdict::of(&error, !counted.is_empty());
+            let message = cli::veiled(&message, arguments);
             eprintln!("error: {message}");
+            if let Some(file) = &rejects {
+                eprintln!("the rejects until now are in {}", file.display());
+            }
             eprintln!("hint: {hint}");
-            (Answer::failed(status, &reporter.so_far(), message), code)
+            let mut answer = Answer::failed(status, &counted, message);
+            answer.rejects_file = rejects;
+            (answer, code)
+        }
+        None => {
+            let message = "interrupted; nothing is half-written, run again to resume";
+            eprintln!("{message}");
+            let counted = reporter.so_far();
+            let answer = Answer::failed(Status::Failed, &counted, message.to_owned());
+            (answer, INTERRUPTED)
         }
     };
-    answer.print(
-        Some(cli.command.name()),
-        cli.options.output.unwrap_or_default(),
-    );
+    let form = cli.options.output.unwrap_or_default();
+    answer.print(Some(cli.command.name()), form);
     code
 }
 
@@ -121,7 +145,23 @@ async fn interrupted() {
     }
 }
 
-async fn obey(cli: &Cli, reporter: &Reporter) -> Result<Answer> {
+/// Why a command broke off.
+struct Failure {
+    error: Error,
+    /// The rejects file, where it could still be written.
+    rejects: Option<PathBuf>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            rejects: None,
+        }
+    }
+}
+
+async fn obey(cli: &Cli, reporter: &Reporter) -> Result<Answer, Failure> {
     let settings = Settings::of(&cli.options).await?;
     let file = settings.rejects_file.as_path();
     if matches!(cli.command, Command::Run | Command::Replay { .. }) {
@@ -144,7 +184,7 @@ async fn obey(cli: &Cli, reporter: &Reporter) -> Result<Answer> {
     let target: Arc<dyn Target> = Arc::new(supabase.target());
     let into = Arc::clone(&target);
 
-    let report = match (&cli.command, lines) {
+    let moved = match (&cli.command, lines) {
         (Command::Plan, _) => {
             let plan = migrate::plan(source, target, &settings.run.kinds, reporter).await?;
             return Ok(output::of_plan(&plan));
@@ -153,59 +193,91 @@ async fn obey(cli: &Cli, reporter: &Reporter) -> Result<Answer> {
             let found = migrate::verify(source, target, &settings.run.kinds, reporter).await?;
             return Ok(output::of_verification(&found));
         }
-        (_, Some(lines)) => migrate::replay(source, target, lines, reporter).await?,
-        (_, None) => migrate::run(source, target, &settings.run, reporter).await?,
+        (_, Some(lines)) => migrate::replay(source, target, lines, reporter).await,
+        (_, None) => migrate::run(source, target, &settings.run, reporter).await,
+    };
+    let report = match moved {
+        Ok(report) => report,
+        Err(error) if reporter.so_far().is_empty() => return Err(error.into()),
+        Err(error) => {
+            let rejects = rejects_until_now(into.as_ref(), file).await;
+            return Err(Failure { error, rejects });
+        }
     };
     let open = rejects::write(into.as_ref(), file).await?;
     supabase.close().await;
-    Ok(output::of_report(
-        &report,
-        (open > 0).then_some((file, open)),
-    ))
+    let rejects = (open > 0).then_some((file, open));
+    Ok(output::of_report(&report, rejects))
+}
+
+/// Writes the rejects of a run that failed, if the target still answers.
+async fn rejects_until_now(target: &dyn Target, file: &Path) -> Option<PathBuf> {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let write = tokio::time::timeout(PATIENCE, rejects::write(target, file));
+    match write.await {
+        Ok(Ok(open)) if open > 0 => Some(file.to_owned()),
+        _ => None,
+    }
 }
 
 /// A store that cannot be reached at all is most likely not where the setting says.
 fn at_start(setting: &'static str, error: Error) -> Error {
     match error.kind() {
-        ErrorKind::Unavailable { .. } | ErrorKind::Timeout { .. } => {
-            let reason = format!("{error}; check the address, and that the server runs");
+        ErrorKind::Unavailable { reason } => Error::configuration(setting, reason.clone()),
+        ErrorKind::Timeout { .. } => {
+            let reason = format!(
+                "{}; check the address, and that the server runs",
+                error.kind()
+            );
             Error::configuration(setting, reason)
         }
         _ => error,
     }
 }
 
-fn verdict(error: &Error) -> (Status, u8) {
-    match error.kind() {
-        ErrorKind::Configuration { .. } | ErrorKind::Invalid { .. } => (Status::Failed, USAGE),
-        ErrorKind::Blocked { .. } => (Status::Blocked, LOOK_AT),
-        ErrorKind::Locked => (Status::Blocked, LOCKED),
-        _ => (Status::Failed, FAILED),
-    }
+/// What an error means to the caller.
+struct Verdict {
+    status: Status,
+    code: u8,
+    message: String,
+    hint: &'static str,
 }
 
-/// What went wrong, and the way out.
-fn explain(error: &Error) -> (String, &'static str) {
-    match error.kind() {
-        ErrorKind::Configuration { setting, reason } => {
-            let message = format!("{}: {reason}", places(setting));
-            (
-                message,
-                "nothing was moved; `authorstack-migrate --help` explains the settings",
-            )
+impl Verdict {
+    /// What an error means before records were touched, or on the way.
+    fn of(error: &Error, on_the_way: bool) -> Self {
+        const RESUME: &str = "nothing is half-written; run again to resume where this stopped";
+        let of_target = || format!("{}: {error}", places("supabase_db_url"));
+        let (status, code, message, hint) = match error.kind() {
+            // A setting that was right at the start: a name server or a password has changed.
+            ErrorKind::Configuration { setting, reason } if on_the_way => {
+                let message = format!("{}: {reason}", places(setting));
+                (Status::Failed, FAILED, message, RESUME)
+            }
+            ErrorKind::Configuration { setting, reason } => {
+                let message = format!("{}: {reason}", places(setting));
+                let hint = "nothing was moved; `authorstack-migrate --help` explains the settings";
+                (Status::Failed, USAGE, message, hint)
+            }
+            ErrorKind::Invalid { field, .. } if field == rejects::FILE && !on_the_way => {
+                let hint = "nothing was loaded; mend it and repeat";
+                (Status::Failed, USAGE, error.to_string(), hint)
+            }
+            ErrorKind::Blocked { .. } => {
+                let hint = "nothing was moved; clear what stands in the way, `plan` shows it all";
+                (Status::Blocked, LOOK_AT, of_target(), hint)
+            }
+            ErrorKind::Locked => {
+                let hint = "nothing was moved by this run";
+                (Status::Blocked, LOCKED, of_target(), hint)
+            }
+            _ => (Status::Failed, FAILED, error.to_string(), RESUME),
+        };
+        Self {
+            status,
+            code,
+            message,
+            hint,
         }
-        ErrorKind::Invalid { .. } => (error.to_string(), "nothing was loaded; mend it and repeat"),
-        ErrorKind::Blocked { .. } => {
-            let message = format!("{}: {error}", places("supabase_db_url"));
-            (
-                message,
-                "nothing was moved; clear what stands in the way, `plan` shows it all",
-            )
-        }
-        ErrorKind::Locked => (error.to_string(), "nothing was moved by this run"),
-        _ => (
-            error.to_string(),
-            "nothing is half-written; run again to resume where this stopped",
-        ),
     }
 }

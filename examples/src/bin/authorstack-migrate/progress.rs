@@ -69,6 +69,15 @@ impl Reporter {
         self.kinds().iter().map(report).collect()
     }
 
+    /// Leaves the bars as they are, so that messages go below them.
+    pub(crate) fn end(&self) {
+        for bar in self.kinds().values().filter_map(|seen| seen.bar.as_ref()) {
+            if !bar.is_finished() {
+                bar.abandon();
+            }
+        }
+    }
+
     fn line(&self, text: &str) {
         if matches!(self.view, View::Lines) {
             eprintln!("{text}");
@@ -113,7 +122,10 @@ impl Progress for Reporter {
             0 => String::new(),
             read => format!(", resumed behind {}", grouped(read)),
         };
-        self.line(&format!("{kind}: {} to read{resumed}", grouped(total)));
+        // A replay does not know its lines beforehand.
+        if total > 0 {
+            self.line(&format!("{kind}: {} to read{resumed}", grouped(total)));
+        }
         let now = Instant::now();
         let seen = Seen {
             started: now,
@@ -146,6 +158,7 @@ impl Progress for Reporter {
         if let Some(bar) = self.kinds().get(&kind).and_then(|seen| seen.bar.as_ref()) {
             bar.set_message("building indexes");
         }
+        self.line(&format!("{kind}: all read, building indexes"));
     }
 
     fn finished(&self, kind: Kind, counted: Counts) {

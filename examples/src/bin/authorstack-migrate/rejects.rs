@@ -1,7 +1,8 @@
 //! The rejects file: JSON lines, for its owner's eyes only.
 
 use std::{
-    io::{BufWriter, Write},
+    fs,
+    io::{self, BufRead, BufWriter, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -10,7 +11,11 @@ use authorstack_core::{
     migrate::{Reject, RejectLine, Target},
 };
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
+use tempfile::NamedTempFile;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+
+/// What `replay` reads, by its name in errors.
+pub(crate) const FILE: &str = "FILE";
 
 fn wrong(path: &Path, reason: impl std::fmt::Display) -> Error {
     Error::configuration("rejects_file", format!("{}: {reason}", path.display()))
@@ -18,44 +23,59 @@ fn wrong(path: &Path, reason: impl std::fmt::Display) -> Error {
 
 /// Makes sure that a file which will be replaced is a rejects file, and that there can be one.
 pub(crate) async fn check_place(path: &Path) -> Result<()> {
-    if tokio::fs::try_exists(path)
-        .await
-        .map_err(|error| wrong(path, error))?
-    {
-        let mut lines = open(path).await?;
-        if let Some(line) = next(path, &mut lines).await?
-            && serde_json::from_str::<RejectLine>(&line).is_err()
-        {
-            let reason = "is there already and is no rejects file; move it, or name another file";
-            return Err(wrong(path, reason));
-        }
+    const THERE: &str = "is there already and is no rejects file; move it, or name another file";
+    let place = path.to_owned();
+    let is_ours = blocking(move || match fs::metadata(&place) {
+        Ok(found) => Ok(found.is_file() && begins_as_rejects(&place)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    });
+    if !is_ours.await.map_err(|error| wrong(path, error))? {
+        return Err(wrong(path, THERE));
     }
-    let folder = folder(path);
-    match tokio::fs::metadata(&folder).await {
-        Ok(found) if found.is_dir() => Ok(()),
-        _ => Err(wrong(
-            path,
-            "its folder does not exist; make it, or name another file",
-        )),
-    }
+    let place = path.to_owned();
+    let probe = blocking(move || temporary(&place)).await;
+    probe.map(drop).map_err(|error| {
+        let problem = match error.kind() {
+            io::ErrorKind::NotFound => "its folder does not exist; make it".to_owned(),
+            _ => format!("its folder takes no file ({error}); permit it"),
+        };
+        wrong(path, format!("{problem}, or name another file"))
+    })
 }
 
-fn folder(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(folder) if folder != Path::new("") => folder.to_owned(),
-        _ => PathBuf::from("."),
-    }
+/// Whether the first line is one of a rejects file; an empty file has none.
+fn begins_as_rejects(path: &Path) -> io::Result<bool> {
+    /// More than a record can become.
+    const MOST: u64 = 256 << 20;
+    let mut line = Vec::new();
+    let file = fs::File::open(path)?.take(MOST);
+    io::BufReader::new(file).read_until(b'\n', &mut line)?;
+    Ok(line.is_empty() || serde_json::from_slice::<RejectLine>(&line).is_ok())
+}
+
+/// A file beside the rejects file, with mode 0600 from the start and gone when it is dropped.
+fn temporary(path: &Path) -> io::Result<NamedTempFile> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    tempfile::Builder::new()
+        .prefix(".rejects-")
+        .tempfile_in(folder)
 }
 
 /// Writes the open rejects; answers how many there are. The file is replaced at once and whole;
 /// where there is no reject, it is removed.
 pub(crate) async fn write(target: &dyn Target, path: &Path) -> Result<u64> {
-    let at = folder(path);
-    let failed = |error: std::io::Error| wrong(path, error);
-    // Made with mode 0600.
-    let file = blocking(move || tempfile::Builder::new().prefix(".rejects-").tempfile_in(at))
-        .await
-        .map_err(failed)?;
+    let failed = |error: io::Error| {
+        Error::unavailable(format!(
+            "the rejects could not be written to {}: {error}; they are kept in the target",
+            path.display()
+        ))
+    };
+    let place = path.to_owned();
+    let file = blocking(move || temporary(&place)).await.map_err(failed)?;
     let mut writer = BufWriter::new(file);
     let mut written = 0;
     let mut rejects = target.rejects();
@@ -69,10 +89,10 @@ pub(crate) async fn write(target: &dyn Target, path: &Path) -> Result<u64> {
     blocking(move || {
         let file = writer
             .into_inner()
-            .map_err(std::io::IntoInnerError::into_error)?;
+            .map_err(io::IntoInnerError::into_error)?;
         if written == 0 {
-            return match std::fs::remove_file(&place) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            return match fs::remove_file(&place) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
                 _ => Ok(()),
             };
         }
@@ -84,11 +104,12 @@ pub(crate) async fn write(target: &dyn Target, path: &Path) -> Result<u64> {
     Ok(written)
 }
 
-type Writer = BufWriter<tempfile::NamedTempFile>;
-
-fn append(mut writer: Writer, batch: &[Reject]) -> std::io::Result<Writer> {
+fn append(
+    mut writer: BufWriter<NamedTempFile>,
+    batch: &[Reject],
+) -> io::Result<BufWriter<NamedTempFile>> {
     for reject in batch {
-        let line = reject.to_line().map_err(std::io::Error::other)?;
+        let line = reject.to_line().map_err(io::Error::other)?;
         serde_json::to_writer(&mut writer, &line)?;
         writer.write_all(b"\n")?;
     }
@@ -97,66 +118,78 @@ fn append(mut writer: Writer, batch: &[Reject]) -> std::io::Result<Writer> {
 
 /// Files are written aside from the tasks that wait for the network.
 async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
-) -> std::io::Result<T> {
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
     tokio::task::spawn_blocking(work)
         .await
-        .map_err(std::io::Error::other)?
-}
-
-async fn open(path: &Path) -> Result<Lines<BufReader<tokio::fs::File>>> {
-    let file = tokio::fs::File::open(path)
-        .await
-        .map_err(|error| unreadable(path, error))?;
-    Ok(BufReader::new(file).lines())
+        .map_err(io::Error::other)?
 }
 
 fn unreadable(path: &Path, reason: impl std::fmt::Display) -> Error {
-    Error::invalid("FILE", format!("{}: {reason}", path.display()))
-}
-
-async fn next(
-    path: &Path,
-    lines: &mut Lines<BufReader<tokio::fs::File>>,
-) -> Result<Option<String>> {
-    lines
-        .next_line()
-        .await
-        .map_err(|error| unreadable(path, error))
+    Error::invalid(FILE, format!("{}: {reason}", path.display()))
 }
 
 /// The lines of a rejects file, which is read to its end first: a file with a broken line loads
 /// nothing.
 pub(crate) async fn read(path: &Path) -> Result<BoxStream<'static, Result<RejectLine>>> {
-    let mut all = lines(path).await?;
+    let mut all = LineReader::open(path).await?.into_stream();
     while all.try_next().await?.is_some() {}
-    lines(path).await
+    Ok(LineReader::open(path).await?.into_stream())
 }
 
-async fn lines(path: &Path) -> Result<BoxStream<'static, Result<RejectLine>>> {
-    let start = (open(path).await?, 0_u64, path.to_owned());
-    Ok(
-        stream::try_unfold(start, async |(mut lines, mut number, path)| {
-            while let Some(text) = next(&path, &mut lines).await? {
-                number += 1;
-                if text.trim().is_empty() {
-                    continue;
-                }
-                let line = serde_json::from_str(&text).map_err(|error| {
-                // serde's message may quote the record.
-                let column = error.column();
-                let reason = match error.classify() {
-                    serde_json::error::Category::Data => {
-                        "is JSON, but no line of a rejects file; kind, key and record are needed"
-                    }
-                    _ => "is not JSON",
-                };
-                unreadable(&path, format!("line {number} {reason} (column {column})"))
-            })?;
-                return Ok(Some((line, (lines, number, path))));
-            }
-            Ok(None)
+struct LineReader {
+    path: PathBuf,
+    lines: Lines<BufReader<tokio::fs::File>>,
+    number: u64,
+}
+
+impl LineReader {
+    async fn open(path: &Path) -> Result<Self> {
+        let file = tokio::fs::File::open(path)
+            .await
+            .map_err(|error| unreadable(path, error))?;
+        Ok(Self {
+            path: path.to_owned(),
+            lines: BufReader::new(file).lines(),
+            number: 0,
         })
-        .boxed(),
-    )
+    }
+
+    fn into_stream(self) -> BoxStream<'static, Result<RejectLine>> {
+        stream::try_unfold(self, async |mut reader| {
+            let line = reader.next().await?;
+            Ok(line.map(|line| (line, reader)))
+        })
+        .boxed()
+    }
+
+    async fn next(&mut self) -> Result<Option<RejectLine>> {
+        loop {
+            self.number += 1;
+            let text = self.lines.next_line().await;
+            let Some(text) = text.map_err(|error| self.wrong(&error))? else {
+                return Ok(None);
+            };
+            if !text.trim().is_empty() {
+                let line = serde_json::from_str(&text);
+                return line.map(Some).map_err(|error| self.wrong(&explain(&error)));
+            }
+        }
+    }
+
+    fn wrong(&self, problem: &dyn std::fmt::Display) -> Error {
+        unreadable(&self.path, format!("line {}: {problem}", self.number))
+    }
+}
+
+/// serde's own message may quote the record.
+fn explain(error: &serde_json::Error) -> String {
+    let problem = match error.classify() {
+        serde_json::error::Category::Data => {
+            "is JSON, but no line of a rejects file; kind, key, reason, problems and record are \
+             needed"
+        }
+        _ => "is not JSON",
+    };
+    format!("{problem} (column {})", error.column())
 }
