@@ -552,7 +552,7 @@ impl Parts for BookMetadata {
             "wordCount" => self.word_count = reader.count(path, value, u32::MAX),
             "series" => self.series = reader.string(path, value),
             "seriesPosition" => {
-                self.series_position = reader.double(path, value).map(|position| position + 0.0)
+                self.series_position = reader.double(path, value).map(|position| position + 0.0);
             }
             _ => {}
         }
