@@ -164,6 +164,7 @@ async fn rejects_are_whole_and_keep_secrets_to_themselves() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a list of checks")]
 async fn what_is_carried_arrives_as_it_was() {
     let moved = moved(14).await;
     let mut database = moved.scratch.supabase().await.unwrap();
@@ -293,7 +294,7 @@ async fn a_reject_is_mended_and_replayed() {
     let mended = [
         mend(secret, &|user| user["name"] = "Ada".into()),
         mend("an impossible ISBN", &|book| {
-            book["isbn"] = "978-3-16-148410-0".into()
+            book["isbn"] = "978-3-16-148410-0".into();
         }),
         mend("a string as _id", &|_| {}),
     ]

@@ -326,9 +326,9 @@ async fn a_flag_wins_over_the_environment_and_that_over_the_file() {
         )
     };
     let (right, wrong) = (tool.mongodb_url.as_str(), "not-a-url");
-    let toml = |url: &str| format!("mongodb_url = {url:?}\nkinds = [\"users\"]\n");
+    let settings = |url: &str| format!("mongodb_url = {url:?}\nkinds = [\"users\"]\n");
 
-    fs::write(&file, toml(right)).unwrap();
+    fs::write(&file, settings(right)).unwrap();
     assert_eq!(plan(&[], None).0, Some(1), "the file alone");
     assert_eq!(
         plan(&[], Some(wrong)).0,
@@ -340,11 +340,11 @@ async fn a_flag_wins_over_the_environment_and_that_over_the_file() {
         Some(1),
         "a flag wins over both"
     );
-    fs::write(&file, toml(wrong)).unwrap();
+    fs::write(&file, settings(wrong)).unwrap();
     assert_eq!(plan(&[], Some(right)).0, Some(1));
 
     let other = tool.folder().join("other.toml");
-    fs::write(&other, toml(right)).unwrap();
+    fs::write(&other, settings(right)).unwrap();
     assert_eq!(plan(&["--config", "other.toml"], None).0, Some(1));
     assert_eq!(
         plan(&["--config", "none.toml"], None).0,
