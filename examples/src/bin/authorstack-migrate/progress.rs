@@ -2,20 +2,21 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     io::{IsTerminal, stderr},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use authorstack_core::migrate::{Counts, Kind, KindReport, Progress};
-use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::output::grouped;
 
 /// Plain lines of a kind are at least this far apart.
 const PAUSE: Duration = Duration::from_secs(5);
 /// A guess at the end is worth showing only behind this share.
-const SURE: f32 = 0.02;
+const SURE: f64 = 0.02;
 
 /// Shows how a command comes on, and remembers what was counted.
 pub(crate) struct Reporter {
@@ -86,24 +87,8 @@ impl Reporter {
 }
 
 fn style() -> ProgressStyle {
-    let template =
-        "{prefix:>8} {bar:30} {human_pos}/{human_len} {percent:>3} % {rate} {left} {msg}";
-    ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .with_key(
-            "rate",
-            |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-                let _ = write!(out, "{:.0}/s", state.per_sec());
-            },
-        )
-        .with_key(
-            "left",
-            |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-                if state.fraction() >= SURE {
-                    let _ = write!(out, "ETA {:#}", HumanDuration(state.eta()));
-                }
-            },
-        )
+    let template = "{prefix:>8} {bar:30} {human_pos}/{human_len} {percent:>3} % {msg}";
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 impl Progress for Reporter {
@@ -113,7 +98,6 @@ impl Progress for Reporter {
                 let bar = bars.add(ProgressBar::new(total).with_style(style()));
                 bar.set_prefix(kind.as_str());
                 bar.set_position(counted.read);
-                bar.reset_eta();
                 Some(bar)
             }
             _ => None,
@@ -146,6 +130,7 @@ impl Progress for Reporter {
         seen.counts = counted;
         if let Some(bar) = &seen.bar {
             bar.set_length(seen.total.max(counted.read));
+            bar.set_message(pace(seen));
             bar.set_position(counted.read);
         }
         if seen.shown.elapsed() >= PAUSE {
@@ -179,28 +164,31 @@ impl Progress for Reporter {
 }
 
 /// One plain line: done/total, per cent, rate, time left.
+fn status(kind: Kind, seen: &Seen) -> String {
+    let (done, total) = (seen.counts.read, seen.total.max(seen.counts.read));
+    let percent = u128::from(done) * 100 / u128::from(total.max(1));
+    format!(
+        "{kind}: {}/{} ({percent} %), {}",
+        grouped(done),
+        grouped(total),
+        pace(seen)
+    )
+}
+
+/// The rate in this process, and the time left.
 #[expect(
     clippy::cast_precision_loss,
     reason = "shares and rates for people, not sums"
 )]
-fn status(kind: Kind, seen: &Seen) -> String {
+fn pace(seen: &Seen) -> String {
     let (done, total) = (seen.counts.read, seen.total.max(seen.counts.read));
-    let here = (done - seen.before.min(done)) as f64;
+    let here = done.saturating_sub(seen.before) as f64;
     let rate = here / seen.started.elapsed().as_secs_f64().max(0.001);
-    let share = done as f64 / (total as f64).max(1.0);
-    let left = if share >= f64::from(SURE) && rate > 0.0 {
-        let seconds = (total - done) as f64 / rate;
-        format!(
-            ", ETA {:#}",
-            HumanDuration(Duration::from_secs_f64(seconds))
-        )
-    } else {
-        String::new()
-    };
-    format!(
-        "{kind}: {}/{} ({:.0} %), {rate:.0}/s{left}",
-        grouped(done),
-        grouped(total),
-        share * 100.0
-    )
+    let mut text = format!("{rate:.0}/s");
+    if done as f64 >= total as f64 * SURE
+        && let Ok(left) = Duration::try_from_secs_f64((total - done) as f64 / rate)
+    {
+        let _ = write!(text, ", ETA {:#}", HumanDuration(left));
+    }
+    text
 }
