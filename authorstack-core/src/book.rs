@@ -223,7 +223,7 @@ impl Book {
             check_text("genres", genre)?;
         }
         self.metadata.check()?;
-        check_extra("extra", &self.extra, Self::FIELDS)
+        check_extra("", &self.extra, Self::FIELDS)
     }
 }
 

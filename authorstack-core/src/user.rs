@@ -208,14 +208,11 @@ impl User {
             ));
         }
         self.preferences.check()?;
-        for connected in &self.connected_platforms {
-            check_extra(
-                "connectedPlatforms",
-                &connected.extra,
-                ConnectedPlatform::FIELDS,
-            )?;
+        for (index, connected) in self.connected_platforms.iter().enumerate() {
+            let within = format!("connectedPlatforms.{index}");
+            check_extra(&within, &connected.extra, ConnectedPlatform::FIELDS)?;
         }
-        check_extra("extra", &self.extra, Self::FIELDS)
+        check_extra("", &self.extra, Self::FIELDS)
     }
 }
 
@@ -242,19 +239,22 @@ impl ConnectedPlatform {
     pub const FIELDS: &'static [&'static str] = &["platform", "connectedAt", "lastSync"];
 }
 
-/// Checks unknown fields: none that the schema knows, no NUL.
-pub(crate) fn check_extra(field: &'static str, extra: &Extra, known: &[&str]) -> Result<()> {
+/// Checks unknown fields: none that the schema knows, no NUL. `within` is the path of the document
+/// that holds them, empty for a record's own.
+pub(crate) fn check_extra(within: &str, extra: &Extra, known: &[&str]) -> Result<()> {
+    let path = |name: &str| match within {
+        "" => name.to_owned(),
+        within => format!("{within}.{name}"),
+    };
     if let Some(name) = known.iter().find(|name| extra.contains_key(**name)) {
-        return Err(Error::invalid(
-            field,
-            format!("holds {name:?}, which is a field of the schema; set that field instead"),
-        ));
+        let reason = "stands among the unknown fields and is one of the schema's; set that instead";
+        return Err(Error::invalid(path(name), reason));
     }
     match extra::find_nul(extra) {
         None => Ok(()),
-        Some(path) => Err(Error::invalid(
-            field,
-            format!("holds a NUL character in {path:?}, which PostgreSQL cannot store; remove it"),
+        Some(found) => Err(Error::invalid(
+            path(&found),
+            "holds a NUL character, which PostgreSQL cannot store; remove it",
         )),
     }
 }

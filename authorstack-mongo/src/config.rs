@@ -164,6 +164,12 @@ impl Opened {
                 format!("no address is known for {names}; check the spelling of the host name"),
             );
         }
+        // The driver adds what it knows of every server.
+        let why = why
+            .split(" Topology:")
+            .next()
+            .unwrap_or(why)
+            .trim_end_matches('.');
         Error::unavailable(format!(
             "no MongoDB server answered at {names}, from {SETTING}: {why}; start the server, \
              correct the address, or let this machine's address through its firewall"

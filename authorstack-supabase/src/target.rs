@@ -14,8 +14,8 @@ use async_trait::async_trait;
 use authorstack_core::{
     Error, ErrorKind, Id, Result, User,
     migrate::{
-        Checkpoint, Counts, Digest, Kind, Load, Loaded, Position, Record, Reject, RunLock, Settled,
-        Step, Target, TargetState,
+        Checkpoint, Counts, Digest, Kind, Load, Loaded, Position, Problems, Record, Reject,
+        RunLock, Settled, Step, Target, TargetState,
     },
 };
 use futures::{
@@ -671,6 +671,10 @@ impl Target for SupabaseTarget {
 
     async fn inspect(&self) -> Result<TargetState> {
         named("inspect", self.store.timeouts().load, self.look()).await
+    }
+
+    fn screen(&self, record: &Record) -> Problems {
+        batch::check_dates(record)
     }
 
     async fn lock(&self) -> Result<Box<dyn RunLock>> {

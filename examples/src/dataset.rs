@@ -543,7 +543,7 @@ impl Maker {
         self.book_case(
             author,
             "NUL deep in an unknown field",
-            Rejected("extra"),
+            Rejected("notes.a.1.b"),
             |book| {
                 book.insert("notes", doc! { "a": ["fine", { "b": "\0" }] });
             },

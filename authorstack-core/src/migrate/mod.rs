@@ -20,7 +20,7 @@ mod target;
 mod verify;
 
 pub use digest::{Digest, DigestSum};
-pub use plan::{Collision, KindPlan, Plan, plan};
+pub use plan::{Collision, KindPlan, Plan, PlannedReject, plan};
 pub use progress::{Progress, Silent};
 pub use record::{Kind, Record};
 pub use reject::{Problem, Problems, Reject, RejectLine};

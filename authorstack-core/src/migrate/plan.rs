@@ -40,8 +40,17 @@ pub struct KindPlan {
     pub report: KindReport,
     /// How many records would be rejected for each field.
     pub rejected_fields: BTreeMap<String, u64>,
-    /// The first rejects: key and reason.
-    pub examples: Vec<(String, String)>,
+    /// The first rejects.
+    pub examples: Vec<PlannedReject>,
+}
+
+/// A record that a run would reject.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlannedReject {
+    /// Its key in the source.
+    pub key: String,
+    /// Why it would be rejected.
+    pub reason: String,
 }
 
 /// Two users with one value of a unique field.
@@ -73,7 +82,17 @@ pub async fn plan(
     let mut plans = Vec::new();
     let mut users = Users::default();
     for kind in levels(kinds).into_iter().flatten() {
-        plans.push(plan_kind(source.as_ref(), kind, &mut users, kinds, progress).await?);
+        plans.push(
+            plan_kind(
+                source.as_ref(),
+                target.as_ref(),
+                kind,
+                &mut users,
+                kinds,
+                progress,
+            )
+            .await?,
+        );
     }
     let rejected = plans.iter().any(|plan| plan.report.counts.rejected > 0);
     let status = if !state.blockers.is_empty() {
@@ -133,6 +152,7 @@ impl Users {
 
 async fn plan_kind(
     source: &dyn Source,
+    target: &dyn Target,
     kind: Kind,
     users: &mut Users,
     kinds: &[Kind],
@@ -148,8 +168,13 @@ async fn plan_kind(
     while let Some(batch) = scan.next().await {
         for Scanned { key, outcome, .. } in batch?.items {
             counts.read += 1;
-            let admitted = checked(outcome)
-                .and_then(|record| admit(&record, users, kinds).map_err(Problems::from));
+            let admitted = checked(outcome).and_then(|record| {
+                let problems = target.screen(&record);
+                if !problems.is_empty() {
+                    return Err(problems);
+                }
+                admit(&record, users, kinds).map_err(Problems::from)
+            });
             match admitted {
                 Ok(()) => counts.written += 1,
                 Err(problems) => {
@@ -159,7 +184,8 @@ async fn plan_kind(
                         *rejected_fields.entry(field.clone()).or_default() += 1;
                     }
                     if examples.len() < EXAMPLES {
-                        examples.push((key, problems.to_string()));
+                        let reason = problems.to_string();
+                        examples.push(PlannedReject { key, reason });
                     }
                 }
             }

@@ -42,7 +42,6 @@ pub async fn replay(
         let chunk: Vec<RejectLine> = chunk.into_iter().collect::<Result<_>>()?;
         for group in chunk.chunk_by(|a, b| a.kind == b.kind) {
             let (started, kind) = (Instant::now(), group[0].kind);
-            let counts = load_group(source.as_ref(), target.as_ref(), kind, group).await?;
             if !reports.iter().any(|report| report.kind == kind) {
                 progress.started(kind, 0, Counts::default());
                 reports.push(KindReport {
@@ -52,6 +51,7 @@ pub async fn replay(
                     seconds: 0.0,
                 });
             }
+            let counts = load_group(source.as_ref(), target.as_ref(), kind, group).await?;
             for report in reports.iter_mut().filter(|report| report.kind == kind) {
                 report.counts += counts;
                 report.seconds += started.elapsed().as_secs_f64();

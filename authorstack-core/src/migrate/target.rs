@@ -18,6 +18,13 @@ pub trait Target: std::fmt::Debug + Send + Sync {
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), naming the setting.
     async fn inspect(&self) -> Result<TargetState>;
 
+    /// What of a record the target cannot hold, as far as the record alone tells. A load refuses
+    /// the same.
+    fn screen(&self, record: &Record) -> Problems {
+        let _ = record;
+        Problems::default()
+    }
+
     /// Takes the lock that one run holds at a time.
     ///
     /// # Errors

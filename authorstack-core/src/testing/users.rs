@@ -151,8 +151,8 @@ pub async fn nul_is_invalid_and_writes_nothing(store: &dyn DocumentStore) {
     with_key.preferences.extra = json!({"a\0b": 1}).as_object().unwrap().clone();
     for (new, named) in [
         (named, "name"),
-        (with_extra, "extra"),
-        (with_key, "preferences"),
+        (with_extra, "notes.1.deep"),
+        (with_key, "preferences.a\\0b"),
     ] {
         let refused = store.users().create(new).await;
         assert_kind!(refused, ErrorKind::Invalid { field, .. } if field == named);

@@ -96,8 +96,13 @@ impl Reader {
     fn wrong_type(&mut self, path: &Path<'_>, expected: &str, value: Raw<'_>) {
         let found = value.type_name();
         let shown = shown(value).map_or(String::new(), |text| format!(" {text}"));
+        let or_none = if REQUIRED.contains(&path.to_string().as_str()) {
+            ""
+        } else {
+            " or remove the field"
+        };
         self.problems.push(path.problem(format!(
-            "expected {expected}, found {found}{shown}; store {expected} or remove the field"
+            "expected {expected}, found {found}{shown}; store {expected}{or_none}"
         )));
     }
 
@@ -544,6 +549,9 @@ impl BookParts {
         })
     }
 }
+
+/// Fields that no record can do without.
+const REQUIRED: &[&str] = &["_id", "authId", "email", "userId", "title"];
 
 impl Parts for BookMetadata {
     fn take(&mut self, reader: &mut Reader, path: &Path<'_>, name: &str, value: Raw<'_>) {

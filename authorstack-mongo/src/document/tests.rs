@@ -529,28 +529,3 @@ proptest! {
         let _ = (user(&bytes), book(&bytes), key_of(&bytes));
     }
 }
-
-/// `cargo test --release -p authorstack-mongo -- --ignored --nocapture speed`
-#[test]
-#[ignore = "a measurement"]
-fn speed_of_reading() {
-    let document = doc! {
-        "_id": oid(), "userId": oid(), "title": "The Tide House", "subtitle": "A mystery",
-        "author": "A. Löwe", "description": "word ".repeat(60), "isbn": "9783161484100",
-        "asin": "B08N5WRWNW", "coverUrl": "https://covers.example.org/tide.jpg",
-        "genres": ["Mystery", "Crime"], "platforms": ["kdp", "gumroad"],
-        "publishedDate": bson::DateTime::now(), "status": "published",
-        "metadata": {"pageCount": 312, "wordCount": 90000, "series": "Harbour", "seriesPosition": 1},
-        "createdAt": bson::DateTime::now(), "updatedAt": bson::DateTime::now(), "__v": 0,
-    };
-    let bytes = bytes(&document);
-    let start = std::time::Instant::now();
-    for _ in 0..200_000 {
-        std::hint::black_box(book(std::hint::black_box(&bytes)).unwrap());
-    }
-    println!(
-        "200,000 books of {} bytes in {:?}",
-        bytes.len(),
-        start.elapsed()
-    );
-}

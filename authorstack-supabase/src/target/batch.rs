@@ -408,7 +408,8 @@ fn orphan(user: Id<User>) -> Problem {
     )
 }
 
-fn check_dates(record: &Record) -> Problems {
+/// Dates that PostgreSQL cannot hold.
+pub(super) fn check_dates(record: &Record) -> Problems {
     let mut problems = Problems::default();
     let mut check = |field: &str, date: chrono::DateTime<chrono::Utc>| {
         if postgres_micros(date).is_none() {

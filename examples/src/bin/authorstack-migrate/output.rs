@@ -130,7 +130,7 @@ pub(crate) fn of_plan(plan: &Plan) -> Answer {
         let examples = kind
             .examples
             .iter()
-            .map(|(key, reason)| format!("{key}  {reason}"));
+            .map(|reject| format!("{}  {}", reject.key, reject.reason));
         section(&mut text, &title, examples);
     }
     let collisions = plan.collisions.iter().map(|pair| {
