@@ -15,7 +15,10 @@ use clap::Parser;
 use common::{Comparison, median, setting};
 use futures::TryStreamExt;
 use mongodb::Collection;
-use sqlx::{PgPool, Row, postgres::PgRow};
+use sqlx::{
+    PgPool, Row,
+    postgres::{PgPoolOptions, PgRow},
+};
 use uuid::Uuid;
 
 #[derive(Debug, Parser)]
@@ -60,8 +63,10 @@ async fn bench(options: &Options) -> Result<()> {
 
         let store = SupabaseStore::connect(SupabaseConfig::new(scratch.supabase_db_url())).await?;
         store.migrate().await?;
+        // As ours: no round trip before each call to see whether the connection lives.
+        let pool = PgPoolOptions::new().test_before_acquire(false);
         let raw = RawPostgres {
-            pool: PgPool::connect(&scratch.supabase_db_url()).await?,
+            pool: pool.connect(&scratch.supabase_db_url()).await?,
         };
         measure("supabase", &store, &raw, options).await?;
         raw.pool.close().await;

@@ -137,21 +137,21 @@ async fn stream_kind(
     let mut counts = checkpoint.counts;
     progress.started(kind, source.count(kind).await?, counts);
 
-    // Reading and decoding run beside loading, at most one batch ahead.
+    // Reading and decoding run beside loading. A place is taken before a batch is read, so that
+    // two batches are in memory: the one that is loaded and the next.
     let (sender, mut batches) = mpsc::channel(1);
     let mut reader = JoinSet::new();
     reader.spawn({
         let (source, after) = (Arc::clone(source), checkpoint.position.clone());
         async move {
             let mut scan = source.scan(kind, after, limits);
-            while let Some(batch) = scan.next().await {
-                let batch = batch.map(|batch| {
+            while let Ok(place) = sender.reserve().await
+                && let Some(batch) = scan.next().await
+            {
+                place.send(batch.map(|batch| {
                     let position = batch.position;
                     (Prepared::new(source.as_ref(), kind, batch.items), position)
-                });
-                if sender.send(batch).await.is_err() {
-                    break;
-                }
+                }));
             }
         }
     });

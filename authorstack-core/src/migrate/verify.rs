@@ -135,7 +135,7 @@ fn pump<T: Send + 'static>(
     tasks: &mut JoinSet<()>,
     open: impl FnOnce(mpsc::Sender<Result<T>>) -> futures::future::BoxFuture<'static, ()>,
 ) -> mpsc::Receiver<Result<T>> {
-    let (sender, receiver) = mpsc::channel(2);
+    let (sender, receiver) = mpsc::channel(1);
     tasks.spawn(open(sender));
     receiver
 }
@@ -145,10 +145,10 @@ async fn forward<T, U>(
     sender: mpsc::Sender<Result<U>>,
     convert: impl Fn(T) -> U,
 ) {
-    while let Some(item) = stream.next().await {
-        if sender.send(item.map(&convert)).await.is_err() {
-            break;
-        }
+    while let Ok(place) = sender.reserve().await
+        && let Some(item) = stream.next().await
+    {
+        place.send(item.map(&convert));
     }
 }
 
