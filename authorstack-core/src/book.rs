@@ -5,7 +5,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Asin, Change, Error, Extra, Id, Isbn, Page, PageRequest, Platform, Result, User, time,
+    Asin, Change, Error, Extra, Id, Isbn, Page, PageRequest, Platform, Result, User,
+    change::replace,
+    time,
     user::check_extra,
     values::{check_text, closed_set},
 };
@@ -315,25 +317,20 @@ impl BookPatch {
 
     /// Does it to a book in memory; `updated_at` moves forward.
     pub fn apply(self, book: &mut Book) {
-        fn set<T>(field: &mut T, value: Option<T>) {
-            if let Some(value) = value {
-                *field = value;
-            }
-        }
-        set(&mut book.title, self.title);
+        replace(&mut book.title, self.title);
         self.subtitle.apply(&mut book.subtitle);
         self.author.apply(&mut book.author);
         self.description.apply(&mut book.description);
         self.isbn.apply(&mut book.isbn);
         self.asin.apply(&mut book.asin);
         self.cover_url.apply(&mut book.cover_url);
-        set(&mut book.genres, self.genres);
-        set(&mut book.platforms, self.platforms);
+        replace(&mut book.genres, self.genres);
+        replace(&mut book.platforms, self.platforms);
         self.published_date.apply(&mut book.published_date);
         book.published_date = book.published_date.map(time::to_millis);
-        set(&mut book.status, self.status);
+        replace(&mut book.status, self.status);
         let metadata = self.metadata.map(BookMetadata::without_negative_zero);
-        set(&mut book.metadata, metadata);
+        replace(&mut book.metadata, metadata);
         book.updated_at = time::next_update(book.updated_at);
     }
 }

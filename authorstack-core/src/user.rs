@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AuthId, AuthProvider, Currency, Email, Error, Extra, Id, Page, PageRequest, Platform, Result,
+    change::replace,
     extra, time,
     values::{check_text, closed_set},
 };
@@ -410,17 +411,12 @@ pub fn check_credits(amount: i64) -> Result<()> {
 impl UserPatch {
     /// Does it to a user in memory; `updated_at` moves forward.
     pub fn apply(self, user: &mut User) {
-        fn set<T>(field: &mut T, value: Option<T>) {
-            if let Some(value) = value {
-                *field = value;
-            }
-        }
-        set(&mut user.auth_id, self.auth_id);
-        set(&mut user.auth_provider, self.auth_provider);
-        set(&mut user.email, self.email);
-        set(&mut user.name, self.name);
-        set(&mut user.subscription_tier, self.subscription_tier);
-        set(&mut user.preferences, self.preferences);
+        replace(&mut user.auth_id, self.auth_id);
+        replace(&mut user.auth_provider, self.auth_provider);
+        replace(&mut user.email, self.email);
+        replace(&mut user.name, self.name);
+        replace(&mut user.subscription_tier, self.subscription_tier);
+        replace(&mut user.preferences, self.preferences);
         user.updated_at = time::next_update(user.updated_at);
     }
 }

@@ -11,9 +11,9 @@ use mongodb::options::FindOptions;
 use crate::{
     document::{self, book_document, fields_of_metadata},
     error::within,
+    page::{in_one_batch, page},
     schema::by_id,
     store::{Changes, MongoStore, contended, date, expect_update},
-    users::{in_one_batch, page},
 };
 
 #[derive(Debug)]

@@ -164,12 +164,7 @@ impl Opened {
                 format!("no address is known for {names}; check the spelling of the host name"),
             );
         }
-        // The driver adds what it knows of every server.
-        let why = why
-            .split(" Topology:")
-            .next()
-            .unwrap_or(why)
-            .trim_end_matches('.');
+        let why = gist(why);
         Error::unavailable(format!(
             "no MongoDB server answered at {names}, from {SETTING}: {why}; start the server, \
              correct the address, or let this machine's address through its firewall"
@@ -249,6 +244,17 @@ fn explain_address(message: &str) -> String {
         "is not a MongoDB address: {problem}. The form is \
          mongodb://user:password@host:port/database?option=value"
     )
+}
+
+/// The driver's words without all that it knows of each server, but for what went wrong there.
+fn gist(why: &str) -> String {
+    let (summary, servers) = why.split_once(" Topology:").unwrap_or((why, ""));
+    let cause = servers.split_once("Error: Kind: ");
+    let cause = cause.map(|(_, rest)| rest.split(", labels:").next().unwrap_or(rest));
+    match cause {
+        Some(cause) => format!("{} ({cause})", summary.trim_end_matches('.')),
+        None => summary.trim_end_matches('.').to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ mod config;
 mod document;
 mod error;
 mod extended_json;
+mod page;
 mod schema;
 mod source;
 mod store;

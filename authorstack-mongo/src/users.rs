@@ -2,16 +2,16 @@
 
 use async_trait::async_trait;
 use authorstack_core::{
-    AuthId, AuthProvider, Email, Error, ErrorKind, Id, NewUser, Order, Page, PageRequest, Platform,
+    AuthId, AuthProvider, Email, Error, ErrorKind, Id, NewUser, Page, PageRequest, Platform,
     Result, SubscriptionTier, User, UserPatch, UserRepository, check_credits,
 };
-use bson::{Bson, Document, Regex, doc};
+use bson::{Document, Regex, doc};
 use chrono::{DateTime, Utc};
-use mongodb::options::FindOptions;
 
 use crate::{
     document::{self, fields_of_preferences, user_document},
     error::within,
+    page::{in_one_batch, page},
     schema::by_id,
     store::{Changes, MongoStore, contended, date, expect_update, literal},
 };
@@ -360,27 +360,4 @@ impl UserRepository for MongoUsers {
             .await
             .map_err(|error| error.in_operation("users.mark_synced").for_record(id))
     }
-}
-
-/// One page and one record more, in the order of the ids.
-pub(crate) fn page(filter: &mut Document, request: &PageRequest) -> FindOptions {
-    let (direction, beyond) = match request.sort_order() {
-        Order::OldestFirst => (1, "$gt"),
-        Order::NewestFirst => (-1, "$lt"),
-    };
-    // Ids of another type are no records of ours, and comparisons keep to one type.
-    if let Some(after) = request.after_id::<()>() {
-        filter.insert("_id", doc! {beyond: Bson::ObjectId(after.to_object_id())});
-    }
-    let one_more = request.limit().saturating_add(1);
-    in_one_batch(doc! {"_id": direction}, one_more)
-}
-
-/// At most so many documents, in one answer of the server where they fit into one.
-pub(crate) fn in_one_batch(sort: Document, limit: u32) -> FindOptions {
-    FindOptions::builder()
-        .sort(sort)
-        .limit(i64::from(limit))
-        .batch_size(limit)
-        .build()
 }

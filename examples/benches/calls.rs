@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::{process::ExitCode, time::Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use authorstack_core::{Book, BookFilter, DocumentStore, Id, NewBook, NewUser, PageRequest, User};
@@ -38,14 +38,8 @@ struct Options {
 }
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    match bench(&Options::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+async fn main() -> Result<()> {
+    bench(&Options::parse()).await
 }
 
 async fn bench(options: &Options) -> Result<()> {

@@ -4,7 +4,7 @@ mod common;
 
 use std::{
     fs,
-    process::{Command, ExitCode, Stdio},
+    process::{Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -47,14 +47,8 @@ struct Options {
 }
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    match bench(&Options::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+async fn main() -> Result<()> {
+    bench(&Options::parse()).await
 }
 
 /// Whole tables, in the columns' own order.

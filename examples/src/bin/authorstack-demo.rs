@@ -1,7 +1,7 @@
 //! The demo: authors and books with years of dirt move from MongoDB to Supabase, on the servers
 //! of `cargo xtask services`, by the tool that everyone uses.
 
-use std::{collections::HashMap, env, fs, path::PathBuf, process::ExitCode};
+use std::{collections::HashMap, env, fs, path::PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use authorstack_core::migrate::{Kind, RejectLine};
@@ -30,14 +30,8 @@ struct Options {
 }
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    match demo(&Options::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+async fn main() -> Result<()> {
+    demo(&Options::parse()).await
 }
 
 async fn demo(options: &Options) -> Result<()> {
