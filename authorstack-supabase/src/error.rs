@@ -200,6 +200,14 @@ fn missing_database(address: &Address) -> Error {
 }
 
 fn unreachable_server(place: &str, error: &io::Error) -> Error {
+    // What TLS refuses, such as a certificate, comes as data that makes no sense.
+    if error.kind() == io::ErrorKind::InvalidData {
+        let reason = format!(
+            "no encrypted connection to {place} could be made ({error}); check sslmode and \
+             sslrootcert"
+        );
+        return Error::configuration(SETTING, reason);
+    }
     Error::unavailable(format!(
         "the database at {place} cannot be reached: {}; check the address, and that the server \
          runs",

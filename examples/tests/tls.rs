@@ -1,0 +1,134 @@
+//! The tool reaches both stores through TLS, and only with a certificate that it can check.
+
+#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
+
+use std::{fs, net::SocketAddr, sync::Arc};
+
+use authorstack_core::testing::servers;
+use authorstack_examples::{dataset, scratch::Scratch, tool::Tool};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
+    net::{TcpListener, TcpStream},
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        crypto::ring,
+        pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+    },
+};
+use url::Url;
+
+const TOOL: &str = env!("CARGO_BIN_EXE_authorstack-migrate");
+
+/// An authority, and what a server for 127.0.0.1 shows that it has signed.
+fn authority() -> (String, TlsAcceptor) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
+    let leaf = CertificateParams::new(names)
+        .unwrap()
+        .signed_by(&key, &authority)
+        .unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![leaf.der().clone()],
+            PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
+        )
+        .unwrap();
+    (authority.pem(), TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Takes TLS off in front of a server. A client of PostgreSQL asks for TLS first.
+async fn front(server: &str, acceptor: TlsAcceptor, is_postgres: bool) -> SocketAddr {
+    let url = Url::parse(server).unwrap();
+    let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let (acceptor, server) = (acceptor.clone(), server.clone());
+            tokio::spawn(async move {
+                if is_postgres {
+                    let mut request = [0; 8];
+                    client.read_exact(&mut request).await.ok()?;
+                    assert_eq!(
+                        request[4..],
+                        80_877_103_u32.to_be_bytes(),
+                        "not an SSLRequest"
+                    );
+                    client.write_all(b"S").await.ok()?;
+                }
+                let mut client = acceptor.accept(client).await.ok()?;
+                let mut server = TcpStream::connect(server).await.ok()?;
+                copy_bidirectional(&mut client, &mut server).await.ok()
+            });
+        }
+    });
+    address
+}
+
+fn through(url: &str, address: SocketAddr, query: &str) -> String {
+    let mut url = Url::parse(url).unwrap();
+    url.set_port(Some(address.port())).unwrap();
+    url.set_query(Some(query));
+    url.into()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_stores_are_reached_through_tls() {
+    let (mongodb, supabase) = (servers::mongodb_url(), servers::supabase_db_url());
+    let scratch = Scratch::create(&servers::fresh_name(), &mongodb, &supabase)
+        .await
+        .unwrap();
+    let database = scratch.mongodb().await.unwrap();
+    let (ids, users) = dataset::sound_users(41, 5);
+    dataset::insert(&database, "users", &users).await.unwrap();
+    dataset::insert(&database, "books", &dataset::sound_books(100, &ids, 50))
+        .await
+        .unwrap();
+
+    let (certificate, acceptor) = authority();
+    let (stranger, _) = authority();
+    let mongodb = front(&mongodb, acceptor.clone(), false).await;
+    let supabase = front(&supabase, acceptor, true).await;
+    let mut tool = Tool::new(TOOL, &scratch).unwrap();
+    fs::write(tool.folder().join("right.pem"), certificate).unwrap();
+    fs::write(tool.folder().join("wrong.pem"), stranger).unwrap();
+    let mongodb = |authority: &str| {
+        let query = format!(
+            "tls=true&tlsCAFile={authority}.pem&directConnection=true&serverSelectionTimeoutMS=3000"
+        );
+        through(scratch.mongodb_url(), mongodb, &query)
+    };
+    let supabase = |authority: &str| {
+        let query = format!("sslmode=verify-full&sslrootcert={authority}.pem");
+        through(&scratch.supabase_db_url(), supabase, &query)
+    };
+
+    for (first, second, flag) in [
+        ("wrong", "right", "--mongodb-url"),
+        ("right", "wrong", "--supabase-db-url"),
+    ] {
+        (tool.mongodb_url, tool.supabase_db_url) = (mongodb(first), supabase(second));
+        let refused = tool.ask(&["run"]).unwrap();
+        assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+        assert!(refused.stderr.contains(flag), "{}", refused.stderr);
+        let said = refused.stderr.to_lowercase();
+        assert!(said.contains("certificate"), "{}", refused.stderr);
+    }
+    (tool.mongodb_url, tool.supabase_db_url) = (mongodb("right"), supabase("right"));
+    for command in ["run", "verify"] {
+        let answer = tool.ask(&[command]).unwrap();
+        assert_eq!(answer.code, Some(0), "{} {}", answer.json, answer.stderr);
+        assert_eq!(answer.sum("read"), 55);
+    }
+    scratch.remove().await.unwrap();
+}
