@@ -160,16 +160,17 @@ async fn verify_kind(
 ) -> Result<KindVerification> {
     let started = Instant::now();
     progress.started(kind, source.count(kind).await?, Counts::default());
+    let replayed = target.replayed(kind).await?.into_iter();
+    let replayed: HashMap<Id<Record>, Settled> = replayed
+        .filter_map(|settled| settled.replayed_as.map(|id| (id, settled)))
+        .collect();
+    let key = |(id, settled): (&Id<Record>, &Settled)| (settled.key.clone(), *id);
     let mut comparison = Comparison {
         source: source.as_ref(),
         target: target.as_ref(),
         kind,
-        replayed: target
-            .replayed(kind)
-            .await?
-            .into_iter()
-            .filter_map(|settled| settled.replayed_as.map(|id| (id, settled)))
-            .collect(),
+        replayed_keys: replayed.iter().map(key).collect(),
+        replayed,
         counts: Counts::default(),
         differing: 0,
         ranges: 0,
@@ -306,12 +307,22 @@ impl Ordered {
     }
 }
 
+/// How a record is not the same on both sides, before it is known why.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unequal {
+    Missing,
+    Extra,
+    Both,
+}
+
 struct Comparison<'a> {
     source: &'a dyn Source,
     target: &'a dyn Target,
     kind: Kind,
     /// The records that replays made, by their ids.
     replayed: HashMap<Id<Record>, Settled>,
+    /// The same by their keys in the source.
+    replayed_keys: HashMap<String, Id<Record>>,
     counts: Counts,
     differing: u64,
     ranges: u64,
@@ -323,13 +334,16 @@ impl Comparison<'_> {
     /// Counts records that the source alone shows to be unable to move.
     async fn unmovable(&mut self, keys: Vec<(String, Digest)>) -> Result<()> {
         for (key, digest) in keys {
-            let is_this = |s: &&Settled| s.key == key && s.source_digest == digest.0;
-            let settled = self.replayed.values().find(is_this).cloned();
-            match settled {
-                Some(settled) if self.exists(settled.replayed_as).await? => {
-                    self.counts.unchanged += 1;
-                }
-                _ => self.counts.rejected += 1,
+            let mended = self
+                .replayed_keys
+                .get(&key)
+                .and_then(|id| self.replayed.get(id));
+            let mended = mended.filter(|settled| settled.source_digest == digest.0);
+            let mended = mended.and_then(|settled| settled.replayed_as);
+            if self.exists(mended).await? {
+                self.counts.unchanged += 1;
+            } else {
+                self.counts.rejected += 1;
             }
         }
         Ok(())
@@ -349,6 +363,7 @@ impl Comparison<'_> {
             return Ok(());
         }
         let before = self.differing;
+        let mut unequal: Vec<(Id<Record>, Unequal)> = Vec::new();
         let (mut ours, mut theirs) = (ours.iter().peekable(), theirs.iter().peekable());
         loop {
             let order = match (ours.peek(), theirs.peek()) {
@@ -357,28 +372,40 @@ impl Comparison<'_> {
                 (None, Some(_)) => Ordering::Greater,
                 (Some((our, _)), Some((their, _))) => our.cmp(their),
             };
-            match order {
-                Ordering::Equal => {
-                    if let (Some((id, our)), Some((_, their))) = (ours.next(), theirs.next()) {
-                        if our == their || self.was_replayed_unchanged(*id).await? {
-                            self.counts.unchanged += 1;
-                        } else {
-                            self.differs(*id).await?;
-                        }
-                    }
+            let our = if order.is_le() { ours.next() } else { None };
+            let their = if order.is_ge() { theirs.next() } else { None };
+            match (our, their) {
+                (Some((_, our)), Some((_, their))) if our == their => self.counts.unchanged += 1,
+                (Some((id, _)), Some(_)) => unequal.push((*id, Unequal::Both)),
+                (Some((id, _)), None) => unequal.push((*id, Unequal::Missing)),
+                (None, Some((id, _))) => unequal.push((*id, Unequal::Extra)),
+                (None, None) => {}
+            }
+        }
+
+        let missing = unequal.iter().filter(|(_, how)| *how == Unequal::Missing);
+        let keys: Vec<String> = missing.map(|(id, _)| id.to_string()).collect();
+        let known = if keys.is_empty() {
+            Vec::new()
+        } else {
+            self.target.settled(self.kind, &keys).await?
+        };
+        let known: HashMap<String, Settled> = known
+            .into_iter()
+            .map(|settled| (settled.key.clone(), settled))
+            .collect();
+        for (id, how) in unequal {
+            match how {
+                Unequal::Missing => {
+                    let known = known.get(&id.to_string());
+                    self.missing(id, known).await?;
                 }
-                Ordering::Less => {
-                    if let Some((id, _)) = ours.next() {
-                        self.missing(*id).await?;
-                    }
+                Unequal::Both if self.was_replayed_unchanged(id).await? => {
+                    self.counts.unchanged += 1;
                 }
-                Ordering::Greater => {
-                    if let Some((id, _)) = theirs.next()
-                        && !self.replayed.contains_key(id)
-                    {
-                        self.note(*id, DifferenceKind::OnlyInTarget);
-                    }
-                }
+                Unequal::Both => self.differs(id).await?,
+                Unequal::Extra if self.replayed.contains_key(&id) => {}
+                Unequal::Extra => self.note(id, DifferenceKind::OnlyInTarget),
             }
         }
         if self.differing > before {
@@ -398,9 +425,8 @@ impl Comparison<'_> {
     }
 
     /// A record that the target lacks: known as a reject, mended under another id, or lost.
-    async fn missing(&mut self, id: Id<Record>) -> Result<()> {
-        let known = self.target.settled(self.kind, &[id.to_string()]).await?;
-        match known.first().map(|settled| settled.replayed_as) {
+    async fn missing(&mut self, id: Id<Record>, known: Option<&Settled>) -> Result<()> {
+        match known.map(|settled| settled.replayed_as) {
             Some(None) => self.counts.rejected += 1,
             Some(Some(other)) if other != id && self.exists(Some(other)).await? => {
                 self.counts.unchanged += 1;
