@@ -79,7 +79,7 @@ use text_value;
 /// # Errors
 /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the field.
 pub fn check_text(field: &'static str, text: &str) -> Result<()> {
-    match text.bytes().position(|byte| byte == 0) {
+    match text.find('\0') {
         None => Ok(()),
         Some(at) => Err(Error::invalid(
             field,
