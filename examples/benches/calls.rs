@@ -144,7 +144,7 @@ async fn measure(
         Comparison {
             bench: format!("calls {name} {call}"),
             peer_name: "the raw driver, p50",
-            goal: 1.05,
+            goal: Some(1.05),
             unit: "ms",
             pairs,
             peak_mb: None,

@@ -136,16 +136,16 @@ impl Bench {
         Comparison {
             bench: "migrate".to_owned(),
             peer_name: "COPY of rendered rows, indexes included",
-            goal: 1.3,
+            goal: Some(1.3),
             unit: "s",
             pairs,
             peak_mb: Some(peak_mb),
         }
         .print(options.json);
         Comparison {
-            bench: "migrate, strictly".to_owned(),
+            bench: "migrate, bare tables".to_owned(),
             peer_name: "COPY of rendered rows, indexes made afterwards",
-            goal: 1.3,
+            goal: None,
             unit: "s",
             pairs: after,
             peak_mb: None,
@@ -158,7 +158,7 @@ impl Bench {
             Comparison {
                 bench: "migrate, ten times".to_owned(),
                 peer_name: "peak memory (MB) of the run above",
-                goal: 1.1,
+                goal: Some(1.1),
                 unit: "MB",
                 pairs: vec![(ours.peak_mb, peak_mb)],
                 peak_mb: Some(ours.peak_mb),

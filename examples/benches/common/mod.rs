@@ -12,8 +12,8 @@ pub(crate) struct Comparison {
     pub(crate) bench: String,
     /// What ours is held against.
     pub(crate) peer_name: &'static str,
-    /// The highest ratio that is good enough.
-    pub(crate) goal: f64,
+    /// The highest ratio that is good enough; none where the figure only informs.
+    pub(crate) goal: Option<f64>,
     /// The unit of both columns.
     pub(crate) unit: &'static str,
     /// Pairs of ours and the peer's.
@@ -28,12 +28,11 @@ impl Comparison {
         let ratio = median(self.pairs.iter().map(|(ours, peer)| ours / peer));
         let ours = median(self.pairs.iter().map(|(ours, _)| *ours));
         let peer = median(self.pairs.iter().map(|(_, peer)| *peer));
-        let goal = self.goal;
         if as_json {
             let line = json!({
                 "bench": self.bench,
                 "ratio": ratio,
-                "goal": goal,
+                "goal": self.goal,
                 "ours": ours,
                 "peer": peer,
                 "peer_name": self.peer_name,
@@ -42,9 +41,13 @@ impl Comparison {
             println!("{line}");
             return;
         }
-        let verdict = if ratio <= goal { "met" } else { "missed" };
+        let verdict = match self.goal {
+            None => "for information".to_owned(),
+            Some(goal) if ratio <= goal => format!("goal {goal}, met"),
+            Some(goal) => format!("goal {goal}, missed"),
+        };
         print!(
-            "{:<24} {ratio:>6.3} × {} (goal {goal}, {verdict}): {ours:.3} against {peer:.3} {}",
+            "{:<24} {ratio:>6.3} × {} ({verdict}): {ours:.3} against {peer:.3} {}",
             self.bench, self.peer_name, self.unit
         );
         match self.peak_mb {
