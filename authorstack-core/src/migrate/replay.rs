@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Instant};
 
-use futures::{StreamExt, stream::BoxStream};
+use futures::{TryStreamExt, stream::BoxStream};
 
 use super::{
     Counts, Kind, KindReport, Load, Problem, Problems, Progress, Record, Reject, RejectLine,
@@ -24,7 +24,6 @@ pub async fn replay(
     lines: BoxStream<'_, Result<RejectLine>>,
     progress: &dyn Progress,
 ) -> Result<Report> {
-    const CHUNK: usize = 500;
     source.check().await?;
     refuse_blockers(target.as_ref()).await?;
     let pending = target.inspect().await?.pending_migrations;
@@ -37,32 +36,65 @@ pub async fn replay(
     let _lock = target.lock().await?;
 
     let mut reports: Vec<KindReport> = Vec::new();
-    let mut chunks = lines.ready_chunks(CHUNK);
-    while let Some(chunk) = chunks.next().await {
-        let chunk: Vec<RejectLine> = chunk.into_iter().collect::<Result<_>>()?;
-        for group in chunk.chunk_by(|a, b| a.kind == b.kind) {
-            let (started, kind) = (Instant::now(), group[0].kind);
-            if !reports.iter().any(|report| report.kind == kind) {
-                progress.started(kind, 0, Counts::default());
-                reports.push(KindReport {
-                    kind,
-                    counts: Counts::default(),
-                    differing: 0,
-                    seconds: 0.0,
-                });
-            }
-            let counts = load_group(source.as_ref(), target.as_ref(), kind, group).await?;
-            for report in reports.iter_mut().filter(|report| report.kind == kind) {
-                report.counts += counts;
-                report.seconds += started.elapsed().as_secs_f64();
-                progress.advanced(kind, report.counts);
-            }
+    let mut groups = Groups::new(lines);
+    while let Some(group) = groups.next().await? {
+        let (started, kind) = (Instant::now(), group[0].kind);
+        if !reports.iter().any(|report| report.kind == kind) {
+            progress.started(kind, 0, Counts::default());
+            reports.push(KindReport {
+                kind,
+                counts: Counts::default(),
+                differing: 0,
+                seconds: 0.0,
+            });
+        }
+        let counts = load_group(source.as_ref(), target.as_ref(), kind, &group).await?;
+        for report in reports.iter_mut().filter(|report| report.kind == kind) {
+            report.counts += counts;
+            report.seconds += started.elapsed().as_secs_f64();
+            progress.advanced(kind, report.counts);
         }
     }
     for report in &reports {
         progress.finished(report.kind, report.counts);
     }
     Ok(Report::of(reports))
+}
+
+/// Lines that are loaded together: of one kind, and not more than memory has room for.
+struct Groups<'l> {
+    lines: BoxStream<'l, Result<RejectLine>>,
+    /// The first line of the next group.
+    held: Option<RejectLine>,
+}
+
+impl<'l> Groups<'l> {
+    fn new(lines: BoxStream<'l, Result<RejectLine>>) -> Self {
+        Self { lines, held: None }
+    }
+
+    /// The next group, never empty; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Vec<RejectLine>>> {
+        const MOST: usize = 500;
+        const MOST_BYTES: usize = 4 << 20;
+        let (mut group, mut bytes): (Vec<RejectLine>, usize) = (Vec::new(), 0);
+        while group.len() < MOST && bytes < MOST_BYTES {
+            let line = match self.held.take() {
+                Some(line) => line,
+                None => match self.lines.try_next().await? {
+                    Some(line) => line,
+                    None => break,
+                },
+            };
+            if group.first().is_some_and(|first| first.kind != line.kind) {
+                self.held = Some(line);
+                break;
+            }
+            bytes += line.record.to_string().len();
+            group.push(line);
+        }
+        Ok((!group.is_empty()).then_some(group))
+    }
 }
 
 async fn load_group(
