@@ -1,6 +1,9 @@
 //! Authors and their books as documents of MongoDB: most of them sound, some as dirty as years
 //! of an app leave them. All of it follows from a seed.
 
+use std::collections::HashMap;
+
+use authorstack_core::migrate::RejectLine;
 use bson::{
     Binary, Bson, DateTime, Decimal128, Document, RawDocumentBuf, doc, oid::ObjectId,
     spec::BinarySubtype,
@@ -39,6 +42,38 @@ pub struct Case {
     pub key: String,
     /// What must become of it.
     pub fate: Fate,
+}
+
+/// The cases that came to something else than they must, by what the rejects file says.
+#[must_use]
+pub fn astray(cases: &[Case], rejects: &[RejectLine]) -> Vec<String> {
+    let by_key: HashMap<(&str, &str), &RejectLine> = rejects
+        .iter()
+        .map(|line| ((line.kind.as_str(), line.key.as_str()), line))
+        .collect();
+    let mut astray = Vec::new();
+    for case in cases {
+        let found = by_key.get(&(case.collection, case.key.as_str()));
+        let right = match (case.fate, found) {
+            (Fate::Carried, None) => true,
+            (Fate::Rejected(field), Some(line)) => {
+                line.reason.contains(field)
+                    && line.problems.0.iter().any(|problem| problem.field == field)
+            }
+            _ => false,
+        };
+        if !right {
+            astray.push(format!("{case:?}: {:?}", found.map(|line| &line.reason)));
+        }
+    }
+    let expected = cases
+        .iter()
+        .filter(|case| case.fate != Fate::Carried)
+        .count();
+    if rejects.len() != expected {
+        astray.push(format!("{} rejects, expected {expected}", rejects.len()));
+    }
+    astray
 }
 
 /// What must become of a dirty document.

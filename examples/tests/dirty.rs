@@ -2,19 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use authorstack_core::{
-    migrate::{Kind, RejectLine},
-    testing::servers,
-};
+use authorstack_core::testing::servers;
 use authorstack_examples::{
-    dataset::{self, Dataset, Fate, SECRET, Size},
+    dataset::{self, Dataset, SECRET, Size},
     scratch::Scratch,
     tool::Tool,
 };
 use serde_json::{Value, json};
-use sqlx::Row;
+use sqlx::{Decode, PgConnection, Postgres, Row, Type};
+use uuid::Uuid;
 
 const TOOL: &str = env!("CARGO_BIN_EXE_authorstack-migrate");
 
@@ -57,44 +55,24 @@ async fn moved(seed: u64) -> Moved {
     }
 }
 
-fn by_key(lines: &[RejectLine]) -> HashMap<(Kind, &str), &RejectLine> {
-    lines
-        .iter()
-        .map(|line| ((line.kind, line.key.as_str()), line))
-        .collect()
+/// The only value that a statement about one record answers.
+async fn value<T>(database: &mut PgConnection, sql: &'static str, id: Uuid) -> T
+where
+    T: for<'r> Decode<'r, Postgres> + Type<Postgres>,
+{
+    sqlx::query(sql)
+        .bind(id)
+        .fetch_one(database)
+        .await
+        .unwrap()
+        .get(0)
 }
 
 #[tokio::test]
 async fn every_case_is_carried_or_rejected_with_its_field() {
     let moved = moved(11).await;
     let lines = moved.tool.rejects().unwrap();
-    let rejects = by_key(&lines);
-    let mut wrong = Vec::new();
-    for case in &moved.data.cases {
-        let found = rejects.get(&(case.collection.parse().unwrap(), case.key.as_str()));
-        let right = match (case.fate, found) {
-            (Fate::Carried, None) => true,
-            (Fate::Rejected(field), Some(line)) => {
-                line.reason.contains(field)
-                    && line.problems.0.iter().any(|problem| problem.field == field)
-            }
-            _ => false,
-        };
-        if !right {
-            wrong.push(format!("{case:?}: {:?}", found.map(|line| &line.reason)));
-        }
-    }
-    assert_eq!(wrong, [""; 0]);
-    let rejected = moved
-        .data
-        .cases
-        .iter()
-        .filter(|case| case.fate != Fate::Carried);
-    assert_eq!(
-        lines.len(),
-        rejected.count(),
-        "sound records were rejected: {lines:?}"
-    );
+    assert_eq!(dataset::astray(&moved.data.cases, &lines), [""; 0]);
 
     // Rows in = rows out + rejects, counted by the server itself.
     let mut database = moved.scratch.supabase().await.unwrap();
@@ -164,7 +142,6 @@ async fn rejects_are_whole_and_keep_secrets_to_themselves() {
 }
 
 #[tokio::test]
-#[expect(clippy::too_many_lines, reason = "a list of checks")]
 async fn what_is_carried_arrives_as_it_was() {
     let moved = moved(14).await;
     let mut database = moved.scratch.supabase().await.unwrap();
@@ -181,12 +158,7 @@ async fn what_is_carried_arrives_as_it_was() {
         let article = if about.starts_with('i') { "an" } else { "a" };
         let sql = "select credits from users where id = $1";
         let id = key(&format!("credits as {article} {about}"), "users");
-        let credits: i64 = sqlx::query(sql)
-            .bind(id)
-            .fetch_one(&mut database)
-            .await
-            .unwrap()
-            .get(0);
+        let credits: i64 = value(&mut database, sql, id).await;
         assert_eq!(
             credits,
             if about == "int64" { 12_000_000_000 } else { 12 },
@@ -194,26 +166,13 @@ async fn what_is_carried_arrives_as_it_was() {
         );
         let sql = "select metadata from books where id = $1";
         let id = key(&format!("a page count as {article} {about}"), "books");
-        let row = sqlx::query(sql)
-            .bind(id)
-            .fetch_one(&mut database)
-            .await
-            .unwrap();
-        assert_eq!(
-            row.get::<Value, _>(0),
-            json!({ "pageCount": 312 }),
-            "{about}"
-        );
+        let metadata: Value = value(&mut database, sql, id).await;
+        assert_eq!(metadata, json!({ "pageCount": 312 }), "{about}");
     }
 
     let sql = "select extra from books where id = $1";
     let id = key("unknown fields of every type", "books");
-    let extra: Value = sqlx::query(sql)
-        .bind(id)
-        .fetch_one(&mut database)
-        .await
-        .unwrap()
-        .get(0);
+    let extra: Value = value(&mut database, sql, id).await;
     let legacy = &extra["legacy"];
     assert_eq!(
         legacy["owner"],
@@ -237,23 +196,13 @@ async fn what_is_carried_arrives_as_it_was() {
     assert_eq!(legacy["текст"], "ключ");
 
     let id = key("NaN in an unknown field", "books");
-    let extra: Value = sqlx::query(sql)
-        .bind(id)
-        .fetch_one(&mut database)
-        .await
-        .unwrap()
-        .get(0);
+    let extra: Value = value(&mut database, sql, id).await;
     assert_eq!(extra["score"], json!({ "$numberDouble": "NaN" }));
     assert_eq!(extra["scores"][1], json!({ "$numberDouble": "-0.0" }));
 
     let sql = "select length(description) from books where id = $1";
     let id = key("a description of 10 MB", "books");
-    let length: i32 = sqlx::query(sql)
-        .bind(id)
-        .fetch_one(&mut database)
-        .await
-        .unwrap()
-        .get(0);
+    let length: i32 = value(&mut database, sql, id).await;
     assert_eq!(length, 10_485_772);
 
     let sql = "select extract(year from published_date)::int from books where id = $1";
@@ -264,12 +213,7 @@ async fn what_is_carried_arrives_as_it_was() {
     ]);
     for (about, year) in years {
         let id = key(about, "books");
-        let found: i32 = sqlx::query(sql)
-            .bind(id)
-            .fetch_one(&mut database)
-            .await
-            .unwrap()
-            .get(0);
+        let found: i32 = value(&mut database, sql, id).await;
         assert_eq!(found, year, "{about}");
     }
     moved.scratch.remove().await.unwrap();

@@ -2,11 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
 
+mod common;
+
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
     process::{Command, Stdio},
-    time::Duration,
 };
 
 use authorstack_core::testing::servers;
@@ -15,27 +16,14 @@ use authorstack_examples::{
     scratch::Scratch,
     tool::{Answer, Tool},
 };
+use common::{TOOL, filled, signal, wait_for_books};
 use sqlx::{AssertSqlSafe, Executor, Row};
 use url::Url;
 
-const TOOL: &str = env!("CARGO_BIN_EXE_authorstack-migrate");
 const SMALL: Size = Size {
     users: 5,
     books: 20,
 };
-
-async fn filled(size: Size) -> (Scratch, Tool) {
-    let (mongodb, supabase) = (servers::mongodb_url(), servers::supabase_db_url());
-    let scratch = Scratch::create(&servers::fresh_name(), &mongodb, &supabase)
-        .await
-        .unwrap();
-    let data = dataset::generate(31, size);
-    data.insert(&scratch.mongodb().await.unwrap())
-        .await
-        .unwrap();
-    let tool = Tool::new(TOOL, &scratch).unwrap();
-    (scratch, tool)
-}
 
 /// Whether the target is as it was made: no table, no schema of ours.
 async fn is_untouched(scratch: &Scratch) -> bool {
@@ -222,14 +210,6 @@ async fn a_newer_schema_is_blocked() {
     scratch.remove().await.unwrap();
 }
 
-fn signal(process: u32, name: &str) {
-    let status = Command::new("kill")
-        .args([name, &process.to_string()])
-        .status()
-        .unwrap();
-    assert!(status.success());
-}
-
 #[tokio::test]
 async fn a_second_run_beside_a_running_one_is_refused() {
     let (scratch, tool) = filled(Size {
@@ -260,21 +240,6 @@ async fn a_second_run_beside_a_running_one_is_refused() {
     let verified = tool.ask(&["verify"]).unwrap();
     assert_eq!(verified.sum("differing"), 0, "{}", verified.json);
     scratch.remove().await.unwrap();
-}
-
-/// Waits until the first batch of books is there.
-async fn wait_for_books(scratch: &Scratch) {
-    let mut database = scratch.supabase().await.unwrap();
-    for _ in 0..1_000 {
-        let sql = "select count(*) from public.books";
-        if let Ok(row) = sqlx::query(sql).fetch_one(&mut database).await
-            && row.get::<i64, _>(0) > 0
-        {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    unreachable!("no book has come");
 }
 
 #[tokio::test]

@@ -3,43 +3,25 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
 
+mod common;
+
 use std::{
     fs,
     process::{Child, Command, Output, Stdio},
-    time::Duration,
 };
 
-use authorstack_core::testing::servers;
 use authorstack_examples::{
     dataset::{self, Size},
     scratch::Scratch,
     tool::Tool,
 };
 use bson::doc;
+use common::{TOOL, filled, fresh, signal, wait_for_books};
 use serde_json::Value;
 use sqlx::{Executor, Row};
 
-const TOOL: &str = env!("CARGO_BIN_EXE_authorstack-migrate");
 const REJECTS: &str = "authorstack-rejects.jsonl";
 const SECRET: &str = "hush-hush";
-
-async fn fresh() -> (Scratch, Tool) {
-    let (mongodb, supabase) = (servers::mongodb_url(), servers::supabase_db_url());
-    let scratch = Scratch::create(&servers::fresh_name(), &mongodb, &supabase)
-        .await
-        .unwrap();
-    let tool = Tool::new(TOOL, &scratch).unwrap();
-    (scratch, tool)
-}
-
-async fn filled(size: Size) -> (Scratch, Tool) {
-    let (scratch, tool) = fresh().await;
-    let data = dataset::generate(41, size);
-    data.insert(&scratch.mongodb().await.unwrap())
-        .await
-        .unwrap();
-    (scratch, tool)
-}
 
 /// One author whose only book has an ISBN that cannot be.
 async fn one_wrong_isbn() -> (Scratch, Tool) {
@@ -68,30 +50,8 @@ async fn ends(child: Child) -> (Output, Value) {
     (output, json)
 }
 
-fn signal(child: &Child, name: &str) {
-    let kill = Command::new("kill")
-        .args([name, &child.id().to_string()])
-        .status();
-    assert!(kill.unwrap().success());
-}
-
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Waits until the first batch of books has been committed.
-async fn wait_for_books(scratch: &Scratch) {
-    let mut database = scratch.supabase().await.unwrap();
-    for _ in 0..2_000 {
-        let sql = "select count(*) from public.books";
-        if let Ok(row) = sqlx::query(sql).fetch_one(&mut database).await
-            && row.get::<i64, _>(0) > 0
-        {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    unreachable!("no book has come");
 }
 
 async fn is_untouched(scratch: &Scratch) -> bool {
@@ -362,7 +322,7 @@ async fn a_terminated_run_ends_like_an_interrupted_one() {
     let (scratch, tool) = filled(MANY).await;
     let run = starts(&tool, RUN);
     wait_for_books(&scratch).await;
-    signal(&run, "-TERM");
+    signal(run.id(), "-TERM");
     let (output, answer) = ends(run).await;
     assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
     assert_eq!(answer["command"], "run");

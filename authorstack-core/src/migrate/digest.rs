@@ -47,10 +47,4 @@ impl DigestSum {
         }
         self.count += 1;
     }
-
-    /// How many records were added.
-    #[must_use]
-    pub const fn count(&self) -> u64 {
-        self.count
-    }
 }

@@ -6,9 +6,9 @@ use super::{
     Counts, Kind, KindReport, Load, Problem, Problems, Progress, Record, Reject, RejectLine,
     Report, Source, Step, Target,
     redact::{is_redacted, redact, restore},
-    run::{checked, refuse_blockers},
+    run::{check_sides_as_they_are, checked},
 };
-use crate::{Error, Result};
+use crate::Result;
 
 /// Loads rejects again, after their lines were mended.
 ///
@@ -24,15 +24,7 @@ pub async fn replay(
     lines: BoxStream<'_, Result<RejectLine>>,
     progress: &dyn Progress,
 ) -> Result<Report> {
-    source.check().await?;
-    refuse_blockers(target.as_ref()).await?;
-    let pending = target.inspect().await?.pending_migrations;
-    if !pending.is_empty() {
-        return Err(Error::blocked(format!(
-            "the target's schema lacks {}; `run` first",
-            pending.join(", ")
-        )));
-    }
+    check_sides_as_they_are(source.as_ref(), target.as_ref(), &[]).await?;
     let _lock = target.lock().await?;
 
     let mut reports: Vec<KindReport> = Vec::new();

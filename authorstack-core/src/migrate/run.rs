@@ -9,7 +9,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
     BatchLimits, Counts, Digest, Kind, KindReport, Load, Original, Position, Problems, Progress,
-    Record, Reject, Report, Scanned, Source, Step, Target, redact::redact,
+    Record, Reject, Report, Scanned, Source, Step, Target, TargetState, redact::redact,
 };
 use crate::{Error, ErrorKind, Result};
 
@@ -47,8 +47,7 @@ pub async fn run(
     options: &RunOptions,
     progress: &dyn Progress,
 ) -> Result<Report> {
-    source.check().await?;
-    refuse_blockers(target.as_ref()).await?;
+    check_sides(source.as_ref(), target.as_ref(), &options.kinds).await?;
     let _lock = target.lock().await?;
     target.prepare().await?;
 
@@ -62,12 +61,40 @@ pub async fn run(
     Ok(Report::of(kinds))
 }
 
-pub(super) async fn refuse_blockers(target: &dyn Target) -> Result<()> {
-    let blockers = target.inspect().await?.blockers;
-    if blockers.is_empty() {
+/// Checks both sides before anything is moved or compared; answers what the target lacks.
+pub(super) async fn check_sides(
+    source: &dyn Source,
+    target: &dyn Target,
+    kinds: &[Kind],
+) -> Result<TargetState> {
+    if let Some(kind) = kinds.iter().find(|kind| !source.kinds().contains(kind)) {
+        return Err(Error::new(ErrorKind::Unsupported {
+            what: format!("{} holds no {kind}; leave that kind out", source.name()).into(),
+        }));
+    }
+    source.check().await?;
+    let state = target.inspect().await?;
+    if state.blockers.is_empty() {
+        Ok(state)
+    } else {
+        Err(Error::blocked(state.blockers.join("; ")))
+    }
+}
+
+/// The same, for what needs the target's tables as they are.
+pub(super) async fn check_sides_as_they_are(
+    source: &dyn Source,
+    target: &dyn Target,
+    kinds: &[Kind],
+) -> Result<()> {
+    let pending = check_sides(source, target, kinds).await?.pending_migrations;
+    if pending.is_empty() {
         Ok(())
     } else {
-        Err(Error::blocked(blockers.join("; ")))
+        Err(Error::blocked(format!(
+            "the target's schema lacks {}; `run` first",
+            pending.join(", ")
+        )))
     }
 }
 
@@ -242,7 +269,8 @@ impl Prepared {
             Ok(counts)
         } else {
             Err(Error::internal(format!(
-                "the target accounts for {counts:?} of {read} {}",
+                "{} accounts for {counts:?} of {read} {}",
+                target.name(),
                 self.kind
             )))
         }

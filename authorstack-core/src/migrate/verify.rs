@@ -14,7 +14,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 use super::{
     BatchLimits, Counts, Digest, DigestSum, Kind, KindReport, Progress, Record, Scanned, Settled,
     Source, Status, Target,
-    run::{START, checked, levels},
+    run::{START, check_sides_as_they_are, checked, levels},
 };
 use crate::{Error, Id, Result};
 
@@ -96,14 +96,7 @@ pub async fn verify(
     kinds: &[Kind],
     progress: &dyn Progress,
 ) -> Result<Verification> {
-    source.check().await?;
-    let state = target.inspect().await?;
-    if !state.pending_migrations.is_empty() {
-        return Err(Error::blocked(format!(
-            "the target's schema lacks {}; `run` first",
-            state.pending_migrations.join(", ")
-        )));
-    }
+    check_sides_as_they_are(source.as_ref(), target.as_ref(), kinds).await?;
     let mut found = Vec::new();
     for kind in levels(kinds).into_iter().flatten() {
         found.push(verify_kind(&source, &target, kind, progress).await?);

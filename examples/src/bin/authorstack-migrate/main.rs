@@ -191,6 +191,7 @@ async fn obey(cli: &Cli, reporter: &Reporter) -> Result<Answer, Failure> {
     let target: Arc<dyn Target> = Arc::new(supabase.target());
     let into = Arc::clone(&target);
 
+    let is_replay = lines.is_some();
     let moved = match (&cli.command, lines) {
         (Command::Plan, _) => {
             let plan = migrate::plan(source, target, &settings.run.kinds, reporter).await?;
@@ -205,7 +206,8 @@ async fn obey(cli: &Cli, reporter: &Reporter) -> Result<Answer, Failure> {
     };
     let report = match moved {
         Ok(report) => report,
-        Err(error) if reporter.so_far().is_empty() => return Err(error.into()),
+        // A replay's file may hold mended lines that are still to be loaded: it stays.
+        Err(error) if is_replay || reporter.so_far().is_empty() => return Err(error.into()),
         Err(error) => {
             let rejects = rejects_until_now(into.as_ref(), file).await;
             return Err(Failure { error, rejects });
@@ -269,6 +271,10 @@ impl Verdict {
             ErrorKind::Invalid { field, .. } if field == rejects::FILE && !on_the_way => {
                 let hint = "nothing was loaded; mend it and repeat";
                 (Status::Failed, USAGE, error.to_string(), hint)
+            }
+            ErrorKind::Blocked { .. } if on_the_way => {
+                let hint = "what was moved stays; clear what stands in the way and run again";
+                (Status::Blocked, LOOK_AT, of_target(), hint)
             }
             ErrorKind::Blocked { .. } => {
                 let hint = "nothing was moved; clear what stands in the way, `plan` shows it all";
