@@ -5,9 +5,14 @@
 //! migrations, [`migrate::Source`] and [`migrate::Target`].
 
 mod book;
+mod boost;
 mod change;
+mod checklist;
+mod community;
+mod competitor;
 mod error;
 mod extra;
+mod follow;
 mod id;
 mod memory;
 pub mod migrate;
@@ -20,9 +25,22 @@ mod user;
 pub mod values;
 
 pub use book::{Book, BookFilter, BookMetadata, BookPatch, BookRepository, BookStatus, NewBook};
+pub use boost::{Boost, BoostRepository, NewBoost, first_free_position};
 pub use change::Change;
+pub use checklist::{
+    Checklist, ChecklistFilter, ChecklistPatch, ChecklistRepository, ChecklistTemplate, DueTask,
+    NewChecklist, NewTask, Task, TaskChange, TaskPatch, TemplateTask, progress,
+};
+pub use community::{
+    Attachment, Comment, CommunityRepository, Feed, Like, NewPost, Post, PostPatch, PostView,
+    Visibility,
+};
+pub use competitor::{
+    Competitor, CompetitorPatch, CompetitorRepository, DateRange, NewCompetitor, PricePoint,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use extra::Extra;
+pub use follow::{Follow, FollowCounts, FollowRepository};
 pub use id::Id;
 pub use memory::MemoryStore;
 pub use page::{Cursor, Order, Page, PageRequest};
@@ -31,7 +49,14 @@ pub use user::{
     ConnectedPlatform, NewUser, Preferences, SubscriptionTier, Theme, User, UserPatch,
     UserRepository, check_credits,
 };
-pub use values::{Asin, AuthId, AuthProvider, Currency, Email, Isbn, Platform};
+pub use values::{
+    Asin, AttachmentKind, AuthId, AuthProvider, CommentId, Currency, Email, Isbn, Platform, Price,
+    TaskId, WebUrl,
+};
 
 #[cfg(feature = "mocks")]
-pub use {book::MockBookRepository, user::MockUserRepository};
+pub use {
+    book::MockBookRepository, boost::MockBoostRepository, checklist::MockChecklistRepository,
+    community::MockCommunityRepository, competitor::MockCompetitorRepository,
+    follow::MockFollowRepository, user::MockUserRepository,
+};

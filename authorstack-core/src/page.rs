@@ -3,9 +3,10 @@
 
 use std::{fmt, str::FromStr};
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Id, Result};
+use crate::{Error, Id, Result, time};
 
 /// Which page: how many records, in which order, after which cursor.
 ///
@@ -22,7 +23,7 @@ pub struct PageRequest {
     after: Option<Cursor>,
 }
 
-/// The order of a page, by the records' ids (creation order).
+/// The order of a page: by the records' ids (creation order), where a list does not say another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
@@ -74,10 +75,36 @@ impl PageRequest {
     }
 
     /// The id after which the page starts.
-    #[must_use]
-    pub fn after_id<T>(&self) -> Option<Id<T>> {
-        self.after.as_ref().map(|cursor| cursor.0.cast())
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a cursor of a list in another order.
+    pub fn after_id<T>(&self) -> Result<Option<Id<T>>> {
+        match &self.after {
+            None => Ok(None),
+            Some(Cursor(Place::Id(id))) => Ok(Some(id.cast())),
+            Some(Cursor(Place::Moment { .. })) => Err(foreign_cursor()),
+        }
     }
+
+    /// The moment, and the key among the records of that moment, after which the page starts: in
+    /// lists that are ordered by a date.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a cursor of a list in another order.
+    pub fn after_moment(&self) -> Result<Option<(DateTime<Utc>, &str)>> {
+        match &self.after {
+            None => Ok(None),
+            Some(Cursor(Place::Moment { at, key })) => Ok(Some((*at, key))),
+            Some(Cursor(Place::Id(_))) => Err(foreign_cursor()),
+        }
+    }
+}
+
+fn foreign_cursor() -> Error {
+    Error::invalid(
+        "cursor",
+        "is a cursor of another list; pass `next` of the page before as it came",
+    )
 }
 
 impl Default for PageRequest {
@@ -87,20 +114,37 @@ impl Default for PageRequest {
 }
 
 /// Where a page ended. Opaque text for clients, stable across restarts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Cursor(Id<()>);
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Cursor(Place);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Place {
+    Id(Id<()>),
+    Moment { at: DateTime<Utc>, key: String },
+}
 
 impl Cursor {
     /// The cursor behind this record.
     #[must_use]
     pub fn behind<T>(id: Id<T>) -> Self {
-        Self(id.cast())
+        Self(Place::Id(id.cast()))
+    }
+
+    /// The cursor behind a record in a list that is ordered by a date (in whole milliseconds),
+    /// and among the records of one date by a key.
+    #[must_use]
+    pub fn behind_moment(at: DateTime<Utc>, key: impl Into<String>) -> Self {
+        let (at, key) = (time::to_millis(at), key.into());
+        Self(Place::Moment { at, key })
     }
 }
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
+        match &self.0 {
+            Place::Id(id) => fmt::Display::fmt(id, f),
+            Place::Moment { at, key } => write!(f, "{}~{key}", at.timestamp_millis()),
+        }
     }
 }
 
@@ -108,7 +152,19 @@ impl FromStr for Cursor {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        text.parse().map(Self).map_err(|_| {
+        let place = match text.split_once('~') {
+            None => text.parse().ok().map(Place::Id),
+            Some((millis, key)) => millis
+                .parse()
+                .ok()
+                .and_then(DateTime::from_timestamp_millis)
+                .filter(|_| !key.contains('\0'))
+                .map(|at| Place::Moment {
+                    at,
+                    key: key.to_owned(),
+                }),
+        };
+        place.map(Self).ok_or_else(|| {
             Error::invalid(
                 "cursor",
                 "is not a page cursor; pass `next` of the page before as it came",
@@ -144,14 +200,26 @@ impl<T> Page<T> {
     /// Makes a page of what a store found when it was asked for one record more than `limit`:
     /// that one says that there is a next page.
     #[must_use]
-    pub fn from_one_more<R>(mut found: Vec<T>, limit: u32, id: impl Fn(&T) -> Id<R>) -> Self {
+    pub fn from_one_more<R>(found: Vec<T>, limit: u32, id: impl Fn(&T) -> Id<R>) -> Self {
+        Self::from_one_more_by(found, limit, |last| Cursor::behind(id(last)))
+    }
+
+    /// The same for a list in another order than that of the ids.
+    #[must_use]
+    pub fn from_one_more_by(mut found: Vec<T>, limit: u32, cursor: impl Fn(&T) -> Cursor) -> Self {
         let limit = limit as usize;
         let more = found.len() > limit;
         found.truncate(limit);
-        let next = match found.last() {
-            Some(last) if more => Some(Cursor::behind(id(last))),
-            _ => None,
-        };
+        let next = found.last().filter(|_| more).map(cursor);
         Self { items: found, next }
+    }
+
+    /// The page with each record made into something else.
+    #[must_use]
+    pub fn map<U>(self, make: impl FnMut(T) -> U) -> Page<U> {
+        Page {
+            items: self.items.into_iter().map(make).collect(),
+            next: self.next,
+        }
     }
 }

@@ -2,15 +2,33 @@
 
 use std::sync::Arc;
 
-use crate::{BookRepository, MemoryStore, UserRepository};
+use crate::{
+    BookRepository, BoostRepository, ChecklistRepository, CommunityRepository,
+    CompetitorRepository, FollowRepository, MemoryStore, UserRepository,
+};
 
-/// A store that holds users and books: MongoDB, Supabase, memory.
+/// A store that holds the documents of an app: MongoDB, Supabase, memory.
 pub trait DocumentStore: std::fmt::Debug + Send + Sync {
     /// The store's users.
     fn users(&self) -> Arc<dyn UserRepository>;
 
     /// The store's books.
     fn books(&self) -> Arc<dyn BookRepository>;
+
+    /// The store's launch checklists.
+    fn checklists(&self) -> Arc<dyn ChecklistRepository>;
+
+    /// Who follows whom.
+    fn follows(&self) -> Arc<dyn FollowRepository>;
+
+    /// The store's community posts.
+    fn community(&self) -> Arc<dyn CommunityRepository>;
+
+    /// The store's marketplace boosts.
+    fn boosts(&self) -> Arc<dyn BoostRepository>;
+
+    /// The store's competitors.
+    fn competitors(&self) -> Arc<dyn CompetitorRepository>;
 }
 
 /// Everything that a host app codes against. Which backend is behind it is one line of the host.
@@ -33,6 +51,11 @@ pub trait DocumentStore: std::fmt::Debug + Send + Sync {
 pub struct AuthorStack {
     users: Arc<dyn UserRepository>,
     books: Arc<dyn BookRepository>,
+    checklists: Arc<dyn ChecklistRepository>,
+    follows: Arc<dyn FollowRepository>,
+    community: Arc<dyn CommunityRepository>,
+    boosts: Arc<dyn BoostRepository>,
+    competitors: Arc<dyn CompetitorRepository>,
 }
 
 impl AuthorStack {
@@ -58,6 +81,11 @@ impl AuthorStack {
         Self {
             users: store.users(),
             books: store.books(),
+            checklists: store.checklists(),
+            follows: store.follows(),
+            community: store.community(),
+            boosts: store.boosts(),
+            competitors: store.competitors(),
         }
     }
 
@@ -71,5 +99,35 @@ impl AuthorStack {
     #[must_use]
     pub fn books(&self) -> &dyn BookRepository {
         self.books.as_ref()
+    }
+
+    /// The launch checklists.
+    #[must_use]
+    pub fn checklists(&self) -> &dyn ChecklistRepository {
+        self.checklists.as_ref()
+    }
+
+    /// Who follows whom.
+    #[must_use]
+    pub fn follows(&self) -> &dyn FollowRepository {
+        self.follows.as_ref()
+    }
+
+    /// The community posts.
+    #[must_use]
+    pub fn community(&self) -> &dyn CommunityRepository {
+        self.community.as_ref()
+    }
+
+    /// The marketplace boosts.
+    #[must_use]
+    pub fn boosts(&self) -> &dyn BoostRepository {
+        self.boosts.as_ref()
+    }
+
+    /// The competitors.
+    #[must_use]
+    pub fn competitors(&self) -> &dyn CompetitorRepository {
+        self.competitors.as_ref()
     }
 }

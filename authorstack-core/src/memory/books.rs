@@ -15,9 +15,7 @@ impl BookRepository for MemoryBooks {
         let create = || {
             let book = book.into_book(user_id)?;
             let mut records = self.0.lock();
-            if !records.users.contains_key(&user_id) {
-                return Err(Error::not_found().for_record(format_args!("user {user_id}")));
-            }
+            records.known_user(user_id)?;
             records.books.insert(book.id, book.clone());
             Ok(book)
         };
@@ -54,12 +52,9 @@ impl BookRepository for MemoryBooks {
         request: PageRequest,
     ) -> Result<Page<Book>> {
         let records = self.0.lock();
-        Ok(page(
-            &records.books,
-            &request,
-            |book| book.id,
-            |book| book.user_id == user_id && filter.matches(book),
-        ))
+        let matches = |book: &Book| book.user_id == user_id && filter.matches(book);
+        page(&records.books, &request, |book| book.id, matches)
+            .map_err(|error| error.in_operation("books.list"))
     }
 
     async fn update(&self, user_id: Id<User>, id: Id<Book>, patch: BookPatch) -> Result<Book> {
@@ -88,6 +83,7 @@ impl BookRepository for MemoryBooks {
         match records.books.get(&id) {
             Some(book) if book.user_id == user_id => {
                 records.books.remove(&id);
+                records.remove_dependents();
                 Ok(())
             }
             _ => Err(Error::not_found()

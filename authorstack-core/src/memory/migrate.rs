@@ -11,10 +11,11 @@ use serde_json::Value;
 
 use super::{MemoryStore, Records};
 use crate::{
-    Error, ErrorKind, Id, Result,
+    Competitor, Error, ErrorKind, Id, Like, PricePoint, Result,
     migrate::{
-        BatchLimits, Checkpoint, Counts, Kind, Load, Loaded, Original, Position, Problem, Problems,
-        Record, Reject, RunLock, Scanned, ScannedBatch, Settled, Source, Step, Target, TargetState,
+        BatchLimits, Checkpoint, CompetitorPrice, Counts, Key, Kind, Load, Loaded, Original,
+        Position, Problem, Problems, Record, Reject, RunLock, Scanned, ScannedBatch, Settled,
+        Source, Step, Target, TargetState,
     },
 };
 
@@ -26,7 +27,7 @@ pub(super) struct Books {
 }
 
 /// A reject, and the record that a replay made of it.
-type Noted = (Reject, Option<Id<Record>>);
+type Noted = (Reject, Option<Key>);
 
 #[derive(Debug, Default)]
 struct Pass {
@@ -36,42 +37,129 @@ struct Pass {
 
 impl Records {
     fn of_kind(&self, kind: Kind) -> Vec<Record> {
+        fn all<'r, R: Clone + Into<Record> + 'r>(
+            records: impl Iterator<Item = &'r R>,
+        ) -> Vec<Record> {
+            records.cloned().map(Into::into).collect()
+        }
         match kind {
-            Kind::Users => self.users.values().cloned().map(Record::from).collect(),
-            Kind::Books => self.books.values().cloned().map(Record::from).collect(),
+            Kind::Users => all(self.users.values()),
+            Kind::Books => all(self.books.values()),
+            Kind::Checklists => all(self.checklists.values()),
+            Kind::Follows => all(self.follows.values()),
+            Kind::CommunityPosts => all(self.posts.values()),
+            Kind::PostLikes => {
+                let likes = self.likes.iter();
+                likes
+                    .map(|&(post_id, user_id)| Like { post_id, user_id }.into())
+                    .collect()
+            }
+            Kind::PostComments => all(self.comments.values()),
+            Kind::MarketplaceBoosts => all(self.boosts.values()),
+            Kind::Competitors => all(self.competitors.values()),
+            Kind::CompetitorPrices => {
+                let prices = self.prices.iter();
+                let price = |(&(competitor_id, _), point): (&(Id<Competitor>, _), &PricePoint)| {
+                    let point = point.clone();
+                    CompetitorPrice {
+                        competitor_id,
+                        point,
+                    }
+                    .into()
+                };
+                prices.map(price).collect()
+            }
         }
     }
 
-    fn record(&self, kind: Kind, id: Id<Record>) -> Option<Record> {
+    fn record(&self, key: &Key, kind: Kind) -> Option<Record> {
+        match (kind, key) {
+            (Kind::Users, Key::Id(id)) => self.users.get(&id.cast()).cloned().map(Record::from),
+            (Kind::Books, Key::Id(id)) => self.books.get(&id.cast()).cloned().map(Record::from),
+            _ => self
+                .of_kind(kind)
+                .into_iter()
+                .find(|record| record.key() == *key),
+        }
+    }
+
+    fn exists(&self, kind: Kind, id: Id<Record>) -> bool {
         match kind {
-            Kind::Users => self.users.get(&id.cast()).cloned().map(Record::from),
-            Kind::Books => self.books.get(&id.cast()).cloned().map(Record::from),
+            Kind::Users => self.users.contains_key(&id.cast()),
+            Kind::Books => self.books.contains_key(&id.cast()),
+            Kind::CommunityPosts => self.posts.contains_key(&id.cast()),
+            Kind::Competitors => self.competitors.contains_key(&id.cast()),
+            _ => self.record(&Key::Id(id), kind).is_some(),
+        }
+    }
+
+    /// What keeps a record out.
+    fn refusal(&self, record: &Record) -> Option<Problem> {
+        for (field, kind, id) in record.refers_to() {
+            if !self.exists(kind, id) {
+                let problem = format!("there is no {} {id} in the target", kind.one());
+                return Some(Problem::new(field, problem));
+            }
+        }
+        match record {
+            Record::User(user) => super::users::check_unique(self, user).err().map(Into::into),
+            Record::Follow(follow) => {
+                let held = self.follow(follow.follower_id, follow.author_id);
+                held.filter(|held| held.id != follow.id).map(|held| {
+                    let problem = format!("follow {} is of the same two already", held.id);
+                    Problem::new("authorId", problem)
+                })
+            }
+            Record::Boost(boost) => {
+                let mut held = self.boosts.values();
+                held.find(|held| held.collides_with(boost)).map(|held| {
+                    let (position, id) = (boost.position, held.id);
+                    let problem = format!("{position} is boost {id}'s for a part of that time");
+                    Problem::new("position", problem)
+                })
+            }
+            Record::Competitor(rival) => {
+                let held = self.competitor_of(rival.user_id, &rival.asin);
+                held.filter(|held| held.id != rival.id).map(|held| {
+                    let problem = format!("the user watches it already, as {}", held.id);
+                    Problem::new("asin", problem)
+                })
+            }
+            _ => None,
         }
     }
 
     /// Stores a record; answers whether anything changed.
     fn put(&mut self, record: &Record) -> Result<bool, Problem> {
-        match record {
-            Record::User(user) => {
-                super::users::check_unique(self, user)?;
-                let before = self.users.insert(user.id, (**user).clone());
-                Ok(before.as_ref() != Some(&**user))
+        if let Some(problem) = self.refusal(record) {
+            return Err(problem);
+        }
+        let before = self.record(&record.key(), record.kind());
+        match record.clone() {
+            Record::User(user) => drop(self.users.insert(user.id, *user)),
+            Record::Book(book) => drop(self.books.insert(book.id, *book)),
+            Record::Checklist(list) => drop(self.checklists.insert(list.id, *list)),
+            Record::Follow(follow) => drop(self.follows.insert(follow.id, *follow)),
+            Record::Post(post) => drop(self.posts.insert(post.id, *post)),
+            Record::Like(like) => drop(self.likes.insert((like.post_id, like.user_id))),
+            Record::Comment(comment) => {
+                let key = (comment.post_id, comment.id.clone());
+                self.comments.insert(key, *comment);
             }
-            Record::Book(book) => {
-                if !self.users.contains_key(&book.user_id) {
-                    let problem = format!("there is no user {} in the target", book.user_id);
-                    return Err(Problem::new("userId", problem));
-                }
-                let before = self.books.insert(book.id, (**book).clone());
-                Ok(before.as_ref() != Some(&**book))
+            Record::Boost(boost) => drop(self.boosts.insert(boost.id, *boost)),
+            Record::Competitor(rival) => drop(self.competitors.insert(rival.id, *rival)),
+            Record::Price(price) => {
+                let key = (price.competitor_id, price.point.date);
+                self.prices.insert(key, price.point);
             }
         }
+        Ok(before.as_ref() != Some(record))
     }
 }
 
 fn scanned(record: Record) -> Scanned {
     Scanned {
-        key: record.id().to_string(),
+        key: record.key().to_string(),
         original: Original(record.to_json().to_string().into_bytes()),
         outcome: Ok(record),
     }
@@ -102,15 +190,17 @@ impl Source for MemoryStore {
         limits: BatchLimits,
     ) -> BoxStream<'_, Result<ScannedBatch>> {
         let records = self.lock().of_kind(kind);
-        let behind = |record: &Record| match &after {
-            None => true,
-            Some(Position(last)) => record.id().to_string() > *last,
+        let after = after.map(|Position(last)| Key::parse(kind, &last));
+        let after = match after.transpose() {
+            Ok(after) => after,
+            Err(error) => return stream::iter([Err(error)]).boxed(),
         };
+        let behind = |record: &Record| after.as_ref().is_none_or(|after| record.key() > *after);
         let left: Vec<Record> = records.into_iter().filter(behind).collect();
         let batches: Vec<Result<ScannedBatch>> = left
             .chunks(limits.records.max(1))
             .filter_map(|chunk| {
-                let position = Position(chunk.last()?.id().to_string());
+                let position = Position(chunk.last()?.key().to_string());
                 let items = chunk.iter().cloned().map(scanned).collect();
                 Some(Ok(ScannedBatch { items, position }))
             })
@@ -119,8 +209,8 @@ impl Source for MemoryStore {
     }
 
     async fn fetch(&self, kind: Kind, key: &str) -> Result<Option<Scanned>> {
-        let id = key.parse()?;
-        Ok(self.lock().record(kind, id).map(scanned))
+        let key = Key::parse(kind, key)?;
+        Ok(self.lock().record(&key, kind).map(scanned))
     }
 
     fn render(&self, _: Kind, original: &Original) -> Value {
@@ -128,10 +218,7 @@ impl Source for MemoryStore {
     }
 
     fn parse(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {
-        let record = match kind {
-            Kind::Users => serde_json::from_value(value.clone()).map(Record::User),
-            Kind::Books => serde_json::from_value(value.clone()).map(Record::Book),
-        };
+        let record = Record::from_json(kind, value.clone());
         record.map_err(|error| Problem::new("record", error.to_string()).into())
     }
 }
@@ -211,7 +298,7 @@ impl Target for MemoryStore {
                             .rejects
                             .get_mut(&(load.kind, keys[index].clone()))
                     {
-                        entry.1 = Some(record.id());
+                        entry.1 = Some(record.key());
                     }
                 }
                 Err(problem) => rejects.push((load.reject)(index, problem.into())),
@@ -262,11 +349,11 @@ impl Target for MemoryStore {
         stream::iter([Ok(open)]).boxed()
     }
 
-    async fn fetch(&self, kind: Kind, ids: &[Id<Record>]) -> Result<Vec<Record>> {
+    async fn fetch(&self, kind: Kind, keys: &[Key]) -> Result<Vec<Record>> {
         let records = MemoryStore::lock(self);
-        Ok(ids
+        Ok(keys
             .iter()
-            .filter_map(|id| records.record(kind, *id))
+            .filter_map(|key| records.record(key, kind))
             .collect())
     }
 
@@ -290,7 +377,7 @@ impl MemoryStore {
         let settled = found.map(|((_, key), (reject, replayed_as))| Settled {
             key: key.clone(),
             source_digest: reject.source_digest,
-            replayed_as: *replayed_as,
+            replayed_as: replayed_as.clone(),
         });
         settled.collect()
     }

@@ -1,19 +1,29 @@
 //! The in-memory store: the model that every backend is held to.
 
 mod books;
+mod boosts;
+mod checklists;
+mod community;
+mod competitors;
+mod follows;
 mod migrate;
 mod users;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
+use chrono::{DateTime, Utc};
+
 use crate::{
-    Book, BookRepository, DocumentStore, Id, Order, Page, PageRequest, User, UserRepository,
+    Book, BookRepository, Boost, BoostRepository, Checklist, ChecklistRepository, Comment,
+    CommentId, CommunityRepository, Competitor, CompetitorRepository, Cursor, DocumentStore, Error,
+    Follow, FollowRepository, Id, Order, Page, PageRequest, Post, PricePoint, Result, User,
+    UserRepository,
 };
 
-/// Users and books in memory, and either side of a migration. Clones share what they hold.
+/// The documents of an app in memory, and either side of a migration. Clones share what they hold.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore {
     records: Arc<Mutex<Records>>,
@@ -23,6 +33,14 @@ pub struct MemoryStore {
 struct Records {
     users: BTreeMap<Id<User>, User>,
     books: BTreeMap<Id<Book>, Book>,
+    checklists: BTreeMap<Id<Checklist>, Checklist>,
+    follows: BTreeMap<Id<Follow>, Follow>,
+    posts: BTreeMap<Id<Post>, Post>,
+    likes: BTreeSet<(Id<Post>, Id<User>)>,
+    comments: BTreeMap<(Id<Post>, CommentId), Comment>,
+    boosts: BTreeMap<Id<Boost>, Boost>,
+    competitors: BTreeMap<Id<Competitor>, Competitor>,
+    prices: BTreeMap<(Id<Competitor>, DateTime<Utc>), PricePoint>,
     migration: migrate::Books,
     run: Weak<()>,
 }
@@ -40,6 +58,51 @@ impl MemoryStore {
     }
 }
 
+impl Records {
+    /// The book, if it is the user's.
+    fn own_book(&self, user_id: Id<User>, id: Id<Book>) -> Result<&Book> {
+        let own = self.books.get(&id).filter(|book| book.user_id == user_id);
+        own.ok_or_else(|| Error::not_found().for_record(format_args!("book {id}")))
+    }
+
+    fn known_user(&self, id: Id<User>) -> Result<&User> {
+        let user = self.users.get(&id);
+        user.ok_or_else(|| Error::not_found().for_record(format_args!("user {id}")))
+    }
+
+    /// Removes a user and all that is theirs, also on other people's posts.
+    fn remove_user(&mut self, id: Id<User>) -> bool {
+        if self.users.remove(&id).is_none() {
+            return false;
+        }
+        self.books.retain(|_, book| book.user_id != id);
+        self.follows
+            .retain(|_, follow| follow.follower_id != id && follow.author_id != id);
+        self.posts.retain(|_, post| post.author_id != id);
+        self.likes.retain(|(_, user)| *user != id);
+        self.comments.retain(|_, comment| comment.author_id != id);
+        self.competitors.retain(|_, rival| rival.user_id != id);
+        self.checklists.retain(|_, list| list.user_id != id);
+        self.boosts.retain(|_, boost| boost.user_id != id);
+        self.remove_dependents();
+        true
+    }
+
+    /// Removes what belongs to records that are gone.
+    fn remove_dependents(&mut self) {
+        let (books, posts, rivals) = (&self.books, &self.posts, &self.competitors);
+        self.checklists
+            .retain(|_, list| books.contains_key(&list.book_id));
+        self.boosts
+            .retain(|_, boost| books.contains_key(&boost.book_id));
+        self.likes.retain(|(post, _)| posts.contains_key(post));
+        self.comments
+            .retain(|(post, _), _| posts.contains_key(post));
+        self.prices
+            .retain(|(rival, _), _| rivals.contains_key(rival));
+    }
+}
+
 impl DocumentStore for MemoryStore {
     fn users(&self) -> Arc<dyn UserRepository> {
         Arc::new(users::MemoryUsers(self.clone()))
@@ -47,6 +110,26 @@ impl DocumentStore for MemoryStore {
 
     fn books(&self) -> Arc<dyn BookRepository> {
         Arc::new(books::MemoryBooks(self.clone()))
+    }
+
+    fn checklists(&self) -> Arc<dyn ChecklistRepository> {
+        Arc::new(checklists::MemoryChecklists(self.clone()))
+    }
+
+    fn follows(&self) -> Arc<dyn FollowRepository> {
+        Arc::new(follows::MemoryFollows(self.clone()))
+    }
+
+    fn community(&self) -> Arc<dyn CommunityRepository> {
+        Arc::new(community::MemoryCommunity(self.clone()))
+    }
+
+    fn boosts(&self) -> Arc<dyn BoostRepository> {
+        Arc::new(boosts::MemoryBoosts(self.clone()))
+    }
+
+    fn competitors(&self) -> Arc<dyn CompetitorRepository> {
+        Arc::new(competitors::MemoryCompetitors(self.clone()))
     }
 }
 
@@ -56,10 +139,10 @@ fn page<T: Clone>(
     request: &PageRequest,
     id: impl Fn(&T) -> Id<T>,
     matches: impl Fn(&T) -> bool,
-) -> Page<T> {
+) -> Result<Page<T>> {
     use std::ops::Bound::{Excluded, Unbounded};
     let one_more = request.limit() as usize + 1;
-    let after = request.after_id().map_or(Unbounded, Excluded);
+    let after = request.after_id()?.map_or(Unbounded, Excluded);
     let found: Vec<T> = match request.sort_order() {
         Order::OldestFirst => {
             let range = records.range((after, Unbounded)).map(|(_, record)| record);
@@ -81,5 +164,29 @@ fn page<T: Clone>(
                 .collect()
         }
     };
-    Page::from_one_more(found, request.limit(), id)
+    Ok(Page::from_one_more(found, request.limit(), id))
+}
+
+/// The page of a list that is ordered by a moment, then by a key.
+fn page_by_moment<T>(
+    mut records: Vec<T>,
+    request: &PageRequest,
+    place: impl Fn(&T) -> (DateTime<Utc>, String),
+) -> Result<Page<T>> {
+    let after = request.after_moment()?;
+    records.sort_by_cached_key(&place);
+    if request.sort_order() == Order::NewestFirst {
+        records.reverse();
+    }
+    if let Some((at, key)) = after {
+        let after = (at, key.to_owned());
+        records.retain(|record| match request.sort_order() {
+            Order::OldestFirst => place(record) > after,
+            Order::NewestFirst => place(record) < after,
+        });
+    }
+    Ok(Page::from_one_more_by(records, request.limit(), |last| {
+        let (at, key) = place(last);
+        Cursor::behind_moment(at, key)
+    }))
 }

@@ -83,12 +83,8 @@ impl UserRepository for MemoryUsers {
     }
 
     async fn list(&self, request: PageRequest) -> Result<Page<User>> {
-        Ok(page(
-            &self.0.lock().users,
-            &request,
-            |user| user.id,
-            |_| true,
-        ))
+        page(&self.0.lock().users, &request, |user| user.id, |_| true)
+            .map_err(|error| error.in_operation("users.list"))
     }
 
     async fn update(&self, id: Id<User>, patch: UserPatch) -> Result<User> {
@@ -116,13 +112,12 @@ impl UserRepository for MemoryUsers {
 
     async fn delete(&self, id: Id<User>) -> Result<()> {
         let mut records = self.0.lock();
-        if records.users.remove(&id).is_none() {
-            return Err(Error::not_found()
-                .in_operation("users.delete")
-                .for_record(id));
+        if records.remove_user(id) {
+            return Ok(());
         }
-        records.books.retain(|_, book| book.user_id != id);
-        Ok(())
+        Err(Error::not_found()
+            .in_operation("users.delete")
+            .for_record(id))
     }
 
     async fn add_credits(&self, id: Id<User>, amount: i64) -> Result<User> {

@@ -7,6 +7,7 @@
 //! batch it came with.
 
 mod digest;
+mod key;
 mod plan;
 mod progress;
 mod record;
@@ -20,9 +21,10 @@ mod target;
 mod verify;
 
 pub use digest::{Digest, DigestSum};
+pub use key::Key;
 pub use plan::{Collision, KindPlan, Plan, PlannedReject, plan};
 pub use progress::{Progress, Silent};
-pub use record::{Kind, Record};
+pub use record::{CompetitorPrice, Kind, Record};
 pub use reject::{Problem, Problems, Reject, RejectLine};
 pub use replay::replay;
 pub use report::{Counts, KindReport, Report, Status};

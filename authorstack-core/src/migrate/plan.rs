@@ -13,7 +13,7 @@ use super::{
     Status, Target,
     run::{START, checked, levels},
 };
-use crate::{Id, Result, User};
+use crate::{Boost, Id, Result};
 
 /// What a run would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -22,7 +22,8 @@ pub struct Plan {
     pub status: Status,
     /// Kind by kind: `written` is what would move into an empty target.
     pub kinds: Vec<KindPlan>,
-    /// Users who cannot all move, since they share an account or an e-mail address.
+    /// Records that cannot all move, since they share a value that is unique: users an account or
+    /// an e-mail address, competitors of a user an ASIN.
     pub collisions: Vec<Collision>,
     /// The schema migrations that a run would apply first.
     pub schema_migrations: Vec<String>,
@@ -53,17 +54,19 @@ pub struct PlannedReject {
     pub reason: String,
 }
 
-/// Two users with one value of a unique field.
+/// Two records with one value of a unique field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Collision {
+    /// The kind of both.
+    pub kind: Kind,
     /// The field.
     pub field: &'static str,
     /// The value, as both would store it.
     pub value: String,
-    /// The user who would move.
-    pub first: Id<User>,
-    /// The user who would be rejected.
-    pub second: Id<User>,
+    /// The record that would move.
+    pub first: Id<Record>,
+    /// The record that would be rejected.
+    pub second: Id<Record>,
 }
 
 /// Reads the whole source and looks at the target, and moves nothing.
@@ -80,15 +83,14 @@ pub async fn plan(
     source.check().await?;
     let state = target.inspect().await?;
     let mut plans = Vec::new();
-    let mut users = Users::default();
+    let mut admitted = Admitted::new(kinds);
     for kind in levels(kinds).into_iter().flatten() {
         plans.push(
             plan_kind(
                 source.as_ref(),
                 target.as_ref(),
                 kind,
-                &mut users,
-                kinds,
+                &mut admitted,
                 progress,
             )
             .await?,
@@ -105,47 +107,131 @@ pub async fn plan(
     Ok(Plan {
         status,
         kinds: plans,
-        collisions: users.collisions,
+        collisions: admitted.collisions,
         schema_migrations: state.pending_migrations,
         blockers: state.blockers,
         notes: state.notes,
     })
 }
 
-/// The users that would move. Values of unique fields are kept as hashes of 64 bits.
-#[derive(Default)]
-struct Users {
-    ids: HashSet<Id<User>>,
-    emails: HashMap<u64, Id<User>>,
-    accounts: HashMap<u64, Id<User>>,
+/// What would be in the target: the ids that later kinds refer to, and unique values as hashes
+/// of 64 bits.
+struct Admitted<'k> {
+    kinds: &'k [Kind],
+    ids: HashMap<Kind, Ids>,
+    unique: HashMap<u64, Id<Record>>,
+    positions: HashMap<u32, Vec<Boost>>,
     hasher: RandomState,
     collisions: Vec<Collision>,
 }
 
-impl Users {
-    fn admit(&mut self, user: &User) -> Result<(), Problem> {
-        let (email, account) = (user.email.as_str(), user.auth_id.as_str());
-        let email_hash = self.hasher.hash_one(email);
-        let account_hash = self.hasher.hash_one(account);
-        let holders = [
-            ("email", email, self.emails.get(&email_hash)),
-            ("authId", account, self.accounts.get(&account_hash)),
-        ];
-        for (field, value, holder) in holders {
-            if let Some(first) = holder {
-                let problem = format!("{value:?} is also that of user {first}, who moves first");
-                self.collisions.push(Collision {
-                    field,
-                    value: value.to_owned(),
-                    first: *first,
-                    second: user.id,
-                });
+/// Ids of one kind, twelve bytes each. They come in order, nearly always.
+#[derive(Default)]
+struct Ids {
+    ids: Vec<Id<Record>>,
+    unsorted: bool,
+}
+
+impl Ids {
+    fn insert(&mut self, id: Id<Record>) {
+        self.unsorted |= self.ids.last().is_some_and(|last| *last >= id);
+        self.ids.push(id);
+    }
+
+    fn contains(&mut self, id: Id<Record>) -> bool {
+        if std::mem::take(&mut self.unsorted) {
+            self.ids.sort_unstable();
+        }
+        self.ids.binary_search(&id).is_ok()
+    }
+}
+
+impl<'k> Admitted<'k> {
+    fn new(kinds: &'k [Kind]) -> Self {
+        let referred = kinds.iter().flat_map(|kind| kind.depends_on());
+        let referred = referred.filter(|kind| kinds.contains(kind));
+        Self {
+            kinds,
+            ids: referred.map(|kind| (*kind, Ids::default())).collect(),
+            unique: HashMap::new(),
+            positions: HashMap::new(),
+            hasher: RandomState::new(),
+            collisions: Vec::new(),
+        }
+    }
+
+    /// Admits a record, where those admitted before let it move.
+    fn admit(&mut self, record: &Record) -> Result<(), Problem> {
+        for (field, kind, id) in record.refers_to() {
+            let moves_too = self.kinds.contains(&kind);
+            let there = |ids: &mut Ids| ids.contains(id);
+            if moves_too && !self.ids.get_mut(&kind).is_none_or(there) {
+                let problem = format!("there is no {} {id} that could move", kind.one());
                 return Err(Problem::new(field, problem));
             }
         }
-        self.emails.insert(email_hash, user.id);
-        self.accounts.insert(account_hash, user.id);
-        self.ids.insert(user.id);
+        self.admit_unique(record)?;
+        if let Record::Boost(boost) = record {
+            self.admit_position(boost)?;
+        }
+        if let Some(ids) = self.ids.get_mut(&record.kind()) {
+            ids.insert(record.key().id());
+        }
+        Ok(())
+    }
+
+    fn admit_unique(&mut self, record: &Record) -> Result<(), Problem> {
+        let values = match record {
+            Record::User(user) => vec![
+                ("email", user.email.to_string()),
+                ("authId", user.auth_id.to_string()),
+            ],
+            Record::Competitor(rival) => {
+                vec![("asin", format!("{} of user {}", rival.asin, rival.user_id))]
+            }
+            Record::Follow(follow) => {
+                let pair = format!("{} of follower {}", follow.author_id, follow.follower_id);
+                vec![("authorId", pair)]
+            }
+            _ => return Ok(()),
+        };
+        let (kind, second) = (record.kind(), record.key().id());
+        let hash = |field: &str, value: &str| self.hasher.hash_one((kind, field, value));
+        let mut hashes = Vec::with_capacity(values.len());
+        for (field, value) in values {
+            let hash = hash(field, &value);
+            if let Some(first) = self.unique.get(&hash) {
+                let one = kind.one();
+                let problem = format!("{value:?} is also that of {one} {first}, moved first");
+                self.collisions.push(Collision {
+                    kind,
+                    field,
+                    value,
+                    first: *first,
+                    second,
+                });
+                return Err(Problem::new(field, problem));
+            }
+            hashes.push(hash);
+        }
+        self.unique
+            .extend(hashes.into_iter().map(|hash| (hash, second)));
+        Ok(())
+    }
+
+    fn admit_position(&mut self, boost: &Boost) -> Result<(), Problem> {
+        if !boost.active {
+            return Ok(());
+        }
+        let held = self.positions.entry(boost.position).or_default();
+        if let Some(first) = held.iter().find(|held| held.collides_with(boost)) {
+            let problem = format!(
+                "{} is boost {}'s for a part of that time",
+                boost.position, first.id
+            );
+            return Err(Problem::new("position", problem));
+        }
+        held.push(boost.clone());
         Ok(())
     }
 }
@@ -154,8 +240,7 @@ async fn plan_kind(
     source: &dyn Source,
     target: &dyn Target,
     kind: Kind,
-    users: &mut Users,
-    kinds: &[Kind],
+    admitted: &mut Admitted<'_>,
     progress: &dyn Progress,
 ) -> Result<KindPlan> {
     const EXAMPLES: usize = 20;
@@ -168,14 +253,14 @@ async fn plan_kind(
     while let Some(batch) = scan.next().await {
         for Scanned { key, outcome, .. } in batch?.items {
             counts.read += 1;
-            let admitted = checked(outcome).and_then(|record| {
+            let outcome = checked(outcome).and_then(|record| {
                 let problems = target.screen(&record);
                 if !problems.is_empty() {
                     return Err(problems);
                 }
-                admit(&record, users, kinds).map_err(Problems::from)
+                admitted.admit(&record).map_err(Problems::from)
             });
-            match admitted {
+            match outcome {
                 Ok(()) => counts.written += 1,
                 Err(problems) => {
                     counts.rejected += 1;
@@ -203,20 +288,4 @@ async fn plan_kind(
         rejected_fields,
         examples,
     })
-}
-
-/// Whether the records moved before let this one move.
-fn admit(record: &Record, users: &mut Users, kinds: &[Kind]) -> Result<(), Problem> {
-    match record {
-        Record::User(user) => users.admit(user),
-        Record::Book(book)
-            if kinds.contains(&Kind::Users) && !users.ids.contains(&book.user_id) =>
-        {
-            Err(Problem::new(
-                "userId",
-                format!("there is no user {} who could move", book.user_id),
-            ))
-        }
-        Record::Book(_) => Ok(()),
-    }
 }

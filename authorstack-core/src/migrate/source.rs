@@ -3,7 +3,7 @@ use futures::stream::BoxStream;
 use serde_json::Value;
 
 use super::{Kind, Problems, Record};
-use crate::{Id, Result};
+use crate::Result;
 
 /// A store that records are read from.
 #[async_trait]
@@ -26,8 +26,12 @@ pub trait Source: std::fmt::Debug + Send + Sync {
     /// The store's Timeout or Unavailable.
     async fn count(&self, kind: Kind) -> Result<u64>;
 
-    /// Streams all records behind a position, in the order of their keys: among valid ids, the
-    /// ids' own order. An item of the stream is an error only when the store failed.
+    /// Streams all records behind a position, in the order of their keys; what is no record may
+    /// come anywhere. No two records of a scan have one key. An item of the stream is an error
+    /// only when the store failed.
+    ///
+    /// Records that the store keeps within others (likes within posts) come one by one, however
+    /// many there are.
     fn scan(
         &self,
         kind: Kind,
@@ -87,20 +91,12 @@ impl std::fmt::Debug for Original {
 /// A record that was read, whether or not it makes sense.
 #[derive(Debug, Clone)]
 pub struct Scanned {
-    /// The record's key as text: an id's 24 hex digits, else a form of the source's.
+    /// The record's key as text: that of [`Record::key`], else a form of the source's.
     pub key: String,
     /// The record, or why it is none.
     pub outcome: Result<Record, Problems>,
     /// The record as stored, for the rejects.
     pub original: Original,
-}
-
-impl Scanned {
-    /// The id, when the record is one.
-    #[must_use]
-    pub fn id(&self) -> Option<Id<Record>> {
-        self.outcome.as_ref().ok().map(Record::id)
-    }
 }
 
 /// Records in key order.

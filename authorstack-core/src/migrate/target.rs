@@ -1,8 +1,8 @@
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-use super::{Counts, Kind, Position, Problems, Record, Reject};
-use crate::{Id, Result};
+use super::{Counts, Key, Kind, Position, Problems, Record, Reject};
+use crate::Result;
 
 /// A store that records are loaded into.
 ///
@@ -61,17 +61,17 @@ pub trait Target: std::fmt::Debug + Send + Sync {
     /// The store's Timeout or Unavailable.
     async fn finish(&self, kind: Kind) -> Result<()>;
 
-    /// All records of a kind in the order of their ids, in batches.
+    /// All records of a kind in the order of their keys, in batches.
     fn scan(&self, kind: Kind) -> BoxStream<'_, Result<Vec<Record>>>;
 
     /// The open rejects, in batches, by kind and key.
     fn rejects(&self) -> BoxStream<'_, Result<Vec<Reject>>>;
 
-    /// The records with these ids, those that exist.
+    /// The records with these keys, those that exist.
     ///
     /// # Errors
     /// The store's Timeout or Unavailable.
-    async fn fetch(&self, kind: Kind, ids: &[Id<Record>]) -> Result<Vec<Record>>;
+    async fn fetch(&self, kind: Kind, keys: &[Key]) -> Result<Vec<Record>>;
 
     /// All rejects of a kind that a replay has settled.
     ///
@@ -94,7 +94,7 @@ pub struct Settled {
     /// The digest of the source's record when it was rejected.
     pub source_digest: [u8; 32],
     /// The record of the target that a replay made of it; `None` while it is open.
-    pub replayed_as: Option<Id<Record>>,
+    pub replayed_as: Option<Key>,
 }
 
 /// Held by one run at a time; given back when dropped, also by a process that is killed.

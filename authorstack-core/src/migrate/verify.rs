@@ -12,11 +12,11 @@ use serde_json::Value;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
-    BatchLimits, Counts, Digest, DigestSum, Kind, KindReport, Progress, Record, Scanned, Settled,
-    Source, Status, Target,
+    BatchLimits, Counts, Digest, DigestSum, Key, Kind, KindReport, Progress, Record, Scanned,
+    Settled, Source, Status, Target,
     run::{START, check_sides_as_they_are, checked, levels},
 };
-use crate::{Error, Id, Result};
+use crate::{Error, Result};
 
 /// What a comparison of both sides found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -45,8 +45,8 @@ pub struct KindVerification {
 /// A record that is not the same on both sides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// The id.
-    pub id: Id<Record>,
+    /// Its key.
+    pub key: Key,
     /// How it differs.
     #[serde(flatten)]
     pub difference: DifferenceKind,
@@ -70,10 +70,10 @@ pub enum DifferenceKind {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.difference {
-            DifferenceKind::MissingInTarget => write!(f, "{}: missing in the target", self.id),
-            DifferenceKind::OnlyInTarget => write!(f, "{}: only in the target", self.id),
+            DifferenceKind::MissingInTarget => write!(f, "{}: missing in the target", self.key),
+            DifferenceKind::OnlyInTarget => write!(f, "{}: only in the target", self.key),
             DifferenceKind::Differs { fields } => {
-                write!(f, "{}: differs in {}", self.id, fields.join(", "))
+                write!(f, "{}: differs in {}", self.key, fields.join(", "))
             }
         }
     }
@@ -114,7 +114,7 @@ pub async fn verify(
     })
 }
 
-type Entry = (Id<Record>, Digest);
+type Entry = (Key, Digest);
 
 /// A batch of the source: what could move, and the keys and digests of what could not.
 #[derive(Default)]
@@ -154,15 +154,15 @@ async fn verify_kind(
     let started = Instant::now();
     progress.started(kind, source.count(kind).await?, Counts::default());
     let replayed = target.replayed(kind).await?.into_iter();
-    let replayed: HashMap<Id<Record>, Settled> = replayed
-        .filter_map(|settled| settled.replayed_as.map(|id| (id, settled)))
+    let replayed: HashMap<Key, Settled> = replayed
+        .filter_map(|settled| settled.replayed_as.clone().map(|key| (key, settled)))
         .collect();
-    let key = |(id, settled): (&Id<Record>, &Settled)| (settled.key.clone(), *id);
+    let keys = |(key, settled): (&Key, &Settled)| (settled.key.clone(), key.clone());
     let mut comparison = Comparison {
         source: source.as_ref(),
         target: target.as_ref(),
         kind,
-        replayed_keys: replayed.iter().map(key).collect(),
+        replayed_keys: replayed.iter().map(keys).collect(),
         replayed,
         counts: Counts::default(),
         differing: 0,
@@ -183,7 +183,7 @@ async fn verify_kind(
         let target = Arc::clone(target);
         Box::pin(async move {
             forward(target.scan(kind), sender, |batch: Vec<Record>| {
-                let entry = |record: &Record| (record.id(), Digest::of(record));
+                let entry = |record: &Record| (record.key(), Digest::of(record));
                 batch.iter().map(entry).collect::<Vec<Entry>>()
             })
             .await;
@@ -199,7 +199,7 @@ async fn verify_kind(
         range.extend(batch.entries);
         while range.len() >= RANGE {
             let rest = range.split_off(RANGE);
-            let end = range.last().map(|(id, _)| *id);
+            let end = range.last().map(|(key, _)| key.clone());
             comparison.range(&range, &targets.until(end).await?).await?;
             range = rest;
         }
@@ -210,7 +210,7 @@ async fn verify_kind(
         let others = targets.most(RANGE).await?;
         let last = others.len() < RANGE;
         let cut = match others.last() {
-            Some((end, _)) if !last => range.partition_point(|(id, _)| id <= end),
+            Some((end, _)) if !last => range.partition_point(|(key, _)| key <= end),
             _ => range.len(),
         };
         let rest = range.split_off(cut);
@@ -243,7 +243,7 @@ fn digest_batch(items: Vec<Scanned>) -> SourceBatch {
     let mut batch = SourceBatch::default();
     for item in items {
         if let Ok(record) = checked(item.outcome) {
-            batch.entries.push((record.id(), Digest::of(&record)));
+            batch.entries.push((record.key(), Digest::of(&record)));
         } else {
             let digest = Digest::of_bytes(&item.original.0);
             batch.unmovable.push((item.key, digest));
@@ -276,12 +276,12 @@ impl Ordered {
         Ok(true)
     }
 
-    /// The entries up to an id, that one included.
-    async fn until(&mut self, end: Option<Id<Record>>) -> Result<Vec<Entry>> {
+    /// The entries up to a key, that one included.
+    async fn until(&mut self, end: Option<Key>) -> Result<Vec<Entry>> {
         let mut taken = Vec::new();
         let Some(end) = end else { return Ok(taken) };
         while self.fill().await? {
-            match self.ready.pop_front_if(|(id, _)| *id <= end) {
+            match self.ready.pop_front_if(|(key, _)| *key <= end) {
                 Some(entry) => taken.push(entry),
                 None => break,
             }
@@ -312,10 +312,10 @@ struct Comparison<'a> {
     source: &'a dyn Source,
     target: &'a dyn Target,
     kind: Kind,
-    /// The records that replays made, by their ids.
-    replayed: HashMap<Id<Record>, Settled>,
+    /// The records that replays made, by their keys.
+    replayed: HashMap<Key, Settled>,
     /// The same by their keys in the source.
-    replayed_keys: HashMap<String, Id<Record>>,
+    replayed_keys: HashMap<String, Key>,
     counts: Counts,
     differing: u64,
     ranges: u64,
@@ -330,9 +330,9 @@ impl Comparison<'_> {
             let mended = self
                 .replayed_keys
                 .get(&key)
-                .and_then(|id| self.replayed.get(id));
+                .and_then(|key| self.replayed.get(key));
             let mended = mended.filter(|settled| settled.source_digest == digest.0);
-            let mended = mended.and_then(|settled| settled.replayed_as);
+            let mended = mended.and_then(|settled| settled.replayed_as.as_ref());
             if self.exists(mended).await? {
                 self.counts.unchanged += 1;
             } else {
@@ -342,11 +342,10 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    async fn exists(&self, id: Option<Id<Record>>) -> Result<bool> {
-        match id {
-            None => Ok(false),
-            Some(id) => Ok(!self.target.fetch(self.kind, &[id]).await?.is_empty()),
-        }
+    async fn exists(&self, key: Option<&Key>) -> Result<bool> {
+        let Some(key) = key else { return Ok(false) };
+        let found = self.target.fetch(self.kind, std::slice::from_ref(key));
+        Ok(!found.await?.is_empty())
     }
 
     async fn range(&mut self, ours: &[Entry], theirs: &[Entry]) -> Result<()> {
@@ -356,7 +355,7 @@ impl Comparison<'_> {
             return Ok(());
         }
         let before = self.differing;
-        let mut unequal: Vec<(Id<Record>, Unequal)> = Vec::new();
+        let mut unequal: Vec<(Key, Unequal)> = Vec::new();
         let (mut ours, mut theirs) = (ours.iter().peekable(), theirs.iter().peekable());
         loop {
             let order = match (ours.peek(), theirs.peek()) {
@@ -369,15 +368,15 @@ impl Comparison<'_> {
             let their = if order.is_ge() { theirs.next() } else { None };
             match (our, their) {
                 (Some((_, our)), Some((_, their))) if our == their => self.counts.unchanged += 1,
-                (Some((id, _)), Some(_)) => unequal.push((*id, Unequal::Both)),
-                (Some((id, _)), None) => unequal.push((*id, Unequal::Missing)),
-                (None, Some((id, _))) => unequal.push((*id, Unequal::Extra)),
+                (Some((key, _)), Some(_)) => unequal.push((key.clone(), Unequal::Both)),
+                (Some((key, _)), None) => unequal.push((key.clone(), Unequal::Missing)),
+                (None, Some((key, _))) => unequal.push((key.clone(), Unequal::Extra)),
                 (None, None) => {}
             }
         }
 
         let missing = unequal.iter().filter(|(_, how)| *how == Unequal::Missing);
-        let keys: Vec<String> = missing.map(|(id, _)| id.to_string()).collect();
+        let keys: Vec<String> = missing.map(|(key, _)| key.to_string()).collect();
         let known = if keys.is_empty() {
             Vec::new()
         } else {
@@ -387,18 +386,18 @@ impl Comparison<'_> {
             .into_iter()
             .map(|settled| (settled.key.clone(), settled))
             .collect();
-        for (id, how) in unequal {
+        for (key, how) in unequal {
             match how {
                 Unequal::Missing => {
-                    let known = known.get(&id.to_string());
-                    self.missing(id, known).await?;
+                    let known = known.get(&key.to_string());
+                    self.missing(key, known).await?;
                 }
-                Unequal::Both if self.was_replayed_unchanged(id).await? => {
+                Unequal::Both if self.was_replayed_unchanged(&key).await? => {
                     self.counts.unchanged += 1;
                 }
-                Unequal::Both => self.differs(id).await?,
-                Unequal::Extra if self.replayed.contains_key(&id) => {}
-                Unequal::Extra => self.note(id, DifferenceKind::OnlyInTarget),
+                Unequal::Both => self.differs(key).await?,
+                Unequal::Extra if self.replayed.contains_key(&key) => {}
+                Unequal::Extra => self.note(key, DifferenceKind::OnlyInTarget),
             }
         }
         if self.differing > before {
@@ -409,45 +408,46 @@ impl Comparison<'_> {
 
     /// Whether the target's record is a mended one, and the source's is still the one that was
     /// mended.
-    async fn was_replayed_unchanged(&self, id: Id<Record>) -> Result<bool> {
-        let Some(settled) = self.replayed.get(&id) else {
+    async fn was_replayed_unchanged(&self, key: &Key) -> Result<bool> {
+        let Some(settled) = self.replayed.get(key) else {
             return Ok(false);
         };
         let now = self.source.fetch(self.kind, &settled.key).await?;
         Ok(now.is_some_and(|now| Digest::of_bytes(&now.original.0).0 == settled.source_digest))
     }
 
-    /// A record that the target lacks: known as a reject, mended under another id, or lost.
-    async fn missing(&mut self, id: Id<Record>, known: Option<&Settled>) -> Result<()> {
-        match known.map(|settled| settled.replayed_as) {
+    /// A record that the target lacks: known as a reject, mended under another key, or lost.
+    async fn missing(&mut self, key: Key, known: Option<&Settled>) -> Result<()> {
+        match known.map(|settled| &settled.replayed_as) {
             Some(None) => self.counts.rejected += 1,
-            Some(Some(other)) if other != id && self.exists(Some(other)).await? => {
+            Some(Some(other)) if *other != key && self.exists(Some(other)).await? => {
                 self.counts.unchanged += 1;
             }
-            _ => self.note(id, DifferenceKind::MissingInTarget),
+            _ => self.note(key, DifferenceKind::MissingInTarget),
         }
         Ok(())
     }
 
-    async fn differs(&mut self, id: Id<Record>) -> Result<()> {
+    async fn differs(&mut self, key: Key) -> Result<()> {
         if self.differences.len() >= LISTED {
             self.differing += 1;
             return Ok(());
         }
-        let ours = self.source.fetch(self.kind, &id.to_string()).await?;
-        let theirs = self.target.fetch(self.kind, &[id]).await?;
+        let ours = self.source.fetch(self.kind, &key.to_string()).await?;
+        let theirs = self.target.fetch(self.kind, std::slice::from_ref(&key));
+        let theirs = theirs.await?;
         let fields = match (ours.map(|ours| ours.outcome), theirs.first()) {
             (Some(Ok(ours)), Some(theirs)) => differing_fields(&ours, theirs),
             _ => Vec::new(),
         };
-        self.note(id, DifferenceKind::Differs { fields });
+        self.note(key, DifferenceKind::Differs { fields });
         Ok(())
     }
 
-    fn note(&mut self, id: Id<Record>, difference: DifferenceKind) {
+    fn note(&mut self, key: Key, difference: DifferenceKind) {
         self.differing += 1;
         if self.differences.len() < LISTED {
-            self.differences.push(Difference { id, difference });
+            self.differences.push(Difference { key, difference });
         }
     }
 }

@@ -8,14 +8,20 @@ mod closed_set;
 mod currency;
 mod email;
 mod isbn;
+mod local_id;
 mod open_set;
+mod price;
+mod web_url;
 
 pub use asin::Asin;
 pub use auth_id::AuthId;
 pub use currency::Currency;
 pub use email::Email;
 pub use isbn::Isbn;
-pub use open_set::{AuthProvider, Platform};
+pub use local_id::{CommentId, TaskId};
+pub use open_set::{AttachmentKind, AuthProvider, Platform};
+pub use price::Price;
+pub use web_url::WebUrl;
 
 pub(crate) use closed_set::closed_set;
 

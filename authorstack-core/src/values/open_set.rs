@@ -74,3 +74,14 @@ open_set! {
     /// Supabase Auth.
     SUPABASE = "supabase"
 }
+
+open_set! {
+    /// What an attachment of a post is. The set is open.
+    AttachmentKind, "attachments.type",
+    /// A picture.
+    IMAGE = "image",
+    /// A page on the web.
+    LINK = "link",
+    /// A film.
+    VIDEO = "video"
+}

@@ -1,0 +1,305 @@
+//! Marketplace boosts: paid places on the leaderboard.
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Book, Error, ErrorKind, Extra, Id, Page, PageRequest, Result, User, time, user::check_extra,
+};
+
+/// A book's paid place on the leaderboard.
+///
+/// At any moment no two active boosts hold one position.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Boost {
+    /// The id.
+    pub id: Id<Boost>,
+    /// The book that is boosted.
+    pub book_id: Id<Book>,
+    /// Who paid.
+    pub user_id: Id<User>,
+    /// For how long, in days.
+    #[serde(rename = "duration")]
+    pub duration_days: u32,
+    /// The position on the leaderboard; 1 is the first.
+    pub position: u32,
+    /// What was paid, in credits.
+    #[serde(rename = "credits_spent")]
+    pub credits_spent: i64,
+    /// Whether it holds its position; false once it was found to have expired.
+    pub active: bool,
+    /// From when on.
+    pub started_at: DateTime<Utc>,
+    /// Until when: at this moment it no longer holds its position.
+    pub expires_at: DateTime<Utc>,
+    /// What the document holds beyond the schema.
+    #[serde(default, skip_serializing_if = "Extra::is_empty")]
+    pub extra: Extra,
+}
+
+impl Boost {
+    /// The names of the fields in a stored document; `extra` may not use them.
+    pub const FIELDS: &'static [&'static str] = &[
+        "_id",
+        "bookId",
+        "userId",
+        "duration",
+        "position",
+        "credits_spent",
+        "active",
+        "startedAt",
+        "expiresAt",
+    ];
+
+    /// Checks what the field types do not: that it does not end before it starts, and that every
+    /// backend can hold the record.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`], naming the first field at fault.
+    pub fn check(&self) -> Result<()> {
+        if self.credits_spent < 0 {
+            let reason = format!("{} is below zero", self.credits_spent);
+            return Err(Error::invalid("credits_spent", reason));
+        }
+        if self.expires_at < self.started_at {
+            let reason = format!(
+                "{} is before startedAt, {}; correct one of the two",
+                self.expires_at, self.started_at
+            );
+            return Err(Error::invalid("expiresAt", reason));
+        }
+        check_extra("", &self.extra, Self::FIELDS)
+    }
+
+    /// Whether it holds its position at a moment.
+    #[must_use]
+    pub fn holds_at(&self, at: DateTime<Utc>) -> bool {
+        self.active && self.started_at <= at && at < self.expires_at
+    }
+
+    /// Whether both hold one position at some moment.
+    #[must_use]
+    pub fn collides_with(&self, other: &Self) -> bool {
+        self.active
+            && other.active
+            && self.id != other.id
+            && self.position == other.position
+            && self.started_at < other.expires_at
+            && other.started_at < self.expires_at
+    }
+
+    /// The error of a position that another boost holds.
+    #[must_use]
+    pub fn position_taken(position: u32) -> Error {
+        Error::new(ErrorKind::Conflict {
+            reason: format!(
+                "position {position} is taken for a part of that time; choose another position or \
+                 another time"
+            )
+            .into(),
+        })
+    }
+}
+
+/// A boost to be purchased.
+///
+/// Its id is the idempotency key: a purchase that is repeated, after a timeout say, with the same
+/// value answers with the first one's boost and spends nothing.
+///
+/// ```
+/// use authorstack_core::{Id, NewBoost};
+///
+/// let mut boost = NewBoost::new(Id::new(), 7, 120);
+/// boost.position = Some(1);
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewBoost {
+    /// The id, and the idempotency key.
+    pub id: Id<Boost>,
+    /// The book, one of the user's.
+    pub book_id: Id<Book>,
+    /// For how long, in days; at least one.
+    pub duration_days: u32,
+    /// The price in credits; above zero.
+    pub credits: i64,
+    /// The position; `None` for the first one that is free all the time.
+    pub position: Option<u32>,
+    /// From when on.
+    pub starts_at: DateTime<Utc>,
+    /// Fields beyond the schema.
+    pub extra: Extra,
+}
+
+impl NewBoost {
+    /// The longest boost, in days.
+    pub const MOST_DAYS: u32 = 3_650;
+
+    /// A boost from now on, at the first free position.
+    #[must_use]
+    pub fn new(book_id: Id<Book>, duration_days: u32, credits: i64) -> Self {
+        Self {
+            id: Id::new(),
+            book_id,
+            duration_days,
+            credits,
+            position: None,
+            starts_at: time::now(),
+            extra: Extra::new(),
+        }
+    }
+
+    /// The record that a store will hold at this position: checked, active.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when a field cannot be stored.
+    pub fn into_boost(self, user_id: Id<User>, position: u32) -> Result<Boost> {
+        if !(1..=Self::MOST_DAYS).contains(&self.duration_days) {
+            let reason = format!(
+                "{} is not a number of days from 1 to {}",
+                self.duration_days,
+                Self::MOST_DAYS
+            );
+            return Err(Error::invalid("duration", reason));
+        }
+        if self.credits <= 0 {
+            let reason = format!("{} credits; the price must be above zero", self.credits);
+            return Err(Error::invalid("credits_spent", reason));
+        }
+        if position == 0 || i32::try_from(position).is_err() {
+            let reason = format!("{position} is no position; 1 is the first");
+            return Err(Error::invalid("position", reason));
+        }
+        let started_at = time::to_millis(self.starts_at);
+        let duration = TimeDelta::days(self.duration_days.into());
+        let expires_at = started_at.checked_add_signed(duration).ok_or_else(|| {
+            Error::invalid("startedAt", "the boost would end beyond all calendars")
+        })?;
+        let boost = Boost {
+            id: self.id,
+            book_id: self.book_id,
+            user_id,
+            duration_days: self.duration_days,
+            position,
+            credits_spent: self.credits,
+            active: true,
+            started_at,
+            expires_at,
+            extra: self.extra,
+        };
+        boost.check()?;
+        Ok(boost)
+    }
+
+    /// Checks the fields, as if the position were known.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`], naming the first field at fault.
+    pub fn check(&self) -> Result<()> {
+        let position = self.position.unwrap_or(1);
+        self.clone().into_boost(Id::new(), position).map(drop)
+    }
+
+    /// The answer when a boost of this id is there already: that boost, if this purchase made it.
+    ///
+    /// # Errors
+    /// AlreadyExists for `_id` when the id is another purchase's.
+    pub fn repeated(&self, user_id: Id<User>, present: Boost) -> Result<Boost> {
+        let same = present.user_id == user_id
+            && present.book_id == self.book_id
+            && present.duration_days == self.duration_days
+            && present.credits_spent == self.credits
+            && present.started_at == time::to_millis(self.starts_at)
+            && self
+                .position
+                .is_none_or(|position| present.position == position);
+        if same {
+            Ok(present)
+        } else {
+            Err(Error::already_exists("_id"))
+        }
+    }
+}
+
+/// The lowest position that is not among these.
+#[must_use]
+pub fn first_free_position(taken: impl IntoIterator<Item = u32>) -> u32 {
+    let mut taken: Vec<u32> = taken.into_iter().filter(|position| *position > 0).collect();
+    taken.sort_unstable();
+    taken.dedup();
+    let gap = taken.iter().zip(1..).find(|(taken, place)| *taken != place);
+    gap.map_or_else(
+        || {
+            u32::try_from(taken.len())
+                .unwrap_or(u32::MAX)
+                .saturating_add(1)
+        },
+        |(_, place)| place,
+    )
+}
+
+/// What a host does with boosts.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait BoostRepository: std::fmt::Debug + Send + Sync {
+    /// Spends the user's credits and creates the boost, in one transaction: never one without
+    /// the other. A repeated purchase of the same [`NewBoost`] spends nothing.
+    ///
+    /// # Errors
+    /// NotFound when there is no such user, or the book is not theirs; InsufficientCredits;
+    /// Conflict when the position is taken for a part of that time; AlreadyExists for `_id` when
+    /// the id is another purchase's; Invalid; a store's Timeout or Unavailable, as for every call.
+    /// Of several problems the first in this order is told, Invalid before all.
+    async fn purchase(&self, user_id: Id<User>, boost: NewBoost) -> Result<Boost>;
+
+    /// A boost of the user.
+    ///
+    /// # Errors
+    /// NotFound.
+    async fn get(&self, user_id: Id<User>, id: Id<Boost>) -> Result<Boost>;
+
+    /// A page of the user's boosts, expired ones too.
+    ///
+    /// # Errors
+    /// Invalid for a cursor of another list.
+    async fn list(&self, user_id: Id<User>, page: PageRequest) -> Result<Page<Boost>>;
+
+    /// The boosts that hold a position at a moment, everyone's, first position first; at most
+    /// `limit`, and at most [`PageRequest::MAX_LIMIT`]; a limit of zero counts as one.
+    ///
+    /// # Errors
+    /// Only a store's.
+    async fn leaderboard(&self, at: DateTime<Utc>, limit: u32) -> Result<Vec<Boost>>;
+
+    /// Marks the boosts, everyone's, whose time is over at a moment as no longer active; answers
+    /// how many they are.
+    ///
+    /// # Errors
+    /// Only a store's.
+    async fn expire_due(&self, at: DateTime<Utc>) -> Result<u64>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_gap_is_free() {
+        assert_eq!(first_free_position([]), 1);
+        assert_eq!(first_free_position([2, 3]), 1);
+        assert_eq!(first_free_position([3, 1, 1, 0]), 2);
+        assert_eq!(first_free_position([2, 1, 3]), 4);
+    }
+
+    #[test]
+    fn a_boost_that_ends_holds_its_position_no_longer() {
+        let mut new = NewBoost::new(Id::new(), 1, 5);
+        let boost = new.clone().into_boost(Id::new(), 3).unwrap();
+        assert!(boost.holds_at(boost.started_at) && !boost.holds_at(boost.expires_at));
+        new.id = Id::new();
+        new.starts_at = boost.expires_at;
+        let next = new.into_boost(Id::new(), 3).unwrap();
+        assert!(!boost.collides_with(&next) && !next.collides_with(&boost));
+    }
+}

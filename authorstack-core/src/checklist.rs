@@ -1,0 +1,725 @@
+//! Launch checklists and their tasks.
+
+use std::collections::{HashMap, HashSet};
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Book, Change, Error, ErrorKind, Extra, Id, Page, PageRequest, Result, TaskId, User,
+    change::replace,
+    time,
+    user::check_extra,
+    values::{check_text, excerpt},
+};
+
+/// What is to be done for a book.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Checklist {
+    /// The id.
+    pub id: Id<Checklist>,
+    /// The book that it is about.
+    pub book_id: Id<Book>,
+    /// Whose checklist it is.
+    pub user_id: Id<User>,
+    /// The template that it was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_id: Option<String>,
+    /// The name.
+    pub name: String,
+    /// The tasks, in the user's order; their ids differ.
+    pub tasks: Vec<Task>,
+    /// How much is done, in percent ([`progress`]): always what the tasks say.
+    pub progress: u8,
+    /// When the record was created.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed; later with every change.
+    pub updated_at: DateTime<Utc>,
+    /// What the document holds beyond the schema.
+    #[serde(default, skip_serializing_if = "Extra::is_empty")]
+    pub extra: Extra,
+}
+
+/// One task of a checklist.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Task {
+    /// The id, unique within the checklist.
+    pub id: TaskId,
+    /// What is to be done.
+    pub title: String,
+    /// More about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Whether it is done.
+    pub completed: bool,
+    /// Until when it should be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_date: Option<DateTime<Utc>>,
+    /// When it was done; an old app may not have noted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<DateTime<Utc>>,
+    /// A heading to group tasks under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// What the document holds beyond the schema.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// How much of the tasks is done, in whole percent, rounded down: 100 only when all are. Without
+/// tasks it is 0.
+#[must_use]
+pub fn progress(tasks: &[Task]) -> u8 {
+    let done = tasks.iter().filter(|task| task.completed).count();
+    let percent = (done * 100).checked_div(tasks.len()).unwrap_or_default();
+    u8::try_from(percent).unwrap_or(100)
+}
+
+/// A task to be added.
+///
+/// ```
+/// use authorstack_core::NewTask;
+///
+/// let mut task = NewTask::new("Send advance copies");
+/// task.category = Some("Reviews".to_owned());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NewTask {
+    /// What is to be done.
+    pub title: String,
+    /// More about it.
+    pub description: Option<String>,
+    /// Until when it should be done.
+    pub due_date: Option<DateTime<Utc>>,
+    /// A heading to group tasks under.
+    pub category: Option<String>,
+}
+
+impl NewTask {
+    /// A task of this title.
+    #[must_use]
+    pub fn new(title: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            ..Self::default()
+        }
+    }
+
+    /// The task that a checklist will hold: checked, open, with a new id.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when a field cannot be stored.
+    pub fn into_task(self) -> Result<Task> {
+        check_title(&self.title)?;
+        let task = Task {
+            id: TaskId::new(),
+            title: self.title,
+            description: self.description,
+            completed: false,
+            due_date: self.due_date.map(time::to_millis),
+            completed_at: None,
+            category: self.category,
+            extra: Extra::new(),
+        };
+        task.check("tasks")?;
+        Ok(task)
+    }
+}
+
+fn check_title(title: &str) -> Result<()> {
+    if title.trim().is_empty() {
+        Err(Error::invalid(
+            "tasks.title",
+            "is empty; a task needs a title",
+        ))
+    } else {
+        Ok(())
+    }
+}
+
+/// What checklists are made from.
+///
+/// ```
+/// use authorstack_core::{ChecklistTemplate, Id, NewChecklist, TemplateTask};
+/// use chrono::{TimeDelta, Utc};
+///
+/// let template = ChecklistTemplate {
+///     id: "ebook-launch".to_owned(),
+///     name: "E-book launch".to_owned(),
+///     tasks: vec![TemplateTask {
+///         title: "Send advance copies".to_owned(),
+///         days_before_launch: Some(30),
+///         ..TemplateTask::default()
+///     }],
+/// };
+/// let launch = Utc::now() + TimeDelta::days(60);
+/// let checklist = NewChecklist::from_template(&template, Id::new(), Some(launch));
+/// assert_eq!(checklist.tasks[0].due_date, Some(launch - TimeDelta::days(30)));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChecklistTemplate {
+    /// The id that checklists made from it keep.
+    pub id: String,
+    /// The name of such checklists.
+    pub name: String,
+    /// The tasks, in their order.
+    pub tasks: Vec<TemplateTask>,
+}
+
+/// One task of a template.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplateTask {
+    /// What is to be done.
+    pub title: String,
+    /// More about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// A heading to group tasks under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// How many days before the launch it should be done; behind it when negative.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub days_before_launch: Option<i32>,
+}
+
+/// A checklist to be created.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewChecklist {
+    /// The book that it is about.
+    pub book_id: Id<Book>,
+    /// The template that it was made from.
+    pub template_id: Option<String>,
+    /// The name.
+    pub name: String,
+    /// The tasks, in their order.
+    pub tasks: Vec<NewTask>,
+    /// Fields beyond the schema.
+    pub extra: Extra,
+}
+
+impl NewChecklist {
+    /// A checklist without tasks.
+    #[must_use]
+    pub fn empty(book_id: Id<Book>, name: impl Into<String>) -> Self {
+        Self {
+            book_id,
+            template_id: None,
+            name: name.into(),
+            tasks: Vec::new(),
+            extra: Extra::new(),
+        }
+    }
+
+    /// A checklist with the template's tasks, due as the launch demands; without a launch they
+    /// have no due dates.
+    #[must_use]
+    pub fn from_template(
+        template: &ChecklistTemplate,
+        book_id: Id<Book>,
+        launch: Option<DateTime<Utc>>,
+    ) -> Self {
+        let due = |days: i32| launch?.checked_sub_signed(TimeDelta::days(days.into()));
+        let task = |task: &TemplateTask| NewTask {
+            title: task.title.clone(),
+            description: task.description.clone(),
+            due_date: task.days_before_launch.and_then(due),
+            category: task.category.clone(),
+        };
+        Self {
+            template_id: Some(template.id.clone()),
+            tasks: template.tasks.iter().map(task).collect(),
+            ..Self::empty(book_id, template.name.clone())
+        }
+    }
+
+    /// The record that a store will hold: checked, with a new id and the present moment.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when a field cannot be stored.
+    pub fn into_checklist(self, user_id: Id<User>) -> Result<Checklist> {
+        let now = time::now();
+        check_name(&self.name)?;
+        let tasks: Result<Vec<Task>> = self.tasks.into_iter().map(NewTask::into_task).collect();
+        let checklist = Checklist {
+            id: Id::new(),
+            book_id: self.book_id,
+            user_id,
+            template_id: self.template_id,
+            name: self.name,
+            tasks: tasks?,
+            progress: 0,
+            created_at: now,
+            updated_at: now,
+            extra: self.extra,
+        };
+        checklist.check()?;
+        Ok(checklist)
+    }
+}
+
+fn check_name(name: &str) -> Result<()> {
+    if name.trim().is_empty() {
+        Err(Error::invalid("name", "is empty; a checklist needs a name"))
+    } else {
+        Ok(())
+    }
+}
+
+impl Checklist {
+    /// The names of the fields in a stored document; `extra` may not use them.
+    pub const FIELDS: &'static [&'static str] = &[
+        "_id",
+        "bookId",
+        "userId",
+        "templateId",
+        "name",
+        "tasks",
+        "progress",
+        "createdAt",
+        "updatedAt",
+    ];
+
+    /// Checks what the field types do not: that every backend can hold the record, that the
+    /// tasks' ids differ, and that the progress is theirs.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`], naming the first field at fault.
+    pub fn check(&self) -> Result<()> {
+        check_text("name", &self.name)?;
+        if let Some(template) = &self.template_id {
+            check_text("templateId", template)?;
+        }
+        let mut ids = HashSet::new();
+        for (index, task) in self.tasks.iter().enumerate() {
+            let within = format!("tasks.{index}");
+            task.check(&within)?;
+            if !ids.insert(&task.id) {
+                let id = excerpt(task.id.as_str());
+                return Err(Error::invalid(
+                    format!("{within}.id"),
+                    format!("{id} is also the id of an earlier task; give it another"),
+                ));
+            }
+        }
+        let progress = progress(&self.tasks);
+        if self.progress != progress {
+            return Err(Error::invalid(
+                "progress",
+                format!("{} is not what the tasks say, {progress}", self.progress),
+            ));
+        }
+        check_extra("", &self.extra, Self::FIELDS)
+    }
+
+    /// Does a change of the tasks to a checklist in memory; `progress` and `updated_at` follow.
+    ///
+    /// # Errors
+    /// NotFound when the checklist has no such task; Conflict when a new order does not name each
+    /// task once; Invalid. The checklist is as it was then.
+    pub fn change(&mut self, change: TaskChange) -> Result<()> {
+        change.check()?;
+        match change {
+            TaskChange::Add(task) => {
+                if self.tasks.iter().any(|present| present.id == task.id) {
+                    return Err(Error::already_exists("tasks.id"));
+                }
+                self.tasks.push(task);
+            }
+            TaskChange::Edit { id, patch } => patch.apply(self.task(&id)?),
+            TaskChange::Complete { id, at } => {
+                let task = self.task(&id)?;
+                if !task.completed {
+                    task.completed = true;
+                    task.completed_at = Some(time::to_millis(at));
+                }
+            }
+            TaskChange::Reopen { id } => {
+                let task = self.task(&id)?;
+                task.completed = false;
+                task.completed_at = None;
+            }
+            TaskChange::Remove { id } => {
+                self.task(&id)?;
+                self.tasks.retain(|task| task.id != id);
+            }
+            TaskChange::Reorder(order) => self.reorder(&order)?,
+        }
+        self.progress = progress(&self.tasks);
+        self.updated_at = time::next_update(self.updated_at);
+        Ok(())
+    }
+
+    fn task(&mut self, id: &TaskId) -> Result<&mut Task> {
+        let task = self.tasks.iter_mut().find(|task| task.id == *id);
+        task.ok_or_else(Error::not_found)
+    }
+
+    fn reorder(&mut self, order: &[TaskId]) -> Result<()> {
+        let places: HashMap<&TaskId, usize> = order.iter().zip(0..).collect();
+        let complete = order.len() == self.tasks.len()
+            && places.len() == order.len()
+            && self.tasks.iter().all(|task| places.contains_key(&task.id));
+        if !complete {
+            return Err(TaskChange::other_tasks());
+        }
+        self.tasks.sort_by_key(|task| places.get(&task.id).copied());
+        Ok(())
+    }
+}
+
+impl Task {
+    /// The names of the fields in a stored document; `extra` may not use them.
+    pub const FIELDS: &'static [&'static str] = &[
+        "id",
+        "title",
+        "description",
+        "completed",
+        "dueDate",
+        "completedAt",
+        "category",
+    ];
+
+    /// `within` is the path of the task in the document.
+    fn check(&self, within: &str) -> Result<()> {
+        check_text("tasks.title", &self.title)?;
+        let texts = [
+            ("tasks.description", &self.description),
+            ("tasks.category", &self.category),
+        ];
+        for (field, text) in texts {
+            text.as_deref()
+                .map_or(Ok(()), |text| check_text(field, text))?;
+        }
+        check_extra(within, &self.extra, Self::FIELDS)
+    }
+}
+
+/// What is done to the tasks of a checklist.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TaskChange {
+    /// A task comes last; make it with [`NewTask::into_task`].
+    Add(Task),
+    /// Fields of a task change.
+    Edit {
+        /// Which task.
+        id: TaskId,
+        /// The changes.
+        patch: TaskPatch,
+    },
+    /// A task is done. One that was done before keeps its moment.
+    Complete {
+        /// Which task.
+        id: TaskId,
+        /// When it was done.
+        at: DateTime<Utc>,
+    },
+    /// A task is not done after all.
+    Reopen {
+        /// Which task.
+        id: TaskId,
+    },
+    /// A task goes.
+    Remove {
+        /// Which task.
+        id: TaskId,
+    },
+    /// The tasks stand in this order; it names each of them once.
+    Reorder(Vec<TaskId>),
+}
+
+impl TaskChange {
+    /// Checks what the field types do not.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`], naming the first field at fault.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Self::Add(task) => task.check("tasks"),
+            Self::Edit { patch, .. } => patch.check(),
+            _ => Ok(()),
+        }
+    }
+
+    /// The error of an order that does not name each task once.
+    #[must_use]
+    pub fn other_tasks() -> Error {
+        Error::new(ErrorKind::Conflict {
+            reason: "the order does not name each task of the checklist once: tasks were added or \
+                     removed since it was read; read it again and repeat the change"
+                .into(),
+        })
+    }
+}
+
+/// Changes of a task. Whether it is done changes through its own calls.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TaskPatch {
+    /// A new title.
+    pub title: Option<String>,
+    /// More about it.
+    pub description: Change<String>,
+    /// Until when it should be done.
+    pub due_date: Change<DateTime<Utc>>,
+    /// A heading to group tasks under.
+    pub category: Change<String>,
+}
+
+impl TaskPatch {
+    /// Checks what the field types do not.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`], naming the first field at fault.
+    pub fn check(&self) -> Result<()> {
+        if let Some(title) = &self.title {
+            check_title(title)?;
+            check_text("tasks.title", title)?;
+        }
+        let texts = [
+            ("tasks.description", &self.description),
+            ("tasks.category", &self.category),
+        ];
+        for (field, change) in texts {
+            if let Change::Set(text) = change {
+                check_text(field, text)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does it to a task in memory.
+    pub fn apply(self, task: &mut Task) {
+        replace(&mut task.title, self.title);
+        self.description.apply(&mut task.description);
+        self.due_date.apply(&mut task.due_date);
+        task.due_date = task.due_date.map(time::to_millis);
+        self.category.apply(&mut task.category);
+    }
+}
+
+/// Changes of a checklist. Its tasks change through their own calls.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ChecklistPatch {
+    /// A new name.
+    pub name: Option<String>,
+    /// When set, the checklist must have been last changed then, or the call answers Conflict.
+    pub expected_updated_at: Option<DateTime<Utc>>,
+}
+
+impl ChecklistPatch {
+    /// Checks what the field types do not.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`], naming the first field at fault.
+    pub fn check(&self) -> Result<()> {
+        match &self.name {
+            None => Ok(()),
+            Some(name) => check_name(name).and_then(|()| check_text("name", name)),
+        }
+    }
+
+    /// Does it to a checklist in memory; `updated_at` moves forward.
+    pub fn apply(self, checklist: &mut Checklist) {
+        replace(&mut checklist.name, self.name);
+        checklist.updated_at = time::next_update(checklist.updated_at);
+    }
+}
+
+/// Which checklists of a user: those that match every part that is set.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ChecklistFilter {
+    /// Checklists about this book.
+    pub book_id: Option<Id<Book>>,
+}
+
+/// A task that is to be done, and where it stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DueTask {
+    /// The checklist.
+    pub checklist_id: Id<Checklist>,
+    /// The checklist's name.
+    pub checklist_name: String,
+    /// The book that it is about.
+    pub book_id: Id<Book>,
+    /// When the task is due: its own `due_date`.
+    pub due_date: DateTime<Utc>,
+    /// The task.
+    pub task: Task,
+}
+
+impl DueTask {
+    /// The key among tasks that are due at the same moment: the checklist's id, then the task's,
+    /// with a full stop between them; keys are ordered byte by byte.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}.{}", self.checklist_id, self.task.id)
+    }
+}
+
+/// What a host does with launch checklists. Each call takes the user whose checklists they are,
+/// and another user's checklist is NotFound.
+///
+/// Every call that changes a checklist is one atomic update: of two people who change different
+/// tasks at once, neither loses anything. It answers with the checklist as it is then, and moves
+/// `updated_at` forward.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait ChecklistRepository: std::fmt::Debug + Send + Sync {
+    /// Creates a checklist about a book of the user.
+    ///
+    /// # Errors
+    /// NotFound when there is no such user, or the book is not theirs; Invalid; a store's Timeout
+    /// or Unavailable, as for every call.
+    async fn create(&self, user_id: Id<User>, checklist: NewChecklist) -> Result<Checklist>;
+
+    /// A checklist of the user.
+    ///
+    /// # Errors
+    /// NotFound.
+    async fn get(&self, user_id: Id<User>, id: Id<Checklist>) -> Result<Checklist>;
+
+    /// A page of the user's checklists that match the filter.
+    ///
+    /// # Errors
+    /// Invalid for a cursor of another list.
+    async fn list(
+        &self,
+        user_id: Id<User>,
+        filter: ChecklistFilter,
+        page: PageRequest,
+    ) -> Result<Page<Checklist>>;
+
+    /// A page of the tasks that are open and due at this moment or before, across all of the
+    /// user's checklists: by due date ([`Order::OldestFirst`](crate::Order::OldestFirst) for the
+    /// most urgent first), then by [`DueTask::key`].
+    ///
+    /// # Errors
+    /// Invalid for a cursor of another list.
+    async fn due(
+        &self,
+        user_id: Id<User>,
+        until: DateTime<Utc>,
+        page: PageRequest,
+    ) -> Result<Page<DueTask>>;
+
+    /// Changes the fields that the patch names.
+    ///
+    /// # Errors
+    /// NotFound; Conflict when `expected_updated_at` no longer holds; Invalid.
+    async fn update(
+        &self,
+        user_id: Id<User>,
+        id: Id<Checklist>,
+        patch: ChecklistPatch,
+    ) -> Result<Checklist>;
+
+    /// Changes the tasks, and the progress with them. The calls below are this one, by name.
+    ///
+    /// # Errors
+    /// NotFound, also when the checklist has no such task; Conflict when a new order does not name
+    /// each task once; AlreadyExists for `tasks.id`; Invalid.
+    async fn change_tasks(
+        &self,
+        user_id: Id<User>,
+        id: Id<Checklist>,
+        change: TaskChange,
+    ) -> Result<Checklist>;
+
+    /// Deletes a checklist.
+    ///
+    /// # Errors
+    /// NotFound.
+    async fn delete(&self, user_id: Id<User>, id: Id<Checklist>) -> Result<()>;
+
+    /// Adds a task, as the last one.
+    ///
+    /// # Errors
+    /// NotFound; Invalid.
+    async fn add_task(
+        &self,
+        user_id: Id<User>,
+        id: Id<Checklist>,
+        task: NewTask,
+    ) -> Result<Checklist> {
+        let change = TaskChange::Add(task.into_task()?);
+        self.change_tasks(user_id, id, change).await
+    }
+
+    /// Changes the fields of a task that the patch names.
+    ///
+    /// # Errors
+    /// NotFound, also when the checklist has no such task; Invalid.
+    async fn edit_task(
+        &self,
+        user_id: Id<User>,
+        id: Id<Checklist>,
+        task: TaskId,
+        patch: TaskPatch,
+    ) -> Result<Checklist> {
+        let change = TaskChange::Edit { id: task, patch };
+        self.change_tasks(user_id, id, change).await
+    }
+
+    /// Notes that a task was done at a moment. A task that was done before keeps its moment.
+    ///
+    /// # Errors
+    /// NotFound, also when the checklist has no such task.
+    async fn complete_task(
+        &self,
+        user_id: Id<User>,
+        id: Id<Checklist>,
+        task: TaskId,
+        at: DateTime<Utc>,
+    ) -> Result<Checklist> {
+        let change = TaskChange::Complete { id: task, at };
+        self.change_tasks(user_id, id, change).await
+    }
+
+    /// Notes that a task is not done after all.
+    ///
+    /// # Errors
+    /// NotFound, also when the checklist has no such task.
+    async fn reopen_task(
+        &self,
+        user_id: Id<User>,
+        id: Id<Checklist>,
+        task: TaskId,
+    ) -> Result<Checklist> {
+        let change = TaskChange::Reopen { id: task };
+        self.change_tasks(user_id, id, change).await
+    }
+
+    /// Removes a task.
+    ///
+    /// # Errors
+    /// NotFound, also when the checklist has no such task.
+    async fn remove_task(
+        &self,
+        user_id: Id<User>,
+        id: Id<Checklist>,
+        task: TaskId,
+    ) -> Result<Checklist> {
+        let change = TaskChange::Remove { id: task };
+        self.change_tasks(user_id, id, change).await
+    }
+
+    /// Puts the tasks into this order.
+    ///
+    /// # Errors
+    /// NotFound; Conflict when the order does not name each task once, since tasks were added or
+    /// removed meanwhile.
+    async fn reorder_tasks(
+        &self,
+        user_id: Id<User>,
+        id: Id<Checklist>,
+        order: Vec<TaskId>,
+    ) -> Result<Checklist> {
+        let change = TaskChange::Reorder(order);
+        self.change_tasks(user_id, id, change).await
+    }
+}

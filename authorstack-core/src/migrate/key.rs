@@ -1,0 +1,87 @@
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::{Serialize, Serializer};
+
+use super::{Kind, Record};
+use crate::{CommentId, Competitor, Error, Id, Post, Result, User, values::excerpt};
+
+/// What tells the records of one kind apart. Keys of one kind are in the order of their parts:
+/// both sides of a migration are read in it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Key {
+    /// The id of a record that has one.
+    Id(Id<Record>),
+    /// A like: one for each post and user.
+    Like(Id<Post>, Id<User>),
+    /// A comment: its id is unique within the post; ids are compared byte by byte.
+    Comment(Id<Post>, CommentId),
+    /// A price: one for each competitor and moment.
+    Price(Id<Competitor>, DateTime<Utc>),
+}
+
+impl Key {
+    /// Reads a key of a kind in its text form.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it is none.
+    pub fn parse(kind: Kind, text: &str) -> Result<Self> {
+        let key = match (kind, text.split_once('.')) {
+            (Kind::PostLikes, Some((post, user))) => {
+                let ids = post.parse().and_then(|post| Ok((post, user.parse()?)));
+                ids.ok().map(|(post, user)| Self::Like(post, user))
+            }
+            (Kind::PostComments, Some((post, comment))) => {
+                let ids = post.parse().and_then(|post| Ok((post, comment.parse()?)));
+                ids.ok().map(|(post, comment)| Self::Comment(post, comment))
+            }
+            (Kind::CompetitorPrices, Some((competitor, millis))) => {
+                let millis: Option<i64> = millis.parse().ok();
+                let at = millis.and_then(DateTime::from_timestamp_millis);
+                at.zip(competitor.parse().ok())
+                    .map(|(at, competitor)| Self::Price(competitor, at))
+            }
+            (Kind::PostLikes | Kind::PostComments | Kind::CompetitorPrices, None) => None,
+            _ => text.parse().ok().map(Self::Id),
+        };
+        key.ok_or_else(|| {
+            let problem = format!("{} is no key of one of the {kind}", excerpt(text));
+            Error::invalid("key", problem)
+        })
+    }
+
+    /// The id of the record, or of the one that it is part of.
+    #[must_use]
+    pub fn id(&self) -> Id<Record> {
+        match self {
+            Self::Id(id) => *id,
+            Self::Like(post, _) | Self::Comment(post, _) => post.cast(),
+            Self::Price(competitor, _) => competitor.cast(),
+        }
+    }
+}
+
+impl<T> From<Id<T>> for Key {
+    fn from(id: Id<T>) -> Self {
+        Self::Id(id.cast())
+    }
+}
+
+impl fmt::Display for Key {
+    /// An id's 24 hex digits; of a part, the id of the whole, a full stop, and what tells the part.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => fmt::Display::fmt(id, f),
+            Self::Like(post, user) => write!(f, "{post}.{user}"),
+            Self::Comment(post, comment) => write!(f, "{post}.{comment}"),
+            Self::Price(competitor, at) => write!(f, "{competitor}.{}", at.timestamp_millis()),
+        }
+    }
+}
+
+impl Serialize for Key {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
