@@ -2,25 +2,49 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use authorstack_core::{
-    BookPatch, DocumentStore, Error, ErrorKind, Id, MemoryStore, NewBook, Result,
+    Book, BookPatch, DocumentStore, Error, ErrorKind, Id, MemoryStore, NewBook, NewBoost,
+    NewChecklist, NewCompetitor, NewPost, NewTask, Post, Result, User,
     migrate::{
-        BatchLimits, Checkpoint, Counts, DifferenceKind, Kind, Load, Loaded, Original, Position,
-        Problems, Record, Reject, RejectLine, RunLock, RunOptions, Scanned, ScannedBatch, Settled,
-        Silent, Source, Status, Target, TargetState, plan, replay, run, verify,
+        BatchLimits, Checkpoint, Counts, DifferenceKind, Key, Kind, Load, Loaded, Original,
+        Position, Problems, Record, Reject, RejectLine, RunLock, RunOptions, Scanned, ScannedBatch,
+        Settled, Silent, Source, Status, Target, TargetState, plan, replay, run, verify,
     },
     testing::{author, new_author},
 };
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use serde_json::Value;
+use tokio::sync::Barrier;
 
+/// Users with so many books each; everyone follows the first user, likes and comments on a post
+/// of theirs, and has a checklist, a boost and a competitor.
 async fn filled(users: usize, books: usize) -> MemoryStore {
+    let store = MemoryStore::new();
+    let mut first = None;
+    for n in 0..users {
+        let user = author(&store, &format!("user{n}")).await.id;
+        store.users().add_credits(user, 100).await.unwrap();
+        let mut book = None;
+        for n in 0..books {
+            let new = NewBook::new(format!("Book {n}"));
+            book = Some(store.books().create(user, new).await.unwrap().id);
+        }
+        fill_for(&store, user, book, &mut first).await;
+    }
+    store
+}
+
+/// Users with so many books each, and nothing else.
+async fn bare(users: usize, books: usize) -> MemoryStore {
     let store = MemoryStore::new();
     for n in 0..users {
         let user = author(&store, &format!("user{n}")).await;
@@ -30,6 +54,51 @@ async fn filled(users: usize, books: usize) -> MemoryStore {
         }
     }
     store
+}
+
+async fn fill_for(
+    store: &MemoryStore,
+    user: Id<User>,
+    book: Option<Id<Book>>,
+    first: &mut Option<Post>,
+) {
+    if let Some(book) = book {
+        let mut checklist = NewChecklist::empty(book, "Launch");
+        checklist.tasks = vec![NewTask::new("Cover"), NewTask::new("Blurb")];
+        store.checklists().create(user, checklist).await.unwrap();
+        let boost = NewBoost::new(book, 7, 30);
+        store.boosts().purchase(user, boost).await.unwrap();
+    }
+    let community = store.community();
+    let post = match first {
+        Some(post) => post,
+        None => first.insert(
+            community
+                .create(user, NewPost::new("Out now"))
+                .await
+                .unwrap(),
+        ),
+    };
+    if post.author_id != user {
+        store.follows().follow(user, post.author_id).await.unwrap();
+    }
+    community.like(user, post.id).await.unwrap();
+    let comment = community.comment(user, post.id, "Bravo".to_owned());
+    comment.await.unwrap();
+    let asin = "B08N5WRWNW".parse().unwrap();
+    let competitors = store.competitors();
+    let rival = competitors
+        .track(user, NewCompetitor::new(asin))
+        .await
+        .unwrap();
+    for (price, at) in [
+        ("4.99", "2024-05-01T00:00:00Z"),
+        ("3.99", "2024-04-01T00:00:00Z"),
+    ] {
+        let (price, at) = (price.parse().unwrap(), at.parse().unwrap());
+        let recorded = competitors.record_price(user, rival.id, price, at);
+        recorded.await.unwrap();
+    }
 }
 
 fn small_batches() -> RunOptions {
@@ -74,17 +143,31 @@ async fn everything_moves_and_a_second_run_changes_nothing() {
         .map(|kind| (kind.kind, kind.counts))
         .collect();
     let expected = [
-        (Kind::Users, counts(5, 5, 0, 0)),
-        (Kind::Books, counts(45, 45, 0, 0)),
+        (Kind::Users, 5),
+        (Kind::Books, 45),
+        (Kind::Checklists, 5),
+        (Kind::Follows, 4),
+        (Kind::CommunityPosts, 1),
+        (Kind::PostLikes, 5),
+        (Kind::PostComments, 5),
+        (Kind::MarketplaceBoosts, 5),
+        (Kind::Competitors, 5),
+        (Kind::CompetitorPrices, 10),
     ];
-    assert_eq!(moved, expected);
+    assert_eq!(
+        moved,
+        expected.map(|(kind, all)| (kind, counts(all, all, 0, 0)))
+    );
     for kind in Kind::ALL {
         assert_eq!(all(&target, *kind).await, all(&source, *kind).await);
     }
 
     let again = move_all(&source, &target).await;
     let unchanged: Vec<_> = again.kinds.iter().map(|kind| kind.counts).collect();
-    assert_eq!(unchanged, [counts(5, 0, 5, 0), counts(45, 0, 45, 0)]);
+    assert_eq!(unchanged, expected.map(|(_, all)| counts(all, 0, all, 0)));
+    let (source, target) = (Arc::new(source), Arc::new(target));
+    let verified = verify(source, target, Kind::ALL, &Silent).await.unwrap();
+    assert_eq!(verified.status, Status::Complete, "{verified:?}");
 }
 
 #[tokio::test]
@@ -167,8 +250,8 @@ impl Target for Faulty {
     fn rejects(&self) -> BoxStream<'_, Result<Vec<Reject>>> {
         self.store.rejects()
     }
-    async fn fetch(&self, kind: Kind, ids: &[Id<Record>]) -> Result<Vec<Record>> {
-        Target::fetch(&self.store, kind, ids).await
+    async fn fetch(&self, kind: Kind, keys: &[Key]) -> Result<Vec<Record>> {
+        Target::fetch(&self.store, kind, keys).await
     }
     async fn replayed(&self, kind: Kind) -> Result<Vec<Settled>> {
         self.store.replayed(kind).await
@@ -300,20 +383,20 @@ async fn verify_finds_each_difference() {
     let found: Vec<_> = books
         .differences
         .iter()
-        .map(|d| (d.id, d.difference.clone()))
+        .map(|d| (d.key.clone(), d.difference.clone()))
         .collect();
     let fields = vec!["title".to_owned(), "updatedAt".to_owned()];
     let expected = [
-        (changed.id.cast(), DifferenceKind::Differs { fields }),
-        (lost.id.cast(), DifferenceKind::MissingInTarget),
-        (added.id.cast(), DifferenceKind::OnlyInTarget),
+        (changed.id.into(), DifferenceKind::Differs { fields }),
+        (lost.id.into(), DifferenceKind::MissingInTarget),
+        (added.id.into(), DifferenceKind::OnlyInTarget),
     ];
     assert_eq!(found, expected);
 }
 
 #[tokio::test]
 async fn users_who_collide_are_rejected_with_their_books_and_can_be_replayed() {
-    let source = filled(2, 2).await;
+    let source = bare(2, 2).await;
     let target = MemoryStore::new();
     // The target holds the address of one of the users already.
     let mut holder = new_author("holder");
@@ -403,7 +486,7 @@ impl Source for Dirty {
 
 #[tokio::test]
 async fn what_cannot_be_read_is_rejected_whole_but_for_secrets() {
-    let source = Arc::new(Dirty(filled(3, 1).await));
+    let source = Arc::new(Dirty(bare(3, 1).await));
     let target = MemoryStore::new();
     let planned = plan(source.clone(), Arc::new(target.clone()), Kind::ALL, &Silent).await;
     let planned = planned.unwrap();
@@ -430,4 +513,254 @@ async fn what_cannot_be_read_is_rejected_whole_but_for_secrets() {
         !rejects[0][0].record.contains("hush"),
         "a token is no one's business"
     );
+}
+
+/// A target that notes which kinds begin and end, and holds books and posts back until both have
+/// begun.
+#[derive(Debug)]
+struct Watched {
+    inner: Faulty,
+    events: Mutex<Vec<(Kind, &'static str)>>,
+    together: Barrier,
+}
+
+impl Watched {
+    fn note(&self, kind: Kind, what: &'static str) {
+        self.events.lock().unwrap().push((kind, what));
+    }
+}
+
+#[async_trait]
+impl Target for Watched {
+    fn name(&self) -> &'static str {
+        "watched"
+    }
+    async fn inspect(&self) -> Result<TargetState> {
+        self.inner.inspect().await
+    }
+    async fn lock(&self) -> Result<Box<dyn RunLock>> {
+        self.inner.lock().await
+    }
+    async fn prepare(&self) -> Result<()> {
+        self.inner.prepare().await
+    }
+    async fn begin(&self, kind: Kind) -> Result<Checkpoint> {
+        self.note(kind, "begins");
+        if matches!(kind, Kind::Books | Kind::CommunityPosts) {
+            self.together.wait().await;
+        }
+        self.inner.begin(kind).await
+    }
+    async fn load(&self, load: &Load<'_>) -> Result<Loaded> {
+        self.inner.load(load).await
+    }
+    async fn finish(&self, kind: Kind) -> Result<()> {
+        self.inner.finish(kind).await?;
+        self.note(kind, "ends");
+        Ok(())
+    }
+    fn scan(&self, kind: Kind) -> BoxStream<'_, Result<Vec<Record>>> {
+        self.inner.scan(kind)
+    }
+    fn rejects(&self) -> BoxStream<'_, Result<Vec<Reject>>> {
+        self.inner.rejects()
+    }
+    async fn fetch(&self, kind: Kind, keys: &[Key]) -> Result<Vec<Record>> {
+        self.inner.fetch(kind, keys).await
+    }
+    async fn replayed(&self, kind: Kind) -> Result<Vec<Settled>> {
+        self.inner.replayed(kind).await
+    }
+    async fn settled(&self, kind: Kind, keys: &[String]) -> Result<Vec<Settled>> {
+        self.inner.settled(kind, keys).await
+    }
+}
+
+#[tokio::test]
+async fn kinds_move_side_by_side_but_behind_those_they_depend_on() {
+    let source = filled(2, 2).await;
+    let target = Arc::new(Watched {
+        inner: Faulty {
+            store: MemoryStore::new(),
+            loads: AtomicUsize::new(0),
+            fails: |_| None,
+        },
+        events: Mutex::default(),
+        together: Barrier::new(2),
+    });
+    let options = small_batches();
+    let moving = run(Arc::new(source), target.clone(), &options, &Silent);
+    let report = tokio::time::timeout(Duration::from_secs(60), moving).await;
+    let report = report.expect("books and posts wait for each other: they must move at once");
+    assert_eq!(report.unwrap().status, Status::Complete);
+    let events = target.events.lock().unwrap().clone();
+    let place = |event| events.iter().position(|found| *found == event).unwrap();
+    for kind in Kind::ALL {
+        for on in kind.depends_on() {
+            assert!(
+                place((*on, "ends")) < place((*kind, "begins")),
+                "{events:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_post_that_cannot_move_takes_its_likes_and_comments_to_the_rejects() {
+    let source = filled(3, 1).await;
+    let target = MemoryStore::new();
+    let mut holder = new_author("holder");
+    holder.email = "user0@example.org".parse().unwrap();
+    target.users().create(holder).await.unwrap();
+
+    let planned = plan(
+        Arc::new(source.clone()),
+        Arc::new(MemoryStore::new()),
+        Kind::ALL,
+        &Silent,
+    );
+    assert_eq!(planned.await.unwrap().status, Status::Complete);
+    let report = move_all(&source, &target).await;
+    let of = |kind| {
+        let mut kinds = report.kinds.iter();
+        kinds.find(|report| report.kind == kind).unwrap().counts
+    };
+    // The first user, whose post it is, stays behind.
+    assert_eq!(of(Kind::Users), counts(3, 2, 0, 1));
+    assert_eq!(of(Kind::CommunityPosts), counts(1, 0, 0, 1));
+    assert_eq!(of(Kind::PostLikes), counts(3, 0, 0, 3));
+    assert_eq!(of(Kind::PostComments), counts(3, 0, 0, 3));
+    assert_eq!(of(Kind::Follows), counts(2, 0, 0, 2));
+    assert_eq!(of(Kind::Checklists), counts(3, 2, 0, 1));
+    assert_eq!(of(Kind::MarketplaceBoosts), counts(3, 2, 0, 1));
+    assert_eq!(of(Kind::CompetitorPrices), counts(6, 4, 0, 2));
+    let verified = verify(
+        Arc::new(source.clone()),
+        Arc::new(target.clone()),
+        Kind::ALL,
+        &Silent,
+    );
+    let verified = verified.await.unwrap();
+    for (kind, moved) in verified.kinds.iter().zip(&report.kinds).skip(1) {
+        assert_eq!(kind.report.differing, 0, "{kind:?}");
+        assert_eq!(kind.report.counts.rejected, moved.counts.rejected);
+    }
+}
+
+#[tokio::test]
+async fn a_plan_rejects_what_a_run_would() {
+    let source = filled(3, 1).await;
+    let users = all(&source, Kind::Users).await;
+    let Record::User(first) = &users[0] else {
+        panic!("users are users")
+    };
+    let kinds: Vec<Kind> = Kind::ALL.to_vec();
+    let without_books: Vec<Kind> = kinds
+        .iter()
+        .copied()
+        .filter(|k| *k != Kind::Books)
+        .collect();
+    // Books stay behind, and the target has none: checklists and boosts cannot move.
+    let target = MemoryStore::new();
+    let options = RunOptions {
+        kinds: without_books.clone(),
+        ..small_batches()
+    };
+    let (from, to) = (Arc::new(source.clone()), Arc::new(target.clone()));
+    let report = run(from, to, &options, &Silent).await.unwrap();
+    let rejected: u64 = report.kinds.iter().map(|kind| kind.counts.rejected).sum();
+    assert_eq!(rejected, 6, "three checklists, three boosts");
+
+    // One user less in the source: all that refers to them is an orphan.
+    let lost = Lost(source, first.id.cast());
+    let planned = plan(
+        Arc::new(lost),
+        Arc::new(MemoryStore::new()),
+        &kinds,
+        &Silent,
+    );
+    let planned = planned.await.unwrap();
+    let of = |kind| {
+        let mut plans = planned.kinds.iter();
+        let plan = plans.find(|plan| plan.report.kind == kind).unwrap();
+        (plan.report.counts, plan.rejected_fields.clone())
+    };
+    assert_eq!(of(Kind::Users).0, counts(2, 2, 0, 0));
+    assert_eq!(of(Kind::CommunityPosts).0, counts(1, 0, 0, 1));
+    let (likes, fields) = of(Kind::PostLikes);
+    assert_eq!(likes, counts(3, 0, 0, 3));
+    assert_eq!(fields.keys().collect::<Vec<_>>(), ["postId"]);
+    assert_eq!(of(Kind::Checklists).0, counts(3, 2, 0, 1));
+    assert_eq!(of(Kind::CompetitorPrices).0, counts(6, 4, 0, 2));
+}
+
+/// A source that has lost one user.
+#[derive(Debug)]
+struct Lost(MemoryStore, Id<Record>);
+
+#[async_trait]
+impl Source for Lost {
+    fn name(&self) -> &'static str {
+        "lost"
+    }
+    fn kinds(&self) -> &[Kind] {
+        self.0.kinds()
+    }
+    async fn check(&self) -> Result<()> {
+        self.0.check().await
+    }
+    async fn count(&self, kind: Kind) -> Result<u64> {
+        self.0.count(kind).await
+    }
+    fn scan(
+        &self,
+        kind: Kind,
+        after: Option<Position>,
+        limits: BatchLimits,
+    ) -> BoxStream<'_, Result<ScannedBatch>> {
+        let lost = self.1.to_string();
+        let lose = move |mut batch: ScannedBatch| {
+            batch
+                .items
+                .retain(|item| kind != Kind::Users || item.key != lost);
+            batch
+        };
+        Source::scan(&self.0, kind, after, limits)
+            .map_ok(lose)
+            .boxed()
+    }
+    async fn fetch(&self, kind: Kind, key: &str) -> Result<Option<Scanned>> {
+        Source::fetch(&self.0, kind, key).await
+    }
+    fn render(&self, kind: Kind, original: &Original) -> Value {
+        self.0.render(kind, original)
+    }
+    fn parse(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {
+        self.0.parse(kind, value)
+    }
+}
+
+#[tokio::test]
+async fn keys_of_every_kind_are_read_back_from_their_text_and_are_in_order() {
+    let source = filled(3, 2).await;
+    for kind in Kind::ALL {
+        let records = all(&source, *kind).await;
+        assert!(!records.is_empty(), "{kind}");
+        assert!(records.is_sorted_by(|a, b| a.key() < b.key()), "{kind}");
+        for record in records {
+            let text = record.key().to_string();
+            assert_eq!(Key::parse(*kind, &text).unwrap(), record.key());
+            let json = record.to_json();
+            assert_eq!(Record::from_json(*kind, json).unwrap(), record);
+        }
+    }
+    for (kind, text) in [
+        (Kind::Users, "7"),
+        (Kind::PostLikes, "6b0379ca3f6979be1a457c2c"),
+        (Kind::PostLikes, "6b0379ca3f6979be1a457c2c.7"),
+        (Kind::PostComments, "6b0379ca3f6979be1a457c2c."),
+        (Kind::CompetitorPrices, "6b0379ca3f6979be1a457c2c.soon"),
+    ] {
+        assert!(Key::parse(kind, text).is_err(), "{kind} {text}");
+    }
 }

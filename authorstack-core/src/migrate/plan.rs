@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{
     BatchLimits, Counts, Kind, KindReport, Problem, Problems, Progress, Record, Scanned, Source,
     Status, Target,
-    run::{START, checked, levels},
+    run::{START, checked, in_order},
 };
 use crate::{Boost, Id, Result};
 
@@ -84,7 +84,7 @@ pub async fn plan(
     let state = target.inspect().await?;
     let mut plans = Vec::new();
     let mut admitted = Admitted::new(kinds);
-    for kind in levels(kinds).into_iter().flatten() {
+    for kind in in_order(kinds) {
         plans.push(
             plan_kind(
                 source.as_ref(),

@@ -13,7 +13,8 @@ use crate::Result;
 /// Loads rejects again, after their lines were mended.
 ///
 /// A line that loads settles its reject; one that does not keeps its reject open with the new
-/// reasons. Lines are loaded in their order: users before their books.
+/// reasons. Lines are loaded in their order, which is that of
+/// the kinds: users before their books.
 ///
 /// # Errors
 /// As for [`run`](fn@super::run), and what reading the lines fails with. Lines before the failure

@@ -67,7 +67,7 @@ pub struct KindReport {
 pub struct Report {
     /// How it ended.
     pub status: Status,
-    /// Kind by kind, in the order in which they moved.
+    /// Kind by kind, each behind those it depends on.
     pub kinds: Vec<KindReport>,
 }
 

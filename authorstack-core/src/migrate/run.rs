@@ -1,10 +1,9 @@
 use std::{
-    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt, future::try_join_all};
+use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
@@ -35,7 +34,7 @@ impl Default for RunOptions {
 ///
 /// Brings the target's schema up to date, then streams each kind in batches: a batch, its rejects
 /// and its checkpoint commit together, so a run that was killed is resumed by running again.
-/// Kinds that do not depend on each other move side by side. Memory stays flat.
+/// Kinds that do not depend on each other move side by side, a few at a time. Memory stays flat.
 ///
 /// # Errors
 /// [`ErrorKind::Configuration`] for wrong settings and [`ErrorKind::Blocked`] when the target
@@ -51,14 +50,39 @@ pub async fn run(
     let _lock = target.lock().await?;
     target.prepare().await?;
 
-    let mut kinds = Vec::new();
-    for level in levels(&options.kinds) {
-        let moves = level
-            .into_iter()
-            .map(|kind| move_kind(&source, &target, kind, options.limits, progress));
-        kinds.extend(try_join_all(moves).await?);
+    let mut waiting = in_order(&options.kinds);
+    let mut moved: Vec<KindReport> = Vec::new();
+    let mut moving = FuturesUnordered::new();
+    let mut under_way: Vec<Kind> = Vec::new();
+    loop {
+        while under_way.len() < SIDE_BY_SIDE
+            && let Some(next) = next_of(&waiting, &under_way)
+        {
+            let kind = waiting.remove(next);
+            under_way.push(kind);
+            moving.push(move_kind(&source, &target, kind, options.limits, progress));
+        }
+        let Some(report) = moving.next().await else {
+            break;
+        };
+        let report = report?;
+        under_way.retain(|kind| *kind != report.kind);
+        moved.push(report);
     }
-    Ok(Report::of(kinds))
+    moved.sort_by_key(|report| report.kind);
+    Ok(Report::of(moved))
+}
+
+/// How many kinds move at once: enough for two cores, and few enough for their batches to stay
+/// small beside each other.
+const SIDE_BY_SIDE: usize = 3;
+
+/// The first kind that waits for none of the others.
+fn next_of(waiting: &[Kind], under_way: &[Kind]) -> Option<usize> {
+    waiting.iter().position(|kind| {
+        let still_moves = |on: &Kind| waiting.contains(on) || under_way.contains(on);
+        !kind.depends_on().iter().any(still_moves)
+    })
 }
 
 /// Checks both sides before anything is moved or compared; answers what the target lacks.
@@ -98,26 +122,10 @@ pub(super) async fn check_sides_as_they_are(
     }
 }
 
-/// The kinds in steps: those of one step do not depend on each other.
-pub(super) fn levels(kinds: &[Kind]) -> Vec<Vec<Kind>> {
-    let mut left: Vec<Kind> = Kind::ALL
-        .iter()
-        .copied()
-        .filter(|kind| kinds.contains(kind))
-        .collect();
-    let mut levels = Vec::new();
-    while !left.is_empty() {
-        let waiting: HashSet<Kind> = left.iter().copied().collect();
-        let is_ready = |kind: &Kind| !kind.depends_on().iter().any(|on| waiting.contains(on));
-        let (ready, rest): (Vec<Kind>, Vec<Kind>) = left.iter().copied().partition(is_ready);
-        if ready.is_empty() {
-            levels.push(rest);
-            break;
-        }
-        levels.push(ready);
-        left = rest;
-    }
-    levels
+/// The kinds, each behind those it depends on.
+pub(super) fn in_order(kinds: &[Kind]) -> Vec<Kind> {
+    let all = Kind::ALL.iter().copied();
+    all.filter(|kind| kinds.contains(kind)).collect()
 }
 
 /// Moves one kind; starts again from the checkpoint when a writer of a killed run, still

@@ -14,7 +14,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 use super::{
     BatchLimits, Counts, Digest, DigestSum, Key, Kind, KindReport, Progress, Record, Scanned,
     Settled, Source, Status, Target,
-    run::{START, check_sides_as_they_are, checked, levels},
+    run::{START, check_sides_as_they_are, checked, in_order},
 };
 use crate::{Error, Result};
 
@@ -98,7 +98,7 @@ pub async fn verify(
 ) -> Result<Verification> {
     check_sides_as_they_are(source.as_ref(), target.as_ref(), kinds).await?;
     let mut found = Vec::new();
-    for kind in levels(kinds).into_iter().flatten() {
+    for kind in in_order(kinds) {
         found.push(verify_kind(&source, &target, kind, progress).await?);
     }
     let clean = found.iter().all(|kind: &KindVerification| {
