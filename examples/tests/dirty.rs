@@ -4,14 +4,17 @@
 
 use std::collections::BTreeMap;
 
-use authorstack_core::testing::servers;
+use authorstack_core::{
+    migrate::{Kind, RejectLine},
+    testing::servers,
+};
 use authorstack_examples::{
     dataset::{self, Dataset, SECRET, Size},
     scratch::Scratch,
     tool::Tool,
 };
 use serde_json::{Value, json};
-use sqlx::{Decode, PgConnection, Postgres, Row, Type};
+use sqlx::{AssertSqlSafe, Decode, PgConnection, Postgres, Row, Type};
 use uuid::Uuid;
 
 const TOOL: &str = env!("CARGO_BIN_EXE_authorstack-migrate");
@@ -42,8 +45,12 @@ async fn moved(seed: u64) -> Moved {
     let run = tool.ask(&["run"]).unwrap();
     assert_eq!(run.code, Some(1), "{}", run.stderr);
     assert_eq!(run.json["status"], "incomplete");
-    let read = (data.users.len() + data.books.len()) as u64;
-    assert_eq!(run.sum("read"), read, "every document is accounted for");
+    for kind in run.json["kinds"].as_array().unwrap() {
+        let named = data.records.iter();
+        let named = named.filter(|(of, _)| kind["kind"] == of.as_str());
+        let read: u64 = named.map(|(_, records)| *records).sum();
+        assert_eq!(kind["read"], read, "every record is accounted for: {kind}");
+    }
     assert_eq!(
         run.sum("read"),
         run.sum("written") + run.sum("unchanged") + run.sum("rejected")
@@ -76,14 +83,14 @@ async fn every_case_is_carried_or_rejected_with_its_field() {
 
     // Rows in = rows out + rejects, counted by the server itself.
     let mut database = moved.scratch.supabase().await.unwrap();
-    let sql = "select (select count(*) from users) + (select count(*) from books)";
-    let rows: i64 = sqlx::query(sql)
-        .fetch_one(&mut database)
-        .await
-        .unwrap()
-        .get(0);
-    let documents = moved.data.users.len() + moved.data.books.len();
-    assert_eq!(usize::try_from(rows).unwrap() + lines.len(), documents);
+    for (kind, records) in &moved.data.records {
+        let sql = format!("select count(*) from public.{kind}");
+        let counted = sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut database);
+        let rows: i64 = counted.await.unwrap().get(0);
+        let rejected = lines.iter().filter(|line| line.kind == *kind).count();
+        let accounted = usize::try_from(rows).unwrap() + rejected;
+        assert_eq!(accounted as u64, *records, "{kind}");
+    }
     moved.scratch.remove().await.unwrap();
 }
 
@@ -110,13 +117,10 @@ async fn rejects_are_whole_and_keep_secrets_to_themselves() {
     );
     let lines = moved.tool.rejects().unwrap();
     let line = |about: &str| {
-        let case = moved
-            .data
-            .cases
-            .iter()
-            .find(|case| case.about == about)
-            .unwrap();
-        lines.iter().find(|line| line.key == case.key).unwrap()
+        let mut cases = moved.data.cases.iter();
+        let case = cases.find(|case| case.about == about).unwrap();
+        let of = |line: &&RejectLine| line.kind == case.kind && line.key == case.key;
+        lines.iter().find(of).unwrap()
     };
     let hashed = line("a password hash beside a broken field");
     assert_eq!(hashed.record["name"]["first"], "Ada", "the rest is whole");
@@ -136,6 +140,10 @@ async fn rejects_are_whole_and_keep_secrets_to_themselves() {
             .to_string()
             .contains("NaN")
     );
+    // A part shows the whole that it is of.
+    let comment = line("an author who is gone in a comment");
+    assert!(comment.record["postId"]["$oid"].is_string());
+    assert!(comment.record["comments"]["content"].is_string());
     // Bytes that JSON cannot hold stand beside it.
     assert!(line("bytes in a title that are not UTF-8").record["$bson"].is_string());
     moved.scratch.remove().await.unwrap();
@@ -145,19 +153,16 @@ async fn rejects_are_whole_and_keep_secrets_to_themselves() {
 async fn what_is_carried_arrives_as_it_was() {
     let moved = moved(14).await;
     let mut database = moved.scratch.supabase().await.unwrap();
-    let key = |about: &str, collection: &str| {
-        let case = moved
-            .data
-            .cases
-            .iter()
-            .find(|case| case.about == about && case.collection == collection);
+    let key = |about: &str, kind: Kind| {
+        let mut cases = moved.data.cases.iter();
+        let case = cases.find(|case| case.about == about && case.kind == kind);
         let id: authorstack_core::Id<()> = case.unwrap().key.parse().unwrap();
         id.to_uuid()
     };
     for about in ["int32", "int64", "double", "string", "Decimal128"] {
         let article = if about.starts_with('i') { "an" } else { "a" };
         let sql = "select credits from users where id = $1";
-        let id = key(&format!("credits as {article} {about}"), "users");
+        let id = key(&format!("credits as {article} {about}"), Kind::Users);
         let credits: i64 = value(&mut database, sql, id).await;
         assert_eq!(
             credits,
@@ -165,13 +170,13 @@ async fn what_is_carried_arrives_as_it_was() {
             "{about}"
         );
         let sql = "select metadata from books where id = $1";
-        let id = key(&format!("a page count as {article} {about}"), "books");
+        let id = key(&format!("a page count as {article} {about}"), Kind::Books);
         let metadata: Value = value(&mut database, sql, id).await;
         assert_eq!(metadata, json!({ "pageCount": 312 }), "{about}");
     }
 
     let sql = "select extra from books where id = $1";
-    let id = key("unknown fields of every type", "books");
+    let id = key("unknown fields of every type", Kind::Books);
     let extra: Value = value(&mut database, sql, id).await;
     let legacy = &extra["legacy"];
     assert_eq!(
@@ -195,13 +200,13 @@ async fn what_is_carried_arrives_as_it_was() {
     );
     assert_eq!(legacy["текст"], "ключ");
 
-    let id = key("NaN in an unknown field", "books");
+    let id = key("NaN in an unknown field", Kind::Books);
     let extra: Value = value(&mut database, sql, id).await;
     assert_eq!(extra["score"], json!({ "$numberDouble": "NaN" }));
     assert_eq!(extra["scores"][1], json!({ "$numberDouble": "-0.0" }));
 
     let sql = "select length(description) from books where id = $1";
-    let id = key("a description of 10 MB", "books");
+    let id = key("a description of 10 MB", Kind::Books);
     let length: i32 = value(&mut database, sql, id).await;
     assert_eq!(length, 10_485_772);
 
@@ -212,7 +217,7 @@ async fn what_is_carried_arrives_as_it_was() {
         ("a date after 9999", 12_921),
     ]);
     for (about, year) in years {
-        let id = key(about, "books");
+        let id = key(about, Kind::Books);
         let found: i32 = value(&mut database, sql, id).await;
         assert_eq!(found, year, "{about}");
     }

@@ -1,11 +1,11 @@
-//! The demo: authors and books with years of dirt move from MongoDB to Supabase, on the servers
+//! The demo: all that authors keep in an app, with years of dirt, moves from MongoDB to Supabase, on the servers
 //! of `cargo xtask services`, by the tool that everyone uses.
 
 use std::{env, fs, path::PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use authorstack_examples::{
-    dataset::{self, Case, SECRET, Size},
+    dataset::{self, Dataset, SECRET, Size},
     scratch::Scratch,
     tool::Tool,
 };
@@ -49,13 +49,14 @@ async fn demo(options: &Options) -> Result<()> {
     let scratch = Scratch::create(&name, &mongodb, &supabase).await?;
     let outcome = async {
         data.insert(&scratch.mongodb().await?).await?;
+        let kinds = data.records.iter();
+        let kinds = kinds.map(|(kind, records)| format!("{records} {kind}"));
         println!(
-            "{} users and {} books are in MongoDB, {} of them dirty",
-            data.users.len(),
-            data.books.len(),
+            "in MongoDB: {}; {} of them dirty",
+            kinds.collect::<Vec<_>>().join(", "),
             data.cases.len()
         );
-        migrate(&scratch, &data.cases)
+        migrate(&scratch, &data)
     }
     .await;
     if options.keep {
@@ -80,7 +81,8 @@ fn show(tool: &Tool, arguments: &[&str]) -> Result<i32> {
     status.code().context("the tool was killed")
 }
 
-fn migrate(scratch: &Scratch, cases: &[Case]) -> Result<()> {
+fn migrate(scratch: &Scratch, data: &Dataset) -> Result<()> {
+    let cases = &data.cases;
     let beside = env::current_exe()?.with_file_name("authorstack-migrate");
     let program = env::var_os("AUTHORSTACK_TEST_MIGRATE_BIN").map_or(beside, PathBuf::from);
     let tool = Tool::new(program, scratch)?;
@@ -129,7 +131,7 @@ fn migrate(scratch: &Scratch, cases: &[Case]) -> Result<()> {
     let (read, written) = (again.sum("read"), again.sum("written"));
     let (unchanged, open) = (again.sum("unchanged"), again.sum("rejected"));
     ensure!(
-        read == written + unchanged + open,
+        read == written + unchanged + open && read == data.total(),
         "rows are missing: {again:?}"
     );
     ensure!(written == 0, "a second run wrote {written} rows");
@@ -147,9 +149,12 @@ fn migrate(scratch: &Scratch, cases: &[Case]) -> Result<()> {
     );
 
     println!("\nWhat was seen:");
-    println!("  {read} documents in = {unchanged} rows out + {open} rejects; none vanished");
     println!(
-        "  {} dirty documents: {carried} carried, {rejected} rejected by name",
+        "  {read} records of {} kinds in = {unchanged} rows out + {open} rejects; none vanished",
+        data.records.len()
+    );
+    println!(
+        "  {} dirty records: {carried} carried, {rejected} rejected by name",
         cases.len()
     );
     println!("  one reject was mended and replayed; a second run wrote nothing");

@@ -98,7 +98,7 @@ pub(crate) fn of_plan(plan: &Plan) -> Answer {
     let kinds = plan.kinds.iter().map(|kind| {
         let counts = &kind.report.counts;
         format!(
-            "{:<8} {:>12} read {:>12} would move {:>10} would be rejected",
+            "{:<18} {:>12} read {:>12} would move {:>10} would be rejected",
             kind.report.kind,
             grouped(counts.read),
             grouped(counts.written),
@@ -135,11 +135,15 @@ pub(crate) fn of_plan(plan: &Plan) -> Answer {
     }
     let collisions = plan.collisions.iter().map(|pair| {
         format!(
-            "{} {:?}: {} moves, {} does not",
-            pair.field, pair.value, pair.first, pair.second
+            "{} {} {:?}: {} moves, {} does not",
+            pair.kind, pair.field, pair.value, pair.first, pair.second
         )
     });
-    section(&mut text, "Users who share what must be unique", collisions);
+    section(
+        &mut text,
+        "Records that share what must be unique",
+        collisions,
+    );
     let more = json!({
         "schema_migrations": plan.schema_migrations,
         "blockers": plan.blockers,
@@ -162,10 +166,10 @@ pub(crate) fn of_report(report: &Report, rejects: Option<(&Path, u64)>) -> Answe
     let mut total = Counts::default();
     for kind in &report.kinds {
         total += kind.counts;
-        let _ = writeln!(text, "{:<8} {}", kind.kind, account(&kind.counts));
+        let _ = writeln!(text, "{:<18} {}", kind.kind, account(&kind.counts));
     }
     if report.kinds.len() > 1 {
-        let _ = writeln!(text, "{:<8} {}", "total", account(&total));
+        let _ = writeln!(text, "{:<18} {}", "total", account(&total));
     }
     if let Some((path, count)) = rejects {
         let path = path.display();
@@ -196,7 +200,7 @@ pub(crate) fn of_verification(verification: &Verification) -> Answer {
         } = kind;
         let _ = writeln!(
             text,
-            "{:<8} {} equal, {} differing, {} rejected; {} of {} key ranges differ",
+            "{:<18} {} equal, {} differing, {} rejected; {} of {} key ranges differ",
             report.kind,
             grouped(report.counts.unchanged),
             grouped(report.differing),

@@ -87,7 +87,7 @@ impl Reporter {
 }
 
 fn style() -> ProgressStyle {
-    let template = "{prefix:>8} {bar:30} {human_pos}/{human_len} {percent:>3} % {msg}";
+    let template = "{prefix:>18} {bar:30} {human_pos}/{human_len} {percent:>3} % {msg}";
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
