@@ -6,13 +6,11 @@ use authorstack_core::{
     NewBook, Page, PageRequest, Platform, Result, User,
 };
 use bson::{Bson, Document, doc};
-use mongodb::options::FindOptions;
 
 use crate::{
     document::{self, book_document, fields_of_metadata},
     error::within,
-    page::{in_one_batch, page},
-    schema::by_id,
+    page::in_one_batch,
     store::{Changes, MongoStore, contended, date, expect_update},
 };
 
@@ -67,15 +65,7 @@ impl MongoBooks {
         let book = book.into_book(user_id)?;
         let document = book_document(&book)?;
         let store = &self.0;
-        let options = FindOptions::builder()
-            .projection(doc! {"_id": 1})
-            .limit(-1)
-            .build();
-        let user = by_id(user_id.to_object_id());
-        let user = store.find(&store.users, user, options, |_| Ok(()));
-        if user.await?.is_empty() {
-            return Err(Error::not_found().for_record(format_args!("user {user_id}")));
-        }
+        store.known_user(user_id).await?;
         within(store.deadline, store.books.insert_one(document)).await?;
         Ok(book)
     }
@@ -156,13 +146,13 @@ impl BookRepository for MongoBooks {
         if let Some(genre) = wanted.genre {
             filter.insert("genres", genre);
         }
-        let options = page(&mut filter, &request);
         let store = &self.0;
-        let found = store.find(&store.books, filter, options, document::book);
-        let found = found
+        store
+            .page(&store.books, filter, &request, document::book, |book| {
+                book.id
+            })
             .await
-            .map_err(|error| error.in_operation("books.list"))?;
-        Ok(Page::from_one_more(found, request.limit(), |book| book.id))
+            .map_err(|error| error.in_operation("books.list"))
     }
 
     async fn update(&self, user_id: Id<User>, id: Id<Book>, patch: BookPatch) -> Result<Book> {
@@ -171,14 +161,28 @@ impl BookRepository for MongoBooks {
             .map_err(|error| error.in_operation("books.update").for_record(id))
     }
 
+    /// Its checklists and boosts go first, so that a call that broke off can be repeated.
     async fn delete(&self, user_id: Id<User>, id: Id<Book>) -> Result<()> {
-        let store = &self.0;
-        let deleted = within(store.deadline, store.books.delete_one(own(user_id, id))).await;
-        deleted
-            .and_then(|deleted| match deleted.deleted_count {
+        let delete = async {
+            let store = &self.0;
+            if !store.exists(&store.books, own(user_id, id)).await? {
+                return Err(Error::not_found());
+            }
+            let of_book = doc! {"bookId": id.to_object_id()};
+            within(
+                store.deadline,
+                store.checklists.delete_many(of_book.clone()),
+            )
+            .await?;
+            within(store.deadline, store.boosts.delete_many(of_book)).await?;
+            let book = store.books.delete_one(own(user_id, id));
+            match within(store.deadline, book).await?.deleted_count {
                 0 => Err(Error::not_found()),
                 _ => Ok(()),
-            })
+            }
+        };
+        delete
+            .await
             .map_err(|error| error.in_operation("books.delete").for_record(id))
     }
 }

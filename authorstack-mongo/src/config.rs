@@ -36,6 +36,7 @@ pub struct MongoConfig {
     server_selection_timeout: Option<Duration>,
     max_pool_size: Option<u32>,
     app_name: Option<String>,
+    price_history_limit: Option<u32>,
 }
 
 impl MongoConfig {
@@ -53,6 +54,7 @@ impl MongoConfig {
             server_selection_timeout: None,
             max_pool_size: None,
             app_name: None,
+            price_history_limit: None,
         }
     }
 
@@ -96,6 +98,19 @@ impl MongoConfig {
     pub fn app_name(mut self, name: impl Into<String>) -> Self {
         self.app_name = Some(name.into());
         self
+    }
+
+    /// How many prices a competitor's history keeps: the newest ones, each time that a price is
+    /// recorded. Without a limit a history grows until its document has 16 MB; a migration moves
+    /// what is there.
+    #[must_use]
+    pub const fn price_history_limit(mut self, prices: u32) -> Self {
+        self.price_history_limit = Some(prices);
+        self
+    }
+
+    pub(crate) const fn history_limit(&self) -> Option<u32> {
+        self.price_history_limit
     }
 
     pub(crate) const fn deadline(&self) -> Duration {

@@ -25,18 +25,27 @@
 //! # What MongoDB does not do
 //! - Unique fields are unique only where [`MongoStore::ensure_indexes`] was called, and by their
 //!   exact text: an old `Ada@example.org` does not keep a new `ada@example.org` away.
-//! - There are no foreign keys. A book's user is looked up before the book is written, so a user
-//!   who is deleted in between leaves the book behind.
-//! - A user is deleted after their books, in two steps: when the second fails, the user is still
-//!   there, and the call can be repeated.
+//! - There are no foreign keys. The user of a book, the book of a checklist, the post of a comment
+//!   are looked up before the write, so what is deleted in between leaves the other behind.
+//! - A user is deleted in steps, the user last: their likes and comments on all posts, their posts,
+//!   follows in both directions, checklists and boosts, competitors, books, the user. A book goes
+//!   after its checklists and boosts. When a step fails, the call can be repeated, and goes on.
+//! - Likes, comments and price histories stand inside their documents, of which MongoDB stores
+//!   16 MB: some 700,000 likes. [`MongoConfig::price_history_limit`] keeps histories short.
+//! - A purchase of a boost needs a replica set, as transactions do; Atlas is one.
 //! - A change is made before the document is read back. If the document then turns out to be
 //!   [`Corrupt`](authorstack_core::ErrorKind::Corrupt) in another field, the change was made.
 
 mod books;
+mod boosts;
+mod checklists;
+mod community;
+mod competitors;
 mod config;
 mod document;
 mod error;
 mod extended_json;
+mod follows;
 mod page;
 mod schema;
 mod source;

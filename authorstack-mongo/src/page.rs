@@ -1,21 +1,57 @@
 //! Keyset pages in MongoDB's terms.
 
-use authorstack_core::{Order, PageRequest};
-use bson::{Bson, Document, doc};
-use mongodb::options::FindOptions;
+use authorstack_core::{Id, Order, Page, PageRequest, Result};
+use bson::{Bson, Document, RawDocumentBuf, doc};
+use mongodb::{Collection, options::FindOptions};
 
-/// One page and one record more, in the order of the ids.
-pub(crate) fn page(filter: &mut Document, request: &PageRequest) -> FindOptions {
-    let (direction, beyond) = match request.sort_order() {
-        Order::OldestFirst => (1, "$gt"),
-        Order::NewestFirst => (-1, "$lt"),
-    };
-    // Ids of another type are no records of ours, and comparisons keep to one type.
-    if let Some(after) = request.after_id::<()>() {
-        filter.insert("_id", doc! {beyond: Bson::ObjectId(after.to_object_id())});
+use crate::store::{MongoStore, Read};
+
+impl MongoStore {
+    /// The page of the documents that match, in the order of their ids.
+    pub(crate) async fn page<T, R>(
+        &self,
+        collection: &Collection<RawDocumentBuf>,
+        mut filter: Document,
+        request: &PageRequest,
+        read: Read<T>,
+        id: impl Fn(&T) -> Id<R>,
+    ) -> Result<Page<T>> {
+        let sort = by_ids(&mut filter, request)?;
+        let options = in_one_batch(sort, one_more(request));
+        let found = self.find(collection, filter, options, read).await?;
+        Ok(Page::from_one_more(found, request.limit(), id))
     }
-    let one_more = request.limit().saturating_add(1);
-    in_one_batch(doc! {"_id": direction}, one_more)
+}
+
+/// Lets a filter begin behind the request's cursor; answers the order of the ids.
+pub(crate) fn by_ids(filter: &mut Document, request: &PageRequest) -> Result<Document> {
+    // Ids of another type are no records of ours, and comparisons keep to one type.
+    if let Some(after) = request.after_id::<()>()? {
+        let beyond = doc! {beyond(request): Bson::ObjectId(after.to_object_id())};
+        filter.insert("_id", beyond);
+    }
+    Ok(doc! {"_id": direction(request)})
+}
+
+/// The order of a request as a sort's.
+pub(crate) fn direction(request: &PageRequest) -> i32 {
+    match request.sort_order() {
+        Order::OldestFirst => 1,
+        Order::NewestFirst => -1,
+    }
+}
+
+/// The comparison that leads on from a cursor.
+pub(crate) fn beyond(request: &PageRequest) -> &'static str {
+    match request.sort_order() {
+        Order::OldestFirst => "$gt",
+        Order::NewestFirst => "$lt",
+    }
+}
+
+/// A page and the record that says whether there is another.
+pub(crate) fn one_more(request: &PageRequest) -> u32 {
+    request.limit().saturating_add(1)
 }
 
 /// At most so many documents, in one answer of the server where they fit into one.

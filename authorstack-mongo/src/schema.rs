@@ -11,54 +11,95 @@ use mongodb::{
     options::IndexOptions,
 };
 
-use crate::error::{map, within};
+use crate::{
+    error::{map, within},
+    store::MongoStore,
+};
 
 pub(crate) const USERS: &str = "users";
 pub(crate) const BOOKS: &str = "books";
+pub(crate) const CHECKLISTS: &str = "checklists";
+pub(crate) const FOLLOWS: &str = "follows";
+pub(crate) const POSTS: &str = "community_posts";
+pub(crate) const BOOSTS: &str = "marketplace_boosts";
+pub(crate) const COMPETITORS: &str = "competitors";
+/// One document for each position on the leaderboard that was ever purchased: what two purchases
+/// of it collide on. No part of the schema, and not migrated.
+pub(crate) const BOOST_POSITIONS: &str = "boost_positions";
 
 /// Building an index on a large collection takes longer than a call does; the server goes on
 /// when nobody waits any more.
 const BUILD_DEADLINE: Duration = Duration::from_mins(10);
 
 struct Index {
-    fields: &'static [&'static str],
+    /// The fields, each ascending (1) or descending (-1).
+    fields: &'static [(&'static str, i32)],
     unique: bool,
 }
 
-const USER_INDEXES: &[Index] = &[
+const fn plain(fields: &'static [(&'static str, i32)]) -> Index {
     Index {
-        fields: &["authId"],
-        unique: true,
-    },
+        fields,
+        unique: false,
+    }
+}
+
+const fn unique(fields: &'static [(&'static str, i32)]) -> Index {
     Index {
-        fields: &["email"],
+        fields,
         unique: true,
-    },
-];
+    }
+}
+
+const USER_INDEXES: &[Index] = &[unique(&[("authId", 1)]), unique(&[("email", 1)])];
 
 const BOOK_INDEXES: &[Index] = &[
-    Index {
-        fields: &["userId"],
-        unique: false,
-    },
-    Index {
-        fields: &["userId", "status"],
-        unique: false,
-    },
-    Index {
-        fields: &["asin"],
-        unique: false,
-    },
+    plain(&[("userId", 1)]),
+    plain(&[("userId", 1), ("status", 1)]),
+    plain(&[("asin", 1)]),
+];
+
+const CHECKLIST_INDEXES: &[Index] = &[plain(&[("userId", 1)]), plain(&[("bookId", 1)])];
+
+const FOLLOW_INDEXES: &[Index] = &[
+    unique(&[("followerId", 1), ("authorId", 1)]),
+    // The pages of both directions.
+    plain(&[("followerId", 1), ("_id", 1)]),
+    plain(&[("authorId", 1), ("_id", 1)]),
+];
+
+const POST_INDEXES: &[Index] = &[
+    plain(&[("authorId", 1)]),
+    plain(&[("createdAt", -1)]),
+    // The feed: the posts of each author, newest first.
+    plain(&[("authorId", 1), ("_id", -1)]),
+];
+
+const BOOST_INDEXES: &[Index] = &[
+    plain(&[("active", 1), ("expiresAt", 1)]),
+    plain(&[("userId", 1)]),
+    plain(&[("bookId", 1)]),
+];
+
+const COMPETITOR_INDEXES: &[Index] = &[
+    plain(&[("userId", 1)]),
+    plain(&[("asin", 1)]),
+    unique(&[("userId", 1), ("asin", 1)]),
+    plain(&[("lastChecked", 1), ("_id", 1)]),
 ];
 
 /// Creates the indexes that are not there yet.
-pub(crate) async fn ensure(
-    users: &Collection<RawDocumentBuf>,
-    books: &Collection<RawDocumentBuf>,
-    deadline: Duration,
-) -> Result<()> {
-    for (collection, wanted) in [(users, USER_INDEXES), (books, BOOK_INDEXES)] {
-        let present = present(collection, deadline).await?;
+pub(crate) async fn ensure(store: &MongoStore) -> Result<()> {
+    for (collection, wanted) in [
+        (&store.users, USER_INDEXES),
+        (&store.books, BOOK_INDEXES),
+        (&store.checklists, CHECKLIST_INDEXES),
+        (&store.follows, FOLLOW_INDEXES),
+        (&store.posts, POST_INDEXES),
+        (&store.boosts, BOOST_INDEXES),
+        (&store.competitors, COMPETITOR_INDEXES),
+    ] {
+        let present = present(collection, store.deadline).await?;
         for index in wanted {
             if !index.is_among(&present, collection.name())? {
                 index.create(collection).await?;
@@ -88,25 +129,30 @@ impl Index {
     fn keys(&self) -> Document {
         self.fields
             .iter()
-            .map(|field| ((*field).to_owned(), 1.into()))
+            .map(|(field, direction)| ((*field).to_owned(), (*direction).into()))
             .collect()
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        self.fields.iter().map(|(field, _)| *field).collect()
     }
 
     /// Whether an index with these keys exists, by whatever name.
     fn is_among(&self, present: &[IndexModel], collection: &str) -> Result<bool> {
-        let same_keys = |model: &&IndexModel| {
-            let ascending = |value: &bson::Bson| {
-                value.as_i32() == Some(1)
-                    || value.as_i64() == Some(1)
-                    || value.as_f64() == Some(1.0)
+        let same_keys =
+            |model: &&IndexModel| {
+                let leads = |value: &bson::Bson, direction: i32| {
+                    value.as_i32() == Some(direction)
+                        || value.as_i64() == Some(direction.into())
+                        || value.as_f64() == Some(direction.into())
+                };
+                model.keys.len() == self.fields.len()
+                    && model.keys.iter().zip(self.fields).all(
+                        |((key, value), (field, direction))| {
+                            key == field && leads(value, *direction)
+                        },
+                    )
             };
-            model.keys.len() == self.fields.len()
-                && model
-                    .keys
-                    .iter()
-                    .zip(self.fields)
-                    .all(|((key, value), field)| key == field && ascending(value))
-        };
         let mut same = present.iter().filter(same_keys).peekable();
         if same.peek().is_none() {
             return Ok(false);
@@ -121,7 +167,7 @@ impl Index {
         if same.any(enough) {
             return Ok(true);
         }
-        let fields = self.fields.join(", ");
+        let fields = self.names().join(", ");
         Err(ErrorKind::Conflict {
             reason: format!(
                 "the index on {collection}.{fields} does not make it unique for every document; \
@@ -143,14 +189,20 @@ impl Index {
         let created = within(BUILD_DEADLINE, collection.create_index(model)).await;
         created.map(drop).map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists { .. } => {
-                let fields = self.fields.join(", ");
+                let fields = self.names().join(", ");
+                let group = match self.names().as_slice() {
+                    [field] => format!("\"${field}\""),
+                    several => {
+                        let parts = several.iter().map(|field| format!("{field}: \"${field}\""));
+                        format!("{{{}}}", parts.collect::<Vec<_>>().join(", "))
+                    }
+                };
                 let name = collection.name();
                 ErrorKind::Conflict {
                     reason: format!(
                         "{name}.{fields} cannot be made unique: some documents share a value; \
-                         find them with db.{name}.aggregate([{{$group: {{_id: \"${fields}\", n: \
-                         {{$sum: 1}}}}}}, {{$match: {{n: {{$gt: 1}}}}}}]), keep one of each, and \
-                         call again"
+                         find them with db.{name}.aggregate([{{$group: {{_id: {group}, n: {{$sum: \
+                         1}}}}}}, {{$match: {{n: {{$gt: 1}}}}}}]), keep one of each, and call again"
                     )
                     .into(),
                 }

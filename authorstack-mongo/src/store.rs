@@ -3,8 +3,9 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use authorstack_core::{
-    BookRepository, DocumentStore, Error, ErrorKind, Id, Result, UserRepository, migrate::Problems,
-    time,
+    Book, BookRepository, BoostRepository, ChecklistRepository, CommunityRepository,
+    CompetitorRepository, DocumentStore, Error, ErrorKind, FollowRepository, Id, Result, User,
+    UserRepository, migrate::Problems, time,
 };
 use bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
 use chrono::{DateTime, Utc};
@@ -13,24 +14,39 @@ use mongodb::{
     Collection, Database,
     error::ErrorKind as DriverKind,
     options::{FindOptions, ReadPreference, ReturnDocument, SelectionCriteria},
-    raw_batch_cursor::RawBatch,
+    raw_batch_cursor::{RawBatch, RawBatchCursor},
 };
+use tokio::sync::Mutex;
 
 use crate::{
     books::MongoBooks,
+    boosts::MongoBoosts,
+    checklists::MongoChecklists,
+    community::MongoCommunity,
+    competitors::MongoCompetitors,
     config::{MongoConfig, Opened},
     document,
     error::{map, within},
-    schema,
+    follows::MongoFollows,
+    schema::{self, by_id},
     users::MongoUsers,
 };
 
-/// Users and books in a MongoDB database. Clones share the connections.
+/// The documents of an app in a MongoDB database. Clones share the connections.
 #[derive(Clone)]
 pub struct MongoStore {
     pub(crate) database: Database,
     pub(crate) users: Collection<RawDocumentBuf>,
     pub(crate) books: Collection<RawDocumentBuf>,
+    pub(crate) checklists: Collection<RawDocumentBuf>,
+    pub(crate) follows: Collection<RawDocumentBuf>,
+    pub(crate) posts: Collection<RawDocumentBuf>,
+    pub(crate) boosts: Collection<RawDocumentBuf>,
+    pub(crate) competitors: Collection<RawDocumentBuf>,
+    /// How many prices a competitor keeps.
+    pub(crate) price_history_limit: Option<u32>,
+    /// Purchases of one process queue here rather than collide on the server.
+    pub(crate) purchases: Arc<Mutex<()>>,
     pub(crate) deadline: Duration,
 }
 
@@ -73,6 +89,13 @@ impl MongoStore {
         Ok(Self {
             users: database.collection(schema::USERS),
             books: database.collection(schema::BOOKS),
+            checklists: database.collection(schema::CHECKLISTS),
+            follows: database.collection(schema::FOLLOWS),
+            posts: database.collection(schema::POSTS),
+            boosts: database.collection(schema::BOOSTS),
+            competitors: database.collection(schema::COMPETITORS),
+            price_history_limit: config.history_limit(),
+            purchases: Arc::default(),
             database,
             deadline,
         })
@@ -84,14 +107,17 @@ impl MongoStore {
         &self.database
     }
 
-    /// Creates the schema's indexes of users and books where they are missing. An index with the
-    /// same keys, such as one made by Mongoose, stays as it is.
+    /// Creates the indexes of all collections where they are missing. An index with the same keys,
+    /// such as one made by Mongoose, stays as it is.
+    ///
+    /// Unique are a user's account and e-mail address, a user's competitors by their ASIN, and who
+    /// follows whom.
     ///
     /// # Errors
-    /// Conflict when documents share an `authId` or an `email`, or when an index that is not
+    /// Conflict when documents share a value that is to be unique, or when an index that is not
     /// unique stands in the way.
     pub async fn ensure_indexes(&self) -> Result<()> {
-        schema::ensure(&self.users, &self.books, self.deadline)
+        schema::ensure(self)
             .await
             .map_err(|error| error.in_operation("mongodb.ensure_indexes"))
     }
@@ -132,12 +158,28 @@ impl MongoStore {
         options: FindOptions,
         read: Read<T>,
     ) -> Result<Vec<T>> {
+        let cursor = collection.find(filter).with_options(options).batch();
+        self.read_all(cursor, read).await
+    }
+
+    /// What a pipeline makes. Its last stages bound the number.
+    pub(crate) async fn aggregate<T>(
+        &self,
+        collection: &Collection<RawDocumentBuf>,
+        pipeline: Vec<Document>,
+        read: Read<T>,
+    ) -> Result<Vec<T>> {
+        let cursor = collection.aggregate(pipeline).batch();
+        self.read_all(cursor, read).await
+    }
+
+    async fn read_all<T>(
+        &self,
+        cursor: impl Future<Output = mongodb::error::Result<RawBatchCursor>>,
+        read: Read<T>,
+    ) -> Result<Vec<T>> {
         let batches = async {
-            let mut cursor = collection
-                .find(filter)
-                .with_options(options)
-                .batch()
-                .await?;
+            let mut cursor = cursor.await?;
             let mut batches = Vec::with_capacity(1);
             while let Some(batch) = cursor.next().await {
                 batches.push(batch?);
@@ -151,6 +193,38 @@ impl MongoStore {
             }
         }
         Ok(records)
+    }
+
+    /// Whether a document matches.
+    pub(crate) async fn exists(
+        &self,
+        collection: &Collection<RawDocumentBuf>,
+        filter: Document,
+    ) -> Result<bool> {
+        let options = FindOptions::builder()
+            .projection(doc! {"_id": 1})
+            .limit(-1)
+            .build();
+        let found = self.find(collection, filter, options, |_| Ok(()));
+        Ok(!found.await?.is_empty())
+    }
+
+    /// NotFound, unless there is such a user.
+    pub(crate) async fn known_user(&self, id: Id<User>) -> Result<()> {
+        if self.exists(&self.users, by_id(id.to_object_id())).await? {
+            return Ok(());
+        }
+        Err(Error::not_found().for_record(format_args!("user {id}")))
+    }
+
+    /// NotFound, unless the book is the user's.
+    pub(crate) async fn own_book(&self, user_id: Id<User>, id: Id<Book>) -> Result<()> {
+        let mut own = by_id(id.to_object_id());
+        own.insert("userId", user_id.to_object_id());
+        if self.exists(&self.books, own).await? {
+            return Ok(());
+        }
+        Err(Error::not_found().for_record(format_args!("book {id}")))
     }
 
     /// Changes the document that matches in one step, and answers with what it is then.
@@ -193,7 +267,7 @@ async fn ping(opened: &Opened, database: &Database, deadline: Duration) -> Resul
 /// Reads a document's bytes.
 pub(crate) type Read<T> = fn(&[u8]) -> Result<T, Problems>;
 
-fn decode<T>(document: &RawDocument, read: Read<T>) -> Result<T> {
+pub(crate) fn decode<T>(document: &RawDocument, read: Read<T>) -> Result<T> {
     let bytes = document.as_bytes();
     read(bytes).map_err(|problems| {
         let error = Error::corrupt(problems.to_string());
@@ -227,6 +301,26 @@ impl DocumentStore for MongoStore {
     fn books(&self) -> Arc<dyn BookRepository> {
         Arc::new(MongoBooks(self.clone()))
     }
+
+    fn checklists(&self) -> Arc<dyn ChecklistRepository> {
+        Arc::new(MongoChecklists(self.clone()))
+    }
+
+    fn follows(&self) -> Arc<dyn FollowRepository> {
+        Arc::new(MongoFollows(self.clone()))
+    }
+
+    fn community(&self) -> Arc<dyn CommunityRepository> {
+        Arc::new(MongoCommunity(self.clone()))
+    }
+
+    fn boosts(&self) -> Arc<dyn BoostRepository> {
+        Arc::new(MongoBoosts(self.clone()))
+    }
+
+    fn competitors(&self) -> Arc<dyn CompetitorRepository> {
+        Arc::new(MongoCompetitors(self.clone()))
+    }
 }
 
 /// The stages of an update: fields to set, fields to remove, `updatedAt` moved forward.
@@ -237,6 +331,14 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
+    /// Of a document that has no `updatedAt`.
+    pub(crate) fn without_date() -> Self {
+        Self {
+            set: Document::new(),
+            unset: Vec::new(),
+        }
+    }
+
     pub(crate) fn new() -> Self {
         Self {
             set: doc! {"updatedAt": next_update(time::now())},
@@ -266,7 +368,10 @@ impl Changes {
     }
 
     pub(crate) fn into_pipeline(self) -> Vec<Document> {
-        let mut stages = vec![doc! {"$set": self.set}];
+        let mut stages = Vec::new();
+        if !self.set.is_empty() {
+            stages.push(doc! {"$set": self.set});
+        }
         if !self.unset.is_empty() {
             stages.push(doc! {"$unset": self.unset});
         }
@@ -324,4 +429,14 @@ pub(crate) fn contended() -> Error {
         reason: "other writes came between again and again; repeat the call".into(),
     })
     .retryable(true)
+}
+
+/// An array of the document; empty where the field is none.
+pub(crate) fn array_of(field: &str) -> Document {
+    doc! {"$cond": [{"$isArray": field}, field, []]}
+}
+
+/// What was encoded before cannot be read back: a bug.
+pub(crate) fn not_bson(error: impl fmt::Display) -> Error {
+    Error::internal(format!("an encoded value is no BSON: {error}"))
 }

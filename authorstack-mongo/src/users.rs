@@ -1,17 +1,19 @@
 //! Users.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use authorstack_core::{
     AuthId, AuthProvider, Email, Error, ErrorKind, Id, NewUser, Page, PageRequest, Platform,
     Result, SubscriptionTier, User, UserPatch, UserRepository, check_credits,
 };
-use bson::{Document, Regex, doc};
+use bson::{Bson, Document, Regex, doc};
 use chrono::{DateTime, Utc};
 
 use crate::{
     document::{self, fields_of_preferences, user_document},
     error::within,
-    page::{in_one_batch, page},
+    page::in_one_batch,
     schema::by_id,
     store::{Changes, MongoStore, contended, date, expect_update, literal},
 };
@@ -69,6 +71,56 @@ impl MongoUsers {
             Some(_) => Error::stale(),
             None => contended(),
         })
+    }
+
+    /// Removes what is theirs, and the user last: a call that broke off can be repeated, and goes
+    /// on. In this order: their likes and comments on all posts, their posts, follows in both
+    /// directions, the checklists and boosts of their books, their own, their competitors, their
+    /// books, the user.
+    async fn erase(&self, id: Id<User>) -> Result<()> {
+        /// No index leads from a user to the posts that they like: it would grow with every like
+        /// for the sake of a rare call. So these passes read all posts.
+        const WHOLE_COLLECTION: Duration = Duration::from_mins(10);
+        let store = &self.0;
+        self.0.known_user(id).await?;
+        let user = id.to_object_id();
+        let likes = doc! {"$pull": {"likes": user}};
+        let liked = store.posts.update_many(doc! {"likes": user}, likes);
+        within(WHOLE_COLLECTION, liked).await?;
+        let comments = doc! {"$pull": {"comments": {"authorId": user}}};
+        let of_theirs = doc! {"comments": {"$elemMatch": {"authorId": user}}};
+        let commented = store.posts.update_many(of_theirs, comments);
+        within(WHOLE_COLLECTION, commented).await?;
+        let deadline = store.deadline;
+        let posts = store.posts.delete_many(doc! {"authorId": user});
+        within(deadline, posts).await?;
+        let both = doc! {"$or": [{"followerId": user}, {"authorId": user}]};
+        within(deadline, store.follows.delete_many(both)).await?;
+        for book in self.books_of(id).await? {
+            let of_book = doc! {"bookId": book};
+            within(deadline, store.checklists.delete_many(of_book.clone())).await?;
+            within(deadline, store.boosts.delete_many(of_book)).await?;
+        }
+        let own = doc! {"userId": user};
+        for collection in [
+            &store.checklists,
+            &store.boosts,
+            &store.competitors,
+            &store.books,
+        ] {
+            within(deadline, collection.delete_many(own.clone())).await?;
+        }
+        let user = store.users.delete_one(by_id(user));
+        match within(deadline, user).await?.deleted_count {
+            0 => Err(Error::not_found()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn books_of(&self, id: Id<User>) -> Result<Vec<Bson>> {
+        let filter = doc! {"userId": id.to_object_id()};
+        let ids = self.0.books.distinct("_id", filter);
+        within(self.0.deadline, ids).await
     }
 
     /// Adds to the balance where the sum is within the limits, decided by the server.
@@ -142,7 +194,7 @@ impl MongoUsers {
 
 /// The balance as a 64-bit integer, from every type that reading accepts; null where reading
 /// finds a problem, so that no comparison holds.
-fn balance() -> Document {
+pub(crate) fn balance() -> Document {
     let kind = doc! {"$type": "$credits"};
     let number = doc! {"$switch": {
         "branches": [
@@ -255,14 +307,11 @@ impl UserRepository for MongoUsers {
     }
 
     async fn list(&self, request: PageRequest) -> Result<Page<User>> {
-        let mut filter = Document::new();
-        let options = page(&mut filter, &request);
         let store = &self.0;
-        let found = store.find(&store.users, filter, options, document::user);
-        let found = found
-            .await
-            .map_err(|error| error.in_operation("users.list"))?;
-        Ok(Page::from_one_more(found, request.limit(), |user| user.id))
+        let all = Document::new();
+        let read = document::user;
+        let page = store.page(&store.users, all, &request, read, |user| user.id);
+        page.await.map_err(|error| error.in_operation("users.list"))
     }
 
     async fn update(&self, id: Id<User>, patch: UserPatch) -> Result<User> {
@@ -271,19 +320,8 @@ impl UserRepository for MongoUsers {
             .map_err(|error| error.in_operation("users.update").for_record(id))
     }
 
-    /// The books go first: when the call fails in between, it can be repeated.
     async fn delete(&self, id: Id<User>) -> Result<()> {
-        let delete = async {
-            let store = &self.0;
-            let own = doc! {"userId": id.to_object_id()};
-            within(store.deadline, store.books.delete_many(own)).await?;
-            let user = store.users.delete_one(by_id(id.to_object_id()));
-            match within(store.deadline, user).await?.deleted_count {
-                0 => Err(Error::not_found()),
-                _ => Ok(()),
-            }
-        };
-        delete
+        self.erase(id)
             .await
             .map_err(|error| error.in_operation("users.delete").for_record(id))
     }

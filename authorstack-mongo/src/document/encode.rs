@@ -1,8 +1,8 @@
 //! Records as documents: the schema's names in the schema's order, missing values left out.
 
 use authorstack_core::{
-    Book, BookMetadata, ConnectedPlatform, Error, Extra, Preferences, Result, User,
-    migrate::Problems,
+    Attachment, Book, BookMetadata, Boost, Checklist, Comment, Competitor, ConnectedPlatform,
+    Error, Extra, Follow, Post, Preferences, Result, Task, User, migrate::Problems,
 };
 use bson::{
     DateTime, RawArrayBuf, RawDocumentBuf,
@@ -149,5 +149,144 @@ pub(crate) fn fields_of_metadata(metadata: &BookMetadata) -> Result<RawDocumentB
     }
     let path = Path::Field(&Path::Root, "metadata");
     extra(&mut document, &path, &metadata.extra)?;
+    Ok(document)
+}
+
+/// A checklist's document.
+pub(crate) fn checklist_document(checklist: &Checklist) -> Result<RawDocumentBuf> {
+    let mut document = RawDocumentBuf::new();
+    document.append(cstr!("_id"), checklist.id.to_object_id());
+    document.append(cstr!("bookId"), checklist.book_id.to_object_id());
+    document.append(cstr!("userId"), checklist.user_id.to_object_id());
+    text(
+        &mut document,
+        cstr!("templateId"),
+        checklist.template_id.as_ref(),
+    );
+    document.append(cstr!("name"), checklist.name.as_str());
+    let tasks: Result<Vec<_>> = checklist.tasks.iter().map(task_document).collect();
+    document.append(cstr!("tasks"), tasks?.into_iter().collect::<RawArrayBuf>());
+    document.append(cstr!("progress"), i32::from(checklist.progress));
+    document.append(cstr!("createdAt"), date(checklist.created_at));
+    document.append(cstr!("updatedAt"), date(checklist.updated_at));
+    extra(&mut document, &Path::Root, &checklist.extra)?;
+    Ok(document)
+}
+
+/// The sub-document of a task.
+pub(crate) fn task_document(task: &Task) -> Result<RawDocumentBuf> {
+    let mut document = RawDocumentBuf::new();
+    document.append(cstr!("id"), task.id.as_str());
+    document.append(cstr!("title"), task.title.as_str());
+    text(
+        &mut document,
+        cstr!("description"),
+        task.description.as_ref(),
+    );
+    document.append(cstr!("completed"), task.completed);
+    if let Some(due) = task.due_date {
+        document.append(cstr!("dueDate"), date(due));
+    }
+    if let Some(completed) = task.completed_at {
+        document.append(cstr!("completedAt"), date(completed));
+    }
+    text(&mut document, cstr!("category"), task.category.as_ref());
+    let path = Path::Field(&Path::Root, "tasks");
+    extra(&mut document, &path, &task.extra)?;
+    Ok(document)
+}
+
+/// A follow's document.
+pub(crate) fn follow_document(follow: &Follow) -> Result<RawDocumentBuf> {
+    let mut document = RawDocumentBuf::new();
+    document.append(cstr!("_id"), follow.id.to_object_id());
+    document.append(cstr!("followerId"), follow.follower_id.to_object_id());
+    document.append(cstr!("authorId"), follow.author_id.to_object_id());
+    document.append(cstr!("createdAt"), date(follow.created_at));
+    extra(&mut document, &Path::Root, &follow.extra)?;
+    Ok(document)
+}
+
+/// A post's document, without likes and comments yet.
+pub(crate) fn post_document(post: &Post) -> Result<RawDocumentBuf> {
+    let mut document = RawDocumentBuf::new();
+    document.append(cstr!("_id"), post.id.to_object_id());
+    document.append(cstr!("authorId"), post.author_id.to_object_id());
+    document.append(cstr!("content"), post.content.as_str());
+    document.append(cstr!("attachments"), attachments_array(&post.attachments)?);
+    document.append(cstr!("likes"), RawArrayBuf::new());
+    document.append(cstr!("comments"), RawArrayBuf::new());
+    document.append(cstr!("visibility"), post.visibility.as_str());
+    document.append(cstr!("createdAt"), date(post.created_at));
+    document.append(cstr!("updatedAt"), date(post.updated_at));
+    extra(&mut document, &Path::Root, &post.extra)?;
+    Ok(document)
+}
+
+/// What is attached to a post.
+pub(crate) fn attachments_array(attachments: &[Attachment]) -> Result<RawArrayBuf> {
+    let path = Path::Field(&Path::Root, "attachments");
+    let mut array = RawArrayBuf::new();
+    for attachment in attachments {
+        let mut document = RawDocumentBuf::new();
+        document.append(cstr!("type"), attachment.kind.as_str());
+        document.append(cstr!("url"), attachment.url.as_str());
+        extra(&mut document, &path, &attachment.extra)?;
+        array.push(document);
+    }
+    Ok(array)
+}
+
+/// A comment as it stands in its post.
+pub(crate) fn comment_document(comment: &Comment) -> Result<RawDocumentBuf> {
+    let mut document = RawDocumentBuf::new();
+    document.append(cstr!("id"), comment.id.as_str());
+    document.append(cstr!("authorId"), comment.author_id.to_object_id());
+    document.append(cstr!("content"), comment.content.as_str());
+    document.append(cstr!("createdAt"), date(comment.created_at));
+    let path = Path::Field(&Path::Root, "comments");
+    extra(&mut document, &path, &comment.extra)?;
+    Ok(document)
+}
+
+/// A boost's document.
+pub(crate) fn boost_document(boost: &Boost) -> Result<RawDocumentBuf> {
+    let mut document = RawDocumentBuf::new();
+    document.append(cstr!("_id"), boost.id.to_object_id());
+    document.append(cstr!("bookId"), boost.book_id.to_object_id());
+    document.append(cstr!("userId"), boost.user_id.to_object_id());
+    number(&mut document, cstr!("duration"), Some(boost.duration_days));
+    number(&mut document, cstr!("position"), Some(boost.position));
+    document.append(cstr!("credits_spent"), boost.credits_spent);
+    document.append(cstr!("active"), boost.active);
+    document.append(cstr!("startedAt"), date(boost.started_at));
+    document.append(cstr!("expiresAt"), date(boost.expires_at));
+    extra(&mut document, &Path::Root, &boost.extra)?;
+    Ok(document)
+}
+
+/// A competitor's document, without a history yet.
+pub(crate) fn competitor_document(competitor: &Competitor) -> Result<RawDocumentBuf> {
+    let mut document = RawDocumentBuf::new();
+    document.append(cstr!("_id"), competitor.id.to_object_id());
+    document.append(cstr!("userId"), competitor.user_id.to_object_id());
+    document.append(cstr!("asin"), competitor.asin.as_str());
+    text(&mut document, cstr!("title"), competitor.title.as_ref());
+    text(&mut document, cstr!("author"), competitor.author.as_ref());
+    if let Some(price) = competitor.current_price {
+        document.append(cstr!("currentPrice"), price.to_f64());
+    }
+    text(
+        &mut document,
+        cstr!("currency"),
+        competitor.currency.as_ref(),
+    );
+    document.append(cstr!("priceHistory"), RawArrayBuf::new());
+    text(&mut document, cstr!("genre"), competitor.genre.as_ref());
+    if let Some(checked) = competitor.last_checked {
+        document.append(cstr!("lastChecked"), date(checked));
+    }
+    document.append(cstr!("createdAt"), date(competitor.created_at));
+    extra(&mut document, &Path::Root, &competitor.extra)?;
     Ok(document)
 }

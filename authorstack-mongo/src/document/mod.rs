@@ -1,48 +1,56 @@
-//! Users and books as MongoDB holds them.
+//! Records as MongoDB holds them.
 //!
 //! Reading takes one pass over the bytes and collects every problem of a document.
 
+mod book;
+mod boost;
+mod checklist;
+mod community;
+mod competitor;
 mod encode;
+mod follow;
 pub(crate) mod key;
 mod number;
 pub(crate) mod raw;
+mod user;
 
 use authorstack_core::{
-    AuthId, AuthProvider, Book, BookMetadata, BookStatus, ConnectedPlatform, Email, Error, Extra,
-    Id, Preferences, SubscriptionTier, User,
+    Error, Extra, Id, Price,
     migrate::{Kind, Problem, Problems, Record},
     values::excerpt,
 };
 use chrono::{DateTime, Utc};
 
+pub(crate) use self::book::book;
+pub(crate) use self::boost::boost;
+pub(crate) use self::checklist::{checklist, due_task};
+pub(crate) use self::community::{comment, like, post, post_view};
+pub(crate) use self::competitor::{competitor, point, price};
 pub(crate) use self::encode::{
-    book_document, fields_of_metadata, fields_of_preferences, user_document,
+    attachments_array, book_document, boost_document, checklist_document, comment_document,
+    competitor_document, fields_of_metadata, fields_of_preferences, follow_document, post_document,
+    task_document, user_document,
 };
+pub(crate) use self::follow::follow;
 pub(crate) use self::key::key_of;
 use self::raw::{Elements, Raw};
+pub(crate) use self::user::user;
 use crate::extended_json::{Form, Path, malformed, repeated, text, to_json};
 
-/// Reads a user's document.
-pub(crate) fn user(bytes: &[u8]) -> Result<User, Problems> {
-    let mut reader = Reader::default();
-    let mut user = UserParts::default();
-    reader.fields(bytes, &Path::Root, User::FIELDS, &mut user);
-    user.finish(reader.problems)
-}
-
-/// Reads a book's document.
-pub(crate) fn book(bytes: &[u8]) -> Result<Book, Problems> {
-    let mut reader = Reader::default();
-    let mut book = BookParts::default();
-    reader.fields(bytes, &Path::Root, Book::FIELDS, &mut book);
-    book.finish(reader.problems)
-}
-
-/// Reads a document of a kind.
+/// Reads a document of a kind; of a kind of parts, `{postId, likes}` and its like: the
+/// whole's id and the one element.
 pub(crate) fn record(kind: Kind, bytes: &[u8]) -> Result<Record, Problems> {
     match kind {
         Kind::Users => user(bytes).map(Record::from),
         Kind::Books => book(bytes).map(Record::from),
+        Kind::Checklists => checklist(bytes).map(Record::from),
+        Kind::Follows => follow(bytes).map(Record::from),
+        Kind::CommunityPosts => post(bytes).map(Record::from),
+        Kind::PostLikes => like(bytes).map(Record::from),
+        Kind::PostComments => comment(bytes).map(Record::from),
+        Kind::MarketplaceBoosts => boost(bytes).map(Record::from),
+        Kind::Competitors => competitor(bytes).map(Record::from),
+        Kind::CompetitorPrices => price(bytes).map(Record::from),
         other => Err(Problem::new("", format!("MongoDB holds no {other}")).into()),
     }
 }
@@ -231,6 +239,50 @@ impl Reader {
         number
     }
 
+    /// An amount of money; a double counts by its first fifteen digits.
+    fn price(&mut self, path: &Path<'_>, value: Raw<'_>) -> Option<Price> {
+        let price = match value {
+            Raw::Null => return None,
+            Raw::Double(number) => Price::from_f64(number),
+            Raw::Int32(_) | Raw::Int64(_) | Raw::Decimal(_) | Raw::Text(_) => {
+                match number::plain(value) {
+                    Some(text) => text.parse(),
+                    None => {
+                        self.wrong_type(path, "an amount of money", value);
+                        return None;
+                    }
+                }
+            }
+            other => {
+                self.wrong_type(path, "a number", other);
+                return None;
+            }
+        };
+        price
+            .map_err(|error| {
+                self.problems
+                    .push(path.problem(Problem::from(error).problem))
+            })
+            .ok()
+    }
+
+    /// The objects of an array; without an array there are none.
+    fn objects<'a>(
+        &mut self,
+        path: &Path<'_>,
+        value: Raw<'a>,
+        mut object: impl FnMut(&mut Self, &Path<'_>, &'a [u8]),
+    ) {
+        match value {
+            Raw::Null => {}
+            Raw::Array(_) => self.items(path, value, |reader, path, item| match item {
+                Raw::Document(bytes) => object(reader, path, bytes),
+                other => reader.wrong_type(path, "an object", other),
+            }),
+            other => self.wrong_type(path, "an array", other),
+        }
+    }
+
     /// The items of an array; a scalar text stands for an array of one, as Mongoose casts it.
     fn items<'a>(
         &mut self,
@@ -298,278 +350,23 @@ fn require(problems: &mut Problems, field: &str, present: bool, way_out: &str) {
     }
 }
 
-#[derive(Debug, Default)]
-struct UserParts {
-    id: Option<Id<User>>,
-    auth_id: Option<AuthId>,
-    auth_provider: Option<AuthProvider>,
-    email: Option<Email>,
-    name: Option<String>,
-    subscription_tier: Option<SubscriptionTier>,
-    credits: Option<i64>,
-    preferences: Preferences,
-    connected_platforms: Vec<ConnectedPlatform>,
-    created_at: Option<DateTime<Utc>>,
-    updated_at: Option<DateTime<Utc>>,
-    extra: Extra,
-}
-
-impl Parts for UserParts {
-    fn take(&mut self, reader: &mut Reader, path: &Path<'_>, name: &str, value: Raw<'_>) {
-        match name {
-            "_id" => self.id = reader.id(path, value),
-            "authId" => self.auth_id = reader.value(path, value),
-            "authProvider" => self.auth_provider = reader.value(path, value),
-            "email" => self.email = reader.value(path, value),
-            "name" => self.name = reader.string(path, value),
-            "subscriptionTier" => self.subscription_tier = reader.value(path, value),
-            "credits" => self.credits = reader.count(path, value, i64::MAX),
-            "preferences" => {
-                let known = Preferences::FIELDS;
-                reader.nested(path, value, known, &mut self.preferences);
-            }
-            "connectedPlatforms" => reader.items(path, value, |reader, path, item| {
-                let mut parts = ConnectedParts::default();
-                match item {
-                    Raw::Document(bytes) => {
-                        reader.fields(bytes, path, ConnectedPlatform::FIELDS, &mut parts);
-                    }
-                    other => {
-                        reader.wrong_type(path, "an object", other);
-                        return;
-                    }
-                }
-                match parts.platform {
-                    Some(platform) => self.connected_platforms.push(ConnectedPlatform {
-                        platform,
-                        connected_at: parts.connected_at,
-                        last_sync: parts.last_sync,
-                        extra: parts.extra,
-                    }),
-                    None => require(
-                        &mut reader.problems,
-                        &format!("{path}.platform"),
-                        false,
-                        "name the platform or remove the item",
-                    ),
-                }
-            }),
-            "createdAt" => self.created_at = reader.date(path, value),
-            "updatedAt" => self.updated_at = reader.date(path, value),
-            _ => {}
-        }
-    }
-
-    fn extra(&mut self) -> &mut Extra {
-        &mut self.extra
-    }
-}
-
-impl UserParts {
-    fn finish(self, mut problems: Problems) -> Result<User, Problems> {
-        require(
-            &mut problems,
-            "_id",
-            self.id.is_some(),
-            "a user needs an id",
-        );
-        require(
-            &mut problems,
-            "authId",
-            self.auth_id.is_some(),
-            "a user needs the id of an account",
-        );
-        require(
-            &mut problems,
-            "email",
-            self.email.is_some(),
-            "a user needs an e-mail address",
-        );
-        let (Some(id), Some(auth_id), Some(email), true) =
-            (self.id, self.auth_id, self.email, problems.is_empty())
-        else {
-            return Err(problems);
-        };
-        let created_at = self.created_at.unwrap_or_else(|| id.created_at());
-        Ok(User {
-            id,
-            auth_id,
-            auth_provider: self.auth_provider.unwrap_or(AuthProvider::APPWRITE),
-            email,
-            name: self.name.unwrap_or_default(),
-            subscription_tier: self.subscription_tier.unwrap_or_default(),
-            credits: self.credits.unwrap_or_default(),
-            preferences: self.preferences,
-            connected_platforms: self.connected_platforms,
-            created_at,
-            updated_at: self.updated_at.unwrap_or(created_at),
-            extra: self.extra,
-        })
-    }
-}
-
-impl Parts for Preferences {
-    fn take(&mut self, reader: &mut Reader, path: &Path<'_>, name: &str, value: Raw<'_>) {
-        match name {
-            "emailNotifications" => self.email_notifications = reader.bool(path, value),
-            "weeklyDigest" => self.weekly_digest = reader.bool(path, value),
-            "theme" => self.theme = reader.value(path, value),
-            "timezone" => self.timezone = reader.string(path, value),
-            "currency" => self.currency = reader.value(path, value),
-            _ => {}
-        }
-    }
-
-    fn extra(&mut self) -> &mut Extra {
-        &mut self.extra
-    }
-}
-
-#[derive(Debug, Default)]
-struct ConnectedParts {
-    platform: Option<authorstack_core::Platform>,
-    connected_at: Option<DateTime<Utc>>,
-    last_sync: Option<DateTime<Utc>>,
-    extra: Extra,
-}
-
-impl Parts for ConnectedParts {
-    fn take(&mut self, reader: &mut Reader, path: &Path<'_>, name: &str, value: Raw<'_>) {
-        match name {
-            "platform" => self.platform = reader.value(path, value),
-            "connectedAt" => self.connected_at = reader.date(path, value),
-            "lastSync" => self.last_sync = reader.date(path, value),
-            _ => {}
-        }
-    }
-
-    fn extra(&mut self) -> &mut Extra {
-        &mut self.extra
-    }
-}
-
-#[derive(Debug, Default)]
-struct BookParts {
-    id: Option<Id<Book>>,
-    user_id: Option<Id<User>>,
-    title: Option<String>,
-    subtitle: Option<String>,
-    author: Option<String>,
-    description: Option<String>,
-    isbn: Option<authorstack_core::Isbn>,
-    asin: Option<authorstack_core::Asin>,
-    cover_url: Option<String>,
-    genres: Vec<String>,
-    platforms: Vec<authorstack_core::Platform>,
-    published_date: Option<DateTime<Utc>>,
-    status: Option<BookStatus>,
-    metadata: BookMetadata,
-    created_at: Option<DateTime<Utc>>,
-    updated_at: Option<DateTime<Utc>>,
-    extra: Extra,
-}
-
-impl Parts for BookParts {
-    fn take(&mut self, reader: &mut Reader, path: &Path<'_>, name: &str, value: Raw<'_>) {
-        match name {
-            "_id" => self.id = reader.id(path, value),
-            "userId" => self.user_id = reader.id(path, value),
-            "title" => self.title = reader.string(path, value),
-            "subtitle" => self.subtitle = reader.string(path, value),
-            "author" => self.author = reader.string(path, value),
-            "description" => self.description = reader.string(path, value),
-            "isbn" => self.isbn = reader.value_or_empty(path, value),
-            "asin" => self.asin = reader.value_or_empty(path, value),
-            "coverUrl" => self.cover_url = reader.string(path, value),
-            "genres" => reader.items(path, value, |reader, path, item| {
-                self.genres.extend(reader.item(path, item, Reader::string));
-            }),
-            "platforms" => reader.items(path, value, |reader, path, item| {
-                self.platforms
-                    .extend(reader.item(path, item, Reader::value));
-            }),
-            "publishedDate" => self.published_date = reader.date(path, value),
-            "status" => self.status = reader.value(path, value),
-            "metadata" => reader.nested(path, value, BookMetadata::FIELDS, &mut self.metadata),
-            "createdAt" => self.created_at = reader.date(path, value),
-            "updatedAt" => self.updated_at = reader.date(path, value),
-            _ => {}
-        }
-    }
-
-    fn extra(&mut self) -> &mut Extra {
-        &mut self.extra
-    }
-}
-
-impl BookParts {
-    fn finish(self, mut problems: Problems) -> Result<Book, Problems> {
-        require(
-            &mut problems,
-            "_id",
-            self.id.is_some(),
-            "a book needs an id",
-        );
-        require(
-            &mut problems,
-            "userId",
-            self.user_id.is_some(),
-            "say whose book it is",
-        );
-        require(
-            &mut problems,
-            "title",
-            self.title.is_some(),
-            "a book needs a title",
-        );
-        let (Some(id), Some(user_id), Some(title), true) =
-            (self.id, self.user_id, self.title, problems.is_empty())
-        else {
-            return Err(problems);
-        };
-        let created_at = self.created_at.unwrap_or_else(|| id.created_at());
-        Ok(Book {
-            id,
-            user_id,
-            title,
-            subtitle: self.subtitle,
-            author: self.author,
-            description: self.description,
-            isbn: self.isbn,
-            asin: self.asin,
-            cover_url: self.cover_url,
-            genres: self.genres,
-            platforms: self.platforms,
-            published_date: self.published_date,
-            status: self.status.unwrap_or_default(),
-            metadata: self.metadata,
-            created_at,
-            updated_at: self.updated_at.unwrap_or(created_at),
-            extra: self.extra,
-        })
-    }
-}
-
 /// Fields that no record can do without.
-const REQUIRED: &[&str] = &["_id", "authId", "email", "userId", "title"];
-
-impl Parts for BookMetadata {
-    fn take(&mut self, reader: &mut Reader, path: &Path<'_>, name: &str, value: Raw<'_>) {
-        match name {
-            "pageCount" => self.page_count = reader.count(path, value, u32::MAX),
-            "wordCount" => self.word_count = reader.count(path, value, u32::MAX),
-            "series" => self.series = reader.string(path, value),
-            "seriesPosition" => {
-                self.series_position = reader.double(path, value).map(|position| position + 0.0);
-            }
-            _ => {}
-        }
-    }
-
-    fn extra(&mut self) -> &mut Extra {
-        &mut self.extra
-    }
-}
+const REQUIRED: &[&str] = &[
+    "_id",
+    "authId",
+    "email",
+    "userId",
+    "title",
+    "bookId",
+    "name",
+    "followerId",
+    "authorId",
+    "duration",
+    "position",
+    "asin",
+    "postId",
+    "competitorId",
+];
 
 #[cfg(test)]
 mod tests;

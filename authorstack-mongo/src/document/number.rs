@@ -103,6 +103,40 @@ pub(super) fn double(value: Raw<'_>) -> Option<f64> {
     }
 }
 
+/// The number in plain notation, such as `1200` for `1.2E+3`.
+pub(super) fn plain(value: Raw<'_>) -> Option<String> {
+    /// More zeros than any amount of money has.
+    const MOST: i64 = 40;
+    let text = match value {
+        Raw::Int32(number) => return Some(number.to_string()),
+        Raw::Int64(number) => return Some(number.to_string()),
+        other => text_of(other)?,
+    };
+    let Decimal {
+        negative,
+        digits,
+        exponent,
+    } = decimal(text.trim())?;
+    if digits.is_empty() {
+        return Some("0".to_owned());
+    }
+    let zeros = usize::try_from(exponent.abs()).ok()?;
+    if exponent.abs() > MOST {
+        return None;
+    }
+    let sign = if negative { "-" } else { "" };
+    Some(if exponent >= 0 {
+        format!("{sign}{digits}{}", "0".repeat(zeros))
+    } else {
+        let padded = format!(
+            "{}{digits}",
+            "0".repeat((zeros + 1).saturating_sub(digits.len()))
+        );
+        let (whole, fraction) = padded.split_at(padded.len() - zeros);
+        format!("{sign}{whole}.{fraction}")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,6 +177,24 @@ mod tests {
         ];
         for (value, expected) in table {
             assert_eq!(integer(*value), *expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn plain_notation_has_no_exponent() {
+        for (value, expected) in [
+            (dec("1.2E+3"), Some("1200")),
+            (dec("4.990"), Some("4.99")),
+            (dec("1E-6"), Some("0.000001")),
+            (dec("-0.5"), Some("-0.5")),
+            (dec("0E+30"), Some("0")),
+            (dec("1E+6000"), None),
+            (dec("NaN"), None),
+            (Raw::Text(b" 12.50 "), Some("12.5")),
+            (Raw::Text(b"free"), None),
+            (Raw::Int64(-7), Some("-7")),
+        ] {
+            assert_eq!(plain(value).as_deref(), expected, "{value:?}");
         }
     }
 

@@ -1,4 +1,4 @@
-use authorstack_core::{Theme, time};
+use authorstack_core::{AuthProvider, Book, BookStatus, SubscriptionTier, Theme, User, time};
 use bson::{Binary, Bson, Decimal128, Document, RawDocumentBuf, doc, oid::ObjectId};
 use proptest::prelude::*;
 use serde_json::json;

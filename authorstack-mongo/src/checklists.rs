@@ -1,0 +1,367 @@
+//! Launch checklists.
+
+use async_trait::async_trait;
+use authorstack_core::{
+    Change, Checklist, ChecklistFilter, ChecklistPatch, ChecklistRepository, Cursor, DueTask,
+    Error, Id, NewChecklist, Page, PageRequest, Result, TaskChange, TaskId, TaskPatch, User,
+};
+use bson::{Bson, Document, doc, oid::ObjectId};
+use chrono::{DateTime, Utc};
+
+use crate::{
+    document::{self, checklist_document, task_document},
+    error::within,
+    page::{beyond, direction, one_more},
+    schema::by_id,
+    store::{Changes, MongoStore, array_of, contended, date, expect_update, literal, not_bson},
+};
+
+#[derive(Debug)]
+pub(crate) struct MongoChecklists(pub(crate) MongoStore);
+
+fn own(user_id: Id<User>, id: Id<Checklist>) -> Document {
+    let mut filter = by_id(id.to_object_id());
+    filter.insert("userId", user_id.to_object_id());
+    filter
+}
+
+impl MongoChecklists {
+    async fn create_for(&self, user_id: Id<User>, new: NewChecklist) -> Result<Checklist> {
+        let mut checklist = new.into_checklist(user_id)?;
+        checklist.progress = authorstack_core::progress(&checklist.tasks);
+        let document = checklist_document(&checklist)?;
+        let store = &self.0;
+        store.known_user(user_id).await?;
+        store.own_book(user_id, checklist.book_id).await?;
+        within(store.deadline, store.checklists.insert_one(document)).await?;
+        Ok(checklist)
+    }
+
+    async fn find(&self, user_id: Id<User>, id: Id<Checklist>) -> Result<Checklist> {
+        let store = &self.0;
+        let filter = own(user_id, id);
+        let found = store.first_on_primary(&store.checklists, filter, document::checklist);
+        found.await?.ok_or_else(Error::not_found)
+    }
+
+    async fn update_own(
+        &self,
+        user_id: Id<User>,
+        id: Id<Checklist>,
+        patch: ChecklistPatch,
+    ) -> Result<Checklist> {
+        patch.check()?;
+        let store = &self.0;
+        let mut filter = own(user_id, id);
+        let expected = patch.expected_updated_at;
+        let possible = expected.is_none_or(|at| expect_update(&mut filter, id, at).is_some());
+        let mut changes = Changes::new();
+        changes.set_some("name", patch.name);
+        let pipeline = changes.into_pipeline();
+        if possible
+            && let Some(checklist) = store
+                .change(&store.checklists, filter, pipeline, document::checklist)
+                .await?
+        {
+            return Ok(checklist);
+        }
+        self.find(user_id, id).await?;
+        Err(match expected {
+            Some(_) => Error::stale(),
+            None => contended(),
+        })
+    }
+
+    /// One update: the tasks, then the progress that they make.
+    async fn change_own(
+        &self,
+        user_id: Id<User>,
+        id: Id<Checklist>,
+        change: TaskChange,
+    ) -> Result<Checklist> {
+        change.check()?;
+        let store = &self.0;
+        let mut filter = own(user_id, id);
+        demand(&mut filter, &change);
+        let mut changes = Changes::new();
+        changes.compute("tasks", tasks_after(&change)?);
+        let mut pipeline = changes.into_pipeline();
+        pipeline.push(doc! {"$set": {"progress": progress()}});
+        let changed = store.change(&store.checklists, filter, pipeline, document::checklist);
+        if let Some(checklist) = changed.await? {
+            return Ok(checklist);
+        }
+        // Why nothing matched: what the change would say of the checklist as it is.
+        let mut checklist = self.find(user_id, id).await?;
+        checklist.change(change)?;
+        Err(contended())
+    }
+
+    async fn due_page(
+        &self,
+        user_id: Id<User>,
+        until: DateTime<Utc>,
+        request: &PageRequest,
+    ) -> Result<Page<DueTask>> {
+        let open = doc! {"completed": {"$ne": true}, "dueDate": {"$lte": date(until)}};
+        let mut pipeline = vec![
+            doc! {"$match": {"userId": user_id.to_object_id(), "tasks": {"$elemMatch": open}}},
+            doc! {"$unwind": "$tasks"},
+            doc! {"$match": {
+                "tasks.completed": {"$ne": true},
+                "tasks.dueDate": {"$lte": date(until)},
+            }},
+        ];
+        if let Some((at, key)) = request.after_moment()? {
+            let (checklist, task) = parse_key(key)?;
+            let (at, beyond) = (date(at), beyond(request));
+            pipeline.push(doc! {"$match": {"$or": [
+                {"tasks.dueDate": {beyond: at}},
+                {"tasks.dueDate": at, "_id": {beyond: checklist}},
+                {"tasks.dueDate": at, "_id": checklist, "tasks.id": {beyond: task}},
+            ]}});
+        }
+        let order = direction(request);
+        pipeline.extend([
+            doc! {"$sort": {"tasks.dueDate": order, "_id": order, "tasks.id": order}},
+            doc! {"$limit": i64::from(one_more(request))},
+            doc! {"$set": {"tasks": ["$tasks"]}},
+        ]);
+        let store = &self.0;
+        let found = store.aggregate(&store.checklists, pipeline, document::due_task);
+        let cursor = |due: &DueTask| Cursor::behind_moment(due.due_date, due.key());
+        Ok(Page::from_one_more_by(
+            found.await?,
+            request.limit(),
+            cursor,
+        ))
+    }
+}
+
+fn parse_key(key: &str) -> Result<(ObjectId, &str)> {
+    let parts = key.split_once('.');
+    let parts = parts.and_then(|(checklist, task)| {
+        let checklist: Id<Checklist> = checklist.parse().ok()?;
+        Some((checklist.to_object_id(), task))
+    });
+    parts.ok_or_else(|| {
+        let reason = "is a cursor of another list; pass `next` of the page before as it came";
+        Error::invalid("cursor", reason)
+    })
+}
+
+/// Lets a filter match only checklists of which the change makes sense.
+fn demand(filter: &mut Document, change: &TaskChange) {
+    match change {
+        TaskChange::Add(task) => {
+            filter.insert("tasks.id", doc! {"$ne": task.id.as_str()});
+        }
+        TaskChange::Edit { id, .. }
+        | TaskChange::Complete { id, .. }
+        | TaskChange::Reopen { id }
+        | TaskChange::Remove { id } => {
+            filter.insert("tasks.id", id.as_str());
+        }
+        TaskChange::Reorder(order) => {
+            let ids = doc! {"$map": {"input": array_of("$tasks"), "in": "$$this.id"}};
+            let count = i64::try_from(order.len()).unwrap_or(i64::MAX);
+            filter.insert(
+                "$expr",
+                doc! {"$and": [
+                    {"$eq": [{"$size": array_of("$tasks")}, count]},
+                    {"$setEquals": [ids, literal(texts(order))]},
+                    // An order that names one task twice leaves another out.
+                    {"$eq": [{"$size": {"$setUnion": [literal(texts(order)), []]}}, count]},
+                ]},
+            );
+        }
+    }
+}
+
+fn texts(order: &[TaskId]) -> Vec<Bson> {
+    order.iter().map(|id| Bson::from(id.as_str())).collect()
+}
+
+/// The expression of the tasks behind a change. Tasks that it is not about stay as they are.
+fn tasks_after(change: &TaskChange) -> Result<Bson> {
+    let tasks = array_of("$tasks");
+    let is = |id: &TaskId| doc! {"$eq": ["$$task.id", literal(id.as_str())]};
+    let each = |id: &TaskId, task: Document| {
+        let changed = doc! {"$cond": [is(id), task, "$$task"]};
+        doc! {"$map": {"input": &tasks, "as": "task", "in": changed}}
+    };
+    let expression = match change {
+        TaskChange::Add(task) => {
+            let task: Document = task_document(task)?.try_into().map_err(not_bson)?;
+            doc! {"$concatArrays": [tasks, [literal(task)]]}
+        }
+        TaskChange::Edit { id, patch } => each(id, edited(patch)),
+        TaskChange::Complete { id, at } => {
+            let done = doc! {"$mergeObjects": [
+                "$$task",
+                {"completed": true, "completedAt": date(*at)},
+            ]};
+            let was_done = doc! {"$eq": ["$$task.completed", true]};
+            each(id, doc! {"$cond": [was_done, "$$task", done]})
+        }
+        TaskChange::Reopen { id } => {
+            let open = doc! {"$mergeObjects": ["$$task", {"completed": false}]};
+            each(id, without(open, &["completedAt"]))
+        }
+        TaskChange::Remove { id } => {
+            let others = doc! {"$not": [is(id)]};
+            doc! {"$filter": {"input": tasks, "as": "task", "cond": others}}
+        }
+        TaskChange::Reorder(order) => {
+            let of_id = doc! {"$filter": {
+                "input": tasks,
+                "as": "task",
+                "cond": {"$eq": ["$$task.id", "$$id"]},
+            }};
+            let first = doc! {"$arrayElemAt": [of_id, 0]};
+            doc! {"$map": {"input": literal(texts(order)), "as": "id", "in": first}}
+        }
+    };
+    Ok(Bson::Document(expression))
+}
+
+/// The task with a patch's fields.
+fn edited(patch: &TaskPatch) -> Document {
+    let mut set = Document::new();
+    let mut cleared: Vec<&str> = Vec::new();
+    if let Some(title) = &patch.title {
+        set.insert("title", literal(title.as_str()));
+    }
+    let mut change = |name: &'static str, change: &Change<Bson>| match change {
+        Change::Keep => {}
+        Change::Clear => cleared.push(name),
+        Change::Set(value) => {
+            set.insert(name, literal(value.clone()));
+        }
+    };
+    change("description", &text_change(&patch.description));
+    change("category", &text_change(&patch.category));
+    change(
+        "dueDate",
+        &match patch.due_date {
+            Change::Keep => Change::Keep,
+            Change::Clear => Change::Clear,
+            Change::Set(at) => Change::Set(date(at).into()),
+        },
+    );
+    let merged = doc! {"$mergeObjects": ["$$task", set]};
+    if cleared.is_empty() {
+        merged
+    } else {
+        without(merged, &cleared)
+    }
+}
+
+fn text_change(change: &Change<String>) -> Change<Bson> {
+    match change {
+        Change::Keep => Change::Keep,
+        Change::Clear => Change::Clear,
+        Change::Set(text) => Change::Set(text.as_str().into()),
+    }
+}
+
+/// An object without some of its fields.
+fn without(object: Document, fields: &[&str]) -> Document {
+    let names: Vec<Bson> = fields.iter().map(|name| Bson::from(*name)).collect();
+    doc! {"$arrayToObject": {"$filter": {
+        "input": {"$objectToArray": object},
+        "as": "field",
+        "cond": {"$not": [{"$in": ["$$field.k", names]}]},
+    }}}
+}
+
+/// As core's `progress`: whole percent, rounded down.
+fn progress() -> Document {
+    let is_done = doc! {"$eq": ["$$task.completed", true]};
+    let done = doc! {"$size": {"$filter": {"input": "$tasks", "as": "task", "cond": is_done}}};
+    let all = doc! {"$size": "$tasks"};
+    let percent = doc! {"$divide": [{"$multiply": [100, done]}, &all]};
+    let percent = doc! {"$toInt": {"$floor": percent}};
+    doc! {"$cond": [{"$eq": [all, 0]}, 0, percent]}
+}
+
+#[async_trait]
+impl ChecklistRepository for MongoChecklists {
+    async fn create(&self, user_id: Id<User>, checklist: NewChecklist) -> Result<Checklist> {
+        self.create_for(user_id, checklist)
+            .await
+            .map_err(|error| error.in_operation("checklists.create"))
+    }
+
+    async fn get(&self, user_id: Id<User>, id: Id<Checklist>) -> Result<Checklist> {
+        let store = &self.0;
+        let found = store.first(&store.checklists, own(user_id, id), document::checklist);
+        found
+            .await
+            .and_then(|checklist| checklist.ok_or_else(Error::not_found))
+            .map_err(|error| error.in_operation("checklists.get").for_record(id))
+    }
+
+    async fn list(
+        &self,
+        user_id: Id<User>,
+        filter: ChecklistFilter,
+        request: PageRequest,
+    ) -> Result<Page<Checklist>> {
+        let store = &self.0;
+        let mut wanted = doc! {"userId": user_id.to_object_id()};
+        if let Some(book_id) = filter.book_id {
+            wanted.insert("bookId", book_id.to_object_id());
+        }
+        let read = document::checklist;
+        let page = store.page(&store.checklists, wanted, &request, read, |list| list.id);
+        page.await
+            .map_err(|error| error.in_operation("checklists.list"))
+    }
+
+    async fn due(
+        &self,
+        user_id: Id<User>,
+        until: DateTime<Utc>,
+        request: PageRequest,
+    ) -> Result<Page<DueTask>> {
+        self.due_page(user_id, until, &request)
+            .await
+            .map_err(|error| error.in_operation("checklists.due"))
+    }
+
+    async fn update(
+        &self,
+        user_id: Id<User>,
+        id: Id<Checklist>,
+        patch: ChecklistPatch,
+    ) -> Result<Checklist> {
+        self.update_own(user_id, id, patch)
+            .await
+            .map_err(|error| error.in_operation("checklists.update").for_record(id))
+    }
+
+    async fn change_tasks(
+        &self,
+        user_id: Id<User>,
+        id: Id<Checklist>,
+        change: TaskChange,
+    ) -> Result<Checklist> {
+        let operation = "checklists.change_tasks";
+        self.change_own(user_id, id, change)
+            .await
+            .map_err(|error| error.in_operation(operation).for_record(id))
+    }
+
+    async fn delete(&self, user_id: Id<User>, id: Id<Checklist>) -> Result<()> {
+        let store = &self.0;
+        let deleted = store.checklists.delete_one(own(user_id, id));
+        within(store.deadline, deleted)
+            .await
+            .and_then(|deleted| match deleted.deleted_count {
+                0 => Err(Error::not_found()),
+                _ => Ok(()),
+            })
+            .map_err(|error| error.in_operation("checklists.delete").for_record(id))
+    }
+}

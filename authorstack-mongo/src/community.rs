@@ -1,0 +1,477 @@
+//! Community posts, with their likes and comments inside.
+
+use async_trait::async_trait;
+use authorstack_core::{
+    Comment, CommentId, CommunityRepository, Cursor, Error, Feed, Id, NewPost, Page, PageRequest,
+    Post, PostPatch, PostView, Result, User, Visibility, migrate::Problems,
+};
+use bson::{Bson, Document, RawBson, RawDocument, doc, oid::ObjectId};
+use futures::{FutureExt, TryFutureExt, future::BoxFuture};
+use mongodb::options::{FindOptions, ReturnDocument};
+
+use crate::{
+    document::{self, attachments_array, comment_document, post_document},
+    error::within,
+    page::{beyond, by_ids, direction, one_more},
+    schema::by_id,
+    store::{
+        Changes, MongoStore, array_of, contended, date, decode, expect_update, literal, not_bson,
+    },
+};
+
+#[derive(Debug)]
+pub(crate) struct MongoCommunity(pub(crate) MongoStore);
+
+fn own(author_id: Id<User>, id: Id<Post>) -> Document {
+    let mut filter = by_id(id.to_object_id());
+    filter.insert("authorId", author_id.to_object_id());
+    filter
+}
+
+/// Posts that are public, or of one of these authors. A post without a visibility is not public.
+fn public_or_by(authors: impl Into<Bson>) -> Document {
+    let public = Visibility::Public.as_str();
+    doc! {"$or": [{"visibility": public}, {"authorId": {"$in": authors.into()}}]}
+}
+
+/// What makes `post_view`'s documents of posts.
+fn view_stages(viewer_id: Id<User>) -> [Document; 2] {
+    let liked = doc! {"$in": [viewer_id.to_object_id(), array_of("$likes")]};
+    [
+        doc! {"$project": {
+            "_id": 0,
+            "post": "$$ROOT",
+            "likeCount": {"$size": array_of("$likes")},
+            "commentCount": {"$size": array_of("$comments")},
+            "liked": liked,
+        }},
+        doc! {"$unset": ["post.likes", "post.comments"]},
+    ]
+}
+
+/// The posts' fields without the two that may be large.
+fn small() -> Document {
+    doc! {"likes": 0, "comments": 0}
+}
+
+fn author_of(bytes: &[u8]) -> Result<ObjectId, Problems> {
+    let author = RawDocument::from_bytes(bytes).and_then(|post| post.get_object_id("authorId"));
+    author.map_err(|_| Problems::from(Error::corrupt("authorId")))
+}
+
+impl MongoCommunity {
+    /// Does something to a post that the viewer sees; `act` gets a filter that matches it only as
+    /// long as they do.
+    async fn in_sight<'s, T>(
+        &'s self,
+        viewer_id: Id<User>,
+        id: Id<Post>,
+        act: impl Fn(Document) -> BoxFuture<'s, Result<Option<T>>> + Send + Sync,
+    ) -> Result<T> {
+        let mut open = public_or_by(vec![Bson::from(viewer_id.to_object_id())]);
+        open.insert("_id", id.to_object_id());
+        if let Some(done) = act(open).await? {
+            return Ok(done);
+        }
+        // It may be for followers.
+        let store = &self.0;
+        let options = FindOptions::builder()
+            .projection(doc! {"authorId": 1})
+            .limit(-1)
+            .build();
+        let post = by_id(id.to_object_id());
+        let found = store.find(&store.posts, post, options, author_of).await;
+        let author = found?.pop().ok_or_else(Error::not_found)?;
+        let follows = doc! {"followerId": viewer_id.to_object_id(), "authorId": author};
+        if !store.exists(&store.follows, follows).await? {
+            return Err(Error::not_found());
+        }
+        let mut followed = by_id(id.to_object_id());
+        followed.insert("authorId", author);
+        act(followed).await?.ok_or_else(Error::not_found)
+    }
+
+    /// The viewer, and all whom they follow.
+    async fn circle(&self, viewer_id: Id<User>) -> Result<Vec<Bson>> {
+        let store = &self.0;
+        let options = FindOptions::builder()
+            .projection(doc! {"_id": 0, "authorId": 1})
+            .batch_size(10_000)
+            .build();
+        let follows = doc! {"followerId": viewer_id.to_object_id()};
+        let followed = store
+            .find(&store.follows, follows, options, author_of)
+            .await?;
+        let followed = followed.into_iter().map(Bson::from);
+        Ok(followed.chain([viewer_id.to_object_id().into()]).collect())
+    }
+
+    async fn create_for(&self, author_id: Id<User>, post: NewPost) -> Result<Post> {
+        let post = post.into_post(author_id)?;
+        let document = post_document(&post)?;
+        let store = &self.0;
+        store.known_user(author_id).await?;
+        within(store.deadline, store.posts.insert_one(document)).await?;
+        Ok(post)
+    }
+
+    async fn view(&self, viewer_id: Id<User>, filter: Document) -> Result<Option<PostView>> {
+        let store = &self.0;
+        let [project, unset] = view_stages(viewer_id);
+        let pipeline = vec![doc! {"$match": filter}, project, unset];
+        let found = store.aggregate(&store.posts, pipeline, document::post_view);
+        Ok(found.await?.pop())
+    }
+
+    async fn feed_page(
+        &self,
+        viewer_id: Id<User>,
+        feed: Feed,
+        request: &PageRequest,
+    ) -> Result<Page<PostView>> {
+        let store = &self.0;
+        let mut filter = match feed {
+            Feed::Following => doc! {"authorId": {"$in": self.circle(viewer_id).await?}},
+            Feed::Everyone => public_or_by(self.circle(viewer_id).await?),
+            Feed::Author(author_id) => {
+                let author = author_id.to_object_id();
+                let follows = doc! {"followerId": viewer_id.to_object_id(), "authorId": author};
+                let mut filter = doc! {"authorId": author};
+                if author_id != viewer_id && !store.exists(&store.follows, follows).await? {
+                    filter.insert("visibility", Visibility::Public.as_str());
+                }
+                filter
+            }
+        };
+        let sort = by_ids(&mut filter, request)?;
+        let [project, unset] = view_stages(viewer_id);
+        let pipeline = vec![
+            doc! {"$match": filter},
+            doc! {"$sort": sort},
+            doc! {"$limit": i64::from(one_more(request))},
+            project,
+            unset,
+        ];
+        let found = store.aggregate(&store.posts, pipeline, document::post_view);
+        let found = found.await?;
+        Ok(Page::from_one_more(found, request.limit(), |view| {
+            view.post.id
+        }))
+    }
+
+    async fn update_own(
+        &self,
+        author_id: Id<User>,
+        id: Id<Post>,
+        patch: PostPatch,
+    ) -> Result<Post> {
+        patch.check()?;
+        let store = &self.0;
+        let mut filter = own(author_id, id);
+        let expected = patch.expected_updated_at;
+        let possible = expected.is_none_or(|at| expect_update(&mut filter, id, at).is_some());
+        let mut changes = Changes::new();
+        changes.set_some("content", patch.content);
+        if let Some(attachments) = &patch.attachments {
+            let array = RawBson::Array(attachments_array(attachments)?);
+            let array = Bson::try_from(array);
+            changes.set("attachments", array.map_err(not_bson)?);
+        }
+        changes.set_some("visibility", patch.visibility.map(Visibility::as_str));
+        if possible {
+            let call = store
+                .posts
+                .find_one_and_update(filter, changes.into_pipeline())
+                .projection(small())
+                .return_document(ReturnDocument::After);
+            if let Some(post) = within(store.deadline, call).await? {
+                return decode(&post, document::post);
+            }
+        }
+        if !store.exists(&store.posts, own(author_id, id)).await? {
+            return Err(Error::not_found());
+        }
+        Err(match expected {
+            Some(_) => Error::stale(),
+            None => contended(),
+        })
+    }
+
+    /// Sets the likes to an expression; answers how many there are then.
+    async fn set_likes(&self, user_id: Id<User>, id: Id<Post>, likes: Document) -> Result<u64> {
+        let store = &self.0;
+        let set = |filter| {
+            let pipeline = vec![doc! {"$set": {"likes": likes.clone()}}];
+            let call = store
+                .posts
+                .find_one_and_update(filter, pipeline)
+                .projection(doc! {"_id": 0, "count": {"$size": "$likes"}})
+                .return_document(ReturnDocument::After);
+            async move {
+                let answer = within(store.deadline, call).await?;
+                let count = answer.map(|answer| answer.get_i32("count")).transpose();
+                count.map_err(|error| Error::internal(format!("no count of likes: {error}")))
+            }
+            .boxed()
+        };
+        let count = self.in_sight(user_id, id, set).await?;
+        Ok(u64::try_from(count).unwrap_or_default())
+    }
+
+    async fn seen(&self, viewer_id: Id<User>, id: Id<Post>) -> Result<()> {
+        let store = &self.0;
+        let seen = |filter| {
+            let exists = store.exists(&store.posts, filter);
+            exists.map_ok(|exists| exists.then_some(())).boxed()
+        };
+        self.in_sight(viewer_id, id, seen).await
+    }
+
+    async fn likers_page(
+        &self,
+        viewer_id: Id<User>,
+        id: Id<Post>,
+        request: &PageRequest,
+    ) -> Result<Page<Id<User>>> {
+        self.seen(viewer_id, id).await?;
+        let mut likes = doc! {"$type": "objectId"};
+        if let Some(after) = request.after_id::<User>()? {
+            likes.insert(beyond(request), after.to_object_id());
+        }
+        let pipeline = vec![
+            doc! {"$match": by_id(id.to_object_id())},
+            doc! {"$project": {"likes": 1}},
+            doc! {"$unwind": "$likes"},
+            doc! {"$match": {"likes": likes}},
+            // A user is listed once, also where an old app noted them twice.
+            doc! {"$group": {"_id": "$likes"}},
+            doc! {"$sort": {"_id": direction(request)}},
+            doc! {"$limit": i64::from(one_more(request))},
+        ];
+        let store = &self.0;
+        let read = |bytes: &[u8]| {
+            let user = RawDocument::from_bytes(bytes).and_then(|user| user.get_object_id("_id"));
+            user.map(Id::from_object_id)
+                .map_err(|_| Problems::from(Error::corrupt("likes")))
+        };
+        let found = store.aggregate(&store.posts, pipeline, read).await?;
+        Ok(Page::from_one_more(found, request.limit(), |user| *user))
+    }
+
+    async fn add_comment(
+        &self,
+        author_id: Id<User>,
+        id: Id<Post>,
+        content: String,
+    ) -> Result<Comment> {
+        let comment = Comment::new(id, author_id, content)?;
+        let document: Document = comment_document(&comment)?.try_into().map_err(not_bson)?;
+        let added = doc! {"$concatArrays": [array_of("$comments"), [literal(document)]]};
+        let store = &self.0;
+        store.known_user(author_id).await?;
+        let add = |filter| {
+            let pipeline = vec![doc! {"$set": {"comments": added.clone()}}];
+            let updated = within(store.deadline, store.posts.update_one(filter, pipeline));
+            updated
+                .map_ok(|updated| (updated.matched_count > 0).then_some(()))
+                .boxed()
+        };
+        self.in_sight(author_id, id, add).await?;
+        Ok(comment)
+    }
+
+    async fn comments_page(
+        &self,
+        viewer_id: Id<User>,
+        id: Id<Post>,
+        request: &PageRequest,
+    ) -> Result<Page<Comment>> {
+        self.seen(viewer_id, id).await?;
+        let is_date = |field: &str| doc! {"$eq": [{"$type": field}, "date"]};
+        // As reading fills it in.
+        let written = doc! {"$switch": {
+            "branches": [
+                {"case": is_date("$comments.createdAt"), "then": "$comments.createdAt"},
+                {"case": is_date("$createdAt"), "then": "$createdAt"},
+            ],
+            "default": {"$toDate": "$_id"},
+        }};
+        let mut pipeline = vec![
+            doc! {"$match": by_id(id.to_object_id())},
+            doc! {"$project": {"createdAt": 1, "comments": array_of("$comments")}},
+            doc! {"$unwind": "$comments"},
+            doc! {"$set": {"at": written}},
+        ];
+        if let Some((at, key)) = request.after_moment()? {
+            let (at, beyond) = (date(at), beyond(request));
+            pipeline.push(doc! {"$match": {"$or": [
+                {"at": {beyond: at}},
+                {"at": at, "comments.id": {beyond: key}},
+            ]}});
+        }
+        let order = direction(request);
+        pipeline.extend([
+            doc! {"$sort": {"at": order, "comments.id": order}},
+            doc! {"$limit": i64::from(one_more(request))},
+            doc! {"$project": {
+                "_id": 0,
+                "postId": "$_id",
+                "comments": 1,
+                "parentCreatedAt": "$createdAt",
+            }},
+        ]);
+        let store = &self.0;
+        let found = store.aggregate(&store.posts, pipeline, document::comment);
+        let cursor = |last: &Comment| Cursor::behind_moment(last.created_at, last.id.as_str());
+        Ok(Page::from_one_more_by(
+            found.await?,
+            request.limit(),
+            cursor,
+        ))
+    }
+
+    async fn take_comment(
+        &self,
+        user_id: Id<User>,
+        id: Id<Post>,
+        comment: &CommentId,
+    ) -> Result<()> {
+        let (user, comment) = (user_id.to_object_id(), comment.as_str());
+        let mut filter = by_id(id.to_object_id());
+        filter.insert(
+            "$or",
+            vec![
+                doc! {"authorId": user, "comments.id": comment},
+                doc! {"comments": {"$elemMatch": {"id": comment, "authorId": user}}},
+            ],
+        );
+        let theirs = doc! {"$or": [
+            {"$eq": ["$authorId", user]},
+            {"$eq": ["$$comment.authorId", user]},
+        ]};
+        let is_it = doc! {"$eq": ["$$comment.id", literal(comment)]};
+        let left = doc! {"$filter": {
+            "input": array_of("$comments"),
+            "as": "comment",
+            "cond": {"$not": [{"$and": [is_it, theirs]}]},
+        }};
+        let store = &self.0;
+        let pipeline = vec![doc! {"$set": {"comments": left}}];
+        let updated = store.posts.update_one(filter, pipeline);
+        match within(store.deadline, updated).await?.matched_count {
+            0 => Err(Error::not_found()),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl CommunityRepository for MongoCommunity {
+    async fn create(&self, author_id: Id<User>, post: NewPost) -> Result<Post> {
+        self.create_for(author_id, post)
+            .await
+            .map_err(|error| error.in_operation("community.create"))
+    }
+
+    async fn get(&self, viewer_id: Id<User>, id: Id<Post>) -> Result<PostView> {
+        let view = |filter| self.view(viewer_id, filter).boxed();
+        self.in_sight(viewer_id, id, view)
+            .await
+            .map_err(|error| error.in_operation("community.get").for_record(id))
+    }
+
+    async fn feed(
+        &self,
+        viewer_id: Id<User>,
+        feed: Feed,
+        request: PageRequest,
+    ) -> Result<Page<PostView>> {
+        self.feed_page(viewer_id, feed, &request)
+            .await
+            .map_err(|error| error.in_operation("community.feed"))
+    }
+
+    async fn update(&self, author_id: Id<User>, id: Id<Post>, patch: PostPatch) -> Result<Post> {
+        self.update_own(author_id, id, patch)
+            .await
+            .map_err(|error| error.in_operation("community.update").for_record(id))
+    }
+
+    async fn delete(&self, author_id: Id<User>, id: Id<Post>) -> Result<()> {
+        let store = &self.0;
+        let deleted = within(store.deadline, store.posts.delete_one(own(author_id, id))).await;
+        deleted
+            .and_then(|deleted| match deleted.deleted_count {
+                0 => Err(Error::not_found()),
+                _ => Ok(()),
+            })
+            .map_err(|error| error.in_operation("community.delete").for_record(id))
+    }
+
+    async fn like(&self, user_id: Id<User>, id: Id<Post>) -> Result<u64> {
+        let user = user_id.to_object_id();
+        let likes = array_of("$likes");
+        let added = doc! {"$concatArrays": [&likes, [user]]};
+        let once = doc! {"$cond": [{"$in": [user, &likes]}, &likes, added]};
+        let like = async {
+            self.0.known_user(user_id).await?;
+            self.set_likes(user_id, id, once).await
+        };
+        like.await
+            .map_err(|error: Error| error.in_operation("community.like").for_record(id))
+    }
+
+    async fn unlike(&self, user_id: Id<User>, id: Id<Post>) -> Result<u64> {
+        let others = doc! {"$filter": {
+            "input": array_of("$likes"),
+            "as": "user",
+            "cond": {"$ne": ["$$user", user_id.to_object_id()]},
+        }};
+        self.set_likes(user_id, id, others)
+            .await
+            .map_err(|error| error.in_operation("community.unlike").for_record(id))
+    }
+
+    async fn likers(
+        &self,
+        viewer_id: Id<User>,
+        id: Id<Post>,
+        request: PageRequest,
+    ) -> Result<Page<Id<User>>> {
+        self.likers_page(viewer_id, id, &request)
+            .await
+            .map_err(|error| error.in_operation("community.likers").for_record(id))
+    }
+
+    async fn comment(&self, author_id: Id<User>, id: Id<Post>, content: String) -> Result<Comment> {
+        self.add_comment(author_id, id, content)
+            .await
+            .map_err(|error| error.in_operation("community.comment").for_record(id))
+    }
+
+    async fn comments(
+        &self,
+        viewer_id: Id<User>,
+        id: Id<Post>,
+        request: PageRequest,
+    ) -> Result<Page<Comment>> {
+        self.comments_page(viewer_id, id, &request)
+            .await
+            .map_err(|error| error.in_operation("community.comments").for_record(id))
+    }
+
+    async fn remove_comment(
+        &self,
+        user_id: Id<User>,
+        id: Id<Post>,
+        comment: CommentId,
+    ) -> Result<()> {
+        self.take_comment(user_id, id, &comment)
+            .await
+            .map_err(|error| {
+                error
+                    .in_operation("community.remove_comment")
+                    .for_record(format_args!("{id}.{comment}"))
+            })
+    }
+}
