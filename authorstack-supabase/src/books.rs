@@ -139,7 +139,7 @@ impl SupabaseBooks {
 }
 
 /// Binds whether an optional text changes, and the text.
-fn bind_change<'q, T>(
+pub(crate) fn bind_change<'q, T>(
     statement: Statement<'q>,
     change: &'q Change<T>,
     text: impl Fn(&T) -> &str,
@@ -201,6 +201,7 @@ impl BookRepository for SupabaseBooks {
         filter: BookFilter,
         page: PageRequest,
     ) -> Result<Page<Book>> {
+        let after = named(page.after_id::<Book>(), "books.list")?;
         // Text that PostgreSQL cannot hold is the genre of no book.
         if filter
             .genre
@@ -238,7 +239,7 @@ impl BookRepository for SupabaseBooks {
             Order::OldestFirst => (" and id > ", " order by id limit "),
             Order::NewestFirst => (" and id < ", " order by id desc limit "),
         };
-        if let Some(after) = page.after_id::<Book>() {
+        if let Some(after) = after {
             select.push(beyond).push_bind(after.to_uuid());
         }
         select.push(order).push_bind(i64::from(page.limit()) + 1);

@@ -1,12 +1,19 @@
 //! Records in the binary form of COPY.
 
-use authorstack_core::{Book, Error, Result, User, migrate::Record};
+use authorstack_core::{
+    Book, Boost, Checklist, Comment, Competitor, Error, Follow, Post, Price, Result, User,
+    migrate::Record,
+};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::PgConnection;
+use sqlx::{Encode, PgConnection, Postgres, postgres::PgArgumentBuffer};
 use uuid::Uuid;
 
-use crate::row::{postgres_micros, write_json};
+use crate::row::{
+    book_columns, boost_columns, checklist_columns, comment_columns, competitor_columns,
+    follow_columns, like_columns, post_columns, postgres_micros, price_columns, user_columns,
+    write_json,
+};
 
 /// How much is encoded before it is sent: the server reads while the next piece is made.
 const PIECE: usize = 1 << 20;
@@ -17,8 +24,17 @@ const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const TRAILER: &[u8] = &(-1i16).to_be_bytes();
 const NULL: [u8; 4] = (-1i32).to_be_bytes();
 const TEXT_OID: [u8; 4] = 25i32.to_be_bytes();
-const USER_COLUMNS: i16 = 12;
-const BOOK_COLUMNS: i16 = 17;
+
+/// How many columns a list names.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "lists of columns are short"
+)]
+fn count(columns: &str) -> [u8; 2] {
+    let commas = columns.bytes().filter(|byte| *byte == b',').count();
+    (commas as i16 + 1).to_be_bytes()
+}
 
 /// Why a COPY failed.
 pub(crate) enum CopyError {
@@ -82,6 +98,25 @@ impl Buffer {
         match record {
             Record::User(user) => self.user(user),
             Record::Book(book) => self.book(book),
+            Record::Checklist(checklist) => self.checklist(checklist),
+            Record::Follow(follow) => self.follow(follow),
+            Record::Post(post) => self.post(post),
+            Record::Like(like) => {
+                self.row(like_columns!());
+                self.uuid(like.post_id.to_uuid());
+                self.uuid(like.user_id.to_uuid());
+                Ok(())
+            }
+            Record::Comment(comment) => self.comment(comment),
+            Record::Boost(boost) => self.boost(boost),
+            Record::Competitor(competitor) => self.competitor(competitor),
+            Record::Price(price) => {
+                self.row(price_columns!());
+                self.uuid(price.competitor_id.to_uuid());
+                self.moment(price.point.date)?;
+                self.price(price.point.price)?;
+                self.object(&price.point.extra)
+            }
             other => Err(Error::internal(format!(
                 "the Supabase target has no table for {}",
                 other.kind()
@@ -91,7 +126,7 @@ impl Buffer {
 
     /// In the order of `user_columns!`.
     fn user(&mut self, user: &User) -> Result<()> {
-        self.bytes.extend_from_slice(&USER_COLUMNS.to_be_bytes());
+        self.row(user_columns!());
         self.uuid(user.id.to_uuid());
         self.text(user.auth_id.as_str())?;
         self.text(user.auth_provider.as_str())?;
@@ -108,7 +143,7 @@ impl Buffer {
 
     /// In the order of `book_columns!`.
     fn book(&mut self, book: &Book) -> Result<()> {
-        self.bytes.extend_from_slice(&BOOK_COLUMNS.to_be_bytes());
+        self.row(book_columns!());
         self.uuid(book.id.to_uuid());
         self.uuid(book.user_id.to_uuid());
         self.text(&book.title)?;
@@ -120,15 +155,118 @@ impl Buffer {
         self.optional_text(book.cover_url.as_deref())?;
         self.text_array(&book.genres)?;
         self.text_array(&book.platforms)?;
-        match book.published_date {
-            None => self.bytes.extend_from_slice(&NULL),
-            Some(date) => self.moment(date)?,
-        }
+        self.optional_moment(book.published_date)?;
         self.text(book.status.as_str())?;
         self.json(&book.metadata)?;
         self.moment(book.created_at)?;
         self.moment(book.updated_at)?;
         self.object(&book.extra)
+    }
+
+    /// In the order of `checklist_columns!`.
+    fn checklist(&mut self, checklist: &Checklist) -> Result<()> {
+        self.row(checklist_columns!());
+        self.uuid(checklist.id.to_uuid());
+        self.uuid(checklist.book_id.to_uuid());
+        self.uuid(checklist.user_id.to_uuid());
+        self.optional_text(checklist.template_id.as_deref())?;
+        self.text(&checklist.name)?;
+        self.json(&checklist.tasks)?;
+        self.moment(checklist.created_at)?;
+        self.moment(checklist.updated_at)?;
+        self.object(&checklist.extra)
+    }
+
+    /// In the order of `follow_columns!`.
+    fn follow(&mut self, follow: &Follow) -> Result<()> {
+        self.row(follow_columns!());
+        self.uuid(follow.id.to_uuid());
+        self.uuid(follow.follower_id.to_uuid());
+        self.uuid(follow.author_id.to_uuid());
+        self.moment(follow.created_at)?;
+        self.object(&follow.extra)
+    }
+
+    /// In the order of `post_columns!`.
+    fn post(&mut self, post: &Post) -> Result<()> {
+        self.row(post_columns!());
+        self.uuid(post.id.to_uuid());
+        self.uuid(post.author_id.to_uuid());
+        self.text(&post.content)?;
+        self.json(&post.attachments)?;
+        self.text(post.visibility.as_str())?;
+        self.moment(post.created_at)?;
+        self.moment(post.updated_at)?;
+        self.object(&post.extra)
+    }
+
+    /// In the order of `comment_columns!`.
+    fn comment(&mut self, comment: &Comment) -> Result<()> {
+        self.row(comment_columns!());
+        self.uuid(comment.post_id.to_uuid());
+        self.text(comment.id.as_str())?;
+        self.uuid(comment.author_id.to_uuid());
+        self.text(&comment.content)?;
+        self.moment(comment.created_at)?;
+        self.object(&comment.extra)
+    }
+
+    /// In the order of `boost_columns!`.
+    fn boost(&mut self, boost: &Boost) -> Result<()> {
+        self.row(boost_columns!());
+        self.uuid(boost.id.to_uuid());
+        self.uuid(boost.book_id.to_uuid());
+        self.uuid(boost.user_id.to_uuid());
+        self.field(&i64::from(boost.duration_days).to_be_bytes())?;
+        self.field(&i64::from(boost.position).to_be_bytes())?;
+        self.field(&boost.credits_spent.to_be_bytes())?;
+        self.field(&[u8::from(boost.active)])?;
+        self.moment(boost.started_at)?;
+        self.moment(boost.expires_at)?;
+        self.object(&boost.extra)
+    }
+
+    /// In the order of `competitor_columns!`.
+    fn competitor(&mut self, competitor: &Competitor) -> Result<()> {
+        self.row(competitor_columns!());
+        self.uuid(competitor.id.to_uuid());
+        self.uuid(competitor.user_id.to_uuid());
+        self.text(competitor.asin.as_str())?;
+        self.optional_text(competitor.title.as_deref())?;
+        self.optional_text(competitor.author.as_deref())?;
+        match competitor.current_price {
+            None => self.bytes.extend_from_slice(&NULL),
+            Some(price) => self.price(price)?,
+        }
+        self.optional_text(competitor.currency.as_ref().map(AsRef::as_ref))?;
+        self.optional_text(competitor.genre.as_deref())?;
+        self.optional_moment(competitor.last_checked)?;
+        self.moment(competitor.created_at)?;
+        self.object(&competitor.extra)
+    }
+
+    /// Starts a row of these columns.
+    fn row(&mut self, columns: &str) {
+        self.bytes.extend_from_slice(&count(columns));
+    }
+
+    /// A `numeric`, by the driver's own encoding.
+    fn price(&mut self, price: Price) -> Result<()> {
+        let mut buffer = PgArgumentBuffer::default();
+        match Encode::<Postgres>::encode_by_ref(&price.amount(), &mut buffer) {
+            Ok(_) => self.field(&buffer),
+            Err(error) => Err(Error::internal(format!(
+                "a price has no binary form: {error}"
+            ))),
+        }
+    }
+
+    fn optional_moment(&mut self, moment: Option<DateTime<Utc>>) -> Result<()> {
+        if let Some(moment) = moment {
+            return self.moment(moment);
+        }
+        self.bytes.extend_from_slice(&NULL);
+        Ok(())
     }
 
     fn field(&mut self, bytes: &[u8]) -> Result<()> {

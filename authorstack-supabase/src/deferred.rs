@@ -148,8 +148,8 @@ pub(crate) async fn restore(
     match raw_sql(AssertSqlSafe(definition)).execute(connection).await {
         Ok(_) => Ok(()),
         Err(error) if has_code(&error, "23503") => Err(Error::blocked(format!(
-            "{} holds records whose user is gone: users were deleted during the load, and {name} \
-             cannot be made again; delete those records or restore their users, then run again",
+            "{} holds records that refer to others which were deleted during the load, so {name} \
+             cannot be made again; delete those records or restore the others, then run again",
             table(kind),
         ))),
         Err(error) => Err(from_sqlx(error)),

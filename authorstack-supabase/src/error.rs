@@ -5,7 +5,10 @@ use std::{fmt, io, time::Duration};
 use authorstack_core::{Error, ErrorKind};
 use sqlx::error::DatabaseError;
 
-use crate::config::{Address, SETTING};
+use crate::{
+    config::{Address, SETTING},
+    schema,
+};
 
 /// What the server said, without the detail: that holds the row.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +76,10 @@ fn from_server(error: &dyn DatabaseError) -> Error {
             field => Error::already_exists(field),
         },
         "23503" => Error::not_found(),
+        // The one exclusion is that of positions.
+        "23P01" => Error::new(ErrorKind::Conflict {
+            reason: "the position is taken for a part of that time; choose another".into(),
+        }),
         "23502" => Error::invalid(column_field(error), "is missing"),
         "23514" => Error::invalid(
             field_or_record(error),
@@ -254,6 +261,26 @@ pub(crate) fn field_name(column: &str) -> &'static str {
         "published_date" => "publishedDate",
         "status" => "status",
         "metadata" => "metadata",
+        "book_id" => "bookId",
+        "template_id" => "templateId",
+        "tasks" => "tasks",
+        "follower_id" => "followerId",
+        "author_id" => "authorId",
+        "content" => "content",
+        "attachments" => "attachments",
+        "visibility" => "visibility",
+        "duration" => "duration",
+        "position" => "position",
+        "credits_spent" => "credits_spent",
+        "active" => "active",
+        "started_at" => "startedAt",
+        "expires_at" => "expiresAt",
+        "current_price" => "currentPrice",
+        "currency" => "currency",
+        "genre" => "genre",
+        "last_checked" => "lastChecked",
+        "price" => "price",
+        "date" => "date",
         "created_at" => "createdAt",
         "updated_at" => "updatedAt",
         "extra" => "extra",
@@ -268,15 +295,20 @@ fn field_of(error: &dyn DatabaseError) -> &'static str {
     let Some(constraint) = error.constraint() else {
         return "";
     };
-    if constraint == "users_pkey" || constraint == "books_pkey" {
-        return "_id";
+    // Names are made of the table, the columns and the kind of the constraint.
+    let rest = schema::TABLES.iter().find_map(|(table, _)| {
+        let rest = constraint.strip_prefix(table)?;
+        rest.strip_prefix('_')
+    });
+    match rest {
+        None => "",
+        Some("pkey") => "_id",
+        Some("user_id_asin_key") => "asin",
+        Some("follower_id_author_id_key") => "authorId",
+        Some(rest) => rest
+            .rsplit_once('_')
+            .map_or("", |(column, _)| field_name(column)),
     }
-    let column = constraint
-        .strip_prefix("users_")
-        .or_else(|| constraint.strip_prefix("books_"))
-        .and_then(|rest| rest.rsplit_once('_'))
-        .map_or("", |(column, _)| column);
-    field_name(column)
 }
 
 fn column_field(error: &dyn DatabaseError) -> &'static str {

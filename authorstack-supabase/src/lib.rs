@@ -19,10 +19,15 @@
 //! ```
 
 mod books;
+mod boosts;
+mod checklists;
+mod community;
+mod competitors;
 mod config;
 mod copy;
 mod deferred;
 mod error;
+mod follows;
 mod row;
 mod schema;
 mod store;

@@ -1,5 +1,7 @@
 //! Rows as records, and JSON as `jsonb`.
 
+mod documents;
+
 use std::{io, str::FromStr};
 
 use authorstack_core::{Book, Error, Extra, Id, Result, User};
@@ -33,6 +35,12 @@ macro_rules! book_columns {
     };
 }
 pub(crate) use book_columns;
+
+pub(crate) use documents::{
+    boost, boost_columns, checklist, checklist_columns, comment, comment_columns, competitor,
+    competitor_columns, competitor_price, follow, follow_columns, like, like_columns, post,
+    post_columns, post_view, price_columns,
+};
 
 /// Reads a row of [`user_columns!`].
 pub(crate) fn user(row: &PgRow) -> Result<User> {
@@ -212,6 +220,11 @@ pub(crate) fn postgres_micros(moment: DateTime<Utc>) -> Option<i64> {
     (FIRST_MOMENT..END_OF_TIME)
         .contains(&micros)
         .then_some(micros)
+}
+
+/// The first moment that PostgreSQL stores.
+pub(crate) fn first_moment() -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(FIRST_MOMENT + POSTGRES_EPOCH).unwrap_or_default()
 }
 
 /// Refuses a moment that PostgreSQL cannot store.

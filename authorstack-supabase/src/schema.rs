@@ -37,11 +37,22 @@ macro_rules! migrations {
 migrations! {
     "20261123000000", "authorstack_bookkeeping";
     "20261123000001", "authorstack_users_books";
+    "20261124000000", "authorstack_documents";
 }
 
 /// The tables that the migrations make in `public`, with the migration.
-pub(crate) const TABLES: &[(&str, &str)] =
-    &[("users", "20261123000001"), ("books", "20261123000001")];
+pub(crate) const TABLES: &[(&str, &str)] = &[
+    ("users", "20261123000001"),
+    ("books", "20261123000001"),
+    ("checklists", "20261124000000"),
+    ("follows", "20261124000000"),
+    ("community_posts", "20261124000000"),
+    ("post_likes", "20261124000000"),
+    ("post_comments", "20261124000000"),
+    ("marketplace_boosts", "20261124000000"),
+    ("competitors", "20261124000000"),
+    ("competitor_prices", "20261124000000"),
+];
 
 /// Of the transaction lock that keeps two migrations from running side by side.
 const LOCK: i64 = 0x6175_7468_6f72_0001;

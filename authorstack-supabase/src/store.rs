@@ -2,7 +2,11 @@
 
 use std::{fmt, net::ToSocketAddrs, sync::Arc, time::Duration};
 
-use authorstack_core::{BookRepository, DocumentStore, Error, Result, UserRepository};
+use authorstack_core::{
+    BookRepository, BoostRepository, ChecklistRepository, CommunityRepository,
+    CompetitorRepository, DocumentStore, Error, ErrorKind, FollowRepository, Result,
+    UserRepository,
+};
 use sqlx::{
     AssertSqlSafe, Connection, PgConnection, PgPool, Postgres,
     postgres::{PgArguments, PgPoolOptions, PgRow},
@@ -12,8 +16,14 @@ use tokio::time::timeout;
 
 use crate::{
     books::SupabaseBooks,
+    boosts::SupabaseBoosts,
+    checklists::SupabaseChecklists,
+    community::SupabaseCommunity,
+    competitors::SupabaseCompetitors,
     config::{Address, SupabaseConfig, Timeouts},
-    error, schema,
+    error,
+    follows::SupabaseFollows,
+    schema,
     target::SupabaseTarget,
     users::SupabaseUsers,
 };
@@ -23,7 +33,7 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
 pub(crate) type Statement<'q> = Query<'q, Postgres, PgArguments>;
 
-/// Users and books on Supabase. Clones share one pool of connections.
+/// The documents of an app on Supabase. Clones share one pool of connections.
 ///
 /// ```no_run
 /// use authorstack_core::DocumentStore;
@@ -217,6 +227,15 @@ impl SupabaseStore {
         self.within(Box::pin(run)).await
     }
 
+    /// Begins a unit of work of several statements.
+    pub(crate) async fn unit(&self) -> Result<Unit<'_>> {
+        let transaction = self.within(self.begin()).await?;
+        Ok(Unit {
+            store: self,
+            transaction,
+        })
+    }
+
     async fn begin(&self) -> sqlx::Result<sqlx::Transaction<'static, Postgres>> {
         let begin = AssertSqlSafe(Arc::clone(&self.inner.begin));
         self.inner.pool.begin_with(begin).await
@@ -243,6 +262,74 @@ impl DocumentStore for SupabaseStore {
     fn books(&self) -> Arc<dyn BookRepository> {
         Arc::new(SupabaseBooks(self.clone()))
     }
+
+    fn checklists(&self) -> Arc<dyn ChecklistRepository> {
+        Arc::new(SupabaseChecklists(self.clone()))
+    }
+
+    fn follows(&self) -> Arc<dyn FollowRepository> {
+        Arc::new(SupabaseFollows(self.clone()))
+    }
+
+    fn community(&self) -> Arc<dyn CommunityRepository> {
+        Arc::new(SupabaseCommunity(self.clone()))
+    }
+
+    fn boosts(&self) -> Arc<dyn BoostRepository> {
+        Arc::new(SupabaseBoosts(self.clone()))
+    }
+
+    fn competitors(&self) -> Arc<dyn CompetitorRepository> {
+        Arc::new(SupabaseCompetitors(self.clone()))
+    }
+}
+
+/// Several statements in one transaction, which ends without effect when this is dropped.
+pub(crate) struct Unit<'s> {
+    store: &'s SupabaseStore,
+    transaction: sqlx::Transaction<'static, Postgres>,
+}
+
+impl Unit<'_> {
+    pub(crate) async fn fetch_optional(
+        &mut self,
+        statement: Statement<'_>,
+    ) -> Result<Option<PgRow>> {
+        let run = self.store.statement(statement);
+        let run = run.fetch_optional(&mut *self.transaction);
+        self.store.within(run).await
+    }
+
+    pub(crate) async fn fetch_all(&mut self, statement: Statement<'_>) -> Result<Vec<PgRow>> {
+        let run = self.store.statement(statement);
+        let run = run.fetch_all(&mut *self.transaction);
+        self.store.within(run).await
+    }
+
+    pub(crate) async fn commit(self) -> Result<()> {
+        self.store.within(self.transaction.commit()).await
+    }
+}
+
+/// Does a unit of work again when another transaction came between, a few times: nothing of it
+/// was kept.
+pub(crate) async fn again<T, F>(mut attempt: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    const ATTEMPTS: u32 = 6;
+    const PAUSE: Duration = Duration::from_millis(10);
+    for round in 1..ATTEMPTS {
+        match attempt().await {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::Conflict { .. }) && error.is_retryable() =>
+            {
+                tokio::time::sleep(PAUSE * round * round).await;
+            }
+            other => return other,
+        }
+    }
+    attempt().await
 }
 
 /// Whether the host has an address.

@@ -10,7 +10,7 @@ use sqlx::query;
 
 use crate::{
     row::{self, Jsonb, Moment, check_moment, user_columns},
-    store::{Statement, SupabaseStore},
+    store::{Statement, SupabaseStore, again},
 };
 
 /// `updated_at` of a change made at `$2` to the user `$1`: always later than before.
@@ -215,7 +215,7 @@ impl UserRepository for SupabaseUsers {
     }
 
     async fn list(&self, page: PageRequest) -> Result<Page<User>> {
-        let after = page.after_id::<User>().map(Id::to_uuid);
+        let after = named(page.after_id::<User>(), "users.list")?.map(Id::to_uuid);
         let limit = i64::from(page.limit()) + 1;
         // One statement a case: a plan for "no cursor, or behind it" would not use the index.
         let select = match (page.sort_order(), after) {
@@ -259,7 +259,9 @@ impl UserRepository for SupabaseUsers {
     }
 
     async fn delete(&self, id: Id<User>) -> Result<()> {
-        let delete = async {
+        // All that is theirs goes with them, in the same transaction. Counts of other people's
+        // posts change: two such calls may meet.
+        let delete = || async move {
             let delete =
                 query("delete from public.users where id = $1 returning 1").bind(id.to_uuid());
             match self.0.fetch_optional(delete).await? {
@@ -267,7 +269,7 @@ impl UserRepository for SupabaseUsers {
                 None => Err(Error::not_found()),
             }
         };
-        about(delete.await, "users.delete", id)
+        about(again(delete).await, "users.delete", id)
     }
 
     async fn add_credits(&self, id: Id<User>, amount: i64) -> Result<User> {

@@ -6,10 +6,11 @@ use std::{
 };
 
 use authorstack_core::{
-    Error, ErrorKind, Id, Result, User,
-    migrate::{Kind, Load, Problem, Problems, Record},
+    Boost, Error, ErrorKind, Id, Result,
+    migrate::{Key, Kind, Load, Problem, Problems, Record},
 };
-use sqlx::{PgConnection, Row, query, raw_sql};
+use chrono::{DateTime, Utc};
+use sqlx::{AssertSqlSafe, PgConnection, Row, query, raw_sql};
 use uuid::Uuid;
 
 use super::{
@@ -18,12 +19,13 @@ use super::{
 };
 use crate::{
     copy::{CopyError, copy},
+    deferred,
     error::{from_sqlx, is_data_error},
-    row::{get, postgres_micros},
+    row::{self, boost_columns, get, postgres_micros},
 };
 
-/// How many users the target remembers to exist.
-const KNOWN_USERS: usize = 500_000;
+/// How many records of a kind the target remembers to exist.
+const KNOWN_IDS: usize = 500_000;
 
 /// A batch on its way: which records are still to be written, which were refused.
 pub(super) struct Batch<'l> {
@@ -44,7 +46,7 @@ impl<'l> Batch<'l> {
         {
             return Err(Error::internal(format!(
                 "{} was handed on as one of the {}",
-                stray.id(),
+                stray.key(),
                 load.kind,
             )));
         }
@@ -80,9 +82,12 @@ impl<'l> Batch<'l> {
     ) -> Result<()> {
         self.keep(check_dates);
         self.screen_ids();
+        self.screen_references(target, connection).await?;
         match self.load.kind {
-            Kind::Users => self.screen_users(target, connection).await,
-            Kind::Books => self.screen_books(target, connection).await,
+            Kind::Users | Kind::Follows | Kind::Competitors => {
+                self.screen_unique(target, connection).await
+            }
+            Kind::MarketplaceBoosts => self.screen_positions(target, connection).await,
             _ => Ok(()),
         }
     }
@@ -90,30 +95,30 @@ impl<'l> Batch<'l> {
     /// Two records of one id: the first counts. Sources come in the order of their ids.
     fn screen_ids(&mut self) {
         let records = self.load.records;
-        if records.is_sorted_by(|a, b| a.id() < b.id()) {
+        if records.is_sorted_by(|a, b| a.key() < b.key()) {
             return;
         }
-        let mut first: HashMap<Id<Record>, &Record> = HashMap::new();
+        let mut first: HashMap<Key, &Record> = HashMap::new();
         let mut same = 0;
         self.accepted
-            .retain(|&index| match first.get(&records[index].id()) {
+            .retain(|&index| match first.get(&records[index].key()) {
                 Some(&earlier) if *earlier == records[index] => {
                     same += 1;
                     false
                 }
                 Some(_) => true,
                 None => {
-                    first.insert(records[index].id(), &records[index]);
+                    first.insert(records[index].key(), &records[index]);
                     true
                 }
             });
         self.unchanged += same;
-        self.keep(|record| match first.get(&record.id()) {
+        self.keep(|record| match first.get(&record.key()) {
             Some(&earlier) if !std::ptr::eq(earlier, record) => Problem::new(
                 "_id",
                 format!(
                     "{} is the id of another record, too; map one of them",
-                    record.id()
+                    record.key()
                 ),
             )
             .into(),
@@ -121,84 +126,147 @@ impl<'l> Batch<'l> {
         });
     }
 
-    async fn screen_users(
+    /// Refuses records that refer to what is not there.
+    async fn screen_references(
         &mut self,
         target: &SupabaseTarget,
         connection: &mut PgConnection,
     ) -> Result<()> {
-        let users: Vec<&User> = self
-            .accepted
-            .iter()
-            .filter_map(|&index| user(&self.load.records[index]))
-            .collect();
-        let select = query(
-            "select id, auth_id, email from public.users \
-             where email = any ($1) or auth_id = any ($2)",
-        )
-        .bind(
-            users
-                .iter()
-                .map(|user| user.email.as_str())
-                .collect::<Vec<_>>(),
-        )
-        .bind(
-            users
-                .iter()
-                .map(|user| user.auth_id.as_str())
-                .collect::<Vec<_>>(),
-        );
-        let rows = target.fetch_all(connection, select).await?;
-        let ids: HashSet<Uuid> = users.iter().map(|user| user.id.to_uuid()).collect();
-        let mut taken = Taken::default();
-        for row in &rows {
-            let id: Uuid = get(row, 0)?;
-            // A user of the batch will hold what the batch says, not what the table says.
-            if !ids.contains(&id) {
-                let id =
-                    Id::<User>::from_uuid(id).map_or_else(|_| id.to_string(), |id| id.to_string());
-                taken.auth_ids.insert(get(row, 1)?, id.clone());
-                taken.emails.insert(get(row, 2)?, id);
-            }
-        }
-        self.keep(|record| user(record).map_or_else(Problems::default, |user| taken.claim(user)));
-        Ok(())
-    }
-
-    async fn screen_books(
-        &mut self,
-        target: &SupabaseTarget,
-        connection: &mut PgConnection,
-    ) -> Result<()> {
-        let mut known: HashSet<Id<User>> = HashSet::new();
-        let mut unknown: HashSet<Id<User>> = HashSet::new();
-        {
-            let cached = lock(&target.shared.known_users);
-            for &index in &self.accepted {
-                if let Record::Book(book) = &self.load.records[index] {
-                    if cached.contains(&book.user_id) {
-                        known.insert(book.user_id);
-                    } else {
-                        unknown.insert(book.user_id);
+        for &kind in self.load.kind.depends_on() {
+            let (mut known, mut unknown) = (HashSet::new(), HashSet::new());
+            {
+                let cached = lock(&target.shared.known);
+                let cached = cached.get(&kind);
+                for &index in &self.accepted {
+                    for (_, of, id) in self.load.records[index].refers_to() {
+                        if of != kind {
+                            continue;
+                        }
+                        if cached.is_some_and(|cached| cached.contains(&id)) {
+                            known.insert(id);
+                        } else {
+                            unknown.insert(id);
+                        }
                     }
                 }
             }
-        }
-        if !unknown.is_empty() {
-            let asked: Vec<Uuid> = unknown.iter().map(|id| id.to_uuid()).collect();
-            let select = query("select id from public.users where id = any ($1)").bind(asked);
-            for row in target.fetch_all(connection, select).await? {
-                let id: Uuid = get(&row, 0)?;
-                known.extend(Id::<User>::from_uuid(id));
+            if !unknown.is_empty() {
+                let asked: Vec<Uuid> = unknown.iter().map(|id| id.to_uuid()).collect();
+                let sql = format!(
+                    "select id from {} where id = any ($1)",
+                    deferred::table(kind)
+                );
+                let select = query(AssertSqlSafe(sql)).bind(asked);
+                for row in target.fetch_all(connection, select).await? {
+                    let id: Uuid = get(&row, 0)?;
+                    known.extend(Id::<Record>::from_uuid(id));
+                }
+                let mut cached = lock(&target.shared.known);
+                let cached = cached.entry(kind).or_default();
+                if cached.len() + known.len() > KNOWN_IDS {
+                    cached.clear();
+                }
+                cached.extend(&known);
             }
-            let mut cached = lock(&target.shared.known_users);
-            if cached.len() + known.len() > KNOWN_USERS {
-                cached.clear();
-            }
-            cached.extend(&known);
+            self.keep(|record| {
+                let references = record.refers_to().into_iter();
+                let lost = references.filter(|(_, of, id)| *of == kind && !known.contains(id));
+                Problems(lost.map(|(field, of, id)| orphan(field, of, id)).collect())
+            });
         }
-        self.keep(|record| match record {
-            Record::Book(book) if !known.contains(&book.user_id) => orphan(book.user_id).into(),
-            _ => Problems::default(),
+        Ok(())
+    }
+
+    /// Refuses records with a value that another record holds.
+    async fn screen_unique(
+        &mut self,
+        target: &SupabaseTarget,
+        connection: &mut PgConnection,
+    ) -> Result<()> {
+        let records: Vec<&Record> = self
+            .accepted
+            .iter()
+            .map(|&index| &self.load.records[index])
+            .collect();
+        let select = match self.load.kind {
+            Kind::Users => SELECT_USERS,
+            Kind::Follows => SELECT_FOLLOWS,
+            _ => SELECT_COMPETITORS,
+        };
+        let mut values: [Vec<String>; 2] = Default::default();
+        for record in &records {
+            for (list, value) in values.iter_mut().zip(asked_for(record)) {
+                list.push(value);
+            }
+        }
+        let [first, second] = values;
+        let rows = target
+            .fetch_all(connection, query(select).bind(first).bind(second))
+            .await?;
+        let ids: HashSet<Id<Record>> = records.iter().map(|record| record.key().id()).collect();
+        let mut taken = Taken::default();
+        for row in &rows {
+            let id: Uuid = get(row, 0)?;
+            let id = Id::<Record>::from_uuid(id);
+            // A record of the batch will hold what the batch says, not what the table says.
+            if id.as_ref().is_ok_and(|id| ids.contains(id)) {
+                continue;
+            }
+            let holder = id.map_or_else(|_| "another".to_owned(), |id| id.to_string());
+            let (first, second): (String, String) = (get(row, 1)?, get(row, 2)?);
+            for value in claims(self.load.kind, first, second) {
+                taken.0.insert(value, holder.clone());
+            }
+        }
+        self.keep(|record| taken.claim(record));
+        Ok(())
+    }
+
+    /// Refuses active boosts whose position another one holds for a part of their time.
+    async fn screen_positions(
+        &mut self,
+        target: &SupabaseTarget,
+        connection: &mut PgConnection,
+    ) -> Result<()> {
+        let (mut positions, mut ids) = (HashSet::new(), HashSet::new());
+        for &index in &self.accepted {
+            if let Record::Boost(boost) = &self.load.records[index] {
+                ids.insert(boost.id);
+                if boost.active {
+                    positions.insert(i64::from(boost.position));
+                }
+            }
+        }
+        let select = query(concat!(
+            "select ",
+            boost_columns!(),
+            " from public.marketplace_boosts where active and position = any ($1)"
+        ))
+        .bind(positions.into_iter().collect::<Vec<_>>());
+        let mut held: HashMap<u32, Vec<Boost>> = HashMap::new();
+        for row in target.fetch_all(connection, select).await? {
+            let boost = row::boost(&row)?;
+            if !ids.contains(&boost.id) {
+                held.entry(boost.position).or_default().push(boost);
+            }
+        }
+        self.keep(|record| {
+            let Record::Boost(boost) = record else {
+                return Problems::default();
+            };
+            let held = held.entry(boost.position).or_default();
+            if let Some(other) = held.iter().find(|held| held.collides_with(boost)) {
+                let (position, other) = (boost.position, other.id);
+                let problem = format!(
+                    "{position} is boost {other}'s for a part of that time; change one of the \
+                     two, then replay"
+                );
+                return Problem::new("position", problem).into();
+            }
+            if boost.active {
+                held.push((**boost).clone());
+            }
+            Problems::default()
         });
         Ok(())
     }
@@ -224,7 +292,7 @@ impl<'l> Batch<'l> {
         savepoint(&mut worker.connection).await?;
         let records = self.accepted.iter().map(|&index| &self.load.records[index]);
         let Worker { connection, buffer } = worker;
-        match copy(connection, self.statements.direct, records, buffer).await {
+        match copy(connection, &self.statements.direct, records, buffer).await {
             Ok(rows) => {
                 self.written += rows;
                 Ok(true)
@@ -240,7 +308,7 @@ impl<'l> Batch<'l> {
     /// Merges by id. Where the server refuses a range, its halves are tried, down to single
     /// records.
     async fn merge(&mut self, target: &SupabaseTarget, worker: &mut Worker) -> Result<()> {
-        raw_sql(self.statements.staging)
+        raw_sql(self.statements.staging.as_str())
             .execute(&mut worker.connection)
             .await
             .map_err(from_sqlx)?;
@@ -286,8 +354,10 @@ impl<'l> Batch<'l> {
         let Worker { connection, buffer } = worker;
         let records = indexes.iter().map(|&index| &self.load.records[index]);
         let attempt = async {
-            copy(connection, self.statements.stage, records, buffer).await?;
-            let merge = target.store.statement(query(self.statements.merge));
+            copy(connection, &self.statements.stage, records, buffer).await?;
+            let merge = target
+                .store
+                .statement(query(self.statements.merge.as_str()));
             let row = merge.fetch_one(&mut *connection).await?;
             let written: i64 = row.try_get(0)?;
             raw_sql("truncate pg_temp.authorstack_batch; release savepoint batch")
@@ -314,7 +384,18 @@ impl<'l> Batch<'l> {
 fn problems(record: &Record, error: CopyError) -> Problems {
     let error = other_error(error);
     match (error.kind(), record) {
-        (ErrorKind::NotFound, Record::Book(book)) => orphan(book.user_id).into(),
+        (ErrorKind::NotFound, _) => {
+            let references = record.refers_to().into_iter();
+            let problems = references.map(|(field, _, _)| {
+                let problem = "one of the records that it refers to is gone from the target; move \
+                               or fix it first, then replay";
+                Problem::new(field, problem)
+            });
+            Problems(problems.collect())
+        }
+        (ErrorKind::Conflict { reason }, Record::Boost(_)) => {
+            Problem::new("position", reason.clone()).into()
+        }
         (ErrorKind::AlreadyExists { field }, _) => Problem::new(
             field.clone(),
             "another record of the target has this value; change one of the two, then replay",
@@ -361,57 +442,85 @@ fn halves(range: Range<usize>) -> [Range<usize>; 2] {
     [middle..range.end, range.start..middle]
 }
 
-fn user(record: &Record) -> Option<&User> {
+const SELECT_USERS: &str = "\
+    select id, auth_id, email from public.users where auth_id = any ($1) or email = any ($2)";
+
+const SELECT_FOLLOWS: &str = "\
+    select id, follower_id::text, author_id::text from public.follows \
+    where (follower_id, author_id) in (select * from unnest($1::uuid[], $2::uuid[]))";
+
+const SELECT_COMPETITORS: &str = "\
+    select id, user_id::text, asin from public.competitors \
+    where (user_id, asin) in (select * from unnest($1::uuid[], $2::text[]))";
+
+/// The two values by which a record's rivals are looked for.
+fn asked_for(record: &Record) -> [String; 2] {
+    let uuid = |uuid: Uuid| uuid.to_string();
     match record {
-        Record::User(user) => Some(user),
-        _ => None,
+        Record::User(user) => [user.auth_id.to_string(), user.email.to_string()],
+        Record::Follow(follow) => [
+            uuid(follow.follower_id.to_uuid()),
+            uuid(follow.author_id.to_uuid()),
+        ],
+        Record::Competitor(rival) => [uuid(rival.user_id.to_uuid()), rival.asin.to_string()],
+        _ => [String::new(), String::new()],
     }
 }
 
-/// Which users hold the unique values.
-#[derive(Default)]
-struct Taken {
-    auth_ids: HashMap<String, String>,
-    emails: HashMap<String, String>,
+/// What must be unique of two such values, by the field that a problem names.
+fn claims(kind: Kind, first: String, second: String) -> Vec<(&'static str, String)> {
+    match kind {
+        Kind::Users => vec![("authId", first), ("email", second)],
+        Kind::Follows => vec![("authorId", format!("{first} {second}"))],
+        _ => vec![("asin", format!("{first} {second}"))],
+    }
 }
 
+/// Which records hold the unique values.
+#[derive(Default)]
+struct Taken(HashMap<(&'static str, String), String>);
+
 impl Taken {
-    /// Takes a user's values where all are free, or says who holds them.
-    fn claim(&mut self, user: &User) -> Problems {
+    /// Takes a record's values where all are free, or says who holds them.
+    fn claim(&mut self, record: &Record) -> Problems {
+        let [first, second] = asked_for(record);
+        let values = claims(record.kind(), first, second);
         let mut problems = Problems::default();
-        let values = [
-            ("authId", user.auth_id.as_str(), &self.auth_ids),
-            ("email", user.email.as_str(), &self.emails),
-        ];
-        for (field, value, taken) in values {
-            if let Some(other) = taken.get(value) {
+        for value in &values {
+            if let Some(other) = self.0.get(value) {
+                let one = record.kind().one();
+                let what = match record {
+                    Record::Follow(_) => "the pair".to_owned(),
+                    Record::Competitor(rival) => format!("{:?}", rival.asin.as_str()),
+                    _ => format!("{:?}", value.1),
+                };
                 problems.push(Problem::new(
-                    field,
-                    format!("{value:?} belongs to user {other} already; change one of the two, then replay"),
+                    value.0,
+                    format!("{what} belongs to {one} {other} already; change one of the two, then replay"),
                 ));
             }
         }
         if problems.is_empty() {
-            self.auth_ids
-                .insert(user.auth_id.as_str().to_owned(), user.id.to_string());
-            self.emails
-                .insert(user.email.as_str().to_owned(), user.id.to_string());
+            let holder = record.key().to_string();
+            let values = values.into_iter().map(|value| (value, holder.clone()));
+            self.0.extend(values);
         }
         problems
     }
 }
 
-fn orphan(user: Id<User>) -> Problem {
+fn orphan(field: &str, kind: Kind, id: Id<Record>) -> Problem {
+    let one = kind.one();
     Problem::new(
-        "userId",
-        format!("there is no user {user} in the target; move or fix the user first, then replay"),
+        field,
+        format!("there is no {one} {id} in the target; move or fix the {one} first, then replay"),
     )
 }
 
 /// Dates that PostgreSQL cannot hold.
 pub(super) fn check_dates(record: &Record) -> Problems {
     let mut problems = Problems::default();
-    let mut check = |field: &str, date: chrono::DateTime<chrono::Utc>| {
+    let mut check = |field: &str, date: DateTime<Utc>| {
         if postgres_micros(date).is_none() {
             problems.push(Problem::new(
                 field,
@@ -419,19 +528,46 @@ pub(super) fn check_dates(record: &Record) -> Problems {
             ));
         }
     };
-    match record {
-        Record::User(user) => {
-            check("createdAt", user.created_at);
-            check("updatedAt", user.updated_at);
-        }
-        Record::Book(book) => {
-            if let Some(date) = book.published_date {
-                check("publishedDate", date);
-            }
-            check("createdAt", book.created_at);
-            check("updatedAt", book.updated_at);
-        }
-        _ => {}
+    for (field, date) in dates(record) {
+        check(field, date);
     }
     problems
+}
+
+/// The dates of a record that have columns of their own.
+fn dates(record: &Record) -> Vec<(&'static str, DateTime<Utc>)> {
+    let some = |field, date: Option<DateTime<Utc>>| date.map(|date| (field, date));
+    match record {
+        Record::User(user) => vec![
+            ("createdAt", user.created_at),
+            ("updatedAt", user.updated_at),
+        ],
+        Record::Book(book) => some("publishedDate", book.published_date)
+            .into_iter()
+            .chain([
+                ("createdAt", book.created_at),
+                ("updatedAt", book.updated_at),
+            ])
+            .collect(),
+        Record::Checklist(checklist) => vec![
+            ("createdAt", checklist.created_at),
+            ("updatedAt", checklist.updated_at),
+        ],
+        Record::Follow(follow) => vec![("createdAt", follow.created_at)],
+        Record::Post(post) => vec![
+            ("createdAt", post.created_at),
+            ("updatedAt", post.updated_at),
+        ],
+        Record::Comment(comment) => vec![("comments.createdAt", comment.created_at)],
+        Record::Boost(boost) => vec![
+            ("startedAt", boost.started_at),
+            ("expiresAt", boost.expires_at),
+        ],
+        Record::Competitor(rival) => some("lastChecked", rival.last_checked)
+            .into_iter()
+            .chain([("createdAt", rival.created_at)])
+            .collect(),
+        Record::Price(price) => vec![("priceHistory.date", price.point.date)],
+        _ => vec![],
+    }
 }

@@ -1,8 +1,8 @@
 //! Reading the target: streams of records and rejects, and rows of the books.
 
 use authorstack_core::{
-    Error, Id, Result,
-    migrate::{Kind, Position, Record, Reject, Settled},
+    Error, Result,
+    migrate::{Key, Kind, Position, Record, Reject, Settled},
 };
 use futures::{
     StreamExt, TryStreamExt,
@@ -10,9 +10,12 @@ use futures::{
 };
 use sqlx::{PgConnection, Row, postgres::PgRow, query, raw_sql};
 use tokio::sync::mpsc;
-use uuid::Uuid;
 
-use super::{Aborting, statements::statements, within};
+use super::{
+    Aborting,
+    statements::{bind_after, statements},
+    within,
+};
 use crate::{error::from_sqlx, row, row::get, store::SupabaseStore};
 
 /// Rows that one statement may return.
@@ -55,17 +58,18 @@ pub(super) async fn send_records(
     let limit = store.timeouts().load;
     let statements = statements(kind)?;
     let mut connection = store.open().await?;
-    let mut after = Uuid::nil();
+    let mut after: Option<Key> = None;
     loop {
         within(limit, async { begin_reading(&mut connection).await }).await?;
-        let page = store.statement(query(statements.page).bind(after).bind(PAGE));
-        let mut rows = page.fetch(&mut connection);
+        let behind = after.take();
+        let page = bind_after(query(statements.page.as_str()), kind, behind.as_ref()).bind(PAGE);
+        let mut rows = store.statement(page).fetch(&mut connection);
         let (mut batch, mut bytes, mut count) = (Vec::new(), 0, 0);
         while let Some(row) =
             within(limit, async { rows.try_next().await.map_err(from_sqlx) }).await?
         {
             let record = read_record(kind, &row)?;
-            after = record.id().to_uuid();
+            after = Some(record.key());
             count += 1;
             bytes += size(&row);
             batch.push(record);
@@ -141,17 +145,28 @@ async fn begin_reading(connection: &mut PgConnection) -> Result<()> {
 pub(super) fn read_record(kind: Kind, row: &PgRow) -> Result<Record> {
     match kind {
         Kind::Users => row::user(row).map(Record::from),
-        _ => row::book(row).map(Record::from),
+        Kind::Books => row::book(row).map(Record::from),
+        Kind::Checklists => row::checklist(row).map(Record::from),
+        Kind::Follows => row::follow(row).map(Record::from),
+        Kind::CommunityPosts => row::post(row).map(Record::from),
+        Kind::PostLikes => row::like(row).map(Record::from),
+        Kind::PostComments => row::comment(row).map(Record::from),
+        Kind::MarketplaceBoosts => row::boost(row).map(Record::from),
+        Kind::Competitors => row::competitor(row).map(Record::from),
+        Kind::CompetitorPrices => row::competitor_price(row).map(Record::from),
+        other => Err(Error::internal(format!(
+            "the Supabase target has no table for {other}"
+        ))),
     }
 }
 
-pub(super) fn read_settled(row: &PgRow) -> Result<Settled> {
-    let replayed_as: Option<Uuid> = get(row, 2)?;
+pub(super) fn read_settled(kind: Kind, row: &PgRow) -> Result<Settled> {
+    let replayed_as: Option<&str> = get(row, 2)?;
     Ok(Settled {
         key: read_text(row, 0)?,
         source_digest: read_digest(row, 1)?,
         replayed_as: replayed_as
-            .map(Id::from_uuid)
+            .map(|key| Key::parse(kind, key))
             .transpose()
             .map_err(|error| Error::corrupt(format!("a reject: {error}")))?,
     })

@@ -1,129 +1,267 @@
 //! The statements of each kind.
 
-use authorstack_core::{Error, Result, migrate::Kind};
+use std::sync::LazyLock;
 
-use crate::row::{book_columns, user_columns};
+use authorstack_core::{
+    Error, Result,
+    migrate::{Key, Kind},
+};
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::{
+    row::{
+        Moment, book_columns, boost_columns, checklist_columns, comment_columns,
+        competitor_columns, first_moment, follow_columns, like_columns, post_columns,
+        price_columns, user_columns,
+    },
+    store::Statement,
+};
 
 /// The statements of a kind.
 pub(super) struct Statements {
-    pub(super) direct: &'static str,
-    pub(super) staging: &'static str,
-    pub(super) stage: &'static str,
-    pub(super) merge: &'static str,
-    pub(super) page: &'static str,
-    pub(super) some: &'static str,
+    /// COPY straight into the table.
+    pub(super) direct: String,
+    /// Makes the table that a batch is staged in.
+    pub(super) staging: String,
+    /// COPY into that.
+    pub(super) stage: String,
+    /// Brings the table up to date; answers how many rows it wrote.
+    pub(super) merge: String,
+    /// The rows behind a key.
+    pub(super) page: String,
+    /// The rows with these keys.
+    pub(super) some: String,
 }
 
-const USERS: Statements = Statements {
-    direct: concat!(
-        "copy public.users (",
-        user_columns!(),
-        ") from stdin with (format binary)"
-    ),
-    staging: concat!(
-        "create temp table authorstack_batch on commit drop as select ",
-        user_columns!(),
-        " from public.users with no data"
-    ),
-    stage: concat!(
-        "copy pg_temp.authorstack_batch (",
-        user_columns!(),
-        ") from stdin with (format binary)"
-    ),
-    // JSON is compared as text: 1 and 1.0 are equal as jsonb and differ as records.
-    merge: concat!(
-        "with merged as (insert into public.users as held (",
-        user_columns!(),
-        ") select ",
-        user_columns!(),
-        " from pg_temp.authorstack_batch \
-         on conflict (id) do update set auth_id = excluded.auth_id, \
-           auth_provider = excluded.auth_provider, email = excluded.email, name = excluded.name, \
-           subscription_tier = excluded.subscription_tier, credits = excluded.credits, \
-           preferences = excluded.preferences, connected_platforms = excluded.connected_platforms, \
-           created_at = excluded.created_at, updated_at = excluded.updated_at, \
-           extra = excluded.extra \
-         where (held.auth_id, held.auth_provider, held.email, held.name, held.subscription_tier, \
-                held.credits, held.preferences::text, held.connected_platforms::text, \
-                held.created_at, held.updated_at, held.extra::text) \
-           is distinct from \
-               (excluded.auth_id, excluded.auth_provider, excluded.email, excluded.name, \
-                excluded.subscription_tier, excluded.credits, excluded.preferences::text, \
-                excluded.connected_platforms::text, excluded.created_at, excluded.updated_at, \
-                excluded.extra::text) \
-         returning 1) select count(*) from merged"
-    ),
-    page: concat!(
-        "select ",
-        user_columns!(),
-        " from public.users where id > $1 order by id limit $2"
-    ),
-    some: concat!(
-        "select ",
-        user_columns!(),
-        " from public.users where id = any ($1) order by id"
-    ),
-};
+/// What the statements of a table are made of.
+struct Table {
+    kind: Kind,
+    columns: &'static str,
+    /// The columns that hold JSON.
+    json: &'static [&'static str],
+    /// The columns of the key, with their types.
+    key: &'static [(&'static str, &'static str)],
+}
 
-const BOOKS: Statements = Statements {
-    direct: concat!(
-        "copy public.books (",
-        book_columns!(),
-        ") from stdin with (format binary)"
-    ),
-    staging: concat!(
-        "create temp table authorstack_batch on commit drop as select ",
-        book_columns!(),
-        " from public.books with no data"
-    ),
-    stage: concat!(
-        "copy pg_temp.authorstack_batch (",
-        book_columns!(),
-        ") from stdin with (format binary)"
-    ),
-    merge: concat!(
-        "with merged as (insert into public.books as held (",
-        book_columns!(),
-        ") select ",
-        book_columns!(),
-        " from pg_temp.authorstack_batch \
-         on conflict (id) do update set user_id = excluded.user_id, title = excluded.title, \
-           subtitle = excluded.subtitle, author = excluded.author, \
-           description = excluded.description, isbn = excluded.isbn, asin = excluded.asin, \
-           cover_url = excluded.cover_url, genres = excluded.genres, \
-           platforms = excluded.platforms, published_date = excluded.published_date, \
-           status = excluded.status, metadata = excluded.metadata, \
-           created_at = excluded.created_at, updated_at = excluded.updated_at, \
-           extra = excluded.extra \
-         where (held.user_id, held.title, held.subtitle, held.author, held.description, held.isbn, \
-                held.asin, held.cover_url, held.genres, held.platforms, held.published_date, \
-                held.status, held.metadata::text, held.created_at, held.updated_at, held.extra::text) \
-           is distinct from \
-               (excluded.user_id, excluded.title, excluded.subtitle, excluded.author, \
-                excluded.description, excluded.isbn, excluded.asin, excluded.cover_url, \
-                excluded.genres, excluded.platforms, excluded.published_date, excluded.status, \
-                excluded.metadata::text, excluded.created_at, excluded.updated_at, \
-                excluded.extra::text) \
-         returning 1) select count(*) from merged"
-    ),
-    page: concat!(
-        "select ",
-        book_columns!(),
-        " from public.books where id > $1 order by id limit $2"
-    ),
-    some: concat!(
-        "select ",
-        book_columns!(),
-        " from public.books where id = any ($1) order by id"
-    ),
-};
+const ID: &[(&str, &str)] = &[("id", "uuid")];
+
+const TABLES: &[Table] = &[
+    Table {
+        kind: Kind::Users,
+        columns: user_columns!(),
+        json: &["preferences", "connected_platforms", "extra"],
+        key: ID,
+    },
+    Table {
+        kind: Kind::Books,
+        columns: book_columns!(),
+        json: &["metadata", "extra"],
+        key: ID,
+    },
+    Table {
+        kind: Kind::Checklists,
+        columns: checklist_columns!(),
+        json: &["tasks", "extra"],
+        key: ID,
+    },
+    Table {
+        kind: Kind::Follows,
+        columns: follow_columns!(),
+        json: &["extra"],
+        key: ID,
+    },
+    Table {
+        kind: Kind::CommunityPosts,
+        columns: post_columns!(),
+        json: &["attachments", "extra"],
+        key: ID,
+    },
+    Table {
+        kind: Kind::PostLikes,
+        columns: like_columns!(),
+        json: &[],
+        key: &[("post_id", "uuid"), ("user_id", "uuid")],
+    },
+    Table {
+        kind: Kind::PostComments,
+        columns: comment_columns!(),
+        json: &["extra"],
+        key: &[("post_id", "uuid"), ("id", "text")],
+    },
+    Table {
+        kind: Kind::MarketplaceBoosts,
+        columns: boost_columns!(),
+        json: &["extra"],
+        key: ID,
+    },
+    Table {
+        kind: Kind::Competitors,
+        columns: competitor_columns!(),
+        json: &["extra"],
+        key: ID,
+    },
+    Table {
+        kind: Kind::CompetitorPrices,
+        columns: price_columns!(),
+        json: &["extra"],
+        key: &[("competitor_id", "uuid"), ("date", "timestamptz")],
+    },
+];
+
+static STATEMENTS: LazyLock<Vec<(Kind, Statements)>> = LazyLock::new(|| {
+    TABLES
+        .iter()
+        .map(|table| (table.kind, table.statements()))
+        .collect()
+});
+
+impl Table {
+    fn statements(&self) -> Statements {
+        let (table, columns) = (format!("public.{}", self.kind), self.columns);
+        let keys: Vec<&str> = self.key.iter().map(|(column, _)| *column).collect();
+        let key = keys.join(", ");
+        let parameters: Vec<String> = (1..=keys.len()).map(|n| format!("${n}")).collect();
+        let last = keys.len() + 1;
+        let arrays: Vec<String> = self
+            .key
+            .iter()
+            .zip(&parameters)
+            .map(|((_, kind), parameter)| format!("{parameter}::{kind}[]"))
+            .collect();
+        Statements {
+            direct: format!("copy {table} ({columns}) from stdin with (format binary)"),
+            staging: format!(
+                "create temp table authorstack_batch on commit drop as \
+                 select {columns} from {table} with no data"
+            ),
+            stage: format!(
+                "copy pg_temp.authorstack_batch ({columns}) from stdin with (format binary)"
+            ),
+            merge: self.merge(&table, &key),
+            page: format!(
+                "select {columns} from {table} where ({key}) > ({}) order by {key} limit ${last}",
+                parameters.join(", ")
+            ),
+            some: format!(
+                "select {columns} from {table} where ({key}) in (select * from unnest({})) \
+                 order by {key}",
+                arrays.join(", ")
+            ),
+        }
+    }
+
+    fn merge(&self, table: &str, key: &str) -> String {
+        let columns = self.columns;
+        let rest: Vec<&str> = columns
+            .split(", ")
+            .filter(|column| self.key.iter().all(|(part, _)| part != column))
+            .collect();
+        let change = if rest.is_empty() {
+            "do nothing".to_owned()
+        } else {
+            let set: Vec<String> = rest
+                .iter()
+                .map(|column| format!("{column} = excluded.{column}"))
+                .collect();
+            // JSON is compared as text: 1 and 1.0 are equal as jsonb and differ as records.
+            let side = |name: &str| {
+                let values = rest.iter().map(|column| match self.json.contains(column) {
+                    true => format!("{name}.{column}::text"),
+                    false => format!("{name}.{column}"),
+                });
+                values.collect::<Vec<_>>().join(", ")
+            };
+            format!(
+                "do update set {} where ({}) is distinct from ({})",
+                set.join(", "),
+                side("held"),
+                side("excluded"),
+            )
+        };
+        format!(
+            "with merged as (insert into {table} as held ({columns}) \
+             select {columns} from pg_temp.authorstack_batch on conflict ({key}) {change} \
+             returning 1) select count(*) from merged"
+        )
+    }
+}
 
 pub(super) fn statements(kind: Kind) -> Result<&'static Statements> {
+    let found = STATEMENTS.iter().find(|(of, _)| *of == kind);
+    found
+        .map(|(_, statements)| statements)
+        .ok_or_else(|| Error::internal(format!("the Supabase target has no table for {kind}")))
+}
+
+/// Binds the key that a page starts behind; `None` for the first page.
+pub(super) fn bind_after<'q>(
+    statement: Statement<'q>,
+    kind: Kind,
+    after: Option<&'q Key>,
+) -> Statement<'q> {
+    match (kind, after) {
+        (_, Some(Key::Like(post, user))) => statement.bind(post.to_uuid()).bind(user.to_uuid()),
+        (_, Some(Key::Comment(post, id))) => statement.bind(post.to_uuid()).bind(id.as_str()),
+        (_, Some(Key::Price(competitor, at))) => {
+            statement.bind(competitor.to_uuid()).bind(Moment(*at))
+        }
+        (Kind::PostLikes, _) => statement.bind(Uuid::nil()).bind(Uuid::nil()),
+        (Kind::PostComments, _) => statement.bind(Uuid::nil()).bind(""),
+        (Kind::CompetitorPrices, _) => statement.bind(Uuid::nil()).bind(Moment(first_moment())),
+        (_, after) => statement.bind(after.map_or(Uuid::nil(), |key| key.id().to_uuid())),
+    }
+}
+
+/// Binds keys of a kind, an array for each of their parts.
+pub(super) fn bind_keys<'q>(statement: Statement<'q>, kind: Kind, keys: &[Key]) -> Statement<'q> {
+    let ids: Vec<Uuid> = keys.iter().map(|key| key.id().to_uuid()).collect();
+    let statement = statement.bind(ids);
     match kind {
-        Kind::Users => Ok(&USERS),
-        Kind::Books => Ok(&BOOKS),
-        other => Err(Error::internal(format!(
-            "the Supabase target has no table for {other}"
-        ))),
+        Kind::PostLikes => {
+            let user = |key: &Key| match key {
+                Key::Like(_, user) => user.to_uuid(),
+                _ => Uuid::nil(),
+            };
+            statement.bind(keys.iter().map(user).collect::<Vec<_>>())
+        }
+        Kind::PostComments => {
+            let id = |key: &Key| match key {
+                Key::Comment(_, id) => id.to_string(),
+                _ => String::new(),
+            };
+            statement.bind(keys.iter().map(id).collect::<Vec<_>>())
+        }
+        Kind::CompetitorPrices => {
+            let date = |key: &Key| match key {
+                Key::Price(_, at) => *at,
+                _ => DateTime::<Utc>::UNIX_EPOCH,
+            };
+            statement.bind(keys.iter().map(date).collect::<Vec<_>>())
+        }
+        _ => statement,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_statements() {
+        for kind in Kind::ALL {
+            let statements = statements(*kind).unwrap();
+            assert!(statements.direct.contains(kind.as_str()));
+        }
+    }
+
+    #[test]
+    fn json_is_compared_as_text() {
+        for table in TABLES {
+            for column in table.json {
+                let merge = table.statements().merge;
+                assert!(merge.contains(&format!("held.{column}::text")), "{merge}");
+            }
+        }
     }
 }
