@@ -1,5 +1,9 @@
 //! MongoDB as a migration's source.
 
+mod parts;
+
+use std::collections::VecDeque;
+
 use async_trait::async_trait;
 use authorstack_core::{
     Error, ErrorKind, Result,
@@ -9,7 +13,7 @@ use authorstack_core::{
     },
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
-use bson::{Bson, Document, RawDocumentBuf, doc};
+use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
 use futures::{StreamExt, stream::BoxStream};
 use mongodb::{
     Collection,
@@ -20,6 +24,7 @@ use mongodb::{
 };
 use serde_json::{Map, Value};
 
+use self::parts::{Part, Place, Within};
 use crate::{
     document::{
         self,
@@ -32,11 +37,14 @@ use crate::{
     store::{MongoStore, documents},
 };
 
-const KINDS: &[Kind] = &[Kind::Users, Kind::Books];
+/// The kinds that the schema's collections hold.
+const KINDS: &[Kind] = Kind::ALL;
 
 /// Documents in an answer of the server: about 4 MB of books. The server ends an answer at
 /// 16 MB, whatever it is asked for.
 const DOCUMENTS_AT_ONCE: u32 = 5_000;
+/// The same of documents that may hold large arrays.
+const WHOLES_AT_ONCE: u32 = 1_000;
 
 #[async_trait]
 impl Source for MongoStore {
@@ -55,10 +63,33 @@ impl Source for MongoStore {
     }
 
     async fn count(&self, kind: Kind) -> Result<u64> {
-        let collection = self.collection(kind)?;
-        within(self.deadline, collection.estimated_document_count())
+        let count = async {
+            let collection = self.collection(kind)?;
+            let documents = within(self.deadline, collection.estimated_document_count());
+            let Some(within_wholes) = Within::of(kind) else {
+                return documents.await;
+            };
+            // The arrays are read for this; where that takes too long, a guess must do.
+            let read = |bytes: &[u8]| {
+                let count = RawDocument::from_bytes(bytes).and_then(|it| it.get("count"));
+                let count = count.ok().flatten().and_then(|count| match count {
+                    RawBsonRef::Int32(count) => u64::try_from(count).ok(),
+                    RawBsonRef::Int64(count) => u64::try_from(count).ok(),
+                    _ => None,
+                });
+                Ok(count.unwrap_or_default())
+            };
+            match self
+                .aggregate(collection, within_wholes.count(), read)
+                .await
+            {
+                Err(error) if matches!(error.kind(), ErrorKind::Timeout { .. }) => documents.await,
+                counted => counted.map(|counts| counts.into_iter().sum()),
+            }
+        };
+        count
             .await
-            .map_err(|error| error.in_operation(operation(kind)))
+            .map_err(|error: Error| error.in_operation(operation(kind)))
     }
 
     /// A cursor that the server has closed, because the consumer took longer than ten minutes
@@ -73,11 +104,21 @@ impl Source for MongoStore {
         after: Option<Position>,
         limits: BatchLimits,
     ) -> BoxStream<'_, Result<ScannedBatch>> {
+        let (place, part) = match after.map(|position| resumed_at(kind, position)) {
+            None => (None, None),
+            Some(Ok((place, part))) => (Some(place), part),
+            Some(Err(error)) => return futures::stream::iter([Err(error)]).boxed(),
+        };
         let scan = Scan {
             store: self,
             kind,
             limits,
-            place: after.map(|position| position.0),
+            place,
+            parts: VecDeque::new(),
+            whole: None,
+            is_placed: false,
+            again: part.clone(),
+            part,
             cursor: None,
             batch: None,
             fresh: true,
@@ -87,23 +128,18 @@ impl Source for MongoStore {
     }
 
     async fn fetch(&self, kind: Kind, key: &str) -> Result<Option<Scanned>> {
-        let Some(id) = id_from(key) else {
-            return Ok(None);
-        };
         let fetch = async {
-            let options = FindOptions::builder()
-                .limit(-1)
-                .read_concern(ReadConcern::majority())
-                .build();
-            let found = self.collection(kind)?.find(by_id(id)).with_options(options);
-            let batch = within(self.deadline, async {
-                found.batch().await?.next().await.transpose()
-            });
-            let Some(batch) = batch.await? else {
+            let Some(within_wholes) = Within::of(kind) else {
+                let whole = self.whole(kind, key).await?;
+                return Ok(whole.map(|bytes| scanned(kind, &bytes)));
+            };
+            let Some(whole) = within_wholes.whole_of(key) else {
                 return Ok(None);
             };
-            let first = documents(&batch, self.deadline)?.next().transpose()?;
-            Ok(first.map(|document| scanned(kind, document.as_bytes())))
+            let whole = self.whole(kind, &whole).await?;
+            let parts = whole.map_or_else(Vec::new, |bytes| within_wholes.parts(&bytes));
+            let mut parts = parts.into_iter().map(|part| part.scanned);
+            Ok(parts.find(|part| part.key == key))
         };
         fetch
             .await
@@ -170,7 +206,40 @@ const fn operation(kind: Kind) -> &'static str {
     match kind {
         Kind::Users => "users.scan",
         Kind::Books => "books.scan",
+        Kind::Checklists => "checklists.scan",
+        Kind::Follows => "follows.scan",
+        Kind::CommunityPosts => "community_posts.scan",
+        Kind::PostLikes => "post_likes.scan",
+        Kind::PostComments => "post_comments.scan",
+        Kind::MarketplaceBoosts => "marketplace_boosts.scan",
+        Kind::Competitors => "competitors.scan",
+        Kind::CompetitorPrices => "competitor_prices.scan",
         _ => "mongodb.scan",
+    }
+}
+
+/// What of a collection's documents a kind is made of.
+fn projection(kind: Kind) -> Option<Document> {
+    match kind {
+        Kind::CommunityPosts => Some(doc! {"likes": 0, "comments": 0}),
+        Kind::Competitors => Some(doc! {"priceHistory": 0}),
+        _ => Within::of(kind).map(Within::projection),
+    }
+}
+
+/// The text of a position: a document's place and, in a scan of parts, the last part's.
+fn position(place: Option<&str>, part: Option<&Place>) -> Position {
+    let place = place.unwrap_or_default();
+    Position(match part {
+        None => place.to_owned(),
+        Some(part) => format!("{place}\n{}", part.to_text()),
+    })
+}
+
+fn resumed_at(kind: Kind, position: Position) -> Result<(String, Option<Place>)> {
+    match position.0.split_once('\n') {
+        None => Ok((position.0, None)),
+        Some((place, part)) => Ok((place.to_owned(), Some(Place::from_text(kind, part)?))),
     }
 }
 
@@ -179,10 +248,36 @@ impl MongoStore {
         match kind {
             Kind::Users => Ok(&self.users),
             Kind::Books => Ok(&self.books),
+            Kind::Checklists => Ok(&self.checklists),
+            Kind::Follows => Ok(&self.follows),
+            Kind::CommunityPosts | Kind::PostLikes | Kind::PostComments => Ok(&self.posts),
+            Kind::MarketplaceBoosts => Ok(&self.boosts),
+            Kind::Competitors | Kind::CompetitorPrices => Ok(&self.competitors),
             other => Err(Error::new(ErrorKind::Unsupported {
                 what: format!("MongoDB holds no {other}").into(),
             })),
         }
+    }
+
+    /// The document with this key, as far as the kind needs it.
+    async fn whole(&self, kind: Kind, key: &str) -> Result<Option<Vec<u8>>> {
+        let Some(id) = id_from(key) else {
+            return Ok(None);
+        };
+        let options = FindOptions::builder()
+            .limit(-1)
+            .projection(projection(kind))
+            .read_concern(ReadConcern::majority())
+            .build();
+        let found = self.collection(kind)?.find(by_id(id)).with_options(options);
+        let batch = within(self.deadline, async {
+            found.batch().await?.next().await.transpose()
+        });
+        let Some(batch) = batch.await? else {
+            return Ok(None);
+        };
+        let first = documents(&batch, self.deadline)?.next().transpose()?;
+        Ok(first.map(|document| document.as_bytes().to_vec()))
     }
 
     async fn check_database(&self) -> Result<()> {
@@ -198,7 +293,7 @@ impl MongoStore {
             let there = self.other_databases().await;
             format!("the server has no database {database:?}{there}")
         } else {
-            format!("the database {database:?} has neither a users nor a books collection")
+            format!("the database {database:?} has none of the schema's collections")
         };
         Err(Error::configuration(
             SETTING,
@@ -227,6 +322,26 @@ impl MongoStore {
 /// The place behind which nothing comes.
 const LAST: &str = r#"{"$maxKey":1}"#;
 
+/// A batch on its way.
+struct Filling {
+    limits: BatchLimits,
+    items: Vec<Scanned>,
+    bytes: usize,
+}
+
+impl Filling {
+    /// Whether the batch ends before an item of this many bytes.
+    fn is_full_before(&self, bytes: usize) -> bool {
+        self.items.len() >= self.limits.records.max(1)
+            || (!self.items.is_empty() && self.bytes + bytes > self.limits.bytes)
+    }
+
+    fn push(&mut self, item: Scanned) {
+        self.bytes += item.original.0.len();
+        self.items.push(item);
+    }
+}
+
 /// A walk over a collection in the order of `_id`.
 struct Scan<'s> {
     store: &'s MongoStore,
@@ -234,6 +349,16 @@ struct Scan<'s> {
     limits: BatchLimits,
     /// The `_id` behind which the walk goes on, as text.
     place: Option<String>,
+    /// In a scan of parts: those of that document which are still to be given.
+    parts: VecDeque<Part>,
+    /// Their document, until the first of them is given.
+    whole: Option<String>,
+    /// Whether the place is that of their document.
+    is_placed: bool,
+    /// The last part that was given.
+    part: Option<Place>,
+    /// The walk starts with that document once more, for the parts behind this one.
+    again: Option<Place>,
     cursor: Option<RawBatchCursor>,
     /// The server's answer that is being read, and how far.
     batch: Option<(RawBatch, usize)>,
@@ -255,49 +380,87 @@ impl Scan<'_> {
     }
 
     async fn next(&mut self) -> Result<Option<ScannedBatch>> {
-        let mut items = Vec::new();
-        let mut bytes = 0;
+        let mut filling = Filling {
+            limits: self.limits,
+            items: Vec::new(),
+            bytes: 0,
+        };
         loop {
+            while let Some(part) = self.parts.pop_front() {
+                if filling.is_full_before(part.scanned.original.0.len()) {
+                    self.parts.push_front(part);
+                    return Ok(self.filled(filling));
+                }
+                if let Some(place) = self.whole.take() {
+                    self.place = Some(place);
+                    self.is_placed = true;
+                }
+                if self.is_placed {
+                    self.part = Some(part.place);
+                }
+                filling.push(part.scanned);
+            }
             if self.batch.is_none() {
                 self.batch = self.answer().await?.map(|answer| (answer, 0));
             }
-            let Some((answer, offset)) = self.batch.as_mut() else {
-                break;
-            };
-            let array = answer
-                .doc_slices()
-                .map_err(|error| map(&error, self.store.deadline))?
-                .as_bytes();
-            let mut elements = Elements::resumed(array, *offset);
-            let full = loop {
-                if items.len() >= self.limits.records.max(1) {
-                    break true;
-                }
-                let Some(element) = elements.next() else {
-                    break false;
-                };
-                let Ok((_, Raw::Document(document))) = element else {
-                    return Err(Error::internal("an answer of the server is damaged"));
-                };
-                if !items.is_empty() && bytes + document.len() > self.limits.bytes {
-                    break true;
-                }
-                bytes += document.len();
-                items.push(scanned(self.kind, document));
-                if let Some(place) = place_of(document).filter(|text| id_from(text).is_some()) {
-                    self.place = Some(place);
-                }
-                *offset = elements.offset(array);
-            };
-            if full {
-                break;
+            if self.batch.is_none() || self.take_documents(&mut filling)? {
+                return Ok(self.filled(filling));
             }
-            self.batch = None;
         }
-        Ok((!items.is_empty()).then(|| ScannedBatch {
-            items,
-            position: Position(self.place.clone().unwrap_or_default()),
-        }))
+    }
+
+    /// Takes documents of the answer: records until the batch is full, or the parts of one
+    /// document. Says whether the batch is full.
+    fn take_documents(&mut self, filling: &mut Filling) -> Result<bool> {
+        let Some((answer, offset)) = self.batch.as_mut() else {
+            return Ok(false);
+        };
+        let array = answer
+            .doc_slices()
+            .map_err(|error| map(&error, self.store.deadline))?
+            .as_bytes();
+        let mut elements = Elements::resumed(array, *offset);
+        loop {
+            if filling.items.len() >= self.limits.records.max(1) {
+                return Ok(true);
+            }
+            let Some(element) = elements.next() else {
+                self.batch = None;
+                return Ok(false);
+            };
+            let Ok((_, Raw::Document(document))) = element else {
+                return Err(Error::internal("an answer of the server is damaged"));
+            };
+            let place = place_of(document).filter(|text| id_from(text).is_some());
+            let Some(within_wholes) = Within::of(self.kind) else {
+                if filling.is_full_before(document.len()) {
+                    return Ok(true);
+                }
+                filling.push(scanned(self.kind, document));
+                self.place = place.or(self.place.take());
+                *offset = elements.offset(array);
+                continue;
+            };
+            *offset = elements.offset(array);
+            let mut parts = within_wholes.parts(document);
+            if let Some(after) = self.again.take()
+                && self.place == place
+            {
+                parts.retain(|part| part.place > after);
+            }
+            if parts.is_empty() {
+                continue;
+            }
+            (self.whole, self.is_placed) = (place, false);
+            self.parts = parts.into();
+            return Ok(false);
+        }
+    }
+
+    fn filled(&self, filling: Filling) -> Option<ScannedBatch> {
+        let position = position(self.place.as_deref(), self.part.as_ref());
+        let items = filling.items;
+        (!items.is_empty()).then_some(ScannedBatch { items, position })
     }
 
     /// The server's next answer; `None` at the end.
@@ -354,9 +517,10 @@ impl Scan<'_> {
             // No bounds start there.
             return self.walk(doc! {"_id": {"$in": []}}, None);
         }
-        let filter = after
-            .as_ref()
-            .map_or_else(Document::new, |id| doc! {"_id": {"$ne": id}});
+        let filter = match &after {
+            Some(id) if self.again.is_none() => doc! {"_id": {"$ne": id}},
+            _ => Document::new(),
+        };
         self.walk(filter, after.map(by_id))
     }
 
@@ -366,7 +530,11 @@ impl Scan<'_> {
             .sort(doc! {"_id": 1})
             .hint(Hint::Keys(doc! {"_id": 1}))
             .min(from)
-            .batch_size(DOCUMENTS_AT_ONCE)
+            .batch_size(match Within::of(self.kind) {
+                None => DOCUMENTS_AT_ONCE,
+                Some(_) => WHOLES_AT_ONCE,
+            })
+            .projection(projection(self.kind))
             .read_concern(ReadConcern::majority())
             .build();
         let collection = self.store.collection(self.kind)?;

@@ -224,6 +224,32 @@ impl<'a> Elements<'a> {
     }
 }
 
+/// A value as it lies in a document, with the byte of its type.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tagged<'a> {
+    pub(crate) tag: u8,
+    pub(crate) bytes: &'a [u8],
+    pub(crate) value: Raw<'a>,
+}
+
+/// The values of a document, or of an array, with their keys: up to where it is damaged.
+pub(crate) fn tagged(document: &[u8]) -> Vec<(&[u8], Tagged<'_>)> {
+    let mut elements = Elements::new(document);
+    let mut values = Vec::new();
+    loop {
+        let before = elements.rest;
+        let Some(Ok((key, value))) = elements.next() else {
+            return values;
+        };
+        let element = before.len() - elements.rest.len();
+        // The type, the key, and the zero behind it come before the value.
+        if let (Some(tag), Some(bytes)) = (before.first(), before.get(key.len() + 2..element)) {
+            let tag = *tag;
+            values.push((key, Tagged { tag, bytes, value }));
+        }
+    }
+}
+
 /// A document of one element of a document: the first with this key.
 pub(crate) fn one_element(document: &[u8], wanted: &[u8]) -> Option<Vec<u8>> {
     let mut elements = Elements::new(document);

@@ -232,7 +232,7 @@ impl Maker {
             post.insert("likes", 7);
         });
         let last = self.set.cases.last().map(|case| case.key.clone());
-        let key_of_array = format!("{}.likes", last.unwrap_or_default());
+        let key_of_array = format!("{}.likes.0", last.unwrap_or_default());
         self.count(kind, 1);
         self.case(
             kind,
