@@ -233,9 +233,10 @@ impl MongoCommunity {
         id: Id<Post>,
         request: &PageRequest,
     ) -> Result<Page<Id<User>>> {
+        let after = request.after_id::<User>()?;
         self.seen(viewer_id, id).await?;
         let mut likes = doc! {"$type": "objectId"};
-        if let Some(after) = request.after_id::<User>()? {
+        if let Some(after) = after {
             likes.insert(beyond(request), after.to_object_id());
         }
         let pipeline = vec![
@@ -286,6 +287,7 @@ impl MongoCommunity {
         id: Id<Post>,
         request: &PageRequest,
     ) -> Result<Page<Comment>> {
+        let after = request.after_moment()?;
         self.seen(viewer_id, id).await?;
         let is_date = |field: &str| doc! {"$eq": [{"$type": field}, "date"]};
         // As reading fills it in.
@@ -302,7 +304,7 @@ impl MongoCommunity {
             doc! {"$unwind": "$comments"},
             doc! {"$set": {"at": written}},
         ];
-        if let Some((at, key)) = request.after_moment()? {
+        if let Some((at, key)) = after {
             let (at, beyond) = (date(at), beyond(request));
             pipeline.push(doc! {"$match": {"$or": [
                 {"at": {beyond: at}},

@@ -124,6 +124,7 @@ impl MongoCompetitors {
         range: DateRange,
         request: &PageRequest,
     ) -> Result<Page<PricePoint>> {
+        let after = request.after_moment()?;
         let store = &self.0;
         if !store.exists(&store.competitors, own(user_id, id)).await? {
             return Err(Error::not_found());
@@ -136,7 +137,6 @@ impl MongoCompetitors {
         };
         demand("$gte", range.from.map(ceiling));
         demand("$lt", range.until.map(ceiling));
-        let after = request.after_moment()?;
         demand(beyond(request), after.map(|(at, _)| date(at).into()));
         let pipeline = vec![
             doc! {"$match": own(user_id, id)},

@@ -153,7 +153,7 @@ async fn batches_keep_their_limits() {
             .items
             .remove(0);
         assert!(matches!(record.outcome, Ok(Record::Book(_))));
-        assert_eq!(record.id().unwrap(), Id::from_object_id(ids[0]));
+        assert_eq!(record.key, Id::<()>::from_object_id(ids[0]).to_string());
     })
     .await;
 }

@@ -38,7 +38,7 @@ fn records<T: Clone + Into<Record>>(of: &[T]) -> Vec<Record> {
 }
 
 fn key(record: &Record) -> String {
-    record.id().to_string()
+    record.key().to_string()
 }
 
 fn reject_of(record: &Record, problems: Problems) -> Reject {
@@ -214,7 +214,7 @@ async fn every_value_survives_both_ways_of_loading() {
             let target = database.migrated(via).await.target();
             let (plain, full) = (user("zoe"), full_user());
             let mut users = records(&[plain.clone(), full.clone()]);
-            users.sort_by_key(Record::id);
+            users.sort_by_key(Record::key);
             let books = records(&[book(&full, "Plain"), full_book(&full)]);
             assert_eq!(
                 move_all(&target, Kind::Users, &users).await,
@@ -403,12 +403,12 @@ async fn orphans_are_rejected_and_replayed_when_their_user_is_there() {
         let settled = vec![Settled {
             key: keys[0].clone(),
             source_digest: Digest::of(&books[1]).0,
-            replayed_as: Some(books[1].id()),
+            replayed_as: Some(books[1].key()),
         }];
         assert_eq!(target.settled(Kind::Books, &keys).await.unwrap(), settled);
         assert_eq!(target.replayed(Kind::Books).await.unwrap(), settled);
         assert!(target.replayed(Kind::Users).await.unwrap().is_empty());
-        assert_eq!(target.fetch(Kind::Books, &[books[1].id()]).await.unwrap(), books[1..2]);
+        assert_eq!(target.fetch(Kind::Books, &[books[1].key()]).await.unwrap(), books[1..2]);
     })
     .await;
 }
@@ -745,7 +745,7 @@ async fn an_unknown_id_is_no_error() {
         let target = database.migrated(Via::Direct).await.target();
         assert!(
             target
-                .fetch(Kind::Users, &[Id::new()])
+                .fetch(Kind::Users, &[Id::<Record>::new().into()])
                 .await
                 .unwrap()
                 .is_empty()

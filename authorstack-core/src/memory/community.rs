@@ -149,10 +149,10 @@ impl CommunityRepository for MemoryCommunity {
         request: PageRequest,
     ) -> Result<Page<Id<User>>> {
         let likers = || {
+            let after = request.after_id::<User>()?;
             let records = self.0.lock();
             records.visible(viewer_id, id)?;
             let one_more = request.limit() as usize + 1;
-            let after = request.after_id::<User>()?;
             let found = match request.sort_order() {
                 Order::OldestFirst => {
                     let likers = records.likers(id);
@@ -190,6 +190,7 @@ impl CommunityRepository for MemoryCommunity {
         request: PageRequest,
     ) -> Result<Page<Comment>> {
         let comments = || {
+            request.after_moment()?;
             let records = self.0.lock();
             records.visible(viewer_id, id)?;
             let comments = records.comments_of(id).cloned().collect();

@@ -148,6 +148,7 @@ impl CompetitorRepository for MemoryCompetitors {
         request: PageRequest,
     ) -> Result<Page<PricePoint>> {
         let history = || {
+            request.after_moment()?;
             let mut records = self.0.lock();
             records.own_competitor(user_id, id)?;
             let seen = records

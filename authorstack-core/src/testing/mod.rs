@@ -34,6 +34,7 @@
 
 #[allow(missing_docs, reason = "a case is named for what it checks")]
 pub mod books;
+pub mod random;
 pub mod servers;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
 pub mod users;
@@ -135,6 +136,9 @@ macro_rules! conformance {
             far_dates_survive,
             dates_are_in_milliseconds,
             deletes_once,
+        }
+        $crate::__conformance_cases! { $fresh, random:
+            agrees_with_the_model,
         }
     };
 }

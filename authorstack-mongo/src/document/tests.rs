@@ -1,4 +1,6 @@
-use authorstack_core::{AuthProvider, Book, BookStatus, SubscriptionTier, Theme, User, time};
+use authorstack_core::{
+    AuthProvider, Book, BookMetadata, BookStatus, Preferences, SubscriptionTier, Theme, User, time,
+};
 use bson::{Binary, Bson, Decimal128, Document, RawDocumentBuf, doc, oid::ObjectId};
 use proptest::prelude::*;
 use serde_json::json;
