@@ -145,7 +145,7 @@ async fn a_database_of_something_else_is_said() {
             .unwrap();
         let error = store.check().await.unwrap_err().to_string();
         assert!(
-            error.contains("neither a users nor a books collection"),
+            error.contains("none of the schema's collections"),
             "{error}"
         );
     })

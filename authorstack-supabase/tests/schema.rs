@@ -12,9 +12,10 @@ use authorstack_core::{DocumentStore, ErrorKind, NewUser, migrate::Target};
 use common::{Cli, Via, on_database};
 use sqlx::Row;
 
-const FILES: [&str; 2] = [
+const FILES: [&str; 3] = [
     "20261123000000_authorstack_bookkeeping.sql",
     "20261123000001_authorstack_users_books.sql",
+    "20261124000000_authorstack_documents.sql",
 ];
 const HISTORY: &str = "select version || ' ' || name || ' ' || statements::text \
                        from supabase_migrations.schema_migrations order by version";
@@ -56,7 +57,7 @@ async fn migrates_once_when_called_at_once() {
         for call in futures::future::join_all(calls).await {
             call.unwrap().unwrap();
         }
-        assert_eq!(database.texts(HISTORY).await.len(), 2);
+        assert_eq!(database.texts(HISTORY).await.len(), FILES.len());
     })
     .await;
 }
@@ -85,7 +86,7 @@ async fn we_find_the_clis_migrations_applied_and_write_the_same_history() {
             by_us.migrated(Via::Direct).await;
             let ours = by_us.texts(HISTORY).await;
             assert_eq!(ours, by_cli.texts(HISTORY).await);
-            assert_eq!(ours.len(), 2);
+            assert_eq!(ours.len(), FILES.len());
         })
         .await;
     })
@@ -113,7 +114,7 @@ async fn a_project_may_have_migrations_of_its_own() {
             "create table public.notes (id int primary key);",
         );
         cli.run(database, &["migration", "up", "--yes"]);
-        assert_eq!(database.texts(HISTORY).await.len(), 3);
+        assert_eq!(database.texts(HISTORY).await.len(), FILES.len() + 1);
         database.store(Via::Direct).await.migrate().await.unwrap();
     })
     .await;

@@ -441,7 +441,7 @@ async fn a_clean_migration_ends_with_zero_and_leaves_no_rejects_file() {
     );
     let difference = &answer.json["kinds"][1]["differences"][0];
     assert_eq!(difference["fields"], serde_json::json!(["title"]));
-    assert!(id.starts_with(&difference["id"].as_str().unwrap()[..8]));
+    assert!(id.starts_with(&difference["key"].as_str().unwrap()[..8]));
     scratch.remove().await.unwrap();
 }
 

@@ -34,6 +34,16 @@
 
 #[allow(missing_docs, reason = "a case is named for what it checks")]
 pub mod books;
+#[allow(missing_docs, reason = "a case is named for what it checks")]
+pub mod boosts;
+#[allow(missing_docs, reason = "a case is named for what it checks")]
+pub mod checklists;
+#[allow(missing_docs, reason = "a case is named for what it checks")]
+pub mod community;
+#[allow(missing_docs, reason = "a case is named for what it checks")]
+pub mod competitors;
+#[allow(missing_docs, reason = "a case is named for what it checks")]
+pub mod follows;
 pub mod random;
 pub mod servers;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
@@ -115,6 +125,7 @@ macro_rules! conformance {
             platforms_connected_at_once_are_all_kept,
             one_platform_connected_at_once_is_kept_once,
             deleting_removes_the_books_too,
+            deleting_removes_all_that_is_theirs,
         }
         $crate::__conformance_cases! { $fresh, books:
             creates_and_gets_books,
@@ -136,6 +147,75 @@ macro_rules! conformance {
             far_dates_survive,
             dates_are_in_milliseconds,
             deletes_once,
+        }
+        $crate::__conformance_cases! { $fresh, checklists:
+            an_empty_checklist_has_no_progress,
+            a_template_makes_tasks_with_due_dates,
+            unknown_fields_of_a_checklist_survive_changes,
+            a_checklist_needs_a_book_of_the_user,
+            checklists_of_others_are_not_found,
+            progress_is_what_the_tasks_say,
+            completing_twice_keeps_the_moment,
+            tasks_are_edited_and_cleared,
+            unknown_tasks_are_not_found,
+            tasks_take_the_order_that_names_each_once,
+            tasks_completed_at_once_lose_nothing,
+            tasks_added_at_once_are_all_kept,
+            checklists_are_listed_by_user_and_by_book,
+            due_tasks_come_by_date_across_checklists,
+            an_outdated_patch_of_a_checklist_is_a_conflict,
+            deleting_a_book_removes_its_checklists,
+        }
+        $crate::__conformance_cases! { $fresh, follows:
+            following_twice_is_one_follow,
+            unfollowing_twice_is_no_error,
+            nobody_follows_themselves_or_nobody,
+            follows_at_once_are_one,
+            pages_walk_followers_and_following,
+        }
+        $crate::__conformance_cases! { $fresh, community:
+            every_field_of_a_post_survives,
+            a_post_says_something_and_has_an_author,
+            followers_posts_are_for_followers_and_their_author,
+            the_feed_stays_right_while_posts_arrive,
+            likes_count_once,
+            likes_at_once_are_all_counted,
+            likers_come_in_pages,
+            comments_come_by_date,
+            a_comment_goes_by_its_author_or_the_posts,
+            comments_at_once_are_all_kept,
+            a_post_is_edited_by_its_author,
+            deleting_a_post_takes_likes_and_comments,
+            far_cursors_are_no_error,
+        }
+        $crate::__conformance_cases! { $fresh, boosts:
+            a_purchase_spends_and_creates,
+            a_purchase_without_credits_changes_nothing,
+            only_own_books_are_boosted,
+            bad_purchases_are_invalid,
+            a_repeated_purchase_spends_once,
+            purchases_repeated_at_once_spend_once,
+            a_taken_position_is_a_conflict,
+            positions_without_a_wish_fill_the_gaps,
+            the_leaderboard_is_of_a_moment,
+            what_is_due_expires,
+            boosts_come_in_pages,
+            a_hundred_buyers_never_overdraw,
+            of_many_buyers_one_gets_the_position,
+            positions_found_at_once_differ,
+        }
+        $crate::__conformance_cases! { $fresh, competitors:
+            every_field_of_a_competitor_survives,
+            an_asin_is_tracked_once_by_a_user,
+            an_asin_tracked_at_once_is_tracked_once,
+            a_patch_of_a_competitor_changes_its_fields,
+            prices_out_of_order_keep_the_newest,
+            a_price_of_the_same_moment_is_replaced,
+            prices_are_exact,
+            history_comes_in_ranges_and_pages,
+            the_longest_unchecked_come_first,
+            prices_at_once_are_all_kept,
+            competitors_come_in_pages_and_go,
         }
         $crate::__conformance_cases! { $fresh, random:
             agrees_with_the_model,

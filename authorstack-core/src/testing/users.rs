@@ -544,3 +544,74 @@ pub async fn deleting_removes_the_books_too(store: &dyn DocumentStore) {
     assert_kind!(store.users().delete(ada.id).await, ErrorKind::NotFound);
     author(store, "ada").await;
 }
+
+pub async fn deleting_removes_all_that_is_theirs(store: &dyn DocumentStore) {
+    use crate::{ChecklistFilter, Feed, NewBoost, NewChecklist, NewCompetitor, NewPost};
+
+    let (ada, bob) = (author(store, "ada").await.id, author(store, "bob").await.id);
+    let community = store.community();
+    let mut posts = Vec::new();
+    for user in [ada, bob] {
+        store.users().add_credits(user, 100).await.unwrap();
+        let book = store
+            .books()
+            .create(user, NewBook::new("Tide"))
+            .await
+            .unwrap()
+            .id;
+        let checklist = NewChecklist::empty(book, "Launch");
+        store.checklists().create(user, checklist).await.unwrap();
+        let boost = NewBoost::new(book, 7, 10);
+        store.boosts().purchase(user, boost).await.unwrap();
+        let rival = NewCompetitor::new("B08N5WRWNW".parse().unwrap());
+        store.competitors().track(user, rival).await.unwrap();
+        let post = community
+            .create(user, NewPost::new("Out now"))
+            .await
+            .unwrap();
+        posts.push(post.id);
+    }
+    for post in &posts {
+        for user in [ada, bob] {
+            community.like(user, *post).await.unwrap();
+            let comment = community.comment(user, *post, "Bravo".to_owned());
+            comment.await.unwrap();
+        }
+    }
+    store.follows().follow(ada, bob).await.unwrap();
+    store.follows().follow(bob, ada).await.unwrap();
+
+    store.users().delete(ada).await.unwrap();
+    assert_kind!(store.users().delete(ada).await, ErrorKind::NotFound);
+    assert_kind!(community.get(bob, posts[0]).await, ErrorKind::NotFound);
+    let left = community.get(bob, posts[1]).await.unwrap();
+    assert_eq!(
+        (left.like_count, left.comment_count, left.liked),
+        (1, 1, true)
+    );
+    let page = PageRequest::default;
+    let likers = community.likers(bob, posts[1], page()).await.unwrap();
+    assert_eq!(likers.items, [bob]);
+    let comments = community.comments(bob, posts[1], page()).await.unwrap();
+    assert!(
+        comments
+            .items
+            .iter()
+            .all(|comment| comment.author_id == bob)
+    );
+    let feed = community.feed(bob, Feed::Everyone, page()).await.unwrap();
+    assert_eq!(feed.items.len(), 1);
+    let counts = store.follows().counts(bob).await.unwrap();
+    assert_eq!((counts.followers, counts.following), (0, 0));
+    for (user, left) in [(ada, 0), (bob, 1)] {
+        let checklists = store.checklists();
+        let checklists = checklists
+            .list(user, ChecklistFilter::default(), page())
+            .await;
+        assert_eq!(checklists.unwrap().items.len(), left);
+        let boosts = store.boosts().list(user, page()).await.unwrap();
+        assert_eq!(boosts.items.len(), left);
+        let rivals = store.competitors().list(user, page()).await.unwrap();
+        assert_eq!(rivals.items.len(), left);
+    }
+}

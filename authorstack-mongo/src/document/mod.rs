@@ -358,7 +358,6 @@ const REQUIRED: &[&str] = &[
     "userId",
     "title",
     "bookId",
-    "name",
     "followerId",
     "authorId",
     "duration",
