@@ -8,61 +8,15 @@
 
 mod common;
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
-
 use authorstack_core::{
     Book, BookMetadata, BookPatch, BookStatus, DocumentStore, Id, NewBook, NewUser, Platform,
-    Preferences, SubscriptionTier, Theme, User, UserPatch, testing::servers,
+    Preferences, SubscriptionTier, Theme, User, UserPatch,
 };
 use authorstack_mongo::MongoStore;
 use bson::{Bson, Document, doc};
 use chrono::{DateTime, SecondsFormat, Utc};
-use common::{documents, on_empty, on_indexed};
+use common::{documents, node::mongoose, on_empty, on_indexed};
 use serde_json::{Value, json};
-
-/// Where Node finds Mongoose.
-fn node_path() -> PathBuf {
-    let path = std::env::var_os("AUTHORSTACK_TEST_NODE_PATH").map_or_else(
-        || servers::workspace().join("target/tools/node/node_modules"),
-        PathBuf::from,
-    );
-    assert!(
-        path.join("mongoose").is_dir(),
-        "no Mongoose in {}: run `cargo xtask services up`, or set AUTHORSTACK_TEST_NODE_PATH to a \
-         node_modules directory that holds it",
-        path.display()
-    );
-    path
-}
-
-/// Runs a step of `mongoose/run.js` on the store's database.
-async fn mongoose(store: &MongoStore, step: &'static str, input: Value) -> Value {
-    let database = store.database().name().to_owned();
-    let run = move || {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mongoose/run.js");
-        let mut node = Command::new("node")
-            .arg(script)
-            .args([step, &servers::mongodb_url(), &database])
-            .env("NODE_PATH", node_path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("node cannot be run, install Node.js 20: {error}"));
-        let mut stdin = node.stdin.take().unwrap();
-        stdin.write_all(input.to_string().as_bytes()).unwrap();
-        drop(stdin);
-        let output = node.wait_with_output().unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{step}: {errors}");
-        serde_json::from_slice(&output.stdout).unwrap()
-    };
-    tokio::task::spawn_blocking(run).await.unwrap()
-}
 
 fn date(moment: DateTime<Utc>) -> Value {
     json!({"date": moment.to_rfc3339_opts(SecondsFormat::Millis, true)})

@@ -10,38 +10,7 @@ mod common;
 
 use authorstack_core::{Book, DocumentStore, ErrorKind, NewBook, NewUser, PageRequest, User};
 use authorstack_supabase::SupabaseStore;
-use common::{Database, Via, on_database};
-use sqlx::{AssertSqlSafe, Connection, Executor};
-
-/// Rows that a statement of a role finds or changes; an error's SQLSTATE.
-async fn as_role(
-    database: &Database,
-    role: &str,
-    sub: Option<&User>,
-    sql: &str,
-) -> Result<u64, String> {
-    let mut connection = database.connection().await;
-    let mut transaction = connection.begin().await.unwrap();
-    let claims = sub.map_or(String::new(), |user| {
-        format!(r#"{{"sub":"{}"}}"#, user.id.to_uuid())
-    });
-    let become_role = format!("set local role {role}; set local request.jwt.claims = '{claims}'");
-    transaction
-        .execute(AssertSqlSafe(become_role))
-        .await
-        .unwrap();
-    let done = transaction.execute(AssertSqlSafe(sql)).await;
-    transaction.rollback().await.unwrap();
-    match done {
-        Ok(done) => Ok(done.rows_affected()),
-        Err(error) => Err(error
-            .as_database_error()
-            .unwrap()
-            .code()
-            .unwrap()
-            .into_owned()),
-    }
-}
+use common::{Via, as_role, on_database};
 
 async fn two_authors(store: &SupabaseStore) -> (User, User, Book) {
     let user = |name: &str| {

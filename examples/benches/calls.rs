@@ -2,8 +2,6 @@
 
 mod common;
 
-use std::time::Instant;
-
 use anyhow::{Context, Result};
 use authorstack_core::{Book, BookFilter, DocumentStore, Id, NewBook, NewUser, PageRequest, User};
 use authorstack_examples::scratch::Scratch;
@@ -12,7 +10,7 @@ use authorstack_supabase::{SupabaseConfig, SupabaseStore};
 use bson::{Document, doc};
 use chrono::{DateTime, Utc};
 use clap::Parser;
-use common::{Comparison, median, setting};
+use common::{Comparison, Pair, setting};
 use futures::TryStreamExt;
 use mongodb::Collection;
 use sqlx::{
@@ -152,45 +150,6 @@ async fn measure(
         .print(options.json);
     }
     Ok(())
-}
-
-/// Times of the same call by both, in milliseconds.
-#[derive(Default)]
-struct Pair {
-    ours: Vec<f64>,
-    theirs: Vec<f64>,
-}
-
-impl Pair {
-    /// Times both, in turn the one and the other first.
-    async fn time(
-        &mut self,
-        call: usize,
-        ours: impl Future<Output = Result<()>>,
-        theirs: impl Future<Output = Result<()>>,
-    ) -> Result<()> {
-        if call.is_multiple_of(2) {
-            self.ours.push(millis(ours).await?);
-            self.theirs.push(millis(theirs).await?);
-        } else {
-            self.theirs.push(millis(theirs).await?);
-            self.ours.push(millis(ours).await?);
-        }
-        Ok(())
-    }
-
-    fn medians(&self) -> (f64, f64) {
-        (
-            median(self.ours.iter().copied()),
-            median(self.theirs.iter().copied()),
-        )
-    }
-}
-
-async fn millis(call: impl Future<Output = Result<()>>) -> Result<f64> {
-    let started = Instant::now();
-    call.await?;
-    Ok(started.elapsed().as_secs_f64() * 1_000.0)
 }
 
 struct RawMongo {

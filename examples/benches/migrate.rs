@@ -2,14 +2,9 @@
 
 mod common;
 
-use std::{
-    fs,
-    process::{Command, Stdio},
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use authorstack_examples::{
     dataset::{self, average_size},
     scratch::Scratch,
@@ -18,9 +13,12 @@ use authorstack_mongo::{MongoConfig, MongoStore};
 use authorstack_supabase::{SupabaseConfig, SupabaseStore};
 use bson::oid::ObjectId;
 use clap::Parser;
-use common::{Comparison, setting};
-use futures::TryStreamExt;
-use sqlx::{Executor, PgConnection, postgres::PgPoolCopyExt};
+use common::{
+    Comparison,
+    moving::{Taken, copy_in, copy_out, fresh_name, run},
+    setting,
+};
+use sqlx::Executor;
 
 const SEED: u64 = 7;
 
@@ -67,12 +65,6 @@ struct Bench {
     mongodb: String,
     supabase: String,
     users: Vec<ObjectId>,
-}
-
-/// What one run of the tool took.
-struct Taken {
-    seconds: f64,
-    peak_mb: f64,
 }
 
 impl Bench {
@@ -171,17 +163,11 @@ impl Bench {
     /// Moves everything once and takes the rows out again, as COPY reads them.
     async fn render(&self) -> Result<Rows> {
         let target = self.target().await?;
-        run(&self.source, &target)?;
-        let pool = sqlx::PgPool::connect(&target.supabase_db_url()).await?;
-        let mut rows = Rows::default();
-        for (table, bytes) in [(USERS, &mut rows.users), (BOOKS, &mut rows.books)] {
-            let copy = format!("copy {table} to stdout (format binary)");
-            let mut stream = pool.copy_out_raw(&copy).await?;
-            while let Some(part) = stream.try_next().await? {
-                bytes.extend_from_slice(&part);
-            }
-        }
-        pool.close().await;
+        run(&self.source, &target, &[])?;
+        let rows = Rows {
+            users: copy_out(&target, USERS).await?,
+            books: copy_out(&target, BOOKS).await?,
+        };
         target.remove().await?;
         Ok(rows)
     }
@@ -193,7 +179,7 @@ impl Bench {
 
     async fn run_tool(&self) -> Result<Taken> {
         let target = self.target().await?;
-        let taken = run(&self.source, &target)?;
+        let taken = run(&self.source, &target, &[])?;
         target.remove().await?;
         Ok(taken)
     }
@@ -238,60 +224,7 @@ const WITH_INDEXES: &str = "\
     alter table public.books add constraint books_user_id_fkey \
       foreign key (user_id) references public.users (id) on delete cascade";
 
-#[derive(Default)]
 struct Rows {
     users: Vec<u8>,
     books: Vec<u8>,
-}
-
-async fn copy_in(connection: &mut PgConnection, table: &str, rows: &[u8]) -> Result<()> {
-    let mut copy = connection
-        .copy_in_raw(&format!("copy {table} from stdin (format binary)"))
-        .await?;
-    for part in rows.chunks(1 << 20) {
-        copy.send(part).await?;
-    }
-    copy.finish().await?;
-    Ok(())
-}
-
-fn fresh_name() -> String {
-    format!("as_bench_{:08x}", rand::random::<u32>())
-}
-
-/// Runs the tool, watching its memory.
-fn run(source: &Scratch, target: &Scratch) -> Result<Taken> {
-    let folder = tempfile::tempdir()?;
-    let started = Instant::now();
-    let mut tool = Command::new(setting("AUTHORSTACK_TEST_MIGRATE_BIN")?)
-        .args(["run", "--output", "json", "--quiet"])
-        .env("AUTHORSTACK_MONGODB_URL", source.mongodb_url())
-        .env("AUTHORSTACK_SUPABASE_DB_URL", target.supabase_db_url())
-        .current_dir(folder.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .context("starting the tool")?;
-    let mut peak_mb: f64 = 0.0;
-    let status = loop {
-        if let Some(status) = tool.try_wait()? {
-            break status;
-        }
-        peak_mb = peak_mb.max(resident_peak(tool.id()));
-        sleep(Duration::from_millis(5));
-    };
-    let seconds = started.elapsed().as_secs_f64();
-    ensure!(status.success(), "the tool ended with {status}");
-    Ok(Taken { seconds, peak_mb })
-}
-
-/// The kernel's own high-water mark of a process's memory.
-fn resident_peak(process: u32) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let kilobytes = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .and_then(|rest| rest.trim().strip_suffix(" kB"))
-        .and_then(|number| number.trim().parse::<f64>().ok());
-    kilobytes.unwrap_or(0.0) / 1024.0
 }

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "not every test uses everything")]
 #![allow(clippy::unwrap_used, reason = "a failed step of a test panics")]
 
+pub(crate) mod node;
+
 use std::panic::{AssertUnwindSafe, resume_unwind};
 
 use async_trait::async_trait;

@@ -1,9 +1,11 @@
 'use strict';
-// node run.js STEP URL: one step of tests/mongoose.rs. What a step is told comes as JSON on
+// node run.js STEP URL DATABASE: one step of the tests with Mongoose. What a step is told comes as JSON on
 // stdin; what it found goes as JSON to stdout.
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
-const { mongoose, User, Book } = require('./models');
+const {
+  mongoose, User, Book, Checklist, Follow, Post, Boost, Competitor,
+} = require('./models');
 
 const { ObjectId } = mongoose.Types;
 
@@ -20,7 +22,15 @@ function typed(value) {
   return value;
 }
 
-const model = { users: User, books: Book };
+const model = {
+  users: User,
+  books: Book,
+  checklists: Checklist,
+  follows: Follow,
+  community_posts: Post,
+  marketplace_boosts: Boost,
+  competitors: Competitor,
+};
 
 const steps = {
   /** Reads documents twice, raw and through the models, which must agree without a cast. */
@@ -99,6 +109,81 @@ const steps = {
       book.metadata.pageCount = 100;
       await book.save();
     }
+    return {};
+  },
+
+  /** Writes one document of each other kind, of a user with a book and a follower. */
+  async writeDocuments({ user, other, book }) {
+    const at = new Date('2024-02-29T23:59:59.999Z');
+    const checklist = await Checklist.create({
+      bookId: book,
+      userId: user,
+      templateId: 'ebook',
+      name: 'Launch',
+      tasks: [
+        { id: 't1', title: 'Cover', completed: true, completedAt: at, category: 'Design' },
+        { id: 't2', title: 'Blurb', dueDate: at },
+      ],
+      progress: 12.5,
+    });
+    const follow = await Follow.create({ followerId: other, authorId: user });
+    const post = await Post.create({
+      authorId: user,
+      content: 'Out now',
+      attachments: [{ type: 'image', url: 'https://example.org/a.jpg' }],
+      likes: [other],
+      comments: [{ id: 'c1', authorId: other, content: 'Bravo', createdAt: at }],
+      visibility: 'followers',
+    });
+    const boost = await Boost.create({
+      bookId: book,
+      userId: user,
+      duration: 7,
+      position: 1,
+      credits_spent: 70,
+      startedAt: at,
+      expiresAt: new Date(at.getTime() + 7 * 86400000),
+    });
+    const competitor = await Competitor.create({
+      userId: user,
+      asin: 'B08N5WRWNW',
+      title: 'Rival',
+      currentPrice: 4.99,
+      priceHistory: [{ price: 4.99, date: at }],
+      lastChecked: at,
+    });
+    return Object.fromEntries(
+      Object.entries({
+        checklists: checklist,
+        follows: follow,
+        community_posts: post,
+        marketplace_boosts: boost,
+        competitors: competitor,
+      }).map(([kind, document]) => [kind, document.id]),
+    );
+  },
+
+  /** Changes one document of each with save(). */
+  async changeDocuments({ ids, other }) {
+    const at = new Date('2030-01-01T00:00:00.000Z');
+    const checklist = await Checklist.findById(ids.checklists);
+    checklist.tasks[0].completed = true;
+    checklist.tasks.push({ id: 'by-mongoose', title: 'Added by Mongoose' });
+    await checklist.save();
+    const post = await Post.findById(ids.community_posts);
+    post.likes.addToSet(other);
+    post.comments.push({ id: 'by-mongoose', authorId: other, content: 'Hm', createdAt: at });
+    post.content = 'Edited by Mongoose';
+    await post.save();
+    const boost = await Boost.findById(ids.marketplace_boosts);
+    boost.active = false;
+    await boost.save();
+    const competitor = await Competitor.findById(ids.competitors);
+    competitor.priceHistory.push({ price: 3.25, date: at });
+    competitor.currentPrice = 3.25;
+    competitor.lastChecked = at;
+    await competitor.save();
+    await Follow.deleteOne({ _id: ids.follows });
     return {};
   },
 };

@@ -14,7 +14,7 @@ use std::{
 
 use async_trait::async_trait;
 use authorstack_core::{
-    DocumentStore,
+    DocumentStore, User,
     testing::{
         FreshStore,
         servers::{
@@ -119,6 +119,36 @@ impl Database {
     pub async fn count(&self, table: &str) -> i64 {
         let rows = self.rows(&format!("select count(*) from {table}")).await;
         rows[0].get(0)
+    }
+}
+
+/// Rows that a statement of a role finds or changes; an error's SQLSTATE.
+pub async fn as_role(
+    database: &Database,
+    role: &str,
+    sub: Option<&User>,
+    sql: &str,
+) -> Result<u64, String> {
+    let mut connection = database.connection().await;
+    let mut transaction = connection.begin().await.unwrap();
+    let claims = sub.map_or(String::new(), |user| {
+        format!(r#"{{"sub":"{}"}}"#, user.id.to_uuid())
+    });
+    let become_role = format!("set local role {role}; set local request.jwt.claims = '{claims}'");
+    transaction
+        .execute(AssertSqlSafe(become_role))
+        .await
+        .unwrap();
+    let done = transaction.execute(AssertSqlSafe(sql)).await;
+    transaction.rollback().await.unwrap();
+    match done {
+        Ok(done) => Ok(done.rows_affected()),
+        Err(error) => Err(error
+            .as_database_error()
+            .unwrap()
+            .code()
+            .unwrap()
+            .into_owned()),
     }
 }
 

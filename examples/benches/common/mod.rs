@@ -1,6 +1,9 @@
 //! What the benchmarks share: ours and a peer in turn, ratios pair by pair.
 
-use std::env;
+#[allow(dead_code, reason = "not every benchmark moves records")]
+pub(crate) mod moving;
+
+use std::{env, time::Instant};
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -68,4 +71,46 @@ pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
 /// A setting that `cargo xtask bench` gives.
 pub(crate) fn setting(name: &str) -> Result<String> {
     env::var(name).with_context(|| format!("no {name}; start it with `cargo xtask bench`"))
+}
+
+/// Times of the same call by both, in milliseconds.
+#[derive(Debug, Default)]
+#[allow(dead_code, reason = "not every benchmark times calls")]
+pub(crate) struct Pair {
+    ours: Vec<f64>,
+    theirs: Vec<f64>,
+}
+
+#[allow(dead_code, reason = "not every benchmark times calls")]
+impl Pair {
+    /// Times both, in turn the one and the other first.
+    pub(crate) async fn time(
+        &mut self,
+        call: usize,
+        ours: impl Future<Output = Result<()>>,
+        theirs: impl Future<Output = Result<()>>,
+    ) -> Result<()> {
+        if call.is_multiple_of(2) {
+            self.ours.push(millis(ours).await?);
+            self.theirs.push(millis(theirs).await?);
+        } else {
+            self.theirs.push(millis(theirs).await?);
+            self.ours.push(millis(ours).await?);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn medians(&self) -> (f64, f64) {
+        (
+            median(self.ours.iter().copied()),
+            median(self.theirs.iter().copied()),
+        )
+    }
+}
+
+#[allow(dead_code, reason = "not every benchmark times calls")]
+async fn millis(call: impl Future<Output = Result<()>>) -> Result<f64> {
+    let started = Instant::now();
+    call.await?;
+    Ok(started.elapsed().as_secs_f64() * 1_000.0)
 }

@@ -1,0 +1,135 @@
+//! The random operations find stores that are nearly right.
+
+#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use async_trait::async_trait;
+use authorstack_core::{
+    BookRepository, Boost, BoostRepository, ChecklistRepository, CommunityRepository,
+    CompetitorRepository, DocumentStore, Follow, FollowCounts, FollowRepository, Id, MemoryStore,
+    NewBoost, Page, PageRequest, Result, User, UserRepository, testing::random,
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::FutureExt;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fault {
+    /// Ending a follow does nothing.
+    FollowsStay,
+    /// A boost is on the leaderboard a millisecond longer than it holds its position.
+    BoostsLinger,
+    /// One boost too many is on a short leaderboard.
+    OneTooMany,
+}
+
+/// The in-memory store with a fault.
+#[derive(Debug, Clone)]
+struct Faulty {
+    store: MemoryStore,
+    fault: Option<Fault>,
+}
+
+impl DocumentStore for Faulty {
+    fn users(&self) -> Arc<dyn UserRepository> {
+        self.store.users()
+    }
+    fn books(&self) -> Arc<dyn BookRepository> {
+        self.store.books()
+    }
+    fn checklists(&self) -> Arc<dyn ChecklistRepository> {
+        self.store.checklists()
+    }
+    fn follows(&self) -> Arc<dyn FollowRepository> {
+        Arc::new(self.clone())
+    }
+    fn community(&self) -> Arc<dyn CommunityRepository> {
+        self.store.community()
+    }
+    fn boosts(&self) -> Arc<dyn BoostRepository> {
+        Arc::new(self.clone())
+    }
+    fn competitors(&self) -> Arc<dyn CompetitorRepository> {
+        self.store.competitors()
+    }
+}
+
+#[async_trait]
+impl FollowRepository for Faulty {
+    async fn follow(&self, follower_id: Id<User>, author_id: Id<User>) -> Result<Follow> {
+        self.store.follows().follow(follower_id, author_id).await
+    }
+    async fn unfollow(&self, follower_id: Id<User>, author_id: Id<User>) -> Result<()> {
+        if self.fault == Some(Fault::FollowsStay) {
+            return Ok(());
+        }
+        self.store.follows().unfollow(follower_id, author_id).await
+    }
+    async fn is_following(&self, follower_id: Id<User>, author_id: Id<User>) -> Result<bool> {
+        let follows = self.store.follows();
+        follows.is_following(follower_id, author_id).await
+    }
+    async fn followers(&self, author_id: Id<User>, page: PageRequest) -> Result<Page<Follow>> {
+        self.store.follows().followers(author_id, page).await
+    }
+    async fn following(&self, follower_id: Id<User>, page: PageRequest) -> Result<Page<Follow>> {
+        self.store.follows().following(follower_id, page).await
+    }
+    async fn counts(&self, user_id: Id<User>) -> Result<FollowCounts> {
+        self.store.follows().counts(user_id).await
+    }
+}
+
+#[async_trait]
+impl BoostRepository for Faulty {
+    async fn purchase(&self, user_id: Id<User>, boost: NewBoost) -> Result<Boost> {
+        self.store.boosts().purchase(user_id, boost).await
+    }
+    async fn get(&self, user_id: Id<User>, id: Id<Boost>) -> Result<Boost> {
+        self.store.boosts().get(user_id, id).await
+    }
+    async fn list(&self, user_id: Id<User>, page: PageRequest) -> Result<Page<Boost>> {
+        self.store.boosts().list(user_id, page).await
+    }
+    async fn leaderboard(&self, at: DateTime<Utc>, limit: u32) -> Result<Vec<Boost>> {
+        let boosts = self.store.boosts();
+        match self.fault {
+            Some(Fault::BoostsLinger) => {
+                boosts
+                    .leaderboard(at - TimeDelta::milliseconds(1), limit)
+                    .await
+            }
+            Some(Fault::OneTooMany) => boosts.leaderboard(at, limit + 1).await,
+            _ => boosts.leaderboard(at, limit).await,
+        }
+    }
+    async fn expire_due(&self, at: DateTime<Utc>) -> Result<u64> {
+        self.store.boosts().expire_due(at).await
+    }
+}
+
+/// Whether the operations of a seed find a fault.
+async fn finds(fault: Option<Fault>, seed: u64) -> bool {
+    let store = Faulty {
+        store: MemoryStore::new(),
+        fault,
+    };
+    let run = AssertUnwindSafe(random::agrees(&store, seed, 2_000));
+    run.catch_unwind().await.is_err()
+}
+
+#[tokio::test]
+async fn a_sound_store_passes() {
+    for seed in 0..5 {
+        assert!(!finds(None, seed).await, "{seed}");
+    }
+}
+
+#[tokio::test]
+async fn each_fault_is_found() {
+    for fault in [Fault::FollowsStay, Fault::BoostsLinger, Fault::OneTooMany] {
+        for seed in 0..3 {
+            assert!(finds(Some(fault), seed).await, "{fault:?} {seed}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What the benchmarks of migrations share: the tool, watched, and COPY.
+
+use std::{
+    fs,
+    process::{Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use authorstack_examples::scratch::Scratch;
+use futures::TryStreamExt;
+use sqlx::{PgConnection, postgres::PgPoolCopyExt};
+
+use super::setting;
+
+/// What one run of the tool took.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) seconds: f64,
+    pub(crate) peak_mb: f64,
+}
+
+/// The rows of a table in the binary form of COPY. `columns` may follow the table's name.
+pub(crate) async fn copy_out(target: &Scratch, table: &str) -> Result<Vec<u8>> {
+    let pool = sqlx::PgPool::connect(&target.supabase_db_url()).await?;
+    let mut bytes = Vec::new();
+    let copy = format!("copy {table} to stdout (format binary)");
+    let mut stream = pool.copy_out_raw(&copy).await?;
+    while let Some(part) = stream.try_next().await? {
+        bytes.extend_from_slice(&part);
+    }
+    drop(stream);
+    pool.close().await;
+    Ok(bytes)
+}
+
+/// Copies such rows into a table.
+pub(crate) async fn copy_in(connection: &mut PgConnection, table: &str, rows: &[u8]) -> Result<()> {
+    let mut copy = connection
+        .copy_in_raw(&format!("copy {table} from stdin (format binary)"))
+        .await?;
+    for part in rows.chunks(1 << 20) {
+        copy.send(part).await?;
+    }
+    copy.finish().await?;
+    Ok(())
+}
+
+pub(crate) fn fresh_name() -> String {
+    format!("as_bench_{:08x}", rand::random::<u32>())
+}
+
+/// Runs the tool with more arguments, watching its memory.
+pub(crate) fn run(source: &Scratch, target: &Scratch, more: &[&str]) -> Result<Taken> {
+    let folder = tempfile::tempdir()?;
+    let started = Instant::now();
+    let mut tool = Command::new(setting("AUTHORSTACK_TEST_MIGRATE_BIN")?)
+        .args(["run", "--output", "json", "--quiet"])
+        .args(more)
+        .env("AUTHORSTACK_MONGODB_URL", source.mongodb_url())
+        .env("AUTHORSTACK_SUPABASE_DB_URL", target.supabase_db_url())
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .context("starting the tool")?;
+    let mut peak_mb: f64 = 0.0;
+    let status = loop {
+        if let Some(status) = tool.try_wait()? {
+            break status;
+        }
+        peak_mb = peak_mb.max(resident_peak(tool.id()));
+        sleep(Duration::from_millis(5));
+    };
+    let seconds = started.elapsed().as_secs_f64();
+    ensure!(status.success(), "the tool ended with {status}");
+    Ok(Taken { seconds, peak_mb })
+}
+
+/// The kernel's own high-water mark of a process's memory.
+fn resident_peak(process: u32) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let kilobytes = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .and_then(|rest| rest.trim().strip_suffix(" kB"))
+        .and_then(|number| number.trim().parse::<f64>().ok());
+    kilobytes.unwrap_or(0.0) / 1024.0
+}
