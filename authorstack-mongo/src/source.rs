@@ -2,8 +2,6 @@
 
 mod parts;
 
-use std::collections::VecDeque;
-
 use async_trait::async_trait;
 use authorstack_core::{
     Error, ErrorKind, Result,
@@ -24,7 +22,7 @@ use mongodb::{
 };
 use serde_json::{Map, Value};
 
-use self::parts::{Part, Place, Within};
+use self::parts::{Parts, Place, Within};
 use crate::{
     document::{
         self,
@@ -114,7 +112,7 @@ impl Source for MongoStore {
             kind,
             limits,
             place,
-            parts: VecDeque::new(),
+            parts: None,
             whole: None,
             is_placed: false,
             again: part.clone(),
@@ -137,9 +135,7 @@ impl Source for MongoStore {
                 return Ok(None);
             };
             let whole = self.whole(kind, &whole).await?;
-            let parts = whole.map_or_else(Vec::new, |bytes| within_wholes.parts(&bytes));
-            let mut parts = parts.into_iter().map(|part| part.scanned);
-            Ok(parts.find(|part| part.key == key))
+            Ok(whole.and_then(|bytes| within_wholes.parts(&bytes).only(key)))
         };
         fetch
             .await
@@ -350,7 +346,7 @@ struct Scan<'s> {
     /// The `_id` behind which the walk goes on, as text.
     place: Option<String>,
     /// In a scan of parts: those of that document which are still to be given.
-    parts: VecDeque<Part>,
+    parts: Option<Parts>,
     /// Their document, until the first of them is given.
     whole: Option<String>,
     /// Whether the place is that of their document.
@@ -386,19 +382,22 @@ impl Scan<'_> {
             bytes: 0,
         };
         loop {
-            while let Some(part) = self.parts.pop_front() {
-                if filling.is_full_before(part.scanned.original.0.len()) {
-                    self.parts.push_front(part);
+            while let Some(parts) = &mut self.parts {
+                if !parts.is_empty() && filling.is_full_before(parts.next_len()) {
                     return Ok(self.filled(filling));
                 }
-                if let Some(place) = self.whole.take() {
-                    self.place = Some(place);
+                let Some((place, scanned)) = parts.next() else {
+                    self.parts = None;
+                    break;
+                };
+                if let Some(whole) = self.whole.take() {
+                    self.place = Some(whole);
                     self.is_placed = true;
                 }
                 if self.is_placed {
-                    self.part = Some(part.place);
+                    self.part = Some(place);
                 }
-                filling.push(part.scanned);
+                filling.push(scanned);
             }
             if self.batch.is_none() {
                 self.batch = self.answer().await?.map(|answer| (answer, 0));
@@ -446,13 +445,13 @@ impl Scan<'_> {
             if let Some(after) = self.again.take()
                 && self.place == place
             {
-                parts.retain(|part| part.place > after);
+                parts.skip_to(&after);
             }
             if parts.is_empty() {
                 continue;
             }
             (self.whole, self.is_placed) = (place, false);
-            self.parts = parts.into();
+            self.parts = Some(parts);
             return Ok(false);
         }
     }

@@ -233,21 +233,16 @@ pub(crate) struct Tagged<'a> {
 }
 
 /// The values of a document, or of an array, with their keys: up to where it is damaged.
-pub(crate) fn tagged(document: &[u8]) -> Vec<(&[u8], Tagged<'_>)> {
+pub(crate) fn tagged(document: &[u8]) -> impl Iterator<Item = (&[u8], Tagged<'_>)> {
     let mut elements = Elements::new(document);
-    let mut values = Vec::new();
-    loop {
+    std::iter::from_fn(move || {
         let before = elements.rest;
-        let Some(Ok((key, value))) = elements.next() else {
-            return values;
-        };
+        let (key, value) = elements.next()?.ok()?;
         let element = before.len() - elements.rest.len();
         // The type, the key, and the zero behind it come before the value.
-        if let (Some(tag), Some(bytes)) = (before.first(), before.get(key.len() + 2..element)) {
-            let tag = *tag;
-            values.push((key, Tagged { tag, bytes, value }));
-        }
-    }
+        let (tag, bytes) = (*before.first()?, before.get(key.len() + 2..element)?);
+        Some((key, Tagged { tag, bytes, value }))
+    })
 }
 
 /// A document of one element of a document: the first with this key.

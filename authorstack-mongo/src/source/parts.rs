@@ -4,6 +4,8 @@
 //! A part's original is a document of its own, `{postId, likes}`: the whole's id as it is, and
 //! the one element as it is.
 
+use std::collections::VecDeque;
+
 use authorstack_core::{
     Error, Result,
     migrate::{Key, Kind, Original, Problem, Scanned},
@@ -13,7 +15,7 @@ use bson::{Document, doc};
 use crate::document::{
     self,
     key::key_of,
-    raw::{Elements, Raw, Tagged, tagged},
+    raw::{Raw, Tagged, tagged},
 };
 
 /// How a kind of parts lies within its wholes.
@@ -57,11 +59,33 @@ pub(super) enum Place {
     Other(usize),
 }
 
-/// A part that was read.
-#[derive(Debug, Clone)]
-pub(super) struct Part {
-    pub(super) place: Place,
-    pub(super) scanned: Scanned,
+/// The parts of one whole. Large arrays have very many: each is read when it is its turn.
+#[derive(Debug)]
+pub(super) struct Parts {
+    within: Within,
+    whole: Vec<u8>,
+    key: String,
+    id: Option<Slice>,
+    created: Option<Slice>,
+    /// In the order of their places.
+    entries: VecDeque<Entry>,
+}
+
+/// One part that is still to be read.
+#[derive(Debug)]
+struct Entry {
+    place: Place,
+    item: Slice,
+    /// Whether an earlier part has its key.
+    is_double: bool,
+}
+
+/// A value within the whole's bytes. A document has 16 MB at most.
+#[derive(Debug, Clone, Copy)]
+struct Slice {
+    tag: u8,
+    start: u32,
+    end: u32,
 }
 
 impl Place {
@@ -120,110 +144,45 @@ impl Within {
     }
 
     /// The parts of a whole, in the order of their places.
-    pub(super) fn parts(self, whole: &[u8]) -> Vec<Part> {
-        let fields = tagged(whole);
-        let value = |name: &str| {
-            let mut fields = fields.iter();
-            let found = fields.find(|(key, _)| *key == name.as_bytes());
-            found.map(|(_, value)| *value)
+    pub(super) fn parts(self, whole: &[u8]) -> Parts {
+        let (mut id, mut created, mut field) = (None, None, None);
+        for (name, value) in tagged(whole) {
+            let of_name = match name {
+                b"_id" => &mut id,
+                b"createdAt" => &mut created,
+                name if name == self.field.as_bytes() => &mut field,
+                _ => continue,
+            };
+            of_name.get_or_insert(value);
+        }
+        let mut parts = Parts {
+            within: self,
+            id: id.map(|id: Tagged<'_>| Slice::of(&id, whole)),
+            created: created
+                .filter(|created: &Tagged<'_>| matches!(created.value, Raw::Date(_)))
+                .map(|created| Slice::of(&created, whole)),
+            key: key_of(whole).unwrap_or_default(),
+            whole: whole.to_vec(),
+            entries: VecDeque::new(),
         };
-        let id = value("_id");
-        let created = value("createdAt").filter(|created| matches!(created.value, Raw::Date(_)));
-        // A single value stands for an array of one, as Mongoose casts it.
-        let items: Vec<Tagged<'_>> = match value(self.field) {
+        let items: Vec<Slice> = match field {
             None => Vec::new(),
+            // A single value stands for an array of one, as Mongoose casts it.
             Some(field) => match field.value {
                 Raw::Null => Vec::new(),
-                Raw::Array(array) => tagged(array).into_iter().map(|(_, item)| item).collect(),
-                _ => vec![field],
+                Raw::Array(array) => {
+                    let items = tagged(array);
+                    items.map(|(_, item)| Slice::of(&item, whole)).collect()
+                }
+                _ => vec![Slice::of(&field, whole)],
             },
         };
-        let whole_key = key_of(whole).unwrap_or_default();
-        let mut parts: Vec<Part> = Vec::with_capacity(items.len());
-        for (index, item) in items.into_iter().enumerate() {
-            let created = created.filter(|_| !has_date(item.value));
-            let original = self.original(id, item, created);
-            let outcome = document::record(self.kind, &original);
-            let (place, key) = match &outcome {
-                Ok(record) => {
-                    let key = record.key();
-                    let text = key.to_string();
-                    (Place::Record(key), text)
-                }
-                Err(_) => (Place::Other(index), self.key_of_other(&whole_key, index)),
-            };
-            parts.push(Part {
-                place,
-                scanned: Scanned {
-                    key,
-                    outcome,
-                    original: Original(original),
-                },
-            });
-        }
-        self.without_doubles(parts, &whole_key)
+        parts.sort(items);
+        parts
     }
 
     fn key_of_other(self, whole: &str, index: usize) -> String {
         format!("{whole}.{}.{index}", self.field)
-    }
-
-    /// Sorts the parts. Of two with one key the first in the array is the record; the second is
-    /// the same once more, and left out, or something else that cannot have this key.
-    fn without_doubles(self, parts: Vec<Part>, whole: &str) -> Vec<Part> {
-        let mut numbered: Vec<(usize, Part)> = parts.into_iter().enumerate().collect();
-        numbered
-            .sort_by(|(a_index, a), (b_index, b)| (&a.place, a_index).cmp(&(&b.place, b_index)));
-        let mut sorted: Vec<Part> = Vec::with_capacity(numbered.len());
-        let mut others: Vec<(usize, Part)> = Vec::new();
-        for (index, mut part) in numbered {
-            match sorted.last() {
-                _ if matches!(part.place, Place::Other(_)) => others.push((index, part)),
-                Some(first) if first.place == part.place => {
-                    if first.scanned.original == part.scanned.original {
-                        continue;
-                    }
-                    let one = self.kind.one();
-                    let problem = format!("is also that of an earlier {one}; give it another");
-                    part.place = Place::Other(index);
-                    part.scanned.key = self.key_of_other(whole, index);
-                    part.scanned.outcome = Err(Problem::new(self.unique, problem).into());
-                    others.push((index, part));
-                }
-                _ => sorted.push(part),
-            }
-        }
-        others.sort_by_key(|(index, _)| *index);
-        sorted.extend(others.into_iter().map(|(_, part)| part));
-        sorted
-    }
-
-    /// The document of one part.
-    fn original(
-        self,
-        id: Option<Tagged<'_>>,
-        item: Tagged<'_>,
-        created: Option<Tagged<'_>>,
-    ) -> Vec<u8> {
-        let mut bytes = vec![0; 4];
-        let mut append = |name: &str, value: Option<Tagged<'_>>| {
-            if let Some(value) = value {
-                bytes.push(value.tag);
-                bytes.extend_from_slice(name.as_bytes());
-                bytes.push(0);
-                bytes.extend_from_slice(value.bytes);
-            }
-        };
-        append(self.whole, id);
-        append(self.field, Some(item));
-        if self.kind == Kind::PostComments {
-            append("parentCreatedAt", created);
-        }
-        bytes.push(0);
-        // A document has 16 MB at most.
-        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        bytes[..4].copy_from_slice(&length.to_le_bytes());
-        bytes
     }
 
     /// The whole's key, as text, of a part's key; of one that is no record, too.
@@ -238,11 +197,152 @@ impl Within {
     }
 }
 
+impl Slice {
+    fn of(value: &Tagged<'_>, whole: &[u8]) -> Self {
+        let start = value.bytes.as_ptr().addr() - whole.as_ptr().addr();
+        let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        Self {
+            tag: value.tag,
+            start: offset(start),
+            end: offset(start + value.bytes.len()),
+        }
+    }
+
+    fn bytes(self, whole: &[u8]) -> &[u8] {
+        let range = self.start as usize..self.end as usize;
+        whole.get(range).unwrap_or_default()
+    }
+}
+
+impl Parts {
+    /// Puts the items into the order of their places. Of two with one key the first in the array
+    /// is the record; the second is the same once more, and left out, or something else that
+    /// cannot have this key.
+    fn sort(&mut self, items: Vec<Slice>) {
+        let mut placed: Vec<(Place, usize, Slice)> = items
+            .into_iter()
+            .enumerate()
+            .map(|(index, item)| {
+                let record = document::record(self.within.kind, &self.original(item));
+                let place = record.map_or(Place::Other(index), |it| Place::Record(it.key()));
+                (place, index, item)
+            })
+            .collect();
+        placed.sort_unstable_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+        let mut others: Vec<(usize, Slice, bool)> = Vec::new();
+        for (place, index, item) in placed {
+            if matches!(place, Place::Other(_)) {
+                others.push((index, item, false));
+                continue;
+            }
+            match self.entries.back() {
+                Some(first) if first.place == place => {
+                    let same = first.item.bytes(&self.whole) == item.bytes(&self.whole);
+                    if !same {
+                        others.push((index, item, true));
+                    }
+                }
+                _ => self.entries.push_back(Entry {
+                    place,
+                    item,
+                    is_double: false,
+                }),
+            }
+        }
+        others.sort_unstable_by_key(|(index, ..)| *index);
+        let other = |(index, item, is_double)| Entry {
+            place: Place::Other(index),
+            item,
+            is_double,
+        };
+        self.entries.extend(others.into_iter().map(other));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Leaves out the parts up to a place.
+    pub(super) fn skip_to(&mut self, after: &Place) {
+        self.entries.retain(|entry| entry.place > *after);
+    }
+
+    /// Leaves out all but the part of this key.
+    pub(super) fn only(mut self, key: &str) -> Option<Scanned> {
+        let (within, whole) = (self.within, self.key.clone());
+        self.entries.retain(|entry| match &entry.place {
+            Place::Record(record) => record.to_string() == key,
+            Place::Other(index) => within.key_of_other(&whole, *index) == key,
+        });
+        self.next().map(|(_, scanned)| scanned)
+    }
+
+    /// The bytes of the next part.
+    pub(super) fn next_len(&self) -> usize {
+        let next = self.entries.front();
+        next.map_or(0, |entry| (entry.item.end - entry.item.start) as usize)
+    }
+
+    fn read(&self, entry: &Entry) -> Scanned {
+        let within = self.within;
+        let original = self.original(entry.item);
+        let outcome = if entry.is_double {
+            let one = within.kind.one();
+            let problem = format!("is also that of an earlier {one}; give it another");
+            Err(Problem::new(within.unique, problem).into())
+        } else {
+            document::record(within.kind, &original)
+        };
+        let key = match &entry.place {
+            Place::Record(key) => key.to_string(),
+            Place::Other(index) => within.key_of_other(&self.key, *index),
+        };
+        Scanned {
+            key,
+            outcome,
+            original: Original(original),
+        }
+    }
+
+    /// The document of one part.
+    fn original(&self, item: Slice) -> Vec<u8> {
+        let mut bytes = vec![0; 4];
+        let mut append = |name: &str, value: Option<Slice>| {
+            if let Some(value) = value {
+                bytes.push(value.tag);
+                bytes.extend_from_slice(name.as_bytes());
+                bytes.push(0);
+                bytes.extend_from_slice(value.bytes(&self.whole));
+            }
+        };
+        append(self.within.whole, self.id);
+        append(self.within.field, Some(item));
+        if self.within.kind == Kind::PostComments && !has_date(item, &self.whole) {
+            append("parentCreatedAt", self.created);
+        }
+        bytes.push(0);
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        bytes[..4].copy_from_slice(&length.to_le_bytes());
+        bytes
+    }
+}
+
+impl Iterator for Parts {
+    type Item = (Place, Scanned);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let entry = self.entries.pop_front()?;
+        let scanned = self.read(&entry);
+        Some((entry.place, scanned))
+    }
+}
+
+/// The type of a document within a document.
+const DOCUMENT: u8 = 0x03;
+
 /// Whether a comment has a date of its own, be it a wrong one.
-fn has_date(comment: Raw<'_>) -> bool {
-    let Raw::Document(bytes) = comment else {
-        return false;
-    };
-    let mut fields = Elements::new(bytes).map_while(Result::ok);
-    fields.any(|(key, value)| key == b"createdAt" && value != Raw::Null)
+fn has_date(comment: Slice, whole: &[u8]) -> bool {
+    comment.tag == DOCUMENT
+        && tagged(comment.bytes(whole))
+            .any(|(key, value)| key == b"createdAt" && value.value != Raw::Null)
 }

@@ -22,6 +22,18 @@ function typed(value) {
   return value;
 }
 
+/** What the model holds, without the ids that Mongoose gives to parts in memory alone. */
+function withoutAdded(plain, raw) {
+  if (Array.isArray(plain) && Array.isArray(raw)) {
+    return plain.map((part, n) => withoutAdded(part, raw[n]));
+  }
+  if (plain === null || raw === null || typeof plain !== 'object' || typeof raw !== 'object') {
+    return plain;
+  }
+  const kept = Object.entries(plain).filter(([name]) => name !== '_id' || name in raw);
+  return Object.fromEntries(kept.map(([name, value]) => [name, withoutAdded(value, raw[name])]));
+}
+
 const model = {
   users: User,
   books: Book,
@@ -43,7 +55,8 @@ const steps = {
         const document = await model[kind].findById(id);
         await document.validate();
         const plain = document.toObject({ versionKey: true, minimize: false });
-        assert.deepEqual(typed(plain), typed(raw), 'the model changes what it reads');
+        const seen = withoutAdded(typed(plain), typed(raw));
+        assert.deepEqual(seen, typed(raw), 'the model changes what it reads');
         assert.equal(document.isModified(), false);
         found[kind].push(typed(raw));
       }

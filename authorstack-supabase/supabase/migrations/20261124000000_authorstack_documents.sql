@@ -25,7 +25,7 @@ create function authorstack.checklist_progress(tasks jsonb) returns smallint
     select coalesce(
       100 * count(*) filter (where task -> 'completed' = 'true') / nullif(count(*), 0), 0
     )::smallint
-    from jsonb_array_elements(tasks) as task
+    from jsonb_array_elements(case jsonb_typeof(tasks) when 'array' then tasks else '[]' end) as task
   $$;
 
 -- Owners write tasks through the Data API: what they write must stay readable.
