@@ -590,7 +590,7 @@ async fn kinds_move_side_by_side_but_behind_those_they_depend_on() {
     });
     let options = small_batches();
     let moving = run(Arc::new(source), target.clone(), &options, &Silent);
-    let report = tokio::time::timeout(Duration::from_secs(60), moving).await;
+    let report = tokio::time::timeout(Duration::from_mins(1), moving).await;
     let report = report.expect("books and posts wait for each other: they must move at once");
     assert_eq!(report.unwrap().status, Status::Complete);
     let events = target.events.lock().unwrap().clone();
@@ -719,14 +719,14 @@ impl Source for Lost {
         limits: BatchLimits,
     ) -> BoxStream<'_, Result<ScannedBatch>> {
         let lost = self.1.to_string();
-        let lose = move |mut batch: ScannedBatch| {
+        let without = move |mut batch: ScannedBatch| {
             batch
                 .items
                 .retain(|item| kind != Kind::Users || item.key != lost);
             batch
         };
         Source::scan(&self.0, kind, after, limits)
-            .map_ok(lose)
+            .map_ok(without)
             .boxed()
     }
     async fn fetch(&self, kind: Kind, key: &str) -> Result<Option<Scanned>> {

@@ -87,8 +87,8 @@ impl MongoChecklists {
         changes.compute("tasks", tasks_after(&change)?);
         let mut pipeline = changes.into_pipeline();
         pipeline.push(doc! {"$set": {"progress": progress()}});
-        let changed = store.change(&store.checklists, filter, pipeline, document::checklist);
-        if let Some(checklist) = changed.await? {
+        let call = store.change(&store.checklists, filter, pipeline, document::checklist);
+        if let Some(checklist) = call.await? {
             return Ok(checklist);
         }
         // Why nothing matched: what the change would say of the checklist as it is.

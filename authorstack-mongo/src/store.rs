@@ -159,7 +159,7 @@ impl MongoStore {
         read: Read<T>,
     ) -> Result<Vec<T>> {
         let cursor = collection.find(filter).with_options(options).batch();
-        self.read_all(cursor, read).await
+        Box::pin(self.read_all(cursor, read)).await
     }
 
     /// What a pipeline makes. Its last stages bound the number.
@@ -170,7 +170,7 @@ impl MongoStore {
         read: Read<T>,
     ) -> Result<Vec<T>> {
         let cursor = collection.aggregate(pipeline).batch();
-        self.read_all(cursor, read).await
+        Box::pin(self.read_all(cursor, read)).await
     }
 
     async fn read_all<T>(

@@ -85,8 +85,8 @@ impl MongoUsers {
         self.0.known_user(id).await?;
         let user = id.to_object_id();
         let likes = doc! {"$pull": {"likes": user}};
-        let liked = store.posts.update_many(doc! {"likes": user}, likes);
-        within(WHOLE_COLLECTION, liked).await?;
+        let of_likes = store.posts.update_many(doc! {"likes": user}, likes);
+        within(WHOLE_COLLECTION, of_likes).await?;
         let comments = doc! {"$pull": {"comments": {"authorId": user}}};
         let of_theirs = doc! {"comments": {"$elemMatch": {"authorId": user}}};
         let commented = store.posts.update_many(of_theirs, comments);

@@ -124,6 +124,7 @@ async fn mongoose_reads_and_changes_what_we_write() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one step after the other")]
 async fn we_read_and_change_what_mongoose_writes() {
     on_indexed(async |store| {
         let (ada, bob, book) = two(store).await;

@@ -33,13 +33,11 @@ impl SupabaseChecklists {
         .bind(Moment(checklist.created_at))
         .bind(Moment(checklist.updated_at))
         .bind(Jsonb(&checklist.extra));
-        match self.0.fetch_optional(insert).await? {
-            Some(_) => Ok(()),
-            None => {
-                let book = checklist.book_id;
-                Err(Error::not_found().for_record(format_args!("book {book}")))
-            }
-        }
+        let row = self.0.fetch_optional(insert).await?;
+        row.map(drop).ok_or_else(|| {
+            let book = checklist.book_id;
+            Error::not_found().for_record(format_args!("book {book}"))
+        })
     }
 
     async fn find(&self, user_id: Id<User>, id: Id<Checklist>) -> Result<Checklist> {

@@ -31,24 +31,18 @@ impl MemoryBoosts {
         }
         let wanted = new.position;
         let mut boost = new.into_boost(user_id, wanted.unwrap_or(1))?;
-        match wanted {
-            Some(position) => {
-                if records
-                    .boosts
-                    .values()
-                    .any(|held| held.collides_with(&boost))
-                {
-                    return Err(Boost::position_taken(position));
-                }
+        let mut held = records.boosts.values();
+        if let Some(position) = wanted {
+            if held.any(|held| held.collides_with(&boost)) {
+                return Err(Boost::position_taken(position));
             }
-            None => {
-                let taken = records.boosts.values().filter(|held| {
-                    let mut there = boost.clone();
-                    there.position = held.position;
-                    held.collides_with(&there)
-                });
-                boost.position = first_free_position(taken.map(|held| held.position));
-            }
+        } else {
+            let taken = held.filter(|held| {
+                let mut there = boost.clone();
+                there.position = held.position;
+                held.collides_with(&there)
+            });
+            boost.position = first_free_position(taken.map(|held| held.position));
         }
         user.credits -= needed;
         user.updated_at = time::next_update(user.updated_at);

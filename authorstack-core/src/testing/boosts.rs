@@ -206,10 +206,8 @@ pub async fn the_leaderboard_is_of_a_moment(store: &dyn DocumentStore) {
         []
     );
     assert_eq!(board(first.expires_at).await.unwrap(), [later]);
-    assert_eq!(
-        boosts.leaderboard(start(), 1).await.unwrap(),
-        [first.clone()]
-    );
+    let best = boosts.leaderboard(start(), 1).await.unwrap();
+    assert_eq!(best.first(), Some(&first));
     assert_eq!(boosts.leaderboard(start(), 0).await.unwrap(), [first]);
 }
 

@@ -205,8 +205,8 @@ pub async fn likes_at_once_are_all_counted(store: &dyn DocumentStore) {
     }
     assert_eq!(community.get(writer, id).await.unwrap().like_count, 20);
     let all = PageRequest::first(200).order(Order::OldestFirst);
-    let likers = community.likers(writer, id, all).await.unwrap();
-    assert_eq!(likers.items, users[10..]);
+    let left = community.likers(writer, id, all).await.unwrap();
+    assert_eq!(left.items, users[10..]);
 }
 
 pub async fn likers_come_in_pages(store: &dyn DocumentStore) {

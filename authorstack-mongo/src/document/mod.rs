@@ -241,29 +241,23 @@ impl Reader {
 
     /// An amount of money; a double counts by its first fifteen digits.
     fn price(&mut self, path: &Path<'_>, value: Raw<'_>) -> Option<Price> {
-        let price = match value {
-            Raw::Null => return None,
-            Raw::Double(number) => Price::from_f64(number),
-            Raw::Int32(_) | Raw::Int64(_) | Raw::Decimal(_) | Raw::Text(_) => {
-                match number::plain(value) {
-                    Some(text) => text.parse(),
-                    None => {
-                        self.wrong_type(path, "an amount of money", value);
-                        return None;
-                    }
-                }
-            }
-            other => {
-                self.wrong_type(path, "a number", other);
+        let price = match (value, number::plain(value)) {
+            (Raw::Null, _) => return None,
+            (Raw::Double(number), _) => Price::from_f64(number),
+            (_, Some(text)) => text.parse(),
+            (other, None) => {
+                self.wrong_type(path, "an amount of money", other);
                 return None;
             }
         };
-        price
-            .map_err(|error| {
-                self.problems
-                    .push(path.problem(Problem::from(error).problem))
-            })
-            .ok()
+        match price {
+            Ok(price) => Some(price),
+            Err(error) => {
+                let reason = Problem::from(error).problem;
+                self.problems.push(path.problem(reason));
+                None
+            }
+        }
     }
 
     /// The objects of an array; without an array there are none.

@@ -166,9 +166,13 @@ impl Table {
                 .collect();
             // JSON is compared as text: 1 and 1.0 are equal as jsonb and differ as records.
             let side = |name: &str| {
-                let values = rest.iter().map(|column| match self.json.contains(column) {
-                    true => format!("{name}.{column}::text"),
-                    false => format!("{name}.{column}"),
+                let values = rest.iter().map(|column| {
+                    let text = if self.json.contains(column) {
+                        "::text"
+                    } else {
+                        ""
+                    };
+                    format!("{name}.{column}{text}")
                 });
                 values.collect::<Vec<_>>().join(", ")
             };

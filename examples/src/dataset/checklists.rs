@@ -81,6 +81,7 @@ impl Maker {
         });
     }
 
+    #[expect(clippy::too_many_lines, reason = "a list of cases")]
     pub(super) fn dirty_checklists(&mut self, of: Owned) {
         use Fate::{Carried, Rejected};
         for (about, progress) in [

@@ -90,6 +90,7 @@ impl Maker {
         self.add_case(Kind::CommunityPosts, about, fate, &post);
     }
 
+    #[expect(clippy::too_many_lines, reason = "a list of cases")]
     pub(super) fn dirty_posts(&mut self, author: ObjectId) {
         use Fate::{Carried, Rejected};
         self.post_case(author, "optional fields missing", Carried, |post| {

@@ -56,6 +56,8 @@ impl Server for Mongo {
             .args(["--replSet", "rs0", "--bind_ip", "127.0.0.1"])
             .args(["--port", &port.to_string(), "--nounixsocket"])
             .args(["--wiredTigerCacheSizeGB", "1"])
+            // What a test leaves open when it drops a call keeps its database from being dropped.
+            .args(["--setParameter", "transactionLifetimeLimitSeconds=5"])
             .arg("--dbpath")
             .arg(&self.dir);
         command

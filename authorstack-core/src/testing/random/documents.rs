@@ -335,12 +335,12 @@ impl Both<'_> {
             }
         };
         let what = format!("change tasks: {:?}", changes[0]);
-        let changed = both!(self, what, |store, side| store.checklists().change_tasks(
+        let answers = both!(self, what, |store, side| store.checklists().change_tasks(
             user.on(side),
             checklist.on(side),
             changes[side].clone()
         ));
-        self.note_tasks(user, changed);
+        self.note_tasks(user, answers);
     }
 
     pub(super) async fn step_with_competitors(&mut self) {

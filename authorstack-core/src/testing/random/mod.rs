@@ -135,14 +135,14 @@ macro_rules! both {
             let $store = $both.sides[$side];
             outcomes.push($crate::testing::random::compare::outcome($call.await));
         }
-        $both.agree(what, outcomes)
+        $both.agree(&what, outcomes)
     }};
 }
 use both;
 
 impl Both<'_> {
     /// Both outcomes, if they are answers; fails when they differ.
-    fn agree(&mut self, what: String, outcomes: Vec<Result<Value, Value>>) -> Option<[Value; 2]> {
+    fn agree(&mut self, what: &str, outcomes: Vec<Result<Value, Value>>) -> Option<[Value; 2]> {
         const REMEMBERED: usize = 25;
         if self.log.len() == REMEMBERED {
             self.log.pop_front();
@@ -243,9 +243,12 @@ impl Both<'_> {
 
     /// A cursor of a list that is ordered otherwise.
     fn foreign(&mut self, by_moment: bool) -> Option<Cursor> {
-        self.chance(3).then(|| match by_moment {
-            true => Cursor::behind(Id::<()>::new()),
-            false => Cursor::behind_moment(DateTime::UNIX_EPOCH, "x"),
+        self.chance(3).then(|| {
+            if by_moment {
+                Cursor::behind(Id::<()>::new())
+            } else {
+                Cursor::behind_moment(DateTime::UNIX_EPOCH, "x")
+            }
         })
     }
 
@@ -294,7 +297,7 @@ macro_rules! walk {
                 outcomes.push(outcome);
                 next.push(request);
             }
-            $both.agree(format!("{what}, page {page}"), outcomes);
+            $both.agree(&format!("{what}, page {page}"), outcomes);
             match next.as_slice() {
                 [Some(model), Some(store)] => requests = [model.clone(), store.clone()],
                 _ => break,

@@ -98,7 +98,7 @@ pub(crate) struct Options {
     /// A file with settings [default: authorstack.toml, where there is one]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// A kind of record to move, such as books or post_likes; may be repeated [default: all]
+    /// A kind of record to move, such as books or checklists; may be repeated [default: all]
     #[arg(long = "kind", global = true, value_name = "KIND", value_parser = kind)]
     pub(crate) kinds: Vec<Kind>,
     /// How to answer on stdout [default: text]

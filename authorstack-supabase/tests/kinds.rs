@@ -1,0 +1,252 @@
+//! Records of every kind move, and what the target refuses is said of each.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed check of a test panics"
+)]
+
+mod common;
+
+use std::sync::Arc;
+
+use authorstack_core::{
+    Attachment, AttachmentKind, DocumentStore, Id, MemoryStore, NewBook, NewBoost, NewChecklist,
+    NewCompetitor, NewPost, NewTask, PageRequest, Visibility,
+    migrate::{BatchLimits, Kind, Record, Reject, RunOptions, Silent, Status, Target, run, verify},
+    testing::author,
+};
+use authorstack_supabase::SupabaseTarget;
+use chrono::{DateTime, Utc};
+use common::{Via, on_database};
+use futures::TryStreamExt;
+use serde_json::json;
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+/// Five users with a record of each kind and more, unknown fields among them.
+async fn filled() -> MemoryStore {
+    let store = MemoryStore::new();
+    let extra = json!({"__v": 0, "big": 1e16, "nested": {"a": [1, 2.5, null]}});
+    let extra = extra.as_object().unwrap().clone();
+    let community = store.community();
+    let mut post = None;
+    for n in 0..5 {
+        let user = author(&store, &format!("user{n}")).await.id;
+        store.users().add_credits(user, 100).await.unwrap();
+        let book = store
+            .books()
+            .create(user, NewBook::new("Tide"))
+            .await
+            .unwrap()
+            .id;
+        let mut checklist = NewChecklist::empty(book, "Launch");
+        let mut task = NewTask::new("Cover");
+        task.due_date = Some(at("+12000-01-01T00:00:00.001Z"));
+        checklist.tasks = vec![task, NewTask::new("Blurb \u{2028}")];
+        checklist.extra = extra.clone();
+        let checklists = store.checklists();
+        let checklist = checklists.create(user, checklist).await.unwrap();
+        let done = checklist.tasks[0].id.clone();
+        let done = checklists
+            .complete_task(user, checklist.id, done, Utc::now())
+            .await;
+        done.unwrap();
+        let mut boost = NewBoost::new(book, 7, 10);
+        boost.extra = extra.clone();
+        store.boosts().purchase(user, boost).await.unwrap();
+        let post = if let Some(post) = post {
+            post
+        } else {
+            let mut new = NewPost::new("Out now");
+            let url = "https://example.org/a.jpg".parse().unwrap();
+            let mut image = Attachment::new(AttachmentKind::IMAGE, url);
+            image.extra = extra.clone();
+            new.attachments = vec![image];
+            new.visibility = Visibility::Followers;
+            *post.insert((user, community.create(user, new).await.unwrap().id))
+        };
+        if post.0 != user {
+            store.follows().follow(user, post.0).await.unwrap();
+        }
+        community.like(user, post.1).await.unwrap();
+        for _ in 0..3 {
+            community
+                .comment(user, post.1, "Bravo".to_owned())
+                .await
+                .unwrap();
+        }
+        let mut rival = NewCompetitor::new("B08N5WRWNW".parse().unwrap());
+        rival.extra = extra.clone();
+        let competitors = store.competitors();
+        let rival = competitors.track(user, rival).await.unwrap();
+        for (price, on) in [
+            ("0", "1960-01-01"),
+            ("123456789012.345", "2024-05-01"),
+            ("0.000001", "9999-12-31"),
+        ] {
+            let seen = at(&format!("{on}T00:00:00.125Z"));
+            let noted = competitors.record_price(user, rival.id, price.parse().unwrap(), seen);
+            noted.await.unwrap();
+        }
+    }
+    store
+}
+
+fn options(records: usize) -> RunOptions {
+    RunOptions {
+        limits: BatchLimits {
+            records,
+            bytes: 1 << 20,
+        },
+        ..RunOptions::default()
+    }
+}
+
+async fn all(target: &dyn Target, kind: Kind) -> Vec<Record> {
+    let batches: Vec<Vec<Record>> = target.scan(kind).try_collect().await.unwrap();
+    batches.concat()
+}
+
+async fn rejects(target: &SupabaseTarget) -> Vec<(Kind, String)> {
+    let batches: Vec<Vec<Reject>> = target.rejects().try_collect().await.unwrap();
+    let batches = batches.concat().into_iter();
+    batches
+        .map(|reject| (reject.kind, reject.problems.0[0].field.clone()))
+        .collect()
+}
+
+#[tokio::test]
+async fn every_kind_arrives_as_it_was_and_a_second_run_changes_nothing() {
+    on_database(async |database| {
+        let source = filled().await;
+        for via in [Via::Direct, Via::Pooler] {
+            let store = database.store(via).await;
+            let target = store.target();
+            let (from, to) = (Arc::new(source.clone()), Arc::new(target.clone()));
+            let report = run(from, to, &options(3), &Silent).await.unwrap();
+            assert_eq!(report.status, Status::Complete, "{report:?}");
+            // The second way finds what the first has moved.
+            let written: u64 = report.kinds.iter().map(|kind| kind.counts.written).sum();
+            assert_eq!(written > 0, via == Via::Direct, "{report:?}");
+            for kind in Kind::ALL {
+                let expected = all(&source, *kind).await;
+                assert!(!expected.is_empty());
+                assert_eq!(all(&target, *kind).await, expected, "{kind}");
+                let keys: Vec<_> = expected.iter().map(Record::key).collect();
+                let fetched = target.fetch(*kind, &keys).await.unwrap();
+                assert_eq!(fetched, expected, "{kind}");
+            }
+            let (from, to) = (Arc::new(source.clone()), Arc::new(target));
+            let verified = verify(from, to, Kind::ALL, &Silent).await.unwrap();
+            assert_eq!(verified.status, Status::Complete, "{verified:?}");
+        }
+        let counts = "select like_count || ' ' || comment_count from public.community_posts";
+        assert_eq!(database.texts(counts).await, ["5 15"]);
+        let progress = "select distinct progress::text from public.checklists";
+        assert_eq!(database.texts(progress).await, ["50"]);
+        // Indexes and foreign keys that the first load put off are there again.
+        assert_eq!(database.count("authorstack.deferred_ddl").await, 0);
+        let foreign = "select count(*)::text from pg_constraint \
+            where contype = 'f' and connamespace = 'public'::regnamespace";
+        assert_eq!(database.texts(foreign).await, ["14"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_another_record_holds_is_refused_by_name() {
+    on_database(async |database| {
+        let store = database.migrated(Via::Direct).await;
+        let source = filled().await;
+        let target = store.target();
+        let (from, to) = (Arc::new(source.clone()), Arc::new(target.clone()));
+        run(from, to, &options(100), &Silent).await.unwrap();
+
+        // The same pair, ASIN and position, under other ids.
+        let mut again = Vec::new();
+        for kind in [Kind::Follows, Kind::Competitors, Kind::MarketplaceBoosts] {
+            let mut record = all(&source, kind).await.remove(0);
+            match &mut record {
+                Record::Follow(follow) => follow.id = Id::new(),
+                Record::Competitor(rival) => rival.id = Id::new(),
+                Record::Boost(boost) => boost.id = Id::new(),
+                _ => unreachable!("three kinds"),
+            }
+            again.push(record);
+        }
+        let mut orphan = all(&source, Kind::PostComments).await.remove(0);
+        if let Record::Comment(comment) = &mut orphan {
+            (comment.author_id, comment.post_id) = (Id::new(), Id::new());
+        }
+        again.push(orphan);
+        for record in again {
+            let kind = record.kind();
+            target.begin(kind).await.unwrap();
+            let reject = |_: usize, problems| Reject {
+                kind,
+                key: record.key().to_string(),
+                problems,
+                record: record.to_json().to_string(),
+                source_digest: [0; 32],
+            };
+            let to = authorstack_core::migrate::Position("end".to_owned());
+            let load = authorstack_core::migrate::Load {
+                kind,
+                records: std::slice::from_ref(&record),
+                rejects: &[],
+                reject: &reject,
+                step: authorstack_core::migrate::Step::Advance {
+                    from: None,
+                    to: &to,
+                },
+            };
+            let counts = target.load(&load).await.unwrap().counts;
+            assert_eq!((counts.written, counts.rejected), (0, 1), "{kind}");
+            target.finish(kind).await.unwrap();
+        }
+        let expected = [
+            (Kind::Follows, "authorId"),
+            (Kind::PostComments, "comments.authorId"),
+            (Kind::MarketplaceBoosts, "position"),
+            (Kind::Competitors, "asin"),
+        ];
+        let mut found = rejects(&target).await;
+        found.sort();
+        let mut expected = expected
+            .map(|(kind, field)| (kind, field.to_owned()))
+            .to_vec();
+        expected.sort();
+        assert_eq!(found, expected);
+    })
+    .await;
+}
+
+/// A purchase whose caller goes away at any moment is done wholly or not at all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dropped_purchase_is_whole_or_nothing() {
+    on_database(async |database| {
+        let store = database.migrated(Via::Pooler).await;
+        let ada = author(&store, "ada").await.id;
+        store.users().add_credits(ada, 10_000).await.unwrap();
+        let book = store
+            .books()
+            .create(ada, NewBook::new("Tide"))
+            .await
+            .unwrap()
+            .id;
+        for micros in (0..15_000).step_by(500) {
+            let boosts = store.boosts();
+            let purchase = boosts.purchase(ada, NewBoost::new(book, 1, 10));
+            let patience = std::time::Duration::from_micros(micros);
+            let _ = tokio::time::timeout(patience, purchase).await;
+        }
+        let all = PageRequest::first(200);
+        let bought = store.boosts().list(ada, all).await.unwrap().items.len();
+        let left = store.users().get(ada).await.unwrap().credits;
+        assert_eq!(left, 10_000 - 10 * i64::try_from(bought).unwrap());
+    })
+    .await;
+}
