@@ -1,7 +1,11 @@
 //! What browsers may do with checklists, follows, posts, likes, comments, boosts, competitors and
 //! prices: as nobody, the owner, a follower, a stranger.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed check of a test panics"
+)]
 
 mod common;
 
@@ -196,7 +200,7 @@ async fn checklists_are_their_owners() {
         )
         .await;
         // What a browser writes has its progress, and stays readable.
-        let done = r#"jsonb_set(tasks, '{0,completed}', 'true')"#;
+        let done = "jsonb_set(tasks, '{0,completed}', 'true')";
         database.execute(&update(&format!("tasks = {done}"))).await;
         let read = store.checklists().get(author.id, world.checklist.id).await;
         assert_eq!(read.unwrap().progress, 50);
