@@ -3,14 +3,14 @@
 use async_trait::async_trait;
 use authorstack_core::{
     Asin, Book, BookFilter, BookPatch, BookRepository, BookStatus, Change, Error, Id, Isbn,
-    NewBook, Order, Page, PageRequest, Platform, Result, User, time,
+    NewBook, Page, PageRequest, Platform, Result, User, time,
 };
 use sqlx::{QueryBuilder, query};
 
 use crate::{
     error::user_label,
     row::{self, Jsonb, Moment, book_columns, check_moment},
-    store::{Statement, SupabaseStore},
+    store::{Statement, SupabaseStore, push_page},
 };
 
 #[derive(Debug)]
@@ -201,7 +201,7 @@ impl BookRepository for SupabaseBooks {
         filter: BookFilter,
         page: PageRequest,
     ) -> Result<Page<Book>> {
-        let after = named(page.after_id::<Book>(), "books.list")?;
+        named(page.after_id::<Book>().map(drop), "books.list")?;
         // Text that PostgreSQL cannot hold is the genre of no book.
         if filter
             .genre
@@ -235,14 +235,7 @@ impl BookRepository for SupabaseBooks {
                 .push_bind(genre)
                 .push(" = any (genres)");
         }
-        let (beyond, order) = match page.sort_order() {
-            Order::OldestFirst => (" and id > ", " order by id limit "),
-            Order::NewestFirst => (" and id < ", " order by id desc limit "),
-        };
-        if let Some(after) = after {
-            select.push(beyond).push_bind(after.to_uuid());
-        }
-        select.push(order).push_bind(i64::from(page.limit()) + 1);
+        named(push_page::<Book>(&mut select, &page), "books.list")?;
         let found = self.all(select.build()).await;
         let page = found.map(|books| Page::from_one_more(books, page.limit(), |book| book.id));
         named(page, "books.list")

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Boost, BoostRepository, Error, ErrorKind, Id, NewBoost, Order, Page, PageRequest, Result, User,
+    Boost, BoostRepository, Error, ErrorKind, Id, NewBoost, Page, PageRequest, Result, User,
     first_free_position, time,
 };
 use chrono::{DateTime, Utc};
@@ -11,7 +11,7 @@ use sqlx::{QueryBuilder, query};
 use crate::{
     error::user_label,
     row::{self, Jsonb, Moment, boost_columns, check_moment, get},
-    store::{SupabaseStore, Unit, again},
+    store::{SupabaseStore, Unit, again, push_page},
 };
 
 /// Of the transaction lock of purchases that look for a free position.
@@ -97,14 +97,7 @@ impl SupabaseBoosts {
             " from public.marketplace_boosts where user_id = "
         ));
         select.push_bind(user_id.to_uuid());
-        let (beyond, order) = match page.sort_order() {
-            Order::OldestFirst => (" and id > ", " order by id limit "),
-            Order::NewestFirst => (" and id < ", " order by id desc limit "),
-        };
-        if let Some(after) = page.after_id::<Boost>()? {
-            select.push(beyond).push_bind(after.to_uuid());
-        }
-        select.push(order).push_bind(i64::from(page.limit()) + 1);
+        push_page::<Boost>(&mut select, page)?;
         let rows = self.0.fetch_all(select.build()).await?;
         let found: Result<Vec<_>> = rows.iter().map(row::boost).collect();
         Ok(Page::from_one_more(found?, page.limit(), |boost| boost.id))

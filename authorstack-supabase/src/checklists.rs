@@ -10,7 +10,7 @@ use sqlx::{QueryBuilder, query};
 
 use crate::{
     row::{self, Jsonb, Moment, checklist_columns},
-    store::{SupabaseStore, again},
+    store::{SupabaseStore, again, push_page},
 };
 
 #[derive(Debug)]
@@ -67,14 +67,7 @@ impl SupabaseChecklists {
         if let Some(book_id) = filter.book_id {
             select.push(" and book_id = ").push_bind(book_id.to_uuid());
         }
-        let (beyond, order) = match page.sort_order() {
-            Order::OldestFirst => (" and id > ", " order by id limit "),
-            Order::NewestFirst => (" and id < ", " order by id desc limit "),
-        };
-        if let Some(after) = page.after_id::<Checklist>()? {
-            select.push(beyond).push_bind(after.to_uuid());
-        }
-        select.push(order).push_bind(i64::from(page.limit()) + 1);
+        push_page::<Checklist>(&mut select, page)?;
         let rows = self.0.fetch_all(select.build()).await?;
         let found: Result<Vec<_>> = rows.iter().map(row::checklist).collect();
         Ok(Page::from_one_more(found?, page.limit(), |list| list.id))

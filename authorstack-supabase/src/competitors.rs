@@ -12,7 +12,7 @@ use crate::{
     books::bind_change,
     error::user_label,
     row::{self, Jsonb, Moment, check_moment, competitor_columns, get, price_columns},
-    store::{Statement, SupabaseStore, again},
+    store::{Statement, SupabaseStore, again, push_page},
 };
 
 #[derive(Debug)]
@@ -69,14 +69,7 @@ impl SupabaseCompetitors {
             " from public.competitors where user_id = "
         ));
         select.push_bind(user_id.to_uuid());
-        let (beyond, order) = match page.sort_order() {
-            Order::OldestFirst => (" and id > ", " order by id limit "),
-            Order::NewestFirst => (" and id < ", " order by id desc limit "),
-        };
-        if let Some(after) = page.after_id::<Competitor>()? {
-            select.push(beyond).push_bind(after.to_uuid());
-        }
-        select.push(order).push_bind(i64::from(page.limit()) + 1);
+        push_page::<Competitor>(&mut select, page)?;
         let rows = self.0.fetch_all(select.build()).await?;
         let found: Result<Vec<_>> = rows.iter().map(row::competitor).collect();
         Ok(Page::from_one_more(found?, page.limit(), |rival| rival.id))

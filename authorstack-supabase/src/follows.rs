@@ -2,13 +2,13 @@
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Error, Follow, FollowCounts, FollowRepository, Id, Order, Page, PageRequest, Result, User,
+    Error, Follow, FollowCounts, FollowRepository, Id, Page, PageRequest, Result, User,
 };
 use sqlx::{QueryBuilder, query};
 
 use crate::{
     row::{self, Jsonb, Moment, follow_columns, get},
-    store::SupabaseStore,
+    store::{SupabaseStore, push_page},
 };
 
 #[derive(Debug)]
@@ -56,14 +56,7 @@ impl SupabaseFollows {
                 select.push("follower_id = ").push_bind(follower.to_uuid())
             }
         };
-        let (beyond, order) = match page.sort_order() {
-            Order::OldestFirst => (" and id > ", " order by id limit "),
-            Order::NewestFirst => (" and id < ", " order by id desc limit "),
-        };
-        if let Some(after) = page.after_id::<Follow>()? {
-            select.push(beyond).push_bind(after.to_uuid());
-        }
-        select.push(order).push_bind(i64::from(page.limit()) + 1);
+        push_page::<Follow>(&mut select, page)?;
         let rows = self.0.fetch_all(select.build()).await?;
         let found: Result<Vec<_>> = rows.iter().map(row::follow).collect();
         Ok(Page::from_one_more(found?, page.limit(), |follow| {

@@ -4,11 +4,11 @@ use std::{fmt, net::ToSocketAddrs, sync::Arc, time::Duration};
 
 use authorstack_core::{
     BookRepository, BoostRepository, ChecklistRepository, CommunityRepository,
-    CompetitorRepository, DocumentStore, Error, ErrorKind, FollowRepository, Result,
-    UserRepository,
+    CompetitorRepository, DocumentStore, Error, ErrorKind, FollowRepository, Order, PageRequest,
+    Result, UserRepository,
 };
 use sqlx::{
-    AssertSqlSafe, Connection, PgConnection, PgPool, Postgres,
+    AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, QueryBuilder,
     postgres::{PgArguments, PgPoolOptions, PgRow},
     query::Query,
 };
@@ -282,6 +282,20 @@ impl DocumentStore for SupabaseStore {
     fn competitors(&self) -> Arc<dyn CompetitorRepository> {
         Arc::new(SupabaseCompetitors(self.clone()))
     }
+}
+
+/// Ends a statement that has a condition already with the page's: behind its cursor, in the order
+/// of the ids, and one row more than the page holds.
+pub(crate) fn push_page<T>(select: &mut QueryBuilder<Postgres>, page: &PageRequest) -> Result<()> {
+    let (beyond, order) = match page.sort_order() {
+        Order::OldestFirst => (" and id > ", " order by id limit "),
+        Order::NewestFirst => (" and id < ", " order by id desc limit "),
+    };
+    if let Some(after) = page.after_id::<T>()? {
+        select.push(beyond).push_bind(after.to_uuid());
+    }
+    select.push(order).push_bind(i64::from(page.limit()) + 1);
+    Ok(())
 }
 
 /// Several statements in one transaction, which ends without effect when this is dropped.
