@@ -1,51 +1,20 @@
 //! How to connect.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, time::Duration};
 
-use authorstack_core::{Error, Result};
-use secrecy::{ExposeSecret, SecretString};
-use sqlx::{ConnectOptions, postgres::PgConnectOptions};
-use url::Url;
+use authorstack_core::Result;
+use authorstack_sql::{Address, PoolMode, Server, Timeouts};
+use secrecy::SecretString;
 
-pub(crate) const SETTING: &str = "supabase_db_url";
-
-/// Supavisor's port for transaction mode.
-const TRANSACTION_PORT: u16 = 6543;
-
-/// The parameters of a URL that mean something to the driver. Others, such as Prisma's, are left
-/// out: the driver would log them with their values.
-const PARAMETERS: &[&str] = &[
-    "application_name",
-    "dbname",
-    "host",
-    "hostaddr",
-    "options",
-    "password",
-    "port",
-    "ssl-ca",
-    "ssl-cert",
-    "ssl-key",
-    "ssl-mode",
-    "ssl-root-cert",
-    "sslcert",
-    "sslkey",
-    "sslmode",
-    "sslrootcert",
-    "user",
-];
-
-/// What stands between the host and the database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum PoolMode {
-    /// [`PoolMode::Transaction`] on port 6543, where Supabase's pooler has it, else
-    /// [`PoolMode::Session`].
-    #[default]
-    Auto,
-    /// A direct connection, or a pooler in session mode: a server connection of one's own.
-    Session,
-    /// A pooler in transaction mode: the server connection may change behind every transaction.
-    Transaction,
-}
+pub(crate) static SERVER: Server = Server {
+    setting: "supabase_db_url",
+    example: "postgres://postgres:password@host:5432/postgres",
+    database: "postgres",
+    password_hint: "set the database password that the project's dashboard shows or resets",
+    database_hint: "a Supabase project's is called postgres",
+    schema_hint: "apply its migrations first, with SupabaseStore::migrate or the Supabase CLI",
+    role_hint: "use the project's role postgres",
+};
 
 /// How to connect to a Supabase project's database.
 ///
@@ -72,15 +41,6 @@ pub struct SupabaseConfig {
     pub(crate) max_connections: u32,
 }
 
-/// The deadlines.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Timeouts {
-    pub(crate) operation: Duration,
-    pub(crate) connect: Duration,
-    pub(crate) load: Duration,
-    pub(crate) index: Duration,
-}
-
 impl SupabaseConfig {
     /// Settings for this database, with the defaults of every other.
     #[must_use]
@@ -88,12 +48,7 @@ impl SupabaseConfig {
         Self {
             url: SecretString::from(db_url.into()),
             pool_mode: PoolMode::Auto,
-            timeouts: Timeouts {
-                operation: Duration::from_secs(30),
-                connect: Duration::from_secs(10),
-                load: Duration::from_mins(10),
-                index: Duration::from_hours(1),
-            },
+            timeouts: Timeouts::default(),
             max_connections: 10,
         }
     }
@@ -143,68 +98,7 @@ impl SupabaseConfig {
 
     /// Reads the URL.
     pub(crate) fn address(&self) -> Result<Address> {
-        let refuse = |reason: &str| {
-            Err(Error::configuration(
-                SETTING,
-                format!("{reason}; write it like postgres://postgres:password@host:5432/postgres"),
-            ))
-        };
-        let mut url = match Url::parse(self.url.expose_secret().trim()) {
-            Ok(url) => url,
-            Err(error) => return refuse(&format!("is not a URL ({error})")),
-        };
-        if !matches!(url.scheme(), "postgres" | "postgresql") {
-            return refuse("does not start with postgres://");
-        }
-        let (known, unknown): (Vec<_>, Vec<_>) =
-            url.query_pairs().into_owned().partition(|(name, _)| {
-                PARAMETERS.contains(&name.as_str()) || name.starts_with("options[")
-            });
-        for (name, _) in unknown {
-            tracing::debug!(parameter = %name, "left out of the database URL: not for PostgreSQL");
-        }
-        let names = |name: &str| known.iter().any(|(known, _)| known == name);
-        let has_host = url.host_str().is_some_and(|host| !host.is_empty());
-        if !has_host && !names("host") && !names("hostaddr") {
-            return refuse("names no host");
-        }
-        if url.username().is_empty() && !names("user") {
-            return refuse("names no user");
-        }
-        let has_port = url.port().is_some() || names("port");
-        let has_database = url.path().len() > 1 || names("dbname");
-        url.set_query(None);
-        if !known.is_empty() {
-            url.query_pairs_mut().extend_pairs(&known);
-        }
-        let mut options = match PgConnectOptions::from_str(url.as_str()) {
-            Ok(options) => options,
-            Err(sqlx::Error::Configuration(error)) => {
-                return refuse(&format!("has a parameter that cannot be read ({error})"));
-            }
-            Err(_) => return refuse("cannot be read"),
-        };
-        if !has_port {
-            options = options.port(5432);
-        }
-        if !has_database {
-            options = options.database("postgres");
-        }
-        if options.get_application_name().is_none() {
-            options = options.application_name("authorstack");
-        }
-        let transaction = match self.pool_mode {
-            PoolMode::Auto => options.get_port() == TRANSACTION_PORT,
-            PoolMode::Session => false,
-            PoolMode::Transaction => true,
-        };
-        if transaction {
-            options = options.statement_cache_capacity(0);
-        }
-        Ok(Address {
-            options: options.disable_statement_logging(),
-            transaction,
-        })
+        Address::read(&self.url, self.pool_mode, &SERVER)
     }
 }
 
@@ -216,83 +110,5 @@ impl fmt::Debug for SupabaseConfig {
             .field("timeouts", &self.timeouts)
             .field("max_connections", &self.max_connections)
             .finish()
-    }
-}
-
-/// Where the database is and how it is reached.
-#[derive(Clone)]
-pub(crate) struct Address {
-    pub(crate) options: PgConnectOptions,
-    /// Whether a pooler in transaction mode is before it.
-    pub(crate) transaction: bool,
-}
-
-impl Address {
-    /// The place in messages: never the user or the password.
-    pub(crate) fn place(&self) -> String {
-        match self.options.get_socket() {
-            Some(socket) => socket.display().to_string(),
-            None => format!("{}:{}", self.options.get_host(), self.options.get_port()),
-        }
-    }
-
-    pub(crate) fn database(&self) -> &str {
-        self.options.get_database().unwrap_or("postgres")
-    }
-}
-
-impl fmt::Debug for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Address")
-            .field("place", &self.place())
-            .field("database", &self.database())
-            .field("transaction", &self.transaction)
-            .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn address(url: &str) -> Result<Address> {
-        SupabaseConfig::new(url).address()
-    }
-
-    #[test]
-    fn the_port_tells_the_mode() {
-        assert!(address("postgres://u:p@h:6543/d").unwrap().transaction);
-        assert!(!address("postgres://u:p@h/d").unwrap().transaction);
-        let told = SupabaseConfig::new("postgres://u:p@h:6543/d").pool_mode(PoolMode::Session);
-        assert!(!told.address().unwrap().transaction);
-    }
-
-    #[test]
-    fn wrong_urls_are_refused_without_their_secrets() {
-        for url in [
-            "",
-            "hunter2",
-            "mysql://u:hunter2@h/d",
-            "postgres://u:hunter2@/d",
-            "postgres://:hunter2@h/d",
-            "postgres://u:hunter2@h:x/d",
-            "postgres://u:hunter2@h/d?sslmode=hunter2x",
-            "postgres://u:hunter2/with-slash@h/d",
-        ] {
-            let error = address(url).unwrap_err();
-            let shown = format!("{error} {error:?}");
-            assert!(shown.contains(SETTING), "{shown}");
-            assert!(
-                !shown.contains("hunter2") || url.contains("hunter2x"),
-                "{shown}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_left_out_has_defaults() {
-        let address = address("postgresql://u@h?pgbouncer=true").unwrap();
-        assert_eq!(address.place(), "h:5432");
-        assert_eq!(address.database(), "postgres");
     }
 }

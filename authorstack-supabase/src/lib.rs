@@ -34,6 +34,7 @@ mod store;
 mod target;
 mod users;
 
-pub use config::{PoolMode, SupabaseConfig};
+pub use authorstack_sql::PoolMode;
+pub use config::SupabaseConfig;
 pub use store::SupabaseStore;
 pub use target::SupabaseTarget;

@@ -1,37 +1,22 @@
 //! The store: its pool, and how a statement is run on it.
 
-use std::{fmt, net::ToSocketAddrs, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use authorstack_core::{
     BookRepository, BoostRepository, ChecklistRepository, CommunityRepository,
-    CompetitorRepository, DocumentStore, Error, ErrorKind, FollowRepository, Order, PageRequest,
-    Result, UserRepository,
+    CompetitorRepository, DocumentStore, FollowRepository, Order, PageRequest, Result,
+    UserRepository,
 };
-use sqlx::{
-    AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, QueryBuilder,
-    postgres::{PgArguments, PgPoolOptions, PgRow},
-    query::Query,
-};
-use tokio::time::timeout;
+use authorstack_sql::{Pool, Timeouts};
+use sqlx::{PgConnection, Postgres, QueryBuilder, postgres::PgRow};
 
 use crate::{
-    books::SupabaseBooks,
-    boosts::SupabaseBoosts,
-    checklists::SupabaseChecklists,
-    community::SupabaseCommunity,
-    competitors::SupabaseCompetitors,
-    config::{Address, SupabaseConfig, Timeouts},
-    error,
-    follows::SupabaseFollows,
-    schema,
-    target::SupabaseTarget,
-    users::SupabaseUsers,
+    books::SupabaseBooks, boosts::SupabaseBoosts, checklists::SupabaseChecklists,
+    community::SupabaseCommunity, competitors::SupabaseCompetitors, config::SupabaseConfig,
+    follows::SupabaseFollows, schema, target::SupabaseTarget, users::SupabaseUsers,
 };
 
-/// A connection that was idle this long is asked whether it still lives before it is used.
-const TRUSTED_IDLE: Duration = Duration::from_secs(1);
-
-pub(crate) type Statement<'q> = Query<'q, Postgres, PgArguments>;
+pub(crate) use authorstack_sql::{Statement, Unit, again};
 
 /// The documents of an app on Supabase. Clones share one pool of connections.
 ///
@@ -48,22 +33,14 @@ pub(crate) type Statement<'q> = Query<'q, Postgres, PgArguments>;
 /// ```
 #[derive(Clone)]
 pub struct SupabaseStore {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    address: Address,
-    pool: PgPool,
-    timeouts: Timeouts,
-    /// `begin`, with the server's own deadline, for a pooler in transaction mode.
-    begin: Arc<str>,
+    pool: Pool,
 }
 
 impl fmt::Debug for SupabaseStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SupabaseStore")
-            .field("address", &self.inner.address)
-            .finish_non_exhaustive()
+            .field("pool", &self.pool)
+            .finish()
     }
 }
 
@@ -85,44 +62,8 @@ impl SupabaseStore {
     /// A store that connects when it is first used.
     pub(crate) fn new(config: &SupabaseConfig) -> Result<Self> {
         let address = config.address()?;
-        let timeouts = config.timeouts;
-        // The server gives up a little later than the client, so that no statement goes on
-        // unnoticed for long.
-        let server_side = (timeouts.operation + Duration::from_secs(5)).as_millis();
-        let mut options = PgPoolOptions::new()
-            .max_connections(config.max_connections)
-            .acquire_timeout(timeouts.connect)
-            .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
-                Box::pin(async move {
-                    if meta.idle_for > TRUSTED_IDLE {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            });
-        if !address.transaction {
-            let limit: Arc<str> = format!("set statement_timeout = {server_side}").into();
-            options = options.after_connect(move |connection, _| {
-                let limit = Arc::clone(&limit);
-                Box::pin(async move {
-                    sqlx::raw_sql(AssertSqlSafe(limit))
-                        .execute(connection)
-                        .await?;
-                    Ok(())
-                })
-            });
-        }
-        let pool = options.connect_lazy_with(address.options.clone());
-        let begin = format!("begin; set local statement_timeout = {server_side}").into();
-        Ok(Self {
-            inner: Arc::new(Inner {
-                address,
-                pool,
-                timeouts,
-                begin,
-            }),
-        })
+        let pool = Pool::new(address, config.timeouts, config.max_connections);
+        Ok(Self { pool })
     }
 
     /// Applies the schema's migrations that the database lacks, each in a transaction.
@@ -154,103 +95,40 @@ impl SupabaseStore {
 
     /// Closes all connections; calls that come later fail.
     pub async fn close(&self) {
-        // A connection that hangs is given up: closing is a courtesy to the server.
-        let _ = timeout(self.timeouts().connect, self.inner.pool.close()).await;
+        self.pool.close().await;
     }
 
     pub(crate) fn timeouts(&self) -> Timeouts {
-        self.inner.timeouts
-    }
-
-    /// Whether a pooler in transaction mode is before the server.
-    pub(crate) fn transaction_mode(&self) -> bool {
-        self.inner.address.transaction
+        self.pool.timeouts()
     }
 
     /// A statement as the mode wants it: prepared once where the connection is our own.
     pub(crate) fn statement<'q>(&self, statement: Statement<'q>) -> Statement<'q> {
-        statement.persistent(!self.transaction_mode())
+        self.pool.statement(statement)
     }
 
     /// Opens a connection of one's own, outside the pool.
     pub(crate) async fn open(&self) -> Result<PgConnection> {
-        let address = &self.inner.address;
-        let deadline = self.inner.timeouts.connect;
-        match timeout(deadline, PgConnection::connect_with(&address.options)).await {
-            Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(sqlx::Error::Io(error))) => {
-                let host = address.options.get_host().to_owned();
-                if address.options.get_socket().is_none() && !resolves(&host).await {
-                    return Err(error::unknown_host(&host));
-                }
-                Err(error::from_connect(sqlx::Error::Io(error), address))
-            }
-            Ok(Err(error)) => Err(error::from_connect(error, address)),
-            Err(_) => Err(error::connect_timeout(&address.place(), deadline)),
-        }
+        self.pool.open().await
     }
 
     pub(crate) async fn close_connection(&self, connection: PgConnection) {
-        // A courtesy: the server notices a dropped connection, too.
-        let _ = timeout(Duration::from_secs(1), connection.close()).await;
+        self.pool.close_connection(connection).await;
     }
 
     /// Runs one statement as a unit of work.
     pub(crate) async fn fetch_optional(&self, statement: Statement<'_>) -> Result<Option<PgRow>> {
-        let statement = self.statement(statement);
-        if !self.transaction_mode() {
-            return self
-                .within(statement.fetch_optional(&self.inner.pool))
-                .await;
-        }
-        let run = async {
-            let mut transaction = self.begin().await?;
-            let row = statement.fetch_optional(&mut *transaction).await?;
-            transaction.commit().await?;
-            Ok(row)
-        };
-        self.within(Box::pin(run)).await
+        self.pool.fetch_optional(statement).await
     }
 
     /// Runs one statement as a unit of work.
     pub(crate) async fn fetch_all(&self, statement: Statement<'_>) -> Result<Vec<PgRow>> {
-        let statement = self.statement(statement);
-        if !self.transaction_mode() {
-            return self.within(statement.fetch_all(&self.inner.pool)).await;
-        }
-        let run = async {
-            let mut transaction = self.begin().await?;
-            let rows = statement.fetch_all(&mut *transaction).await?;
-            transaction.commit().await?;
-            Ok(rows)
-        };
-        self.within(Box::pin(run)).await
+        self.pool.fetch_all(statement).await
     }
 
     /// Begins a unit of work of several statements.
     pub(crate) async fn unit(&self) -> Result<Unit<'_>> {
-        let transaction = self.within(self.begin()).await?;
-        Ok(Unit {
-            store: self,
-            transaction,
-        })
-    }
-
-    async fn begin(&self) -> sqlx::Result<sqlx::Transaction<'static, Postgres>> {
-        let begin = AssertSqlSafe(Arc::clone(&self.inner.begin));
-        self.inner.pool.begin_with(begin).await
-    }
-
-    async fn within<T>(&self, run: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
-        let deadline = self.inner.timeouts.operation;
-        match timeout(deadline, run).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => {
-                let error = error::from_pool(error, &self.inner.address);
-                Err(error::with_deadline(error, deadline))
-            }
-            Err(_) => Err(Error::timeout(deadline)),
-        }
+        self.pool.unit().await
     }
 }
 
@@ -296,64 +174,4 @@ pub(crate) fn push_page<T>(select: &mut QueryBuilder<Postgres>, page: &PageReque
     }
     select.push(order).push_bind(i64::from(page.limit()) + 1);
     Ok(())
-}
-
-/// Several statements in one transaction, which ends without effect when this is dropped.
-pub(crate) struct Unit<'s> {
-    store: &'s SupabaseStore,
-    transaction: sqlx::Transaction<'static, Postgres>,
-}
-
-impl Unit<'_> {
-    pub(crate) async fn fetch_optional(
-        &mut self,
-        statement: Statement<'_>,
-    ) -> Result<Option<PgRow>> {
-        let run = self.store.statement(statement);
-        let run = run.fetch_optional(&mut *self.transaction);
-        self.store.within(run).await
-    }
-
-    pub(crate) async fn fetch_all(&mut self, statement: Statement<'_>) -> Result<Vec<PgRow>> {
-        let run = self.store.statement(statement);
-        let run = run.fetch_all(&mut *self.transaction);
-        self.store.within(run).await
-    }
-
-    pub(crate) async fn commit(self) -> Result<()> {
-        self.store.within(self.transaction.commit()).await
-    }
-}
-
-/// Does a unit of work again when another transaction came between, a few times: nothing of it
-/// was kept.
-pub(crate) async fn again<T, F>(mut attempt: impl FnMut() -> F) -> Result<T>
-where
-    F: Future<Output = Result<T>>,
-{
-    const ATTEMPTS: u32 = 6;
-    const PAUSE: Duration = Duration::from_millis(10);
-    for round in 1..ATTEMPTS {
-        match attempt().await {
-            Err(error)
-                if matches!(error.kind(), ErrorKind::Conflict { .. }) && error.is_retryable() =>
-            {
-                tokio::time::sleep(PAUSE * round * round).await;
-            }
-            other => return other,
-        }
-    }
-    attempt().await
-}
-
-/// Whether the host has an address.
-async fn resolves(host: &str) -> bool {
-    let host = host.to_owned();
-    let lookup =
-        tokio::task::spawn_blocking(move || (host.as_str(), 0u16).to_socket_addrs().is_ok());
-    // A lookup that takes long says nothing about the name.
-    matches!(
-        timeout(Duration::from_secs(5), lookup).await,
-        Ok(Ok(true)) | Err(_)
-    )
 }

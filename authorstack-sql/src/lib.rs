@@ -1,0 +1,15 @@
+//! What AuthorStack's backends on PostgreSQL share: the connections, the driver's errors, and the
+//! analytics repositories.
+//!
+//! A host uses `authorstack-postgres` or `authorstack-supabase`; this crate makes no promise of
+//! stability to others.
+
+mod address;
+mod codec;
+mod error;
+mod pool;
+
+pub use address::{Address, PoolMode, Server, Timeouts};
+pub use codec::{Bytes, Jsonb, Moment, check_moment, first_moment, postgres_micros, write_json};
+pub use error::{from_sqlx, get, has_code, is_data_error, is_duplicate_object, with_deadline};
+pub use pool::{Pool, Statement, Unit, again};

@@ -1,0 +1,284 @@
+//! The connections of a store, and how a statement is run on them.
+
+use std::{fmt, net::ToSocketAddrs, sync::Arc, time::Duration};
+
+use authorstack_core::{Error, ErrorKind, Result};
+use sqlx::{
+    AssertSqlSafe, Connection, PgConnection, PgPool, Postgres,
+    postgres::{PgArguments, PgPoolOptions, PgRow},
+    query::Query,
+};
+use tokio::time::timeout;
+
+use crate::{
+    address::{Address, Server, Timeouts},
+    error,
+};
+
+/// A connection that was idle this long is asked whether it still lives before it is used.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
+/// A statement with its parameters.
+pub type Statement<'q> = Query<'q, Postgres, PgArguments>;
+
+/// The connections of a store, and how a statement is run on them. Clones share them.
+#[derive(Clone)]
+pub struct Pool {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    address: Address,
+    pool: PgPool,
+    timeouts: Timeouts,
+    /// `begin`, with the server's own deadline, for a pooler in transaction mode.
+    begin: Arc<str>,
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("address", &self.inner.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Pool {
+    /// A pool that connects when it is first used.
+    #[must_use]
+    pub fn new(address: Address, timeouts: Timeouts, max_connections: u32) -> Self {
+        // The server gives up a little later than the client, so that no statement goes on
+        // unnoticed for long.
+        let server_side = (timeouts.operation + Duration::from_secs(5)).as_millis();
+        let mut options = PgPoolOptions::new()
+            .max_connections(max_connections.max(1))
+            .acquire_timeout(timeouts.connect)
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > TRUSTED_IDLE {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            });
+        if !address.transaction {
+            let limit: Arc<str> = format!("set statement_timeout = {server_side}").into();
+            options = options.after_connect(move |connection, _| {
+                let limit = Arc::clone(&limit);
+                Box::pin(async move {
+                    sqlx::raw_sql(AssertSqlSafe(limit))
+                        .execute(connection)
+                        .await?;
+                    Ok(())
+                })
+            });
+        }
+        let pool = options.connect_lazy_with(address.options.clone());
+        let begin = format!("begin; set local statement_timeout = {server_side}").into();
+        Self {
+            inner: Arc::new(Inner {
+                address,
+                pool,
+                timeouts,
+                begin,
+            }),
+        }
+    }
+
+    /// Which service this is.
+    #[must_use]
+    pub fn server(&self) -> &'static Server {
+        self.inner.address.server
+    }
+
+    /// Closes all connections; calls that come later fail.
+    pub async fn close(&self) {
+        // A connection that hangs is given up: closing is a courtesy to the server.
+        let _ = timeout(self.timeouts().connect, self.inner.pool.close()).await;
+    }
+
+    /// The deadlines.
+    #[must_use]
+    pub fn timeouts(&self) -> Timeouts {
+        self.inner.timeouts
+    }
+
+    /// Whether a pooler in transaction mode is before the server.
+    #[must_use]
+    pub fn transaction_mode(&self) -> bool {
+        self.inner.address.transaction
+    }
+
+    /// A statement as the mode wants it: prepared once where the connection is our own.
+    pub fn statement<'q>(&self, statement: Statement<'q>) -> Statement<'q> {
+        statement.persistent(!self.transaction_mode())
+    }
+
+    /// Opens a connection of one's own, outside the pool.
+    ///
+    /// # Errors
+    /// Configuration, naming what is wrong; Unavailable when the server does not answer.
+    pub async fn open(&self) -> Result<PgConnection> {
+        let address = &self.inner.address;
+        let deadline = self.inner.timeouts.connect;
+        match timeout(deadline, PgConnection::connect_with(&address.options)).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(sqlx::Error::Io(error))) => {
+                let host = address.options.get_host().to_owned();
+                if address.options.get_socket().is_none() && !resolves(&host).await {
+                    return Err(error::unknown_host(&host, address.server));
+                }
+                Err(error::from_connect(sqlx::Error::Io(error), address))
+            }
+            Ok(Err(error)) => Err(error::from_connect(error, address)),
+            Err(_) => Err(error::connect_timeout(&address.place(), deadline)),
+        }
+    }
+
+    /// Closes a connection of one's own.
+    pub async fn close_connection(&self, connection: PgConnection) {
+        // A courtesy: the server notices a dropped connection, too.
+        let _ = timeout(Duration::from_secs(1), connection.close()).await;
+    }
+
+    /// Runs one statement as a unit of work.
+    ///
+    /// # Errors
+    /// What the server answers; Timeout, Unavailable.
+    pub async fn fetch_optional(&self, statement: Statement<'_>) -> Result<Option<PgRow>> {
+        let statement = self.statement(statement);
+        if !self.transaction_mode() {
+            return self
+                .within(statement.fetch_optional(&self.inner.pool))
+                .await;
+        }
+        let run = async {
+            let mut transaction = self.begin().await?;
+            let row = statement.fetch_optional(&mut *transaction).await?;
+            transaction.commit().await?;
+            Ok(row)
+        };
+        self.within(Box::pin(run)).await
+    }
+
+    /// Runs one statement as a unit of work.
+    ///
+    /// # Errors
+    /// What the server answers; Timeout, Unavailable.
+    pub async fn fetch_all(&self, statement: Statement<'_>) -> Result<Vec<PgRow>> {
+        let statement = self.statement(statement);
+        if !self.transaction_mode() {
+            return self.within(statement.fetch_all(&self.inner.pool)).await;
+        }
+        let run = async {
+            let mut transaction = self.begin().await?;
+            let rows = statement.fetch_all(&mut *transaction).await?;
+            transaction.commit().await?;
+            Ok(rows)
+        };
+        self.within(Box::pin(run)).await
+    }
+
+    /// Begins a unit of work of several statements.
+    ///
+    /// # Errors
+    /// What the server answers; Timeout, Unavailable.
+    pub async fn unit(&self) -> Result<Unit<'_>> {
+        let transaction = self.within(self.begin()).await?;
+        Ok(Unit {
+            pool: self,
+            transaction,
+        })
+    }
+
+    async fn begin(&self) -> sqlx::Result<sqlx::Transaction<'static, Postgres>> {
+        let begin = AssertSqlSafe(Arc::clone(&self.inner.begin));
+        self.inner.pool.begin_with(begin).await
+    }
+
+    async fn within<T>(&self, run: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+        let deadline = self.inner.timeouts.operation;
+        match timeout(deadline, run).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => {
+                let error = error::from_pool(error, &self.inner.address);
+                Err(error::with_deadline(error, deadline))
+            }
+            Err(_) => Err(Error::timeout(deadline)),
+        }
+    }
+}
+
+/// Several statements in one transaction, which ends without effect when this is dropped.
+#[derive(Debug)]
+pub struct Unit<'s> {
+    pool: &'s Pool,
+    transaction: sqlx::Transaction<'static, Postgres>,
+}
+
+impl Unit<'_> {
+    /// Runs a statement and answers its first row.
+    ///
+    /// # Errors
+    /// What the server answers; Timeout, Unavailable.
+    pub async fn fetch_optional(&mut self, statement: Statement<'_>) -> Result<Option<PgRow>> {
+        let run = self.pool.statement(statement);
+        let run = run.fetch_optional(&mut *self.transaction);
+        self.pool.within(run).await
+    }
+
+    /// Runs a statement and answers its rows.
+    ///
+    /// # Errors
+    /// What the server answers; Timeout, Unavailable.
+    pub async fn fetch_all(&mut self, statement: Statement<'_>) -> Result<Vec<PgRow>> {
+        let run = self.pool.statement(statement);
+        let run = run.fetch_all(&mut *self.transaction);
+        self.pool.within(run).await
+    }
+
+    /// Keeps what was done.
+    ///
+    /// # Errors
+    /// What the server answers; Timeout, Unavailable.
+    pub async fn commit(self) -> Result<()> {
+        self.pool.within(self.transaction.commit()).await
+    }
+}
+
+/// Does a unit of work again when another transaction came between, a few times: nothing of it
+/// was kept.
+///
+/// # Errors
+/// That of the last attempt.
+pub async fn again<T, F>(mut attempt: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    const ATTEMPTS: u32 = 6;
+    const PAUSE: Duration = Duration::from_millis(10);
+    for round in 1..ATTEMPTS {
+        match attempt().await {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::Conflict { .. }) && error.is_retryable() =>
+            {
+                tokio::time::sleep(PAUSE * round * round).await;
+            }
+            other => return other,
+        }
+    }
+    attempt().await
+}
+
+/// Whether the host has an address.
+async fn resolves(host: &str) -> bool {
+    let host = host.to_owned();
+    let lookup =
+        tokio::task::spawn_blocking(move || (host.as_str(), 0u16).to_socket_addrs().is_ok());
+    // A lookup that takes long says nothing about the name.
+    matches!(
+        timeout(Duration::from_secs(5), lookup).await,
+        Ok(Ok(true)) | Err(_)
+    )
+}
