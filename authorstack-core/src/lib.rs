@@ -10,6 +10,7 @@ mod change;
 mod checklist;
 mod community;
 mod competitor;
+mod days;
 mod error;
 mod extra;
 mod follow;
@@ -17,6 +18,7 @@ mod id;
 mod memory;
 pub mod migrate;
 mod page;
+pub mod sales;
 mod stack;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -38,25 +40,30 @@ pub use community::{
 pub use competitor::{
     Competitor, CompetitorPatch, CompetitorRepository, DateRange, NewCompetitor, PricePoint,
 };
+pub use days::{Days, day_at};
 pub use error::{Error, ErrorKind, Result};
 pub use extra::Extra;
 pub use follow::{Follow, FollowCounts, FollowRepository};
 pub use id::Id;
 pub use memory::MemoryStore;
 pub use page::{Cursor, Order, Page, PageRequest};
-pub use stack::{AuthorStack, DocumentStore};
+pub use sales::{
+    NewSale, Sale, SaleKey, SalesFilter, SalesRepository, SalesTotal, Sums, TotalsBy, TotalsGroup,
+    UpsertCounts,
+};
+pub use stack::{AnalyticsStore, AuthorStack, DocumentStore};
 pub use user::{
     ConnectedPlatform, NewUser, Preferences, SubscriptionTier, Theme, User, UserPatch,
     UserRepository, check_credits,
 };
 pub use values::{
-    Asin, AttachmentKind, AuthId, AuthProvider, CommentId, Currency, Email, Isbn, Platform, Price,
-    TaskId, WebUrl,
+    Amount, Asin, AttachmentKind, AuthId, AuthProvider, CommentId, Currency, Email, Isbn, Platform,
+    Price, TaskId, WebUrl,
 };
 
 #[cfg(feature = "mocks")]
 pub use {
     book::MockBookRepository, boost::MockBoostRepository, checklist::MockChecklistRepository,
     community::MockCommunityRepository, competitor::MockCompetitorRepository,
-    follow::MockFollowRepository, user::MockUserRepository,
+    follow::MockFollowRepository, sales::MockSalesRepository, user::MockUserRepository,
 };

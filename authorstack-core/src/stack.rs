@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     BookRepository, BoostRepository, ChecklistRepository, CommunityRepository,
-    CompetitorRepository, FollowRepository, MemoryStore, UserRepository,
+    CompetitorRepository, FollowRepository, MemoryStore, SalesRepository, UserRepository,
 };
 
 /// A store that holds the documents of an app: MongoDB, Supabase, memory.
@@ -29,6 +29,12 @@ pub trait DocumentStore: std::fmt::Debug + Send + Sync {
 
     /// The store's competitors.
     fn competitors(&self) -> Arc<dyn CompetitorRepository>;
+}
+
+/// A store that holds the analytics of an app: PostgreSQL, Supabase, memory.
+pub trait AnalyticsStore: std::fmt::Debug + Send + Sync {
+    /// What was sold.
+    fn sales(&self) -> Arc<dyn SalesRepository>;
 }
 
 /// Everything that a host app codes against. Which backend is behind it is one line of the host.

@@ -7,6 +7,7 @@ mod community;
 mod competitors;
 mod follows;
 mod migrate;
+mod sales;
 mod users;
 
 use std::{
@@ -17,10 +18,10 @@ use std::{
 use chrono::{DateTime, Utc};
 
 use crate::{
-    Book, BookRepository, Boost, BoostRepository, Checklist, ChecklistRepository, Comment,
-    CommentId, CommunityRepository, Competitor, CompetitorRepository, Cursor, DocumentStore, Error,
-    Follow, FollowRepository, Id, Order, Page, PageRequest, Post, PricePoint, Result, User,
-    UserRepository,
+    AnalyticsStore, Book, BookRepository, Boost, BoostRepository, Checklist, ChecklistRepository,
+    Comment, CommentId, CommunityRepository, Competitor, CompetitorRepository, Cursor,
+    DocumentStore, Error, Follow, FollowRepository, Id, Order, Page, PageRequest, Post, PricePoint,
+    Result, Sale, SaleKey, SalesRepository, User, UserRepository,
 };
 
 /// The documents of an app in memory, and either side of a migration. Clones share what they hold.
@@ -41,6 +42,9 @@ struct Records {
     boosts: BTreeMap<Id<Boost>, Boost>,
     competitors: BTreeMap<Id<Competitor>, Competitor>,
     prices: BTreeMap<(Id<Competitor>, DateTime<Utc>), PricePoint>,
+    sales: BTreeMap<(Id<User>, SaleKey), Sale>,
+    /// The last number given to a row.
+    last_row: i64,
     migration: migrate::Books,
     run: Weak<()>,
 }
@@ -84,6 +88,7 @@ impl Records {
         self.competitors.retain(|_, rival| rival.user_id != id);
         self.checklists.retain(|_, list| list.user_id != id);
         self.boosts.retain(|_, boost| boost.user_id != id);
+        self.sales.retain(|(user, _), _| *user != id);
         self.remove_dependents();
         true
     }
@@ -100,6 +105,12 @@ impl Records {
             .retain(|(post, _), _| posts.contains_key(post));
         self.prices
             .retain(|(rival, _), _| rivals.contains_key(rival));
+    }
+}
+
+impl AnalyticsStore for MemoryStore {
+    fn sales(&self) -> Arc<dyn SalesRepository> {
+        Arc::new(sales::MemorySales(self.clone()))
     }
 }
 

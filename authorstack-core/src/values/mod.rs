@@ -2,6 +2,7 @@
 //!
 //! Each has one `FromStr`, and serde reads through it.
 
+mod amount;
 mod asin;
 mod auth_id;
 mod closed_set;
@@ -13,6 +14,7 @@ mod open_set;
 mod price;
 mod web_url;
 
+pub use amount::Amount;
 pub use asin::Asin;
 pub use auth_id::AuthId;
 pub use currency::Currency;

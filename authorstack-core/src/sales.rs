@@ -1,0 +1,376 @@
+//! Sales: what a book sold on a platform on a day.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use chrono::{DateTime, NaiveDate, Utc};
+use futures::stream::BoxStream;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Amount, Book, Currency, Days, Error, Id, Platform, Result, User,
+    days::{check_day, first_of_month, first_of_week},
+};
+
+/// What a book sold on a platform on a day. A user has one for each [`SaleKey`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sale {
+    /// The number of the row, given by the store.
+    pub id: i64,
+    /// Whose sale it is.
+    pub user_id: Id<User>,
+    /// The book. It may be gone: money outlives its book.
+    pub book_id: Id<Book>,
+    /// Where it was sold.
+    pub platform: Platform,
+    /// The day, as the platform reports it.
+    pub date: NaiveDate,
+    /// What the author earned; below zero where refunds are more than sales.
+    pub revenue: Amount,
+    /// How many copies were sold; below zero where more were returned.
+    pub units: i32,
+    /// How many pages were read by subscribers (KENP).
+    pub page_reads: i32,
+    /// The currency of the revenue.
+    pub currency: Currency,
+    /// When it was last written; `None` where an old app left it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub synced_at: Option<DateTime<Utc>>,
+}
+
+/// What tells the sales of a user apart.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SaleKey {
+    /// The book.
+    pub book_id: Id<Book>,
+    /// Where it was sold.
+    pub platform: Platform,
+    /// The day.
+    pub date: NaiveDate,
+}
+
+impl std::fmt::Display for SaleKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "book {} on {} at {}",
+            self.book_id, self.platform, self.date
+        )
+    }
+}
+
+/// A sale as a platform reports it.
+///
+/// ```
+/// use authorstack_core::{Id, NewSale, Platform, SaleKey};
+///
+/// let key = SaleKey {
+///     book_id: Id::new(),
+///     platform: Platform::KDP,
+///     date: "2024-03-01".parse().unwrap(),
+/// };
+/// let mut sale = NewSale::new(key, "27.93".parse()?, "USD".parse()?);
+/// sale.units = 7;
+/// sale.page_reads = 1_250;
+/// # Ok::<(), authorstack_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSale {
+    /// What tells it from the user's others.
+    pub key: SaleKey,
+    /// What the author earned.
+    pub revenue: Amount,
+    /// The currency of the revenue. It stays as it was first written.
+    pub currency: Currency,
+    /// How many copies were sold.
+    pub units: i32,
+    /// How many pages were read by subscribers (KENP).
+    pub page_reads: i32,
+}
+
+impl NewSale {
+    /// A sale of no units and no page reads: set them where there are some.
+    #[must_use]
+    pub const fn new(key: SaleKey, revenue: Amount, currency: Currency) -> Self {
+        Self {
+            key,
+            revenue,
+            currency,
+            units: 0,
+            page_reads: 0,
+        }
+    }
+}
+
+impl Sale {
+    /// What tells it from the user's others.
+    #[must_use]
+    pub fn key(&self) -> SaleKey {
+        SaleKey {
+            book_id: self.book_id,
+            platform: self.platform.clone(),
+            date: self.date,
+        }
+    }
+
+    /// Checks what the field types do not: that every backend can hold the record.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    pub fn check(&self) -> Result<()> {
+        check_day("date", self.date)
+    }
+}
+
+/// What an upsert did to each row of its batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct UpsertCounts {
+    /// Sales that were not there before.
+    pub inserted: u64,
+    /// Sales that were there with other figures.
+    pub updated: u64,
+    /// Sales that were there already; `synced_at` stays as it was.
+    pub unchanged: u64,
+}
+
+impl std::ops::AddAssign for UpsertCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.inserted += other.inserted;
+        self.updated += other.updated;
+        self.unchanged += other.unchanged;
+    }
+}
+
+/// Which of a user's sales.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SalesFilter {
+    /// The days.
+    pub days: Days,
+    /// On this platform only.
+    pub platform: Option<Platform>,
+    /// Of this book only.
+    pub book_id: Option<Id<Book>>,
+    /// In this currency only.
+    pub currency: Option<Currency>,
+}
+
+impl SalesFilter {
+    /// All sales of these days.
+    #[must_use]
+    pub const fn of(days: Days) -> Self {
+        Self {
+            days,
+            platform: None,
+            book_id: None,
+            currency: None,
+        }
+    }
+
+    /// Whether a sale is among these.
+    #[must_use]
+    pub fn matches(&self, sale: &Sale) -> bool {
+        self.days.contains(sale.date)
+            && self.platform.as_ref().is_none_or(|p| *p == sale.platform)
+            && self.book_id.is_none_or(|id| id == sale.book_id)
+            && self.currency.as_ref().is_none_or(|c| *c == sale.currency)
+    }
+}
+
+/// What sales are summed by, beside their currency: currencies never mix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TotalsBy {
+    /// Nothing else: one sum for each currency.
+    Currency,
+    /// The day.
+    Day,
+    /// The week, by its Monday (ISO 8601).
+    Week,
+    /// The month, by its first day.
+    Month,
+    /// The platform.
+    Platform,
+    /// The book.
+    Book,
+}
+
+impl TotalsBy {
+    /// The group that a sale falls into.
+    #[must_use]
+    pub fn group(self, sale: &Sale) -> TotalsGroup {
+        match self {
+            Self::Currency => TotalsGroup::All,
+            Self::Day => TotalsGroup::From(sale.date),
+            Self::Week => TotalsGroup::From(first_of_week(sale.date)),
+            Self::Month => TotalsGroup::From(first_of_month(sale.date)),
+            Self::Platform => TotalsGroup::Platform(sale.platform.clone()),
+            Self::Book => TotalsGroup::Book(sale.book_id),
+        }
+    }
+}
+
+/// What the sales of one sum have in common.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TotalsGroup {
+    /// Their currency alone.
+    All,
+    /// The day, or the first day of the week or the month.
+    From(NaiveDate),
+    /// The platform.
+    Platform(Platform),
+    /// The book.
+    Book(Id<Book>),
+}
+
+/// A sum of sales of one currency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SalesTotal {
+    /// What they have in common.
+    pub group: TotalsGroup,
+    /// Their currency.
+    pub currency: Currency,
+    /// What was earned and sold.
+    #[serde(flatten)]
+    pub sums: Sums,
+}
+
+/// What was earned and sold, summed. Sums may be larger than any amount of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Sums {
+    /// The revenue, exact to the cent.
+    pub revenue: Decimal,
+    /// The copies.
+    pub units: i64,
+    /// The pages read (KENP).
+    pub page_reads: i64,
+}
+
+impl Sums {
+    /// Adds a sale; the caller sees to it that the currency is the same.
+    pub fn add_sale(&mut self, sale: &Sale) {
+        self.revenue = self.revenue + sale.revenue;
+        self.units += i64::from(sale.units);
+        self.page_reads += i64::from(sale.page_reads);
+    }
+}
+
+impl std::ops::AddAssign for Sums {
+    fn add_assign(&mut self, other: Self) {
+        self.revenue += other.revenue;
+        self.units += other.units;
+        self.page_reads += other.page_reads;
+    }
+}
+
+/// Sums sales in memory, ordered by group, then by currency.
+#[must_use]
+pub fn total_sales<'s>(sales: impl IntoIterator<Item = &'s Sale>, by: TotalsBy) -> Vec<SalesTotal> {
+    let mut totals: BTreeMap<(TotalsGroup, Currency), Sums> = BTreeMap::new();
+    for sale in sales {
+        let place = (by.group(sale), sale.currency.clone());
+        totals.entry(place).or_default().add_sale(sale);
+    }
+    let totals = totals.into_iter();
+    totals
+        .map(|((group, currency), sums)| SalesTotal {
+            group,
+            currency,
+            sums,
+        })
+        .collect()
+}
+
+/// A batch in the order of its keys, each row checked: writers that take the rows in one order
+/// do not deadlock.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming a field, or the sales that are twice
+/// in the batch.
+pub fn checked_batch(sales: &[NewSale]) -> Result<Vec<&NewSale>> {
+    let mut batch: Vec<&NewSale> = sales.iter().collect();
+    for sale in &batch {
+        check_day("date", sale.key.date).map_err(|error| error.for_record(&sale.key))?;
+    }
+    batch.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    let twice = batch.windows(2).filter(|pair| pair[0].key == pair[1].key);
+    let twice: Vec<&SaleKey> = twice.map(|pair| &pair[0].key).collect();
+    if twice.is_empty() {
+        return Ok(batch);
+    }
+    let reason = format!(
+        "the batch has {} more than once; add them up, or leave the outdated ones out",
+        listed(&twice)
+    );
+    Err(Error::invalid("sales", reason))
+}
+
+/// The conflict of sales whose stored currency is another than the batch's. Nothing was written.
+#[must_use]
+pub fn currency_conflict(changed: &[(SaleKey, Currency, Currency)]) -> Error {
+    let named: Vec<String> = changed
+        .iter()
+        .map(|(key, stored, new)| format!("{key} (stored in {stored}, now {new})"))
+        .collect();
+    let reason = format!(
+        "the currency would change of {}; delete those sales first, or correct the batch",
+        listed(&named)
+    );
+    Error::new(crate::ErrorKind::Conflict {
+        reason: reason.into(),
+    })
+}
+
+/// The first few, and how many more.
+fn listed<T: std::fmt::Display>(items: &[T]) -> String {
+    const NAMED: usize = 5;
+    let named: Vec<String> = items.iter().take(NAMED).map(ToString::to_string).collect();
+    match items.len().checked_sub(NAMED) {
+        None | Some(0) => named.join(", "),
+        Some(more) => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
+/// What a host does with sales. Each call takes the user whose sales they are.
+///
+/// Whether the user exists is checked where the store holds users too; a book is not looked for.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait SalesRepository: std::fmt::Debug + Send + Sync {
+    /// Writes a batch of any size in one transaction: sales with new keys are inserted, those with
+    /// other figures updated, the rest left alone.
+    ///
+    /// # Errors
+    /// Invalid for a date outside the years 1 to 9999, or naming sales that are twice in the
+    /// batch; Conflict naming those whose currency would change; NotFound when there is no such
+    /// user. Nothing is written then. A store's Timeout or Unavailable, as for every call.
+    async fn upsert(&self, user_id: Id<User>, sales: &[NewSale]) -> Result<UpsertCounts>;
+
+    /// The sale with this key.
+    ///
+    /// # Errors
+    /// NotFound.
+    async fn get(&self, user_id: Id<User>, key: &SaleKey) -> Result<Sale>;
+
+    /// Removes the sale with this key; refresh the roll-up of its day afterwards.
+    ///
+    /// # Errors
+    /// NotFound.
+    async fn delete(&self, user_id: Id<User>, key: &SaleKey) -> Result<()>;
+
+    /// Streams sales in the order of their dates, those of one date by book and platform; memory
+    /// stays flat. Sales that are written meanwhile may or may not be among them.
+    fn stream(&self, user_id: Id<User>, filter: SalesFilter) -> BoxStream<'static, Result<Sale>>;
+
+    /// Sums, by a group and by currency, ordered by both; computed in the store.
+    ///
+    /// # Errors
+    /// Only a store's.
+    async fn totals(
+        &self,
+        user_id: Id<User>,
+        filter: &SalesFilter,
+        by: TotalsBy,
+    ) -> Result<Vec<SalesTotal>>;
+}
