@@ -18,6 +18,7 @@ mod id;
 mod memory;
 pub mod migrate;
 mod page;
+pub mod rollup;
 pub mod sales;
 mod stack;
 #[cfg(feature = "testing")]
@@ -47,6 +48,7 @@ pub use follow::{Follow, FollowCounts, FollowRepository};
 pub use id::Id;
 pub use memory::MemoryStore;
 pub use page::{Cursor, Order, Page, PageRequest};
+pub use rollup::{AggregateRepository, Conversion, DailyAggregate, Overview, RefreshCounts};
 pub use sales::{
     NewSale, Sale, SaleKey, SalesFilter, SalesRepository, SalesTotal, Sums, TotalsBy, TotalsGroup,
     UpsertCounts,
@@ -65,5 +67,6 @@ pub use values::{
 pub use {
     book::MockBookRepository, boost::MockBoostRepository, checklist::MockChecklistRepository,
     community::MockCommunityRepository, competitor::MockCompetitorRepository,
-    follow::MockFollowRepository, sales::MockSalesRepository, user::MockUserRepository,
+    follow::MockFollowRepository, rollup::MockAggregateRepository, sales::MockSalesRepository,
+    user::MockUserRepository,
 };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    BookRepository, BoostRepository, ChecklistRepository, CommunityRepository,
+    AggregateRepository, BookRepository, BoostRepository, ChecklistRepository, CommunityRepository,
     CompetitorRepository, FollowRepository, MemoryStore, SalesRepository, UserRepository,
 };
 
@@ -35,6 +35,9 @@ pub trait DocumentStore: std::fmt::Debug + Send + Sync {
 pub trait AnalyticsStore: std::fmt::Debug + Send + Sync {
     /// What was sold.
     fn sales(&self) -> Arc<dyn SalesRepository>;
+
+    /// The sales of each day, summed.
+    fn aggregates(&self) -> Arc<dyn AggregateRepository>;
 }
 
 /// Everything that a host app codes against. Which backend is behind it is one line of the host.

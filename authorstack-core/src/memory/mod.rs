@@ -1,5 +1,6 @@
 //! The in-memory store: the model that every backend is held to.
 
+mod aggregates;
 mod books;
 mod boosts;
 mod checklists;
@@ -15,13 +16,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::{
-    AnalyticsStore, Book, BookRepository, Boost, BoostRepository, Checklist, ChecklistRepository,
-    Comment, CommentId, CommunityRepository, Competitor, CompetitorRepository, Cursor,
-    DocumentStore, Error, Follow, FollowRepository, Id, Order, Page, PageRequest, Post, PricePoint,
-    Result, Sale, SaleKey, SalesRepository, User, UserRepository,
+    AggregateRepository, AnalyticsStore, Book, BookRepository, Boost, BoostRepository, Checklist,
+    ChecklistRepository, Comment, CommentId, CommunityRepository, Competitor, CompetitorRepository,
+    Cursor, DailyAggregate, DocumentStore, Error, Follow, FollowRepository, Id, Order, Page,
+    PageRequest, Post, PricePoint, Result, Sale, SaleKey, SalesRepository, User, UserRepository,
 };
 
 /// The documents of an app in memory, and either side of a migration. Clones share what they hold.
@@ -43,6 +44,7 @@ struct Records {
     competitors: BTreeMap<Id<Competitor>, Competitor>,
     prices: BTreeMap<(Id<Competitor>, DateTime<Utc>), PricePoint>,
     sales: BTreeMap<(Id<User>, SaleKey), Sale>,
+    aggregates: BTreeMap<(Id<User>, NaiveDate), DailyAggregate>,
     /// The last number given to a row.
     last_row: i64,
     migration: migrate::Books,
@@ -89,6 +91,7 @@ impl Records {
         self.checklists.retain(|_, list| list.user_id != id);
         self.boosts.retain(|_, boost| boost.user_id != id);
         self.sales.retain(|(user, _), _| *user != id);
+        self.aggregates.retain(|(user, _), _| *user != id);
         self.remove_dependents();
         true
     }
@@ -111,6 +114,10 @@ impl Records {
 impl AnalyticsStore for MemoryStore {
     fn sales(&self) -> Arc<dyn SalesRepository> {
         Arc::new(sales::MemorySales(self.clone()))
+    }
+
+    fn aggregates(&self) -> Arc<dyn AggregateRepository> {
+        Arc::new(aggregates::MemoryAggregates(self.clone()))
     }
 }
 

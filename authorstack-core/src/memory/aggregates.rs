@@ -1,0 +1,70 @@
+use async_trait::async_trait;
+
+use super::MemoryStore;
+use crate::{
+    AggregateRepository, Conversion, DailyAggregate, Days, Id, Overview, RefreshCounts, Result,
+    User, rollup::roll_up,
+};
+
+#[derive(Debug)]
+pub(super) struct MemoryAggregates(pub(super) MemoryStore);
+
+impl MemoryAggregates {
+    fn recompute(
+        &self,
+        user_id: Id<User>,
+        days: Days,
+        conversion: &Conversion,
+    ) -> Result<RefreshCounts> {
+        let mut records = self.0.lock();
+        records.known_user(user_id)?;
+        let sales = records.sales.values();
+        let sales = sales.filter(|sale| sale.user_id == user_id && days.contains(sale.date));
+        let fresh = roll_up(user_id, sales, conversion)?;
+        let mut counts = RefreshCounts::default();
+        records.aggregates.retain(|(user, date), _| {
+            let stale = *user == user_id && days.contains(*date) && !fresh.contains_key(date);
+            counts.removed += u64::from(stale);
+            !stale
+        });
+        for (date, day) in fresh {
+            let before = records.aggregates.insert((user_id, date), day.clone());
+            counts.written += u64::from(before != Some(day));
+        }
+        Ok(counts)
+    }
+
+    fn stored(&self, user_id: Id<User>, days: Days) -> Vec<DailyAggregate> {
+        let records = self.0.lock();
+        let range = (user_id, days.first())..=(user_id, days.last());
+        let found = records.aggregates.range(range);
+        found.map(|(_, day)| day.clone()).collect()
+    }
+}
+
+#[async_trait]
+impl AggregateRepository for MemoryAggregates {
+    async fn refresh(
+        &self,
+        user_id: Id<User>,
+        days: Days,
+        conversion: &Conversion,
+    ) -> Result<RefreshCounts> {
+        let refreshed = self.recompute(user_id, days, conversion);
+        refreshed.map_err(|error| error.in_operation("aggregates.refresh"))
+    }
+
+    async fn range(&self, user_id: Id<User>, days: Days) -> Result<Vec<DailyAggregate>> {
+        Ok(self.stored(user_id, days))
+    }
+
+    async fn overview(&self, user_id: Id<User>, days: Days, top: u32) -> Result<Overview> {
+        let range = self.stored(user_id, days);
+        // The first day of all has none before it.
+        let before = match days.before() {
+            before if before.last() < days.first() => self.stored(user_id, before),
+            _ => Vec::new(),
+        };
+        Ok(Overview::of(&range, &before, top as usize))
+    }
+}

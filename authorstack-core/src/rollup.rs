@@ -1,0 +1,318 @@
+//! Roll-ups: a user's sales summed by day, in one currency, for dashboards.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use chrono::NaiveDate;
+use rust_decimal::{Decimal, RoundingStrategy};
+use serde::{Deserialize, Serialize};
+
+use crate::{Amount, Book, Currency, Days, Error, Id, Platform, Result, Sale, Sums, User};
+
+/// What a user earned and sold on a day, in the currency that the caller of
+/// [`AggregateRepository::refresh`] chose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DailyAggregate {
+    /// Whose day it is. There is one roll-up for each user and day.
+    pub user_id: Id<User>,
+    /// The day.
+    pub date: NaiveDate,
+    /// All sales of the day.
+    pub totals: Sums,
+    /// The sales of each platform.
+    pub platform_breakdown: BTreeMap<Platform, Sums>,
+    /// The sales of each book.
+    pub book_breakdown: BTreeMap<Id<Book>, Sums>,
+}
+
+/// How amounts become amounts of one currency. A currency without a rate is refused by name.
+///
+/// ```
+/// use authorstack_core::Conversion;
+///
+/// let into_usd = Conversion::into("USD".parse()?)
+///     .rate("EUR".parse()?, "1.0845".parse().unwrap())?
+///     .rate("JPY".parse()?, "0.006412".parse().unwrap())?;
+/// let converted = into_usd.convert("100.01".parse()?, &"EUR".parse()?);
+/// assert_eq!(converted.unwrap().to_string(), "108.46");
+/// assert!(into_usd.convert("1".parse()?, &"GBP".parse()?).is_none());
+/// # Ok::<(), authorstack_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conversion {
+    currency: Currency,
+    rates: BTreeMap<Currency, Decimal>,
+}
+
+impl Conversion {
+    /// Into this currency; its own amounts stay as they are, all others need a rate.
+    #[must_use]
+    pub fn into(currency: Currency) -> Self {
+        let rates = BTreeMap::from([(currency.clone(), Decimal::ONE)]);
+        Self { currency, rates }
+    }
+
+    /// What one unit of another currency is worth in this one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when the rate is not above zero and
+    /// below a million, has more than twelve decimals, or is one of the currency into itself.
+    pub fn rate(mut self, from: Currency, rate: Decimal) -> Result<Self> {
+        let rate = rate.normalize();
+        let problem = if from == self.currency {
+            "is that of the currency into itself; leave it out"
+        } else if rate <= Decimal::ZERO || rate >= Decimal::from(1_000_000) {
+            "is not above zero and below a million"
+        } else if rate.scale() > 12 {
+            "has more than twelve decimals; round it"
+        } else {
+            self.rates.insert(from, rate);
+            return Ok(self);
+        };
+        let reason = format!("the rate {rate} of {from} {problem}");
+        Err(Error::invalid("rates", reason))
+    }
+
+    /// The currency that all amounts become.
+    #[must_use]
+    pub const fn currency(&self) -> &Currency {
+        &self.currency
+    }
+
+    /// Each currency with what one unit of it is worth, the own one included.
+    pub fn rates(&self) -> impl Iterator<Item = (&Currency, Decimal)> {
+        self.rates.iter().map(|(currency, rate)| (currency, *rate))
+    }
+
+    /// The amount in the own currency, rounded to the cent, half a cent away from zero; `None`
+    /// for a currency without a rate. Each sale is rounded on its own, so that all sums of the
+    /// same sales agree.
+    #[must_use]
+    pub fn convert(&self, amount: Amount, from: &Currency) -> Option<Decimal> {
+        let rate = self.rates.get(from)?;
+        let exact = amount.to_decimal() * rate;
+        let mut rounded = exact.round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero);
+        rounded.rescale(2);
+        Some(rounded)
+    }
+
+    /// The refusal of sales whose currencies have no rate.
+    #[must_use]
+    pub fn missing(&self, currencies: &[Currency]) -> Error {
+        let names: Vec<&str> = currencies.iter().map(Currency::as_str).collect();
+        let reason = format!(
+            "there are sales in {}, and no rate into {}; supply one for each",
+            names.join(", "),
+            self.currency
+        );
+        Error::invalid("rates", reason)
+    }
+}
+
+/// What a refresh did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RefreshCounts {
+    /// Days whose roll-up was made or has changed.
+    pub written: u64,
+    /// Days whose roll-up was removed, since their last sale is gone.
+    pub removed: u64,
+}
+
+impl std::ops::AddAssign for RefreshCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.written += other.written;
+        self.removed += other.removed;
+    }
+}
+
+/// The roll-ups of a range, summed for a dashboard.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Overview {
+    /// The whole range.
+    pub totals: Sums,
+    /// As many days right before it ([`Days::before`]).
+    pub previous: Sums,
+    /// Each day that has sales, in order.
+    pub days: Vec<(NaiveDate, Sums)>,
+    /// The platforms with the highest revenue first, those of one revenue by name.
+    pub platforms: Vec<(Platform, Sums)>,
+    /// The books with the highest revenue first, those of one revenue by id.
+    pub books: Vec<(Id<Book>, Sums)>,
+}
+
+impl Overview {
+    /// Sums roll-ups in memory: those of the range, those right before it, and how many books
+    /// and platforms to keep.
+    #[must_use]
+    pub fn of<'a>(
+        range: impl IntoIterator<Item = &'a DailyAggregate>,
+        before: impl IntoIterator<Item = &'a DailyAggregate>,
+        top: usize,
+    ) -> Self {
+        let mut overview = Self::default();
+        let (mut platforms, mut books) = (BTreeMap::new(), BTreeMap::new());
+        for day in range {
+            overview.totals += day.totals;
+            overview.days.push((day.date, day.totals));
+            for (platform, sums) in &day.platform_breakdown {
+                *platforms
+                    .entry(platform.clone())
+                    .or_insert_with(Sums::default) += *sums;
+            }
+            for (book, sums) in &day.book_breakdown {
+                *books.entry(*book).or_insert_with(Sums::default) += *sums;
+            }
+        }
+        for day in before {
+            overview.previous += day.totals;
+        }
+        overview.platforms = highest_first(platforms, top);
+        overview.books = highest_first(books, top);
+        overview
+    }
+}
+
+fn highest_first<K: Ord>(sums: BTreeMap<K, Sums>, top: usize) -> Vec<(K, Sums)> {
+    let mut sums: Vec<(K, Sums)> = sums.into_iter().collect();
+    // Stable: those of one revenue stay in the order of their keys.
+    sums.sort_by_key(|(_, sums)| std::cmp::Reverse(sums.revenue));
+    sums.truncate(top);
+    sums
+}
+
+/// Rolls sales of one user up in memory, by day.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) naming the currencies without a rate, or a
+/// total that the tables cannot hold.
+pub fn roll_up<'s>(
+    user_id: Id<User>,
+    sales: impl IntoIterator<Item = &'s Sale>,
+    conversion: &Conversion,
+) -> Result<BTreeMap<NaiveDate, DailyAggregate>> {
+    let mut days: BTreeMap<NaiveDate, DailyAggregate> = BTreeMap::new();
+    let mut unknown = std::collections::BTreeSet::new();
+    for sale in sales {
+        let Some(revenue) = conversion.convert(sale.revenue, &sale.currency) else {
+            unknown.insert(sale.currency.clone());
+            continue;
+        };
+        let sums = Sums {
+            revenue,
+            units: sale.units.into(),
+            page_reads: sale.page_reads.into(),
+        };
+        let day = days.entry(sale.date).or_insert_with(|| DailyAggregate {
+            user_id,
+            date: sale.date,
+            totals: Sums::default(),
+            platform_breakdown: BTreeMap::new(),
+            book_breakdown: BTreeMap::new(),
+        });
+        day.totals += sums;
+        *day.platform_breakdown
+            .entry(sale.platform.clone())
+            .or_default() += sums;
+        *day.book_breakdown.entry(sale.book_id).or_default() += sums;
+    }
+    if !unknown.is_empty() {
+        let unknown: Vec<Currency> = unknown.into_iter().collect();
+        return Err(conversion.missing(&unknown));
+    }
+    for day in days.values() {
+        check_totals(day)?;
+    }
+    Ok(days)
+}
+
+fn check_totals(day: &DailyAggregate) -> Result<()> {
+    let too_large = |field: &'static str| {
+        let reason = format!(
+            "the total of {} is larger than the table can hold",
+            day.date
+        );
+        Error::invalid(field, reason)
+    };
+    Amount::new(day.totals.revenue).map_err(|_| too_large("total_revenue"))?;
+    i32::try_from(day.totals.units).map_err(|_| too_large("total_units"))?;
+    i32::try_from(day.totals.page_reads).map_err(|_| too_large("total_page_reads"))?;
+    Ok(())
+}
+
+/// What a host does with roll-ups. Each call takes the user whose sales they sum.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait AggregateRepository: std::fmt::Debug + Send + Sync {
+    /// Computes the roll-ups of these days anew from the sales, inside the store: days that have
+    /// lost their last sale lose their roll-up, days that are right already stay untouched.
+    ///
+    /// Refreshes of one user follow each other, so that the last one has seen every sale that
+    /// was written before it began. Use the same currency each time: the table has no column for it.
+    ///
+    /// # Errors
+    /// Invalid naming the currencies of sales without a rate, or a total that the table cannot
+    /// hold; NotFound when there is no such user. Nothing is changed then. A store's Timeout or
+    /// Unavailable, as for every call.
+    async fn refresh(
+        &self,
+        user_id: Id<User>,
+        days: Days,
+        conversion: &Conversion,
+    ) -> Result<RefreshCounts>;
+
+    /// The roll-ups of these days, in order; a day without sales has none.
+    ///
+    /// # Errors
+    /// Only a store's.
+    async fn range(&self, user_id: Id<User>, days: Days) -> Result<Vec<DailyAggregate>>;
+
+    /// The roll-ups of these days summed, with at most `top` books and platforms.
+    ///
+    /// # Errors
+    /// Only a store's.
+    async fn overview(&self, user_id: Id<User>, days: Days, top: u32) -> Result<Overview>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn currency(code: &str) -> Currency {
+        code.parse().unwrap()
+    }
+
+    #[test]
+    fn bad_rates_are_refused() {
+        let into = || Conversion::into(currency("USD"));
+        for rate in ["0", "-1", "1000000", "0.0000000000001"] {
+            let refused = into().rate(currency("EUR"), rate.parse().unwrap());
+            assert!(refused.unwrap_err().to_string().contains("EUR"), "{rate}");
+        }
+        assert!(into().rate(currency("USD"), Decimal::TWO).is_err());
+    }
+
+    #[test]
+    fn half_a_cent_goes_away_from_zero() {
+        let into = Conversion::into(currency("USD")).rate(currency("EUR"), "0.5".parse().unwrap());
+        let into = into.unwrap();
+        for (amount, converted) in [("0.01", "0.01"), ("-0.01", "-0.01"), ("0.03", "0.02")] {
+            let found = into.convert(amount.parse().unwrap(), &currency("EUR"));
+            assert_eq!(found.unwrap().to_string(), converted);
+        }
+    }
+
+    proptest::proptest! {
+        /// The largest products fit into a decimal number without losing a digit.
+        #[test]
+        fn conversion_is_exact(cents in -9_999_999_999_i64..=9_999_999_999, rate in 1..1_000_000_000_000_000_000_i64) {
+            let conversion = Conversion::into(currency("USD"));
+            let conversion = conversion.rate(currency("EUR"), Decimal::new(rate, 12)).unwrap();
+            let amount = Amount::from_cents(cents).unwrap();
+            let converted = conversion.convert(amount, &currency("EUR")).unwrap();
+            let exact = i128::from(cents) * i128::from(rate);
+            let unit = 1_000_000_000_000_i128;
+            let rounded = (exact.abs() + unit / 2) / unit * exact.signum();
+            proptest::prop_assert_eq!(converted.mantissa(), rounded);
+        }
+    }
+}
