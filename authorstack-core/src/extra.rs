@@ -19,7 +19,8 @@ pub(crate) fn find_nul(extra: &Extra) -> Option<String> {
     })
 }
 
-fn nul_in_value(value: &Value) -> Option<String> {
+/// The path to the first text within that holds a NUL character; empty for the value itself.
+pub(crate) fn nul_in_value(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => text.contains('\0').then(String::new),
         Value::Array(items) => items

@@ -14,13 +14,16 @@ mod days;
 mod error;
 mod extra;
 mod follow;
+mod forecast;
 mod id;
+mod insight;
 mod memory;
 pub mod migrate;
 mod page;
 pub mod rollup;
 pub mod sales;
 mod stack;
+mod sync_log;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod time;
@@ -45,7 +48,9 @@ pub use days::{Days, day_at};
 pub use error::{Error, ErrorKind, Result};
 pub use extra::Extra;
 pub use follow::{Follow, FollowCounts, FollowRepository};
+pub use forecast::{Forecast, ForecastAccuracy, ForecastRepository, NewForecast};
 pub use id::Id;
+pub use insight::{Insight, InsightRepository, InsightScope, NewInsight};
 pub use memory::MemoryStore;
 pub use page::{Cursor, Order, Page, PageRequest};
 pub use rollup::{AggregateRepository, Conversion, DailyAggregate, Overview, RefreshCounts};
@@ -54,19 +59,21 @@ pub use sales::{
     UpsertCounts,
 };
 pub use stack::{AnalyticsStore, AuthorStack, DocumentStore};
+pub use sync_log::{NewSyncLog, SyncLog, SyncLogRepository, SyncStatus};
 pub use user::{
     ConnectedPlatform, NewUser, Preferences, SubscriptionTier, Theme, User, UserPatch,
     UserRepository, check_credits,
 };
 pub use values::{
-    Amount, Asin, AttachmentKind, AuthId, AuthProvider, CommentId, Currency, Email, Isbn, Platform,
-    Price, TaskId, WebUrl,
+    Amount, Asin, AttachmentKind, AuthId, AuthProvider, CommentId, Confidence, Currency, Email,
+    InsightKind, Isbn, Platform, Price, TaskId, WebUrl,
 };
 
 #[cfg(feature = "mocks")]
 pub use {
     book::MockBookRepository, boost::MockBoostRepository, checklist::MockChecklistRepository,
     community::MockCommunityRepository, competitor::MockCompetitorRepository,
-    follow::MockFollowRepository, rollup::MockAggregateRepository, sales::MockSalesRepository,
+    follow::MockFollowRepository, forecast::MockForecastRepository, insight::MockInsightRepository,
+    rollup::MockAggregateRepository, sales::MockSalesRepository, sync_log::MockSyncLogRepository,
     user::MockUserRepository,
 };

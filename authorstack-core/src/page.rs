@@ -82,7 +82,19 @@ impl PageRequest {
         match &self.after {
             None => Ok(None),
             Some(Cursor(Place::Id(id))) => Ok(Some(id.cast())),
-            Some(Cursor(Place::Moment { .. })) => Err(foreign_cursor()),
+            Some(_) => Err(foreign_cursor()),
+        }
+    }
+
+    /// The number of the row after which the page starts: in lists of rows that the store numbers.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a cursor of a list in another order.
+    pub fn after_row(&self) -> Result<Option<i64>> {
+        match &self.after {
+            None => Ok(None),
+            Some(Cursor(Place::Row(row))) => Ok(Some(*row)),
+            Some(_) => Err(foreign_cursor()),
         }
     }
 
@@ -95,7 +107,7 @@ impl PageRequest {
         match &self.after {
             None => Ok(None),
             Some(Cursor(Place::Moment { at, key })) => Ok(Some((*at, key))),
-            Some(Cursor(Place::Id(_))) => Err(foreign_cursor()),
+            Some(_) => Err(foreign_cursor()),
         }
     }
 }
@@ -121,6 +133,7 @@ pub struct Cursor(Place);
 enum Place {
     Id(Id<()>),
     Moment { at: DateTime<Utc>, key: String },
+    Row(i64),
 }
 
 impl Cursor {
@@ -128,6 +141,12 @@ impl Cursor {
     #[must_use]
     pub fn behind<T>(id: Id<T>) -> Self {
         Self(Place::Id(id.cast()))
+    }
+
+    /// The cursor behind a row that the store has numbered.
+    #[must_use]
+    pub const fn behind_row(row: i64) -> Self {
+        Self(Place::Row(row))
     }
 
     /// The cursor behind a record in a list that is ordered by a date (in whole milliseconds),
@@ -143,6 +162,7 @@ impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Place::Id(id) => fmt::Display::fmt(id, f),
+            Place::Row(row) => write!(f, "#{row}"),
             Place::Moment { at, key } => write!(f, "{}~{key}", at.timestamp_millis()),
         }
     }
@@ -153,7 +173,10 @@ impl FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self> {
         let place = match text.split_once('~') {
-            None => text.parse().ok().map(Place::Id),
+            None => match text.strip_prefix('#') {
+                Some(row) => row.parse().ok().map(Place::Row),
+                None => text.parse().ok().map(Place::Id),
+            },
             Some((millis, key)) => millis
                 .parse()
                 .ok()

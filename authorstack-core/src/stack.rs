@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     AggregateRepository, BookRepository, BoostRepository, ChecklistRepository, CommunityRepository,
-    CompetitorRepository, FollowRepository, MemoryStore, SalesRepository, UserRepository,
+    CompetitorRepository, FollowRepository, ForecastRepository, InsightRepository, MemoryStore,
+    SalesRepository, SyncLogRepository, UserRepository,
 };
 
 /// A store that holds the documents of an app: MongoDB, Supabase, memory.
@@ -38,6 +39,15 @@ pub trait AnalyticsStore: std::fmt::Debug + Send + Sync {
 
     /// The sales of each day, summed.
     fn aggregates(&self) -> Arc<dyn AggregateRepository>;
+
+    /// What became of each sync.
+    fn sync_logs(&self) -> Arc<dyn SyncLogRepository>;
+
+    /// What models found out.
+    fn insights(&self) -> Arc<dyn InsightRepository>;
+
+    /// What models foretold.
+    fn forecasts(&self) -> Arc<dyn ForecastRepository>;
 }
 
 /// Everything that a host app codes against. Which backend is behind it is one line of the host.

@@ -1,6 +1,7 @@
 //! The in-memory store: the model that every backend is held to.
 
 mod aggregates;
+mod analytics;
 mod books;
 mod boosts;
 mod checklists;
@@ -21,8 +22,9 @@ use chrono::{DateTime, NaiveDate, Utc};
 use crate::{
     AggregateRepository, AnalyticsStore, Book, BookRepository, Boost, BoostRepository, Checklist,
     ChecklistRepository, Comment, CommentId, CommunityRepository, Competitor, CompetitorRepository,
-    Cursor, DailyAggregate, DocumentStore, Error, Follow, FollowRepository, Id, Order, Page,
-    PageRequest, Post, PricePoint, Result, Sale, SaleKey, SalesRepository, User, UserRepository,
+    Cursor, DailyAggregate, DocumentStore, Error, Follow, FollowRepository, Forecast,
+    ForecastRepository, Id, Insight, InsightRepository, Order, Page, PageRequest, Post, PricePoint,
+    Result, Sale, SaleKey, SalesRepository, SyncLog, SyncLogRepository, User, UserRepository,
 };
 
 /// The documents of an app in memory, and either side of a migration. Clones share what they hold.
@@ -45,6 +47,9 @@ struct Records {
     prices: BTreeMap<(Id<Competitor>, DateTime<Utc>), PricePoint>,
     sales: BTreeMap<(Id<User>, SaleKey), Sale>,
     aggregates: BTreeMap<(Id<User>, NaiveDate), DailyAggregate>,
+    sync_logs: BTreeMap<i64, SyncLog>,
+    insights: BTreeMap<i64, Insight>,
+    forecasts: BTreeMap<i64, Forecast>,
     /// The last number given to a row.
     last_row: i64,
     migration: migrate::Books,
@@ -92,6 +97,9 @@ impl Records {
         self.boosts.retain(|_, boost| boost.user_id != id);
         self.sales.retain(|(user, _), _| *user != id);
         self.aggregates.retain(|(user, _), _| *user != id);
+        self.sync_logs.retain(|_, log| log.user_id != id);
+        self.insights.retain(|_, insight| insight.user_id != id);
+        self.forecasts.retain(|_, forecast| forecast.user_id != id);
         self.remove_dependents();
         true
     }
@@ -103,6 +111,8 @@ impl Records {
             .retain(|_, list| books.contains_key(&list.book_id));
         self.boosts
             .retain(|_, boost| books.contains_key(&boost.book_id));
+        self.insights
+            .retain(|_, insight| insight.book_id.is_none_or(|id| books.contains_key(&id)));
         self.likes.retain(|(post, _)| posts.contains_key(post));
         self.comments
             .retain(|(post, _), _| posts.contains_key(post));
@@ -118,6 +128,18 @@ impl AnalyticsStore for MemoryStore {
 
     fn aggregates(&self) -> Arc<dyn AggregateRepository> {
         Arc::new(aggregates::MemoryAggregates(self.clone()))
+    }
+
+    fn sync_logs(&self) -> Arc<dyn SyncLogRepository> {
+        Arc::new(analytics::MemorySyncLogs(self.clone()))
+    }
+
+    fn insights(&self) -> Arc<dyn InsightRepository> {
+        Arc::new(analytics::MemoryInsights(self.clone()))
+    }
+
+    fn forecasts(&self) -> Arc<dyn ForecastRepository> {
+        Arc::new(analytics::MemoryForecasts(self.clone()))
     }
 }
 

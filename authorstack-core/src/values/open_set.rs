@@ -85,3 +85,14 @@ open_set! {
     /// A film.
     VIDEO = "video"
 }
+
+open_set! {
+    /// What an insight is about. The set is open.
+    InsightKind, "insight_type",
+    /// How sales develop.
+    TREND = "trend",
+    /// What a book should cost.
+    PRICING = "pricing",
+    /// What will be earned.
+    FORECAST = "forecast"
+}

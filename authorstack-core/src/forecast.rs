@@ -1,0 +1,212 @@
+//! Forecasts: what a model says a user will earn on a day, and what they earned.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use chrono::{DateTime, NaiveDate, Utc};
+use rust_decimal::{Decimal, RoundingStrategy};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    Amount, Confidence, Days, Error, Id, Result, User, days::check_day, extra::nul_in_value, time,
+};
+
+/// What a model says a user will earn on a day, in the currency of their roll-ups.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Forecast {
+    /// The number of the row, given by the store; later forecasts have higher ones.
+    pub id: i64,
+    /// Whose revenue.
+    pub user_id: Id<User>,
+    /// Of which day.
+    #[serde(rename = "forecast_date")]
+    pub date: NaiveDate,
+    /// What was predicted; `None` where an old app left it out.
+    #[serde(
+        rename = "predicted_revenue",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub predicted: Option<Amount>,
+    /// What was earned, once that is known.
+    #[serde(
+        rename = "actual_revenue",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub actual: Option<Amount>,
+    /// How sure the model is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<Confidence>,
+    /// What the model based it on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub factors: Option<Value>,
+    /// When it was made; `None` where an old app left it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<DateTime<Utc>>,
+}
+
+/// A forecast to be kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewForecast {
+    /// Of which day.
+    pub date: NaiveDate,
+    /// What the user will earn, in the currency of their roll-ups.
+    pub predicted: Amount,
+    /// How sure the model is.
+    pub confidence: Option<Confidence>,
+    /// What the model based it on.
+    pub factors: Option<Value>,
+}
+
+impl NewForecast {
+    /// A forecast of which no more is known.
+    #[must_use]
+    pub const fn new(date: NaiveDate, predicted: Amount) -> Self {
+        Self {
+            date,
+            predicted,
+            confidence: None,
+            factors: None,
+        }
+    }
+
+    /// The record that a store will hold: checked, of the present moment.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when a field cannot be stored.
+    pub fn into_forecast(self, user_id: Id<User>) -> Result<Forecast> {
+        let forecast = Forecast {
+            id: 0,
+            user_id,
+            date: self.date,
+            predicted: Some(self.predicted),
+            actual: None,
+            confidence: self.confidence,
+            factors: self.factors,
+            created_at: Some(time::now()),
+        };
+        forecast.check()?;
+        Ok(forecast)
+    }
+}
+
+impl Forecast {
+    /// Checks what the field types do not: that every backend can hold the record.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    pub fn check(&self) -> Result<()> {
+        check_day("forecast_date", self.date)?;
+        match self.factors.as_ref().and_then(nul_in_value) {
+            None => Ok(()),
+            Some(path) => Err(Error::invalid(
+                format!("factors{path}"),
+                "holds a NUL character, which PostgreSQL cannot store; remove it",
+            )),
+        }
+    }
+}
+
+/// How right forecasts were: the newest of each day that has both sides.
+///
+/// ```
+/// use authorstack_core::{Amount, Forecast, ForecastAccuracy, Id, NewForecast};
+///
+/// let user = Id::new();
+/// let made = |date: &str, predicted: &str, actual: &str| -> authorstack_core::Result<Forecast> {
+///     let new = NewForecast::new(date.parse().unwrap(), predicted.parse()?);
+///     let mut forecast = new.into_forecast(user)?;
+///     forecast.actual = Some(actual.parse()?);
+///     Ok(forecast)
+/// };
+/// let days = [made("2024-03-01", "110", "100")?, made("2024-03-02", "60", "80")?];
+/// let accuracy = ForecastAccuracy::of(&days);
+/// assert_eq!(accuracy.mape.unwrap().to_string(), "17.5000");
+/// assert_eq!(accuracy.bias.unwrap().to_string(), "-5.0000");
+/// # Ok::<(), authorstack_core::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ForecastAccuracy {
+    /// How many days were compared.
+    pub days: u64,
+    /// The mean absolute percentage error, in percent with four decimals, over the days on which
+    /// something was earned: a percentage of nothing does not exist. `None` without such a day.
+    pub mape: Option<Decimal>,
+    /// The mean of predicted less actual, in units of the currency with four decimals: above zero
+    /// where forecasts are too high. `None` without a day.
+    pub bias: Option<Decimal>,
+}
+
+impl ForecastAccuracy {
+    /// Compares forecasts, in any order. Of a day that has several the newest counts.
+    #[must_use]
+    pub fn of<'f>(forecasts: impl IntoIterator<Item = &'f Forecast>) -> Self {
+        let mut newest: BTreeMap<NaiveDate, &Forecast> = BTreeMap::new();
+        for forecast in forecasts {
+            let kept = newest.entry(forecast.date).or_insert(forecast);
+            if kept.id <= forecast.id {
+                *kept = forecast;
+            }
+        }
+        let pairs: Vec<(Decimal, Decimal)> = newest
+            .into_values()
+            .filter_map(|day| Some((day.predicted?.to_decimal(), day.actual?.to_decimal())))
+            .collect();
+        let errors: Vec<Decimal> = pairs
+            .iter()
+            .filter(|(_, actual)| !actual.is_zero())
+            .map(|(predicted, actual)| ((predicted - actual) / actual).abs() * Decimal::ONE_HUNDRED)
+            .collect();
+        let differences: Vec<Decimal> = pairs.iter().map(|(p, a)| p - a).collect();
+        Self {
+            days: pairs.len() as u64,
+            mape: mean(&errors),
+            bias: mean(&differences),
+        }
+    }
+}
+
+fn mean(values: &[Decimal]) -> Option<Decimal> {
+    if values.is_empty() {
+        return None;
+    }
+    let sum: Decimal = values.iter().sum();
+    let mean = sum / Decimal::from(values.len());
+    let mut mean = mean.round_dp_with_strategy(4, RoundingStrategy::MidpointAwayFromZero);
+    mean.rescale(4);
+    Some(mean)
+}
+
+/// What a host does with forecasts. Each call takes the user whose revenue they foretell.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait ForecastRepository: std::fmt::Debug + Send + Sync {
+    /// Keeps forecasts beside the older ones, in one transaction.
+    ///
+    /// # Errors
+    /// NotFound when there is no such user, where the store holds users too; Invalid; a store's
+    /// Timeout or Unavailable, as for every call. Nothing is written then.
+    async fn put(&self, user_id: Id<User>, forecasts: Vec<NewForecast>) -> Result<Vec<Forecast>>;
+
+    /// The forecasts of these days, by day; the newest of each day alone.
+    ///
+    /// # Errors
+    /// Only a store's.
+    async fn range(&self, user_id: Id<User>, days: Days) -> Result<Vec<Forecast>>;
+
+    /// Sets what was earned on these days, from the roll-ups, in all forecasts of these days, and
+    /// says how many have changed. A day without a roll-up counts as one without sales: call this
+    /// for days that are over, after their refresh. Calling it again corrects what was set.
+    ///
+    /// # Errors
+    /// Only a store's.
+    async fn fill_actuals(&self, user_id: Id<User>, days: Days) -> Result<u64>;
+
+    /// How right the forecasts of these days were.
+    ///
+    /// # Errors
+    /// Only a store's.
+    async fn accuracy(&self, user_id: Id<User>, days: Days) -> Result<ForecastAccuracy>;
+}
