@@ -32,6 +32,7 @@
     reason = "a failed check of a test panics"
 )]
 
+pub mod analytics;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
 pub mod books;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
@@ -53,6 +54,8 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 
 use async_trait::async_trait;
 use futures::{FutureExt, future::BoxFuture};
+
+pub use analytics::{FreshAnalytics, Stage, run_analytics_case};
 
 use crate::{DocumentStore, NewUser, User};
 

@@ -1,0 +1,177 @@
+//! The conformance suite of the analytics: what every [`AnalyticsStore`] answers alike.
+//!
+//! A backend gives a fresh store, and [`analytics_conformance!`](crate::analytics_conformance)
+//! makes one named test of each case.
+
+#[allow(missing_docs, reason = "a case is named for what it checks")]
+pub mod aggregates;
+#[allow(missing_docs, reason = "a case is named for what it checks")]
+pub mod forecasts;
+#[allow(missing_docs, reason = "a case is named for what it checks")]
+pub mod insights;
+#[allow(missing_docs, reason = "a case is named for what it checks")]
+pub mod sales;
+#[allow(missing_docs, reason = "a case is named for what it checks")]
+pub mod sync_logs;
+
+use std::panic::{AssertUnwindSafe, resume_unwind};
+
+use async_trait::async_trait;
+use chrono::NaiveDate;
+use futures::{FutureExt, future::BoxFuture};
+
+use crate::{AnalyticsStore, Book, Currency, Days, Id, NewSale, SaleKey, Sums, User};
+
+/// An analytics store of a test's own, empty at first.
+#[async_trait]
+pub trait FreshAnalytics: Sized + Send + Sync {
+    /// The store.
+    fn store(&self) -> &dyn AnalyticsStore;
+
+    /// A user whose records the store takes, and a book of theirs; others at each call.
+    async fn author(&self) -> (Id<User>, Id<Book>);
+
+    /// Removes what the test made on the server; called also when the case has failed.
+    async fn clean_up(self);
+}
+
+/// What a case works with: two users with a book each.
+#[derive(Debug, Clone, Copy)]
+pub struct Stage<'a> {
+    /// The store.
+    pub store: &'a dyn AnalyticsStore,
+    /// The user whom the case is about.
+    pub user: Id<User>,
+    /// Their book.
+    pub book: Id<Book>,
+    /// Somebody else.
+    pub stranger: Id<User>,
+}
+
+/// Runs a case on a fresh store and cleans up, whatever comes of the case.
+pub async fn run_analytics_case<F, C>(fresh: F, case: C)
+where
+    F: FreshAnalytics,
+    C: for<'a> FnOnce(Stage<'a>) -> BoxFuture<'a, ()>,
+{
+    let (user, book) = fresh.author().await;
+    let (stranger, _) = fresh.author().await;
+    let stage = Stage {
+        store: fresh.store(),
+        user,
+        book,
+        stranger,
+    };
+    let outcome = AssertUnwindSafe(case(stage)).catch_unwind().await;
+    fresh.clean_up().await;
+    if let Err(panic) = outcome {
+        resume_unwind(panic);
+    }
+}
+
+fn day(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+fn days(first: &str, last: &str) -> Days {
+    Days::new(day(first), day(last)).unwrap()
+}
+
+fn currency(code: &str) -> Currency {
+    code.parse().unwrap()
+}
+
+/// A sale in dollars.
+fn sale(book_id: Id<Book>, platform: &str, date: &str, revenue: &str) -> NewSale {
+    let key = SaleKey {
+        book_id,
+        platform: platform.parse().unwrap(),
+        date: day(date),
+    };
+    let mut sale = NewSale::new(key, revenue.parse().unwrap(), currency("USD"));
+    sale.units = 1;
+    sale
+}
+
+fn sums(revenue: &str, units: i64, page_reads: i64) -> Sums {
+    Sums {
+        revenue: revenue.parse().unwrap(),
+        units,
+        page_reads,
+    }
+}
+
+/// Makes a named test of every case of the analytics suite, each on a fresh store.
+///
+/// Takes the name of an async function without arguments that answers a
+/// [`FreshAnalytics`](crate::testing::FreshAnalytics). The crate needs `tokio` with its macros.
+#[macro_export]
+macro_rules! analytics_conformance {
+    ($fresh:ident) => {
+        $crate::__analytics_cases! { $fresh, sales:
+            an_upsert_counts_what_it_did,
+            every_figure_of_a_sale_survives,
+            a_changed_currency_is_a_conflict_and_writes_nothing,
+            a_sale_twice_in_a_batch_is_named,
+            a_far_date_is_invalid_and_writes_nothing,
+            an_empty_batch_does_nothing,
+            sales_of_others_are_not_found,
+            a_large_batch_is_written_whole,
+            upserts_at_once_lose_nothing,
+            a_stream_is_ordered_and_filtered,
+            totals_are_exact_and_never_mix_currencies,
+            weeks_and_months_begin_where_they_should,
+            deletes_once,
+        }
+        $crate::__analytics_cases! { $fresh, aggregates:
+            a_refresh_sums_every_day,
+            refunds_and_breakdowns_add_up,
+            a_day_without_sales_loses_its_roll_up,
+            a_refresh_stays_within_its_days_and_user,
+            other_currencies_are_converted_or_refused_by_name,
+            a_total_beyond_the_table_is_invalid_and_changes_nothing,
+            a_repeated_refresh_writes_nothing,
+            refreshes_beside_upserts_end_right,
+            an_overview_compares_and_ranks,
+        }
+        $crate::__analytics_cases! { $fresh, sync_logs:
+            logs_come_back_newest_first,
+            logs_are_paged_and_filtered,
+            nul_in_a_message_is_invalid,
+        }
+        $crate::__analytics_cases! { $fresh, insights:
+            the_newest_valid_insight_of_a_kind_is_found,
+            insights_of_the_user_and_of_books_are_apart,
+            what_is_outdated_is_purged,
+            valid_insights_come_in_pages,
+            nul_in_an_insight_is_invalid,
+        }
+        $crate::__analytics_cases! { $fresh, forecasts:
+            every_field_of_a_forecast_survives,
+            the_newest_forecast_of_a_day_counts,
+            actuals_come_from_the_roll_ups,
+            accuracy_leaves_empty_days_out_of_percentages,
+            a_bad_forecast_writes_nothing,
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __analytics_cases {
+    ($fresh:ident, $module:ident: $($case:ident,)+) => {
+        mod $module {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    $crate::testing::run_analytics_case(super::$fresh().await, |stage| {
+                        ::std::boxed::Box::pin(
+                            $crate::testing::analytics::$module::$case(stage),
+                        )
+                    })
+                    .await;
+                }
+            )+
+        }
+    };
+}
