@@ -22,6 +22,7 @@ pub mod migrate;
 mod page;
 pub mod rollup;
 pub mod sales;
+pub mod services;
 mod stack;
 mod sync_log;
 #[cfg(feature = "testing")]

@@ -12,6 +12,8 @@ pub mod insights;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
 pub mod sales;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
+pub mod services;
+#[allow(missing_docs, reason = "a case is named for what it checks")]
 pub mod sync_logs;
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -152,6 +154,16 @@ macro_rules! analytics_conformance {
             actuals_come_from_the_roll_ups,
             accuracy_leaves_empty_days_out_of_percentages,
             a_bad_forecast_writes_nothing,
+        }
+        $crate::__analytics_cases! { $fresh, services:
+            an_ingest_writes_refreshes_and_logs,
+            what_is_refused_is_refused_alone,
+            an_ingest_of_nothing_sound_has_failed,
+            a_missing_rate_leaves_the_sales_and_says_so,
+            an_ingest_mends_what_a_broken_off_one_left,
+            far_days_are_refreshed_apart,
+            a_dashboard_shows_every_part,
+            a_dashboard_of_too_many_days_is_invalid,
         }
     };
 }

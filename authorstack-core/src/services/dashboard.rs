@@ -1,0 +1,229 @@
+use std::{collections::HashMap, sync::Arc};
+
+use chrono::{DateTime, Datelike, Days as ChronoDays, NaiveDate, Utc};
+use rust_decimal::{Decimal, RoundingStrategy};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AggregateRepository, AnalyticsStore, Book, Days, Error, Forecast, ForecastAccuracy,
+    ForecastRepository, Id, Insight, InsightRepository, PageRequest, Platform, Result, Sums, User,
+    time,
+};
+
+/// What an author sees first: computed from the roll-ups, with one call of each repository, all
+/// at once.
+#[derive(Debug, Clone)]
+pub struct Dashboard {
+    aggregates: Arc<dyn AggregateRepository>,
+    insights: Arc<dyn InsightRepository>,
+    forecasts: Arc<dyn ForecastRepository>,
+}
+
+/// A period of a dashboard, up to the author's today.
+///
+/// ```
+/// use authorstack_core::{day_at, services::Period};
+///
+/// let now = "2024-03-15T02:00:00Z".parse().unwrap();
+/// let today = day_at("America/New_York", now)?;
+/// assert_eq!(Period::LastDays(7).days(today).to_string(), "2024-03-08..=2024-03-14");
+/// assert_eq!(Period::LastMonth.days(today).to_string(), "2024-02-01..=2024-02-29");
+/// # Ok::<(), authorstack_core::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Period {
+    /// So many days, today among them.
+    LastDays(u32),
+    /// The month up to today.
+    ThisMonth,
+    /// The whole month before.
+    LastMonth,
+    /// The year up to today.
+    ThisYear,
+}
+
+impl Period {
+    /// The days of the period. `today` is the author's: [`day_at`](crate::day_at).
+    #[must_use]
+    pub fn days(self, today: NaiveDate) -> Days {
+        match self {
+            Self::LastDays(count) => Days::up_to(today, count),
+            Self::ThisMonth => Days::up_to(today, today.day()),
+            Self::LastMonth => {
+                let back = ChronoDays::new(today.day().into());
+                Days::month(today.checked_sub_days(back).unwrap_or(today))
+            }
+            Self::ThisYear => Days::up_to(today, today.ordinal()),
+        }
+    }
+}
+
+/// What a dashboard is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DashboardQuery {
+    /// The days; at most ten years of them.
+    pub days: Days,
+    /// How many books and platforms to rank; ten unless told.
+    pub top: u32,
+    /// How many insights to show; five unless told.
+    pub insights: u32,
+    /// At which moment insights must be valid: now unless told.
+    pub at: DateTime<Utc>,
+}
+
+impl DashboardQuery {
+    /// These days.
+    #[must_use]
+    pub fn of(days: Days) -> Self {
+        Self {
+            days,
+            top: 10,
+            insights: 5,
+            at: time::now(),
+        }
+    }
+}
+
+/// What an author sees first. All amounts are in the currency of the roll-ups.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DashboardSummary {
+    /// The days.
+    pub days: Days,
+    /// What was earned and sold on them.
+    pub totals: Sums,
+    /// The same of as many days right before.
+    pub previous: Sums,
+    /// The change of the revenue against that, in percent with one decimal; `None` where nothing
+    /// was earned before.
+    pub revenue_change: Option<Decimal>,
+    /// Each day, also those without sales.
+    pub series: Vec<(NaiveDate, Sums)>,
+    /// The books with the highest revenue.
+    pub books: Vec<(Id<Book>, Sums)>,
+    /// The platforms with the highest revenue.
+    pub platforms: Vec<(Platform, Sums)>,
+    /// The newest valid insights.
+    pub insights: Vec<Insight>,
+    /// The newest forecast of each day, with the actual revenue where it is known.
+    pub forecasts: Vec<Forecast>,
+    /// How right these were.
+    pub accuracy: ForecastAccuracy,
+}
+
+impl Dashboard {
+    /// The most days of a query: ten years.
+    pub const MOST_DAYS: usize = 3_660;
+
+    /// The service on this store.
+    #[must_use]
+    pub fn new(store: &dyn AnalyticsStore) -> Self {
+        Self {
+            aggregates: store.aggregates(),
+            insights: store.insights(),
+            forecasts: store.forecasts(),
+        }
+    }
+
+    /// What the user sees first. Sales count once their days were refreshed, as
+    /// [`SalesIngest`](super::SalesIngest) does.
+    ///
+    /// # Errors
+    /// Invalid for more than [`Dashboard::MOST_DAYS`]; a store's Timeout or Unavailable.
+    pub async fn summary(
+        &self,
+        user_id: Id<User>,
+        query: &DashboardQuery,
+    ) -> Result<DashboardSummary> {
+        let summary = self.gather(user_id, query).await;
+        summary.map_err(|error| error.in_operation("dashboard.summary"))
+    }
+
+    async fn gather(&self, user_id: Id<User>, query: &DashboardQuery) -> Result<DashboardSummary> {
+        let days = query.days;
+        if days.len() > Self::MOST_DAYS {
+            let reason = format!("{days} are more than {} days", Self::MOST_DAYS);
+            return Err(Error::invalid("days", reason));
+        }
+        let newest = PageRequest::first(query.insights);
+        let (overview, insights, forecasts) = tokio::try_join!(
+            self.aggregates.overview(user_id, days, query.top),
+            self.insights.valid(user_id, query.at, newest),
+            self.forecasts.range(user_id, days),
+        )?;
+        let sold: HashMap<NaiveDate, Sums> = overview.days.into_iter().collect();
+        let each = |day: NaiveDate| (day, sold.get(&day).copied().unwrap_or_default());
+        Ok(DashboardSummary {
+            days,
+            totals: overview.totals,
+            previous: overview.previous,
+            revenue_change: percent_change(overview.previous.revenue, overview.totals.revenue),
+            series: days.iter().map(each).collect(),
+            books: overview.books,
+            platforms: overview.platforms,
+            insights: insights.items,
+            accuracy: ForecastAccuracy::of(&forecasts),
+            forecasts,
+        })
+    }
+}
+
+/// The change from one amount to another, in percent of the first with one decimal; `None` where
+/// the first is not above zero.
+#[must_use]
+pub fn percent_change(from: Decimal, to: Decimal) -> Option<Decimal> {
+    if from <= Decimal::ZERO {
+        return None;
+    }
+    let percent = (to - from)
+        .checked_mul(Decimal::ONE_HUNDRED)?
+        .checked_div(from)?;
+    let mut percent = percent.round_dp_with_strategy(1, RoundingStrategy::MidpointAwayFromZero);
+    percent.rescale(1);
+    Some(percent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn days(period: Period, today: &str) -> String {
+        period.days(today.parse().unwrap()).to_string()
+    }
+
+    #[test]
+    fn periods_end_today_or_with_their_month() {
+        assert_eq!(
+            days(Period::ThisMonth, "2024-03-01"),
+            "2024-03-01..=2024-03-01"
+        );
+        assert_eq!(
+            days(Period::ThisMonth, "2024-02-29"),
+            "2024-02-01..=2024-02-29"
+        );
+        assert_eq!(
+            days(Period::LastMonth, "2024-01-31"),
+            "2023-12-01..=2023-12-31"
+        );
+        assert_eq!(
+            days(Period::ThisYear, "2024-12-31"),
+            "2024-01-01..=2024-12-31"
+        );
+        assert_eq!(
+            days(Period::LastDays(0), "2024-03-01"),
+            "2024-03-01..=2024-03-01"
+        );
+    }
+
+    #[test]
+    fn changes_are_of_what_was_earned_before() {
+        let change = |from: i64, to: i64| {
+            percent_change(Decimal::new(from, 2), Decimal::new(to, 2)).map(|p| p.to_string())
+        };
+        assert_eq!(change(30_000, 20_000).as_deref(), Some("-33.3"));
+        assert_eq!(change(20_000, 30_000).as_deref(), Some("50.0"));
+        assert_eq!(change(1, -1).as_deref(), Some("-200.0"));
+        assert_eq!(change(0, 5), None);
+        assert_eq!(change(-5, 5), None);
+    }
+}

@@ -1,0 +1,225 @@
+use chrono::TimeDelta;
+use serde_json::json;
+
+use super::{Stage, currency, day, days, sale, sums};
+use crate::{
+    Conversion, Days, ErrorKind, Forecast, InsightKind, NewForecast, NewInsight, NewSale,
+    PageRequest, Platform, SyncStatus, UpsertCounts,
+    services::{Dashboard, DashboardQuery, IngestReport, SalesIngest},
+    time,
+};
+
+async fn ingest(stage: Stage<'_>, sales: Vec<NewSale>) -> IngestReport {
+    let dollars = Conversion::into(currency("USD"));
+    let service = SalesIngest::new(stage.store);
+    let run = service.run(stage.user, &Platform::KDP, sales, &dollars);
+    run.await.unwrap()
+}
+
+pub async fn an_ingest_writes_refreshes_and_logs(stage: Stage<'_>) {
+    let sales: Vec<NewSale> = (1..=9)
+        .map(|n| sale(stage.book, "kdp", &format!("2024-03-0{n}"), "1.10"))
+        .collect();
+    let report = ingest(stage, sales.clone()).await;
+    assert_eq!((report.counts.inserted, report.refreshed.written), (9, 9));
+    assert_eq!((report.rejected.len(), &report.not_refreshed), (0, &None));
+    assert_eq!(report.log.status, SyncStatus::Success);
+    assert_eq!(
+        (report.log.records_synced, &report.log.error_message),
+        (9, &None)
+    );
+    let logs = stage.store.sync_logs();
+    let page = logs
+        .recent(stage.user, None, PageRequest::first(5))
+        .await
+        .unwrap();
+    assert_eq!(page.items, [report.log]);
+
+    let again = ingest(stage, sales).await;
+    assert_eq!((again.counts.unchanged, again.refreshed.written), (9, 0));
+    assert_eq!(again.log.status, SyncStatus::Success);
+    let nothing = ingest(stage, Vec::new()).await;
+    assert_eq!(nothing.counts, UpsertCounts::default());
+    assert_eq!(nothing.log.status, SyncStatus::Success);
+}
+
+pub async fn what_is_refused_is_refused_alone(stage: Stage<'_>) {
+    let mut euros = sale(stage.book, "kdp", "2024-03-05", "1");
+    euros.currency = currency("EUR");
+    let repository = stage.store.sales();
+    repository
+        .upsert(stage.user, std::slice::from_ref(&euros))
+        .await
+        .unwrap();
+
+    let twice = sale(stage.book, "kdp", "2024-03-06", "1");
+    let other_platform = sale(stage.book, "gumroad", "2024-03-07", "1");
+    let mut far = sale(stage.book, "kdp", "2024-03-08", "1");
+    far.key.date = day("9999-12-31").succ_opt().unwrap();
+    let mut sales: Vec<NewSale> = (1..=28)
+        .filter(|n| *n != 6)
+        .map(|n| sale(stage.book, "kdp", &format!("2024-03-{n:02}"), "1"))
+        .collect();
+    sales.extend([
+        twice.clone(),
+        other_platform.clone(),
+        twice.clone(),
+        far.clone(),
+    ]);
+    let dollars = Conversion::into(currency("USD"));
+    let dollars = dollars
+        .rate(currency("EUR"), "1.1".parse().unwrap())
+        .unwrap();
+    let service = SalesIngest::new(stage.store);
+    let run = service.run(stage.user, &Platform::KDP, sales, &dollars);
+    let report = run.await.unwrap();
+
+    assert_eq!(report.counts.inserted, 26);
+    let mut refused: Vec<_> = report.rejected.iter().map(|r| r.key.clone()).collect();
+    refused.sort();
+    let mut expected = [
+        euros.key,
+        twice.key.clone(),
+        twice.key,
+        other_platform.key,
+        far.key,
+    ];
+    expected.sort();
+    assert_eq!(refused, expected);
+    assert!(
+        report
+            .rejected
+            .iter()
+            .all(|refused| !refused.reason.is_empty())
+    );
+    assert_eq!(report.log.status, SyncStatus::Partial);
+    assert_eq!(report.log.records_synced, 26);
+    let message = report.log.error_message.unwrap();
+    assert!(message.contains("5 refused"), "{message}");
+    // The stretch of days holds the sale that was there, too.
+    assert_eq!(report.refreshed.written, 27);
+}
+
+pub async fn an_ingest_of_nothing_sound_has_failed(stage: Stage<'_>) {
+    let report = ingest(stage, vec![sale(stage.book, "gumroad", "2024-03-01", "1")]).await;
+    assert_eq!(report.log.status, SyncStatus::Failed);
+    assert_eq!((report.log.records_synced, report.rejected.len()), (0, 1));
+    assert_eq!(report.counts, UpsertCounts::default());
+}
+
+pub async fn a_missing_rate_leaves_the_sales_and_says_so(stage: Stage<'_>) {
+    let mut pounds = sale(stage.book, "kdp", "2024-03-01", "1");
+    pounds.currency = currency("GBP");
+    let report = ingest(stage, vec![pounds.clone()]).await;
+    assert_eq!(report.counts.inserted, 1);
+    assert_eq!(report.log.status, SyncStatus::Partial);
+    let reason = report.not_refreshed.unwrap();
+    assert!(reason.contains("GBP"), "{reason}");
+    assert!(report.log.error_message.unwrap().contains("GBP"));
+    let aggregates = stage.store.aggregates();
+    assert!(
+        aggregates
+            .range(stage.user, Days::ALL)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+pub async fn an_ingest_mends_what_a_broken_off_one_left(stage: Stage<'_>) {
+    let sales = vec![sale(stage.book, "kdp", "2024-03-01", "1")];
+    // As if the run had ended between writing and refreshing.
+    stage
+        .store
+        .sales()
+        .upsert(stage.user, &sales)
+        .await
+        .unwrap();
+    let report = ingest(stage, sales).await;
+    assert_eq!((report.counts.unchanged, report.refreshed.written), (1, 1));
+}
+
+pub async fn far_days_are_refreshed_apart(stage: Stage<'_>) {
+    let between = [sale(stage.book, "gumroad", "2010-06-01", "1")];
+    stage
+        .store
+        .sales()
+        .upsert(stage.user, &between)
+        .await
+        .unwrap();
+    let sales =
+        ["0001-01-01", "2024-03-01", "9999-12-31"].map(|date| sale(stage.book, "kdp", date, "1"));
+    let report = ingest(stage, sales.into()).await;
+    assert_eq!(report.refreshed.written, 3);
+    let aggregates = stage.store.aggregates();
+    let rolled = aggregates.range(stage.user, Days::ALL).await.unwrap();
+    assert_eq!(rolled.len(), 3);
+}
+
+pub async fn a_dashboard_shows_every_part(stage: Stage<'_>) {
+    let mut read = sale(stage.book, "kdp", "2024-03-04", "0.50");
+    read.page_reads = 120;
+    ingest(
+        stage,
+        vec![
+            sale(stage.book, "kdp", "2024-02-29", "4"),
+            sale(stage.book, "kdp", "2024-03-02", "5"),
+            read,
+        ],
+    )
+    .await;
+    let forecasts = stage.store.forecasts();
+    let foretold = vec![
+        NewForecast::new(day("2024-03-02"), "4".parse().unwrap()),
+        NewForecast::new(day("2024-03-05"), "9".parse().unwrap()),
+    ];
+    forecasts.put(stage.user, foretold).await.unwrap();
+    let range = days("2024-03-02", "2024-03-04");
+    forecasts.fill_actuals(stage.user, range).await.unwrap();
+    let insights = stage.store.insights();
+    let now = time::now();
+    let mut outdated = NewInsight::new(InsightKind::TREND, json!("down"));
+    outdated.valid_until = Some(now - TimeDelta::hours(1));
+    insights.put(stage.user, outdated).await.unwrap();
+    let up = NewInsight::new(InsightKind::TREND, json!("up"));
+    let up = insights.put(stage.user, up).await.unwrap();
+
+    let dashboard = Dashboard::new(stage.store);
+    let mut query = DashboardQuery::of(range);
+    query.at = now;
+    let found = dashboard.summary(stage.user, &query).await.unwrap();
+    assert_eq!(found.totals, sums("5.50", 2, 120));
+    assert_eq!(found.previous, sums("4", 1, 0));
+    assert_eq!(found.revenue_change, Some("37.5".parse().unwrap()));
+    assert_eq!(
+        found.series,
+        [
+            (day("2024-03-02"), sums("5", 1, 0)),
+            (day("2024-03-03"), sums("0", 0, 0)),
+            (day("2024-03-04"), sums("0.50", 1, 120)),
+        ]
+    );
+    assert_eq!(found.books, [(stage.book, sums("5.50", 2, 120))]);
+    assert_eq!(found.platforms, [(Platform::KDP, sums("5.50", 2, 120))]);
+    assert_eq!(found.insights, [up]);
+    let against = |forecast: &Forecast| (forecast.predicted, forecast.actual);
+    let expected = (Some("4".parse().unwrap()), Some("5".parse().unwrap()));
+    assert_eq!(
+        found.forecasts.iter().map(against).collect::<Vec<_>>(),
+        [expected]
+    );
+    assert_eq!(found.accuracy.mape, Some("20".parse().unwrap()));
+
+    let nothing = dashboard.summary(stage.stranger, &query).await.unwrap();
+    assert_eq!((nothing.revenue_change, nothing.series.len()), (None, 3));
+}
+
+pub async fn a_dashboard_of_too_many_days_is_invalid(stage: Stage<'_>) {
+    let dashboard = Dashboard::new(stage.store);
+    let query = DashboardQuery::of(Days::ALL);
+    let error = dashboard.summary(stage.user, &query).await.unwrap_err();
+    assert!(
+        matches!(error.kind(), ErrorKind::Invalid { field, .. } if field == "days"),
+        "{error}"
+    );
+}
