@@ -1,0 +1,176 @@
+//! The analytics repositories on PostgreSQL: one text for each statement, in the words of the
+//! database's dialect.
+
+mod aggregates;
+mod forecasts;
+mod insights;
+mod sales;
+mod sync_logs;
+
+use std::sync::Arc;
+
+use authorstack_core::{
+    AggregateRepository, AnalyticsStore, Error, ForecastRepository, Id, InsightRepository, Result,
+    SalesRepository, SyncLogRepository,
+};
+use sqlx::{AssertSqlSafe, query};
+use uuid::Uuid;
+
+use crate::{Pool, Statement};
+
+/// What differs between an Azure database and a Supabase project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dialect {
+    /// Whether moments are `TIMESTAMP` columns that hold UTC, rather than `timestamptz`.
+    pub plain_timestamps: bool,
+    /// How ids are written as UUIDs.
+    pub ids: IdForm,
+}
+
+/// How a 24-digit id stands in a `uuid` column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IdForm {
+    /// AuthorStack's own form, [`Id::to_uuid`].
+    #[default]
+    Embedded,
+    /// Eight zeros before the digits.
+    PaddedLeft,
+    /// Eight zeros behind the digits.
+    PaddedRight,
+}
+
+impl IdForm {
+    /// The id as a UUID of this form.
+    #[must_use]
+    pub fn write<T>(self, id: Id<T>) -> Uuid {
+        let digits = id.to_bytes();
+        let mut bytes = [0; 16];
+        match self {
+            Self::Embedded => return id.to_uuid(),
+            Self::PaddedLeft => bytes[4..].copy_from_slice(&digits),
+            Self::PaddedRight => bytes[..12].copy_from_slice(&digits),
+        }
+        Uuid::from_bytes(bytes)
+    }
+
+    /// The id that a UUID of this form holds.
+    ///
+    /// # Errors
+    /// Invalid for `id` when the UUID has another form.
+    pub fn read<T>(self, uuid: Uuid) -> Result<Id<T>> {
+        let bytes = uuid.as_bytes();
+        let mut digits = [0; 12];
+        match self {
+            Self::Embedded => return Id::from_uuid(uuid),
+            Self::PaddedLeft => digits.copy_from_slice(&bytes[4..]),
+            Self::PaddedRight => digits.copy_from_slice(&bytes[..12]),
+        }
+        let id = Id::from_bytes(digits);
+        if self.write(id) == uuid {
+            Ok(id)
+        } else {
+            let reason = format!("the UUID {uuid} is no id padded with zeros in the way chosen");
+            Err(Error::invalid("id", reason))
+        }
+    }
+
+    /// The id's 24 digits, of a column of this form.
+    fn digits(self, column: &str) -> String {
+        match self {
+            Self::Embedded => format!(
+                "(substr({column}::text, 1, 8) || substr({column}::text, 10, 4) || \
+                 substr({column}::text, 16, 3) || substr({column}::text, 21, 3) || \
+                 substr({column}::text, 25, 6))"
+            ),
+            Self::PaddedLeft => format!("substr(replace({column}::text, '-', ''), 9)"),
+            Self::PaddedRight => format!("substr(replace({column}::text, '-', ''), 1, 24)"),
+        }
+    }
+}
+
+/// The analytics of an app on PostgreSQL.
+#[derive(Debug, Clone)]
+pub struct SqlAnalytics {
+    pool: Pool,
+    dialect: Dialect,
+    texts: Arc<Texts>,
+}
+
+/// The statements, made once.
+#[derive(Debug)]
+struct Texts {
+    sales: sales::Texts,
+    aggregates: aggregates::Texts,
+    sync_logs: sync_logs::Texts,
+    insights: insights::Texts,
+    forecasts: forecasts::Texts,
+}
+
+impl SqlAnalytics {
+    /// The repositories over these connections.
+    #[must_use]
+    pub fn new(pool: Pool, dialect: Dialect) -> Self {
+        let texts = Arc::new(Texts {
+            sales: sales::Texts::new(dialect),
+            aggregates: aggregates::Texts::new(dialect),
+            sync_logs: sync_logs::Texts::new(dialect),
+            insights: insights::Texts::new(dialect),
+            forecasts: forecasts::Texts::new(dialect),
+        });
+        Self {
+            pool,
+            dialect,
+            texts,
+        }
+    }
+
+    fn uuid<T>(&self, id: Id<T>) -> Uuid {
+        self.dialect.ids.write(id)
+    }
+
+    fn id<T>(&self, uuid: Uuid, field: &'static str) -> Result<Id<T>> {
+        let id = self.dialect.ids.read(uuid);
+        id.map_err(|error| Error::corrupt(format!("{field}: {}", error.kind())))
+    }
+}
+
+impl AnalyticsStore for SqlAnalytics {
+    fn sales(&self) -> Arc<dyn SalesRepository> {
+        Arc::new(sales::SqlSales(self.clone()))
+    }
+
+    fn aggregates(&self) -> Arc<dyn AggregateRepository> {
+        Arc::new(aggregates::SqlAggregates(self.clone()))
+    }
+
+    fn sync_logs(&self) -> Arc<dyn SyncLogRepository> {
+        Arc::new(sync_logs::SqlSyncLogs(self.clone()))
+    }
+
+    fn insights(&self) -> Arc<dyn InsightRepository> {
+        Arc::new(insights::SqlInsights(self.clone()))
+    }
+
+    fn forecasts(&self) -> Arc<dyn ForecastRepository> {
+        Arc::new(forecasts::SqlForecasts(self.clone()))
+    }
+}
+
+/// A statement in the dialect: `utc(x)` turns a stored moment into one with its zone, and back.
+fn in_dialect(dialect: Dialect, text: &str) -> Arc<str> {
+    let utc = if dialect.plain_timestamps {
+        "timezone('UTC', "
+    } else {
+        "("
+    };
+    text.replace("utc(", utc).into()
+}
+
+/// The texts are made of constants and the dialect alone.
+fn statement(text: &Arc<str>) -> Statement<'static> {
+    query(AssertSqlSafe(Arc::clone(text)))
+}
+
+fn named<T>(result: Result<T>, operation: &'static str) -> Result<T> {
+    result.map_err(|error| error.in_operation(operation))
+}
