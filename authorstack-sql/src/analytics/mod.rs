@@ -13,10 +13,10 @@ use authorstack_core::{
     AggregateRepository, AnalyticsStore, Error, ForecastRepository, Id, InsightRepository, Result,
     SalesRepository, SyncLogRepository,
 };
-use sqlx::{AssertSqlSafe, query};
+use sqlx::{AssertSqlSafe, postgres::PgRow, query};
 use uuid::Uuid;
 
-use crate::{Pool, Statement};
+use crate::{Pool, Statement, get};
 
 /// What differs between an Azure database and a Supabase project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,4 +173,10 @@ fn statement(text: &Arc<str>) -> Statement<'static> {
 
 fn named<T>(result: Result<T>, operation: &'static str) -> Result<T> {
     result.map_err(|error| error.in_operation(operation))
+}
+
+fn parsed<T: std::str::FromStr<Err = Error>>(row: &PgRow, index: usize) -> Result<T> {
+    let text: &str = get(row, index)?;
+    text.parse()
+        .map_err(|error: Error| Error::corrupt(error.kind().to_string()))
 }

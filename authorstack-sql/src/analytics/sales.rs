@@ -16,7 +16,7 @@ use rust_decimal::Decimal;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
-use super::{Dialect, SqlAnalytics, in_dialect, named, statement};
+use super::{Dialect, SqlAnalytics, in_dialect, named, parsed, statement};
 use crate::{Moment, Statement, again, get};
 
 /// Rows of one statement of an upsert.
@@ -251,12 +251,6 @@ impl SqlSales {
         totals.sort_by(|a, b| (&a.group, &a.currency).cmp(&(&b.group, &b.currency)));
         Ok(totals)
     }
-}
-
-fn parsed<T: std::str::FromStr<Err = Error>>(row: &PgRow, index: usize) -> Result<T> {
-    let text: &str = get(row, index)?;
-    text.parse()
-        .map_err(|error: Error| Error::corrupt(error.kind().to_string()))
 }
 
 #[async_trait]

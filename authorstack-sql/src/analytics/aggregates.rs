@@ -1,0 +1,323 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use authorstack_core::{
+    AggregateRepository, Book, Conversion, Currency, DailyAggregate, Days, Error, ErrorKind, Id,
+    Overview, RefreshCounts, Result, Sums, User,
+};
+use chrono::NaiveDate;
+use rust_decimal::Decimal;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sqlx::{postgres::PgRow, query};
+use uuid::Uuid;
+
+use super::{Dialect, SqlAnalytics, in_dialect, named, statement};
+use crate::{Bytes, again, get};
+
+#[derive(Debug)]
+pub(super) struct SqlAggregates(pub(super) SqlAnalytics);
+
+#[derive(Debug)]
+pub(super) struct Texts {
+    refresh: Arc<str>,
+    range: Arc<str>,
+    overview: Arc<str>,
+}
+
+/// One sum of a breakdown, as JSON.
+const ENTRY: &str = "jsonb_build_object('revenue', revenue, 'units', units, 'page_reads', page_reads)";
+const SUMS: &str = "sum(revenue) as revenue, sum(units) as units, sum(page_reads) as page_reads";
+const ENTRY_SUMS: &str = "sum((value ->> 'revenue')::numeric), sum((value ->> 'units')::numeric)::bigint, \
+     coalesce(sum((value ->> 'page_reads')::numeric), 0)::bigint";
+
+impl Texts {
+    pub(super) fn new(dialect: Dialect) -> Self {
+        let digits = dialect.ids.digits("book_id");
+        let refresh = format!(
+            "with sale as materialized ( \
+               select date, platform, book_id, round(s.revenue * r.rate, 2) as revenue, \
+                      s.units::bigint as units, coalesce(s.page_reads, 0)::bigint as page_reads, \
+                      case when r.rate is null then coalesce(s.currency, 'USD') end as unknown \
+               from public.sales_data as s \
+                 left join unnest($4::text[], $5::numeric[]) as r (currency, rate) \
+                   on r.currency = coalesce(s.currency, 'USD') \
+               where user_id = $1 and date between $2 and $3), \
+             unknown as (select array_agg(distinct unknown::text) as names from sale where unknown is not null), \
+             by_platform as (select date, platform, {SUMS} from sale group by date, platform), \
+             by_book as (select date, book_id, {SUMS} from sale group by date, book_id), \
+             platforms as (select date, {SUMS}, jsonb_object_agg(platform, {ENTRY}) as breakdown \
+               from by_platform group by date), \
+             books as (select date, jsonb_object_agg({digits}, {ENTRY}) as breakdown \
+               from by_book group by date), \
+             day as (select date, revenue, units, page_reads, platforms.breakdown as platforms, \
+                            books.breakdown as books \
+               from platforms join books using (date) \
+               where (select names is null from unknown)), \
+             removed as ( \
+               delete from public.daily_aggregates as held \
+               where user_id = $1 and date between $2 and $3 \
+                 and not exists (select from sale where sale.date = held.date) \
+                 and (select names is null from unknown) \
+               returning 1), \
+             written as ( \
+               insert into public.daily_aggregates as held \
+                 (user_id, date, total_revenue, total_units, total_page_reads, platform_breakdown, book_breakdown) \
+               select $1, date, revenue, units, page_reads, platforms, books from day order by date \
+               on conflict (user_id, date) do update \
+                 set total_revenue = excluded.total_revenue, total_units = excluded.total_units, \
+                     total_page_reads = excluded.total_page_reads, \
+                     platform_breakdown = excluded.platform_breakdown, \
+                     book_breakdown = excluded.book_breakdown \
+                 where (held.total_revenue, held.total_units, held.total_page_reads, \
+                        held.platform_breakdown, held.book_breakdown) \
+                   is distinct from (excluded.total_revenue, excluded.total_units, \
+                        excluded.total_page_reads, excluded.platform_breakdown, excluded.book_breakdown) \
+               returning 1) \
+             select (select count(*) from written), (select count(*) from removed), names from unknown"
+        );
+        // The days, the sum of those before, and each side of the breakdowns, told apart by the
+        // first column.
+        let overview = format!(
+            "with held as materialized ( \
+               select date, total_revenue, total_units, coalesce(total_page_reads, 0) as total_page_reads, \
+                      platform_breakdown, book_breakdown \
+               from public.daily_aggregates where user_id = $1 and date between $2 and $3), \
+             platforms as (select key as name, {ENTRY_SUMS} from held, \
+               lateral jsonb_each(coalesce(platform_breakdown, '{{}}')) group by key), \
+             books as (select key as name, {ENTRY_SUMS} from held, \
+               lateral jsonb_each(coalesce(book_breakdown, '{{}}')) group by key) \
+             select 'day', date, null::text, total_revenue, total_units::bigint, total_page_reads::bigint from held \
+             union all \
+             select 'before', null, null, sum(total_revenue), sum(total_units)::bigint, \
+                    sum(coalesce(total_page_reads, 0))::bigint \
+               from public.daily_aggregates where user_id = $1 and date between $4 and $5 \
+               having count(*) > 0 \
+             union all select 'platform', null, platforms.* from platforms \
+             union all select 'book', null, books.* from books"
+        );
+        Self {
+            refresh: in_dialect(dialect, &refresh),
+            range: in_dialect(
+                dialect,
+                "select user_id, date, total_revenue, total_units::bigint, \
+                        coalesce(total_page_reads, 0)::bigint, \
+                        coalesce(platform_breakdown, '{}'), coalesce(book_breakdown, '{}') \
+                 from public.daily_aggregates where user_id = $1 and date between $2 and $3 order by date",
+            ),
+            overview: in_dialect(dialect, &overview),
+        }
+    }
+}
+
+/// One sum of a breakdown. Numbers are read as texts: no float stands between.
+#[derive(Deserialize)]
+struct Entry<'a> {
+    #[serde(borrow)]
+    revenue: &'a RawValue,
+    #[serde(borrow, default)]
+    units: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    page_reads: Option<&'a RawValue>,
+}
+
+impl Entry<'_> {
+    fn sums(&self) -> Option<Sums> {
+        let whole = |number: Option<&RawValue>| match number {
+            None => Some(0),
+            Some(number) => decimal(number)?.try_into().ok(),
+        };
+        Some(Sums {
+            revenue: decimal(self.revenue)?,
+            units: whole(self.units)?,
+            page_reads: whole(self.page_reads)?,
+        })
+    }
+}
+
+/// An old app may have written a number as a text, or in scientific notation.
+fn decimal(number: &RawValue) -> Option<Decimal> {
+    let text = number.get().trim_matches('"');
+    let exact = Decimal::from_str_exact(text);
+    exact.or_else(|_| Decimal::from_scientific(text)).ok()
+}
+
+impl SqlAggregates {
+    async fn recompute(
+        &self,
+        user_id: Id<User>,
+        days: Days,
+        conversion: &Conversion,
+    ) -> Result<RefreshCounts> {
+        let (names, rates): (Vec<String>, Vec<Decimal>) = conversion
+            .rates()
+            .map(|(currency, rate)| (currency.to_string(), rate))
+            .unzip();
+        let user = self.0.uuid(user_id);
+        let mut unit = self.0.pool.unit().await?;
+        // Refreshes of a user follow each other: the statement behind the lock sees all that was
+        // committed before.
+        let lock = query("select pg_advisory_xact_lock($1)").bind(lock_of(user));
+        unit.fetch_optional(lock).await?;
+        let refresh = statement(&self.0.texts.aggregates.refresh)
+            .bind(user)
+            .bind(days.first())
+            .bind(days.last())
+            .bind(names)
+            .bind(rates);
+        let row = match unit.fetch_optional(refresh).await {
+            Ok(row) => row.ok_or_else(|| Error::internal("a refresh has no counts"))?,
+            Err(error) => return Err(too_large(error)),
+        };
+        let unknown: Option<Vec<String>> = get(&row, 2)?;
+        if let Some(unknown) = unknown {
+            let unknown: Result<Vec<Currency>> = unknown.iter().map(|name| name.parse()).collect();
+            return Err(conversion.missing(&unknown?));
+        }
+        let (written, removed): (i64, i64) = (get(&row, 0)?, get(&row, 1)?);
+        unit.commit().await?;
+        Ok(RefreshCounts {
+            written: written.unsigned_abs(),
+            removed: removed.unsigned_abs(),
+        })
+    }
+
+    fn day(&self, row: &PgRow) -> Result<DailyAggregate> {
+        let date: NaiveDate = get(row, 1)?;
+        let read = || {
+            Ok(DailyAggregate {
+                user_id: self.0.id(get(row, 0)?, "user_id")?,
+                date,
+                totals: sums(row, 2)?,
+                platform_breakdown: breakdown(row, 5, "platform_breakdown", |name| name.parse())?,
+                book_breakdown: breakdown(row, 6, "book_breakdown", |name| self.book(name))?,
+            })
+        };
+        read().map_err(|error: Error| error.for_record(format_args!("roll-up of {date}")))
+    }
+
+    /// A book of a breakdown: by its digits, or by its UUID where an old app wrote that.
+    fn book(&self, name: &str) -> Result<Id<Book>> {
+        match Uuid::try_parse(name) {
+            Ok(uuid) => self.0.dialect.ids.read(uuid),
+            Err(_) => name.parse(),
+        }
+    }
+
+    async fn summed(&self, user_id: Id<User>, days: Days, top: u32) -> Result<Overview> {
+        // The first day of all has none before it.
+        let before = Some(days.before()).filter(|before| before.last() < days.first());
+        let select = statement(&self.0.texts.aggregates.overview)
+            .bind(self.0.uuid(user_id))
+            .bind(days.first())
+            .bind(days.last())
+            .bind(before.map(Days::first))
+            .bind(before.map(Days::last));
+        let mut overview = Overview::default();
+        for row in &self.0.pool.fetch_all(select).await? {
+            let (part, found): (&str, Sums) = (get(row, 0)?, sums(row, 3)?);
+            match part {
+                "day" => {
+                    overview.totals += found;
+                    overview.days.push((get(row, 1)?, found));
+                }
+                "before" => overview.previous = found,
+                "platform" => overview.platforms.push((corrupt(get::<&str>(row, 2)?.parse())?, found)),
+                _ => overview.books.push((corrupt(self.book(get(row, 2)?))?, found)),
+            }
+        }
+        overview.days.sort_unstable_by_key(|(date, _)| *date);
+        rank(&mut overview.platforms, top);
+        rank(&mut overview.books, top);
+        Ok(overview)
+    }
+}
+
+fn rank<K: Ord>(sums: &mut Vec<(K, Sums)>, top: u32) {
+    sums.sort_unstable_by(|(a, left), (b, right)| {
+        right.revenue.cmp(&left.revenue).then_with(|| a.cmp(b))
+    });
+    sums.truncate(top as usize);
+}
+
+/// Three columns of sums.
+fn sums(row: &PgRow, first: usize) -> Result<Sums> {
+    Ok(Sums {
+        revenue: get(row, first)?,
+        units: get(row, first + 1)?,
+        page_reads: get(row, first + 2)?,
+    })
+}
+
+fn breakdown<K: Ord>(
+    row: &PgRow,
+    index: usize,
+    field: &'static str,
+    key: impl Fn(&str) -> Result<K>,
+) -> Result<BTreeMap<K, Sums>> {
+    let broken = |what: &dyn std::fmt::Display| {
+        Error::corrupt(format!("{field}: {what}; refresh the day's roll-up"))
+    };
+    let Bytes(json) = get(row, index)?;
+    let entries: BTreeMap<String, Entry<'_>> =
+        serde_json::from_slice(json).map_err(|error| broken(&error))?;
+    let entries = entries.into_iter().map(|(name, entry)| {
+        let key = key(&name).map_err(|error| broken(error.kind()))?;
+        let sums = entry.sums();
+        let sums = sums.ok_or_else(|| broken(&format_args!("{name:?} has no numbers")))?;
+        Ok((key, sums))
+    });
+    entries.collect()
+}
+
+fn corrupt<T>(result: Result<T>) -> Result<T> {
+    result.map_err(|error| Error::corrupt(error.kind().to_string()))
+}
+
+/// A total that a column cannot hold.
+fn too_large(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Invalid { field, .. } if field == "value" => Error::invalid(
+            "total_revenue",
+            "a day's total is larger than the table can hold, 99999999.99 or 2147483647 units",
+        ),
+        _ => error,
+    }
+}
+
+/// Of the transaction lock of a user's refreshes.
+fn lock_of(user: Uuid) -> i64 {
+    const REFRESH: u64 = 0x6175_7468_6f72_0003;
+    let (high, low) = user.as_u64_pair();
+    (high ^ low.rotate_left(17) ^ REFRESH).cast_signed()
+}
+
+#[async_trait]
+impl AggregateRepository for SqlAggregates {
+    async fn refresh(
+        &self,
+        user_id: Id<User>,
+        days: Days,
+        conversion: &Conversion,
+    ) -> Result<RefreshCounts> {
+        let refreshed = again(|| self.recompute(user_id, days, conversion)).await;
+        named(refreshed, "aggregates.refresh")
+    }
+
+    async fn range(&self, user_id: Id<User>, days: Days) -> Result<Vec<DailyAggregate>> {
+        let select = statement(&self.0.texts.aggregates.range)
+            .bind(self.0.uuid(user_id))
+            .bind(days.first())
+            .bind(days.last());
+        let range = async {
+            let rows = self.0.pool.fetch_all(select).await?;
+            rows.iter().map(|row| self.day(row)).collect()
+        };
+        named(range.await, "aggregates.range")
+    }
+
+    async fn overview(&self, user_id: Id<User>, days: Days, top: u32) -> Result<Overview> {
+        named(self.summed(user_id, days, top).await, "aggregates.overview")
+    }
+}
+
