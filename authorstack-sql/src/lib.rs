@@ -5,11 +5,13 @@
 //! stability to others.
 
 mod address;
+mod analytics;
 mod codec;
 mod error;
 mod pool;
 
 pub use address::{Address, PoolMode, Server, Timeouts};
+pub use analytics::{Dialect, IdForm, SqlAnalytics};
 pub use codec::{Bytes, Jsonb, Moment, check_moment, first_moment, postgres_micros, write_json};
 pub use error::{from_sqlx, get, has_code, is_data_error, is_duplicate_object, with_deadline};
 pub use pool::{Pool, Statement, Unit, again};

@@ -10,13 +10,14 @@ mod sync_logs;
 use std::sync::Arc;
 
 use authorstack_core::{
-    AggregateRepository, AnalyticsStore, Error, ForecastRepository, Id, InsightRepository, Result,
+    AggregateRepository, AnalyticsStore, Confidence, Error, ForecastRepository, Id, InsightRepository, Result,
     SalesRepository, SyncLogRepository,
 };
+use rust_decimal::Decimal;
 use sqlx::{AssertSqlSafe, postgres::PgRow, query};
 use uuid::Uuid;
 
-use crate::{Pool, Statement, get};
+use crate::{Bytes, Pool, Statement, get};
 
 /// What differs between an Azure database and a Supabase project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,4 +180,19 @@ fn parsed<T: std::str::FromStr<Err = Error>>(row: &PgRow, index: usize) -> Resul
     let text: &str = get(row, index)?;
     text.parse()
         .map_err(|error: Error| Error::corrupt(error.kind().to_string()))
+}
+
+/// A column of `jsonb`.
+fn json(row: &PgRow, index: usize) -> Result<Option<serde_json::Value>> {
+    let bytes: Option<Bytes<'_>> = get(row, index)?;
+    let value = bytes.map(|Bytes(json)| serde_json::from_slice(json));
+    value
+        .transpose()
+        .map_err(|error| Error::corrupt(format!("column {index}: {error}")))
+}
+
+fn confidence(row: &PgRow, index: usize) -> Result<Option<Confidence>> {
+    let found: Option<Decimal> = get(row, index)?;
+    let found = found.map(Confidence::new).transpose();
+    found.map_err(|error| Error::corrupt(error.kind().to_string()))
 }
