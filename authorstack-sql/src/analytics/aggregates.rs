@@ -26,7 +26,8 @@ pub(super) struct Texts {
 }
 
 /// One sum of a breakdown, as JSON.
-const ENTRY: &str = "jsonb_build_object('revenue', revenue, 'units', units, 'page_reads', page_reads)";
+const ENTRY: &str =
+    "jsonb_build_object('revenue', revenue, 'units', units, 'page_reads', page_reads)";
 const SUMS: &str = "sum(revenue) as revenue, sum(units) as units, sum(page_reads) as page_reads";
 const ENTRY_SUMS: &str = "sum((value ->> 'revenue')::numeric), sum((value ->> 'units')::numeric)::bigint, \
      coalesce(sum((value ->> 'page_reads')::numeric), 0)::bigint";
@@ -222,8 +223,12 @@ impl SqlAggregates {
                     overview.days.push((get(row, 1)?, found));
                 }
                 "before" => overview.previous = found,
-                "platform" => overview.platforms.push((corrupt(get::<&str>(row, 2)?.parse())?, found)),
-                _ => overview.books.push((corrupt(self.book(get(row, 2)?))?, found)),
+                "platform" => overview
+                    .platforms
+                    .push((corrupt(get::<&str>(row, 2)?.parse())?, found)),
+                _ => overview
+                    .books
+                    .push((corrupt(self.book(get(row, 2)?))?, found)),
             }
         }
         overview.days.sort_unstable_by_key(|(date, _)| *date);
@@ -320,4 +325,3 @@ impl AggregateRepository for SqlAggregates {
         named(self.summed(user_id, days, top).await, "aggregates.overview")
     }
 }
-

@@ -137,6 +137,9 @@ impl ForecastRepository for SqlForecasts {
 
     async fn accuracy(&self, user_id: Id<User>, days: Days) -> Result<ForecastAccuracy> {
         let newest = self.newest(user_id, days).await;
-        named(newest.map(|all| ForecastAccuracy::of(&all)), "forecasts.accuracy")
+        named(
+            newest.map(|all| ForecastAccuracy::of(&all)),
+            "forecasts.accuracy",
+        )
     }
 }

@@ -168,4 +168,3 @@ impl InsightRepository for SqlInsights {
         named(purge.await, "insights.purge_expired")
     }
 }
-

@@ -10,8 +10,8 @@ mod sync_logs;
 use std::sync::Arc;
 
 use authorstack_core::{
-    AggregateRepository, AnalyticsStore, Confidence, Error, ForecastRepository, Id, InsightRepository, Result,
-    SalesRepository, SyncLogRepository,
+    AggregateRepository, AnalyticsStore, Confidence, Error, ForecastRepository, Id,
+    InsightRepository, Result, SalesRepository, SyncLogRepository,
 };
 use rust_decimal::Decimal;
 use sqlx::{AssertSqlSafe, postgres::PgRow, query};

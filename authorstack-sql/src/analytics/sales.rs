@@ -2,8 +2,8 @@ use std::{collections::VecDeque, sync::Arc};
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Currency, Error, Id, NewSale, Result, Sale, SaleKey, SalesFilter, SalesRepository, SalesTotal,
-    Sums, TotalsBy, TotalsGroup, UpsertCounts, User, Amount,
+    Amount, Currency, Error, Id, NewSale, Result, Sale, SaleKey, SalesFilter, SalesRepository,
+    SalesTotal, Sums, TotalsBy, TotalsGroup, UpsertCounts, User,
     sales::{checked_batch, currency_conflict},
     time,
 };
@@ -288,8 +288,9 @@ impl SalesRepository for SqlSales {
         let sales = Self(self.0.clone());
         // Page by page, each behind the last row of the one before.
         let start = (filter, (Uuid::nil(), String::new()), false);
-        let pages = stream::try_unfold((sales, start), move |(sales, (mut filter, after, end))| {
-            async move {
+        let pages = stream::try_unfold(
+            (sales, start),
+            move |(sales, (mut filter, after, end))| async move {
                 if end {
                     return Ok(None);
                 }
@@ -299,8 +300,10 @@ impl SalesRepository for SqlSales {
                     .bind(after.1.clone())
                     .bind(PAGE);
                 let rows = sales.0.pool.fetch_all(select).await?;
-                let page: VecDeque<Sale> =
-                    rows.iter().map(|row| sales.sale(row)).collect::<Result<_>>()?;
+                let page: VecDeque<Sale> = rows
+                    .iter()
+                    .map(|row| sales.sale(row))
+                    .collect::<Result<_>>()?;
                 let end = rows.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
                 let Some(last) = page.back() else {
                     return Ok(None);
@@ -309,8 +312,8 @@ impl SalesRepository for SqlSales {
                 filter.days = authorstack_core::Days::new(last.date, filter.days.last())?;
                 let next = (sales, (filter, place, end));
                 Ok::<_, Error>(Some((stream::iter(page.into_iter().map(Ok)), next)))
-            }
-        });
+            },
+        );
         pages
             .try_flatten()
             .map_err(|error| error.in_operation("sales.stream"))

@@ -110,6 +110,9 @@ impl SyncLogRepository for SqlSyncLogs {
         platform: Option<Platform>,
         page: PageRequest,
     ) -> Result<Page<SyncLog>> {
-        named(self.page(user_id, platform, &page).await, "sync_logs.recent")
+        named(
+            self.page(user_id, platform, &page).await,
+            "sync_logs.recent",
+        )
     }
 }

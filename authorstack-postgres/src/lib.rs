@@ -1,0 +1,24 @@
+//! AuthorStack's analytics on PostgreSQL, such as Azure's: sales, roll-ups, sync logs, insights
+//! and forecasts, in the schema's five tables.
+//!
+//! ```no_run
+//! use authorstack_core::AnalyticsStore;
+//! use authorstack_postgres::{PostgresConfig, PostgresStore};
+//!
+//! # async fn run() -> authorstack_core::Result<()> {
+//! let url = std::env::var("AUTHORSTACK_POSTGRES_URL").unwrap_or_default();
+//! let store = PostgresStore::connect(PostgresConfig::new(url)).await?;
+//! store.migrate().await?;
+//! let sales = store.sales();
+//! # let _ = sales;
+//! # Ok(())
+//! # }
+//! ```
+
+mod config;
+mod schema;
+mod store;
+
+pub use authorstack_sql::{IdForm, PoolMode};
+pub use config::PostgresConfig;
+pub use store::PostgresStore;
