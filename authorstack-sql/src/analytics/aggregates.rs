@@ -190,7 +190,7 @@ impl SqlAggregates {
                 user_id: self.0.id(get(row, 0)?, "user_id")?,
                 date,
                 totals: sums(row, 2)?,
-                platform_breakdown: breakdown(row, 5, "platform_breakdown", |name| name.parse())?,
+                platform_breakdown: breakdown(row, 5, "platform_breakdown", str::parse)?,
                 book_breakdown: breakdown(row, 6, "book_breakdown", |name| self.book(name))?,
             })
         };

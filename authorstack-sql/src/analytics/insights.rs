@@ -65,7 +65,7 @@ impl SqlInsights {
         let read = || {
             let book: Option<Uuid> = get(row, 2)?;
             let kind: Option<&str> = get(row, 3)?;
-            let moment = |index| Ok(get::<Option<Moment>>(row, index)?.map(|at| at.0));
+            let moment = |index| Ok::<_, Error>(get::<Option<Moment>>(row, index)?.map(|at| at.0));
             Ok(Insight {
                 id,
                 user_id: self.0.id(get(row, 1)?, "user_id")?,

@@ -316,7 +316,7 @@ impl SalesRepository for SqlSales {
         );
         pages
             .try_flatten()
-            .map_err(|error| error.in_operation("sales.stream"))
+            .map_err(|error: Error| error.in_operation("sales.stream"))
             .boxed()
     }
 

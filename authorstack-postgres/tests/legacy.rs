@@ -1,0 +1,163 @@
+//! A database that an old app has made with the schema's own SQL.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed check of a test panics"
+)]
+
+mod common;
+
+use authorstack_core::{
+    AnalyticsStore, Conversion, Days, ErrorKind, Id, NewSale, PageRequest, Sale, SaleKey,
+    SalesFilter, TotalsBy,
+};
+use futures::TryStreamExt;
+
+use crate::common::on_database;
+
+/// The schema's tables as its own SQL makes them.
+const SCHEMA: &str = include_str!("schema.sql");
+
+const USER: &str = "6b0379ca-3f69-879b-8e1a-457c2c000000";
+const BOOK: &str = "6b0379ca-3f69-879b-8e1a-457c2d000000";
+
+#[tokio::test]
+async fn what_an_old_app_left_is_read_and_written_on() {
+    on_database(async |database| {
+        database.execute(SCHEMA).await;
+        database
+            .execute(&format!(
+                "insert into sales_data (user_id, book_id, platform, date, revenue, units, page_reads, currency, synced_at) values \
+                   ('{USER}', '{BOOK}', 'kdp', '2024-03-01', 2.70, 1, null, null, null), \
+                   ('{USER}', '{BOOK}', 'gumroad', '2024-03-01', 9.99, 1, 0, 'USD', '2024-03-02 04:05:06.789'); \
+                 insert into sync_logs (user_id, platform, status, records_synced, synced_at) values \
+                   ('{USER}', 'kdp', 'success', null, null); \
+                 insert into ai_insights (user_id, insight_type, content, valid_until, created_at) values \
+                   ('{USER}', null, '\"text\"', 'infinity', null); \
+                 insert into revenue_forecasts (user_id, forecast_date, predicted_revenue) values \
+                   ('{USER}', '2024-03-01', null); \
+                 insert into daily_aggregates (user_id, date, total_revenue, total_units, total_page_reads, platform_breakdown, book_breakdown) values \
+                   ('{USER}', '2024-02-01', 0.30, 2, null, '{{\"kdp\": {{\"revenue\": 0.1, \"units\": 1}}, \"gumroad\": {{\"revenue\": \"0.20\", \"units\": 1}}}}', '{{\"{BOOK}\": {{\"revenue\": 3e-1, \"units\": 2}}}}')"
+            ))
+            .await;
+        let store = database.store().await;
+        store.migrate().await.unwrap();
+        // Once more changes nothing.
+        store.migrate().await.unwrap();
+
+        let user = Id::from_uuid(USER.parse().unwrap()).unwrap();
+        let book = Id::from_uuid(BOOK.parse().unwrap()).unwrap();
+        let sales = store.sales();
+        let found: Vec<Sale> = sales
+            .stream(user, SalesFilter::of(Days::ALL))
+            .try_collect()
+            .await
+            .unwrap();
+        // TIMESTAMP columns hold UTC, and what was left out has the schema's default.
+        assert_eq!(found[0].synced_at.unwrap().to_rfc3339(), "2024-03-02T04:05:06.789+00:00");
+        assert_eq!((found[1].page_reads, found[1].currency.as_str()), (0, "USD"));
+        assert_eq!(found[1].synced_at, None);
+
+        let key = SaleKey {
+            book_id: book,
+            platform: "kdp".parse().unwrap(),
+            date: "2024-03-01".parse().unwrap(),
+        };
+        let mut same = NewSale::new(key, "2.70".parse().unwrap(), "USD".parse().unwrap());
+        same.units = 1;
+        let counts = sales.upsert(user, std::slice::from_ref(&same)).await.unwrap();
+        assert_eq!(counts.inserted, 0);
+        same.currency = "EUR".parse().unwrap();
+        let error = sales.upsert(user, &[same]).await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Conflict { .. }), "{error}");
+
+        let dollars = Conversion::into("USD".parse().unwrap());
+        let aggregates = store.aggregates();
+        let old = aggregates.range(user, Days::ALL).await.unwrap();
+        assert_eq!(old[0].totals.revenue, "0.30".parse().unwrap());
+        assert_eq!(old[0].book_breakdown[&book].revenue, "0.3".parse().unwrap());
+        let overview = aggregates.overview(user, Days::ALL, 5).await.unwrap();
+        assert_eq!(overview.books[0].0, book);
+        assert_eq!(overview.platforms[0].1.revenue, "0.20".parse().unwrap());
+        aggregates.refresh(user, Days::ALL, &dollars).await.unwrap();
+        // No floats: the JSON itself is exact, and named by the ids' digits.
+        let json = database
+            .texts("select platform_breakdown::text || book_breakdown::text from daily_aggregates")
+            .await;
+        assert_eq!(
+            json,
+            [format!(
+                "{{\"kdp\": {{\"units\": 1, \"revenue\": 2.70, \"page_reads\": 0}}, \
+                 \"gumroad\": {{\"units\": 1, \"revenue\": 9.99, \"page_reads\": 0}}}}\
+                 {{\"{book}\": {{\"units\": 2, \"revenue\": 12.69, \"page_reads\": 0}}}}"
+            )]
+        );
+
+        let logs = store.sync_logs().recent(user, None, PageRequest::first(5)).await.unwrap();
+        assert_eq!((logs.items[0].records_synced, logs.items[0].synced_at), (0, None));
+        let now = authorstack_core::time::now();
+        let valid = store.insights().valid(user, now, PageRequest::first(5)).await.unwrap();
+        assert_eq!((&valid.items[0].kind, valid.items[0].valid_until), (&None, None));
+        let forecasts = store.forecasts().range(user, Days::ALL).await.unwrap();
+        assert_eq!(forecasts[0].predicted, None);
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_id_of_another_form_is_corrupt_and_named() {
+    on_database(async |database| {
+        database.execute(SCHEMA).await;
+        database
+            .execute(&format!(
+                "insert into sales_data (user_id, book_id, platform, date, revenue, units) values \
+                   ('{USER}', '12345678-1234-4234-9234-123456789abc', 'kdp', '2024-03-01', 1, 1)"
+            ))
+            .await;
+        let store = database.store().await;
+        let user = Id::from_uuid(USER.parse().unwrap()).unwrap();
+        let filter = SalesFilter::of(Days::ALL);
+        let error = store
+            .sales()
+            .totals(user, &filter, TotalsBy::Book)
+            .await
+            .unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Corrupt { .. }), "{error}");
+        let shown = error.to_string();
+        assert!(
+            shown.contains("book_id") && shown.contains("12345678-1234"),
+            "{shown}"
+        );
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn tables_of_another_shape_are_blocked_by_name() {
+    for (table, change, named) in [
+        ("sales_data", "drop column page_reads", "page_reads"),
+        ("revenue_forecasts", "drop column factors", "factors"),
+        (
+            "sales_data",
+            "drop constraint sales_data_user_id_book_id_platform_date_key",
+            "user_id, book_id, platform, date",
+        ),
+    ] {
+        on_database(async |database| {
+            database.execute(SCHEMA).await;
+            database
+                .execute(&format!("alter table {table} {change}"))
+                .await;
+            let store = database.store().await;
+            let error = store.migrate().await.unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::Blocked { .. }), "{error}");
+            let shown = error.to_string();
+            assert!(shown.contains(table) && shown.contains(named), "{shown}");
+            store.close().await;
+        })
+        .await;
+    }
+}
