@@ -75,36 +75,47 @@ pub struct AuthorStack {
     community: Arc<dyn CommunityRepository>,
     boosts: Arc<dyn BoostRepository>,
     competitors: Arc<dyn CompetitorRepository>,
+    sales: Arc<dyn SalesRepository>,
+    aggregates: Arc<dyn AggregateRepository>,
+    sync_logs: Arc<dyn SyncLogRepository>,
+    insights: Arc<dyn InsightRepository>,
+    forecasts: Arc<dyn ForecastRepository>,
 }
 
 impl AuthorStack {
-    /// On the free services: the documents in MongoDB.
+    /// On the free services: the documents in MongoDB, the analytics in Azure PostgreSQL.
     #[must_use]
-    pub fn distributed(documents: &dyn DocumentStore) -> Self {
-        Self::of(documents)
+    pub fn distributed(documents: &dyn DocumentStore, analytics: &dyn AnalyticsStore) -> Self {
+        Self::of(documents, analytics)
     }
 
     /// Everything on Supabase.
     #[must_use]
-    pub fn supabase(store: &dyn DocumentStore) -> Self {
-        Self::of(store)
+    pub fn supabase<S: DocumentStore + AnalyticsStore>(store: &S) -> Self {
+        Self::of(store, store)
     }
 
     /// In memory, for tests and first steps: gone when the last clone is dropped.
     #[must_use]
     pub fn memory() -> Self {
-        Self::of(&MemoryStore::new())
+        let store = MemoryStore::new();
+        Self::of(&store, &store)
     }
 
-    fn of(store: &dyn DocumentStore) -> Self {
+    fn of(documents: &dyn DocumentStore, analytics: &dyn AnalyticsStore) -> Self {
         Self {
-            users: store.users(),
-            books: store.books(),
-            checklists: store.checklists(),
-            follows: store.follows(),
-            community: store.community(),
-            boosts: store.boosts(),
-            competitors: store.competitors(),
+            users: documents.users(),
+            books: documents.books(),
+            checklists: documents.checklists(),
+            follows: documents.follows(),
+            community: documents.community(),
+            boosts: documents.boosts(),
+            competitors: documents.competitors(),
+            sales: analytics.sales(),
+            aggregates: analytics.aggregates(),
+            sync_logs: analytics.sync_logs(),
+            insights: analytics.insights(),
+            forecasts: analytics.forecasts(),
         }
     }
 
@@ -148,5 +159,35 @@ impl AuthorStack {
     #[must_use]
     pub fn competitors(&self) -> &dyn CompetitorRepository {
         self.competitors.as_ref()
+    }
+
+    /// The sales.
+    #[must_use]
+    pub fn sales(&self) -> &dyn SalesRepository {
+        self.sales.as_ref()
+    }
+
+    /// The roll-ups of the sales.
+    #[must_use]
+    pub fn aggregates(&self) -> &dyn AggregateRepository {
+        self.aggregates.as_ref()
+    }
+
+    /// The sync logs.
+    #[must_use]
+    pub fn sync_logs(&self) -> &dyn SyncLogRepository {
+        self.sync_logs.as_ref()
+    }
+
+    /// The AI insights.
+    #[must_use]
+    pub fn insights(&self) -> &dyn InsightRepository {
+        self.insights.as_ref()
+    }
+
+    /// The revenue forecasts.
+    #[must_use]
+    pub fn forecasts(&self) -> &dyn ForecastRepository {
+        self.forecasts.as_ref()
     }
 }

@@ -29,6 +29,7 @@ impl PostgresStore {
         pool.close_connection(connection).await;
         let dialect = Dialect {
             plain_timestamps: true,
+            has_books: false,
             ids: config.ids,
         };
         let analytics = SqlAnalytics::new(pool.clone(), dialect);

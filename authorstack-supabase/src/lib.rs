@@ -1,7 +1,7 @@
-//! AuthorStack on Supabase: users and books in the project's PostgreSQL.
+//! AuthorStack on Supabase: documents and analytics in the project's PostgreSQL.
 //!
-//! [`SupabaseStore`] implements [`DocumentStore`](authorstack_core::DocumentStore) for a host
-//! app, applies the schema's migrations ([`SupabaseStore::migrate`], or the Supabase CLI with the
+//! [`SupabaseStore`] implements [`DocumentStore`](authorstack_core::DocumentStore) and
+//! [`AnalyticsStore`](authorstack_core::AnalyticsStore) for a host app, applies the schema's migrations ([`SupabaseStore::migrate`], or the Supabase CLI with the
 //! files in `supabase/migrations`), and gives the [`SupabaseTarget`] that records are moved into.
 //!
 //! ```no_run

@@ -38,6 +38,7 @@ migrations! {
     "20261123000000", "authorstack_bookkeeping";
     "20261123000001", "authorstack_users_books";
     "20261124000000", "authorstack_documents";
+    "20261124000001", "authorstack_analytics";
 }
 
 /// The tables that the migrations make in `public`, with the migration.
@@ -52,6 +53,11 @@ pub(crate) const TABLES: &[(&str, &str)] = &[
     ("marketplace_boosts", "20261124000000"),
     ("competitors", "20261124000000"),
     ("competitor_prices", "20261124000000"),
+    ("sales_data", "20261124000001"),
+    ("daily_aggregates", "20261124000001"),
+    ("sync_logs", "20261124000001"),
+    ("ai_insights", "20261124000001"),
+    ("revenue_forecasts", "20261124000001"),
 ];
 
 /// Of the transaction lock that keeps two migrations from running side by side.

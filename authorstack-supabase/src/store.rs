@@ -3,11 +3,12 @@
 use std::{fmt, sync::Arc};
 
 use authorstack_core::{
-    BookRepository, BoostRepository, ChecklistRepository, CommunityRepository,
-    CompetitorRepository, DocumentStore, FollowRepository, Order, PageRequest, Result,
+    AggregateRepository, AnalyticsStore, BookRepository, BoostRepository, ChecklistRepository,
+    CommunityRepository, CompetitorRepository, DocumentStore, FollowRepository, ForecastRepository,
+    InsightRepository, Order, PageRequest, Result, SalesRepository, SyncLogRepository,
     UserRepository,
 };
-use authorstack_sql::{Pool, Timeouts};
+use authorstack_sql::{Dialect, IdForm, Pool, SqlAnalytics, Timeouts};
 use sqlx::{PgConnection, Postgres, QueryBuilder, postgres::PgRow};
 
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
 
 pub(crate) use authorstack_sql::{Statement, Unit, again};
 
-/// The documents of an app on Supabase. Clones share one pool of connections.
+/// The documents and analytics of an app on Supabase. Clones share one pool of connections.
 ///
 /// ```no_run
 /// use authorstack_core::DocumentStore;
@@ -34,6 +35,7 @@ pub(crate) use authorstack_sql::{Statement, Unit, again};
 #[derive(Clone)]
 pub struct SupabaseStore {
     pool: Pool,
+    analytics: SqlAnalytics,
 }
 
 impl fmt::Debug for SupabaseStore {
@@ -63,7 +65,13 @@ impl SupabaseStore {
     pub(crate) fn new(config: &SupabaseConfig) -> Result<Self> {
         let address = config.address()?;
         let pool = Pool::new(address, config.timeouts, config.max_connections);
-        Ok(Self { pool })
+        let dialect = Dialect {
+            plain_timestamps: false,
+            has_books: true,
+            ids: IdForm::Embedded,
+        };
+        let analytics = SqlAnalytics::new(pool.clone(), dialect);
+        Ok(Self { pool, analytics })
     }
 
     /// Applies the schema's migrations that the database lacks, each in a transaction.
@@ -159,6 +167,28 @@ impl DocumentStore for SupabaseStore {
 
     fn competitors(&self) -> Arc<dyn CompetitorRepository> {
         Arc::new(SupabaseCompetitors(self.clone()))
+    }
+}
+
+impl AnalyticsStore for SupabaseStore {
+    fn sales(&self) -> Arc<dyn SalesRepository> {
+        self.analytics.sales()
+    }
+
+    fn aggregates(&self) -> Arc<dyn AggregateRepository> {
+        self.analytics.aggregates()
+    }
+
+    fn sync_logs(&self) -> Arc<dyn SyncLogRepository> {
+        self.analytics.sync_logs()
+    }
+
+    fn insights(&self) -> Arc<dyn InsightRepository> {
+        self.analytics.insights()
+    }
+
+    fn forecasts(&self) -> Arc<dyn ForecastRepository> {
+        self.analytics.forecasts()
     }
 }
 

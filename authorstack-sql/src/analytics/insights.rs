@@ -37,10 +37,16 @@ impl Texts {
             );
             in_dialect(dialect, &text)
         };
+        let about_own = if dialect.has_books {
+            "where $2::uuid is null or exists \
+               (select from public.books where books.id = $2 and books.user_id = $1)"
+        } else {
+            ""
+        };
         let put = format!(
             "insert into public.ai_insights \
                (user_id, book_id, insight_type, content, confidence, valid_until, created_at) \
-             values ($1, $2, $3, $4, $5, utc($6::timestamptz), utc($7::timestamptz)) \
+             select $1, $2, $3, $4, $5, utc($6::timestamptz), utc($7::timestamptz) {about_own} \
              returning {columns}"
         );
         let latest = format!(
@@ -94,7 +100,7 @@ impl SqlInsights {
             .bind(new.valid_until.map(Moment))
             .bind(new.created_at.map(Moment));
         let row = self.0.pool.fetch_optional(insert).await?;
-        self.insight(&row.ok_or_else(|| Error::internal("an insert answered no row"))?)
+        self.insight(&row.ok_or_else(Error::not_found)?)
     }
 
     async fn page(

@@ -24,6 +24,8 @@ use crate::{Bytes, Pool, Statement, get};
 pub struct Dialect {
     /// Whether moments are `TIMESTAMP` columns that hold UTC, rather than `timestamptz`.
     pub plain_timestamps: bool,
+    /// Whether the users and books are tables beside, so that an owner can be asked for.
+    pub has_books: bool,
     /// How ids are written as UUIDs.
     pub ids: IdForm,
 }
