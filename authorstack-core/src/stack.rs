@@ -82,6 +82,28 @@ pub struct AuthorStack {
     forecasts: Arc<dyn ForecastRepository>,
 }
 
+impl AnalyticsStore for AuthorStack {
+    fn sales(&self) -> Arc<dyn SalesRepository> {
+        Arc::clone(&self.sales)
+    }
+
+    fn aggregates(&self) -> Arc<dyn AggregateRepository> {
+        Arc::clone(&self.aggregates)
+    }
+
+    fn sync_logs(&self) -> Arc<dyn SyncLogRepository> {
+        Arc::clone(&self.sync_logs)
+    }
+
+    fn insights(&self) -> Arc<dyn InsightRepository> {
+        Arc::clone(&self.insights)
+    }
+
+    fn forecasts(&self) -> Arc<dyn ForecastRepository> {
+        Arc::clone(&self.forecasts)
+    }
+}
+
 impl AuthorStack {
     /// On the free services: the documents in MongoDB, the analytics in Azure PostgreSQL.
     #[must_use]

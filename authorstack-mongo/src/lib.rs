@@ -6,15 +6,16 @@
 //! text) and strict in meaning.
 //!
 //! ```no_run
-//! use authorstack_core::{AuthorStack, NewUser};
+//! use authorstack_core::{AnalyticsStore, AuthorStack, NewUser};
 //! use authorstack_mongo::{MongoConfig, MongoStore};
 //!
-//! # async fn example() -> authorstack_core::Result<()> {
+//! # async fn example(analytics: &dyn AnalyticsStore) -> authorstack_core::Result<()> {
 //! let url = std::env::var("AUTHORSTACK_MONGODB_URL").unwrap_or_default();
 //! let store = MongoStore::connect(MongoConfig::new(url)).await?;
 //! store.ensure_indexes().await?;
 //!
-//! let stack = AuthorStack::distributed(&store);
+//! // The analytics are in another store: `authorstack-postgres` puts them on Azure.
+//! let stack = AuthorStack::distributed(&store, analytics);
 //! let ada = NewUser::new("66f2a1".parse()?, "ada@example.org".parse()?, "Ada");
 //! let ada = stack.users().create(ada).await?;
 //! stack.users().add_credits(ada.id, 100).await?;

@@ -1,4 +1,4 @@
-//! The conformance suite, directly and through both kinds of pooler.
+//! The conformance suites, directly and through both kinds of pooler.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +16,12 @@ mod direct {
     }
 
     authorstack_core::conformance!(fresh);
+
+    mod analytics {
+        use super::fresh;
+
+        authorstack_core::analytics_conformance!(fresh);
+    }
 }
 
 mod transaction_pooler {
@@ -26,6 +32,12 @@ mod transaction_pooler {
     }
 
     authorstack_core::conformance!(fresh);
+
+    mod analytics {
+        use super::fresh;
+
+        authorstack_core::analytics_conformance!(fresh);
+    }
 }
 
 mod session_pooler {
@@ -36,4 +48,10 @@ mod session_pooler {
     }
 
     authorstack_core::conformance!(fresh);
+
+    mod analytics {
+        use super::fresh;
+
+        authorstack_core::analytics_conformance!(fresh);
+    }
 }

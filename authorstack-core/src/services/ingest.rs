@@ -16,20 +16,20 @@ use crate::{
 ///
 /// ```
 /// use authorstack_core::{
-///     Conversion, DocumentStore, Id, MemoryStore, NewSale, NewUser, Platform, SaleKey,
-///     SyncStatus, services::SalesIngest,
+///     AuthorStack, Conversion, Id, NewSale, NewUser, Platform, SaleKey, SyncStatus,
+///     services::SalesIngest,
 /// };
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> authorstack_core::Result<()> {
-/// let store = MemoryStore::new();
+/// let stack = AuthorStack::memory();
 /// let new = NewUser::new("66f2a1".parse()?, "ada@example.org".parse()?, "Ada");
-/// let ada = store.users().create(new).await?.id;
+/// let ada = stack.users().create(new).await?.id;
 /// let date = "2024-03-01".parse().unwrap();
 /// let key = SaleKey { book_id: Id::new(), platform: Platform::KDP, date };
 /// let sales = vec![NewSale::new(key, "27.93".parse()?, "USD".parse()?)];
 ///
-/// let ingest = SalesIngest::new(&store);
+/// let ingest = SalesIngest::new(&stack);
 /// let dollars = Conversion::into("USD".parse()?);
 /// let report = ingest.run(ada, &Platform::KDP, sales, &dollars).await?;
 /// assert_eq!(report.log.status, SyncStatus::Success);
@@ -83,7 +83,7 @@ impl SalesIngest {
     /// How many sales are written in one transaction.
     const BATCH: usize = 5_000;
 
-    /// The service on this store.
+    /// The service on this store, or on an [`AuthorStack`](crate::AuthorStack).
     #[must_use]
     pub fn new(store: &dyn AnalyticsStore) -> Self {
         Self {

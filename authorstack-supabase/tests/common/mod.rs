@@ -14,9 +14,9 @@ use std::{
 
 use async_trait::async_trait;
 use authorstack_core::{
-    DocumentStore, User,
+    AnalyticsStore, Book, DocumentStore, Id, NewBook, NewUser, User,
     testing::{
-        FreshStore,
+        FreshAnalytics, FreshStore,
         servers::{
             fresh_name, setting, supabase_db_url, supabase_pooler_url, supabase_session_pooler_url,
             workspace,
@@ -186,6 +186,27 @@ impl FreshStore for Fresh {
     async fn clean_up(self) {
         self.store.close().await;
         self.database.drop().await;
+    }
+}
+
+#[async_trait]
+impl FreshAnalytics for Fresh {
+    fn store(&self) -> &dyn AnalyticsStore {
+        &self.store
+    }
+
+    async fn author(&self) -> (Id<User>, Id<Book>) {
+        let name = Id::<User>::new().to_string();
+        let email = format!("{name}@example.org").parse().unwrap();
+        let new = NewUser::new(name.parse().unwrap(), email, name);
+        let user = self.store.users().create(new).await.unwrap().id;
+        let book = NewBook::new("The Tide House");
+        let book = self.store.books().create(user, book).await.unwrap().id;
+        (user, book)
+    }
+
+    async fn clean_up(self) {
+        FreshStore::clean_up(self).await;
     }
 }
 
