@@ -60,3 +60,13 @@ mod padded_right {
 
     authorstack_core::analytics_conformance!(fresh);
 }
+
+mod padded_left {
+    use super::{Fresh, IdForm};
+
+    async fn fresh() -> Fresh {
+        Fresh::new(IdForm::PaddedLeft).await
+    }
+
+    authorstack_core::analytics_conformance!(fresh);
+}

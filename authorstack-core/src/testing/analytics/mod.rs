@@ -9,6 +9,8 @@ pub mod aggregates;
 pub mod forecasts;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
 pub mod insights;
+/// Random operations on a store and on the in-memory model.
+pub mod random;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
 pub mod sales;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
@@ -154,6 +156,9 @@ macro_rules! analytics_conformance {
             actuals_come_from_the_roll_ups,
             accuracy_leaves_empty_days_out_of_percentages,
             a_bad_forecast_writes_nothing,
+        }
+        $crate::__analytics_cases! { $fresh, random:
+            agrees_with_the_model,
         }
         $crate::__analytics_cases! { $fresh, services:
             an_ingest_writes_refreshes_and_logs,

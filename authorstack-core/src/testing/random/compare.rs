@@ -10,19 +10,21 @@ use crate::{ErrorKind, Id, Result};
 
 /// An answer as JSON, or what an error says that both sides must say.
 pub(super) fn outcome<T: Serialize>(result: Result<T>) -> Result<Value, Value> {
-    match result {
-        Ok(answer) => Ok(serde_json::to_value(answer).expect("answers are JSON")),
-        Err(error) => Err(match error.kind() {
-            ErrorKind::NotFound => json!("not found"),
-            ErrorKind::Conflict { .. } if !error.is_retryable() => json!("conflict"),
-            ErrorKind::AlreadyExists { field } => json!({ "exists": field }),
-            ErrorKind::Invalid { field, .. } => json!({ "invalid": field }),
-            ErrorKind::InsufficientCredits { balance, needed } => {
-                json!({ "balance": balance, "needed": needed })
-            }
-            _ => json!({ "unexpected": format!("{error:?}") }),
-        }),
-    }
+    said(result).map(|answer| serde_json::to_value(answer).expect("answers are JSON"))
+}
+
+/// An answer, or what an error says that both sides must say.
+pub(in crate::testing) fn said<T>(result: Result<T>) -> Result<T, Value> {
+    result.map_err(|error| match error.kind() {
+        ErrorKind::NotFound => json!("not found"),
+        ErrorKind::Conflict { .. } if !error.is_retryable() => json!("conflict"),
+        ErrorKind::AlreadyExists { field } => json!({ "exists": field }),
+        ErrorKind::Invalid { field, .. } => json!({ "invalid": field }),
+        ErrorKind::InsufficientCredits { balance, needed } => {
+            json!({ "balance": balance, "needed": needed })
+        }
+        _ => json!({ "unexpected": format!("{error:?}") }),
+    })
 }
 
 /// The names of one side's ids, by when they were first seen.

@@ -11,6 +11,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+pub(super) use self::compare::said;
 use self::compare::{Names, outcome};
 use crate::{
     Book, Boost, Checklist, Competitor, Cursor, DocumentStore, Id, MemoryStore, Order, Page,
@@ -25,15 +26,21 @@ const OPERATIONS: usize = 2_000;
 /// `AUTHORSTACK_TEST_OPERATIONS` is their number; `AUTHORSTACK_TEST_SEED` repeats those of an
 /// earlier run, whose failure names it.
 pub async fn agrees_with_the_model(store: &dyn DocumentStore) {
+    let (seed, operations) = settings(OPERATIONS);
+    agrees(store, seed, operations).await;
+}
+
+/// The seed and the number of operations.
+pub(super) fn settings(operations: usize) -> (u64, usize) {
     let number = |name: &str| {
         env::var(name)
             .ok()
             .and_then(|text| text.parse::<u64>().ok())
     };
-    let operations = number("AUTHORSTACK_TEST_OPERATIONS");
-    let operations = operations.and_then(|count| usize::try_from(count).ok());
+    let asked = number("AUTHORSTACK_TEST_OPERATIONS");
+    let asked = asked.and_then(|count| usize::try_from(count).ok());
     let seed = number("AUTHORSTACK_TEST_SEED").unwrap_or_else(rand::random);
-    agrees(store, seed, operations.unwrap_or(OPERATIONS)).await;
+    (seed, asked.unwrap_or(operations))
 }
 
 /// The same with a seed and a number of operations.
