@@ -109,7 +109,7 @@ macro_rules! both {
             let bare = $bare;
             answers.push($call.await.map(|answer| bare(answer)));
         }
-        $both.agree($what, answers);
+        $both.agree(&$what, answers);
     }};
     ($both:ident, $what:expr, |$store:ident| $call:expr) => {
         both!($both, $what, |$store| $call, |answer| answer)
@@ -149,7 +149,7 @@ fn bare_forecast(forecast: Forecast) -> Forecast {
 }
 
 impl Both<'_> {
-    fn agree<T: PartialEq + Debug>(&mut self, what: String, answers: Vec<Result<T>>) {
+    fn agree<T: PartialEq + Debug>(&mut self, what: &str, answers: Vec<Result<T>>) {
         const REMEMBERED: usize = 25;
         if self.log.len() == REMEMBERED {
             self.log.pop_front();
