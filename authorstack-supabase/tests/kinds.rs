@@ -151,7 +151,7 @@ async fn every_kind_arrives_as_it_was_and_a_second_run_changes_nothing() {
         assert_eq!(database.count("authorstack.deferred_ddl").await, 0);
         let foreign = "select count(*)::text from pg_constraint \
             where contype = 'f' and connamespace = 'public'::regnamespace";
-        assert_eq!(database.texts(foreign).await, ["14"]);
+        assert_eq!(database.texts(foreign).await, ["20"]);
     })
     .await;
 }
