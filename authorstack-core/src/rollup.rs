@@ -7,12 +7,17 @@ use chrono::NaiveDate;
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Serialize};
 
-use crate::{Amount, Book, Currency, Days, Error, Id, Platform, Result, Sale, Sums, User};
+use crate::{
+    Amount, Book, Currency, Days, Error, Id, Platform, Result, Sale, Sums, User, days::check_day,
+};
 
 /// What a user earned and sold on a day, in the currency that the caller of
 /// [`AggregateRepository::refresh`] chose.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Columns", into = "Columns")]
 pub struct DailyAggregate {
+    /// The number of the row, given by the store; it stays when the day is refreshed.
+    pub id: i64,
     /// Whose day it is. There is one roll-up for each user and day.
     pub user_id: Id<User>,
     /// The day.
@@ -23,6 +28,65 @@ pub struct DailyAggregate {
     pub platform_breakdown: BTreeMap<Platform, Sums>,
     /// The sales of each book.
     pub book_breakdown: BTreeMap<Id<Book>, Sums>,
+}
+
+/// The fields as the schema names them.
+#[derive(Serialize, Deserialize)]
+struct Columns {
+    id: i64,
+    user_id: Id<User>,
+    date: NaiveDate,
+    total_revenue: Decimal,
+    total_units: i64,
+    #[serde(default)]
+    total_page_reads: i64,
+    #[serde(default)]
+    platform_breakdown: BTreeMap<Platform, Sums>,
+    #[serde(default)]
+    book_breakdown: BTreeMap<Id<Book>, Sums>,
+}
+
+impl From<Columns> for DailyAggregate {
+    fn from(columns: Columns) -> Self {
+        Self {
+            id: columns.id,
+            user_id: columns.user_id,
+            date: columns.date,
+            totals: Sums {
+                revenue: columns.total_revenue,
+                units: columns.total_units,
+                page_reads: columns.total_page_reads,
+            },
+            platform_breakdown: columns.platform_breakdown,
+            book_breakdown: columns.book_breakdown,
+        }
+    }
+}
+
+impl From<DailyAggregate> for Columns {
+    fn from(day: DailyAggregate) -> Self {
+        Self {
+            id: day.id,
+            user_id: day.user_id,
+            date: day.date,
+            total_revenue: day.totals.revenue,
+            total_units: day.totals.units,
+            total_page_reads: day.totals.page_reads,
+            platform_breakdown: day.platform_breakdown,
+            book_breakdown: day.book_breakdown,
+        }
+    }
+}
+
+impl DailyAggregate {
+    /// Checks what the field types do not: that every backend can hold the record.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    pub fn check(&self) -> Result<()> {
+        check_day("date", self.date)?;
+        check_totals(self)
+    }
 }
 
 /// How amounts become amounts of one currency. A currency without a rate is refused by name.
@@ -203,6 +267,7 @@ pub fn roll_up<'s>(
             page_reads: sale.page_reads.into(),
         };
         let day = days.entry(sale.date).or_insert_with(|| DailyAggregate {
+            id: 0,
             user_id,
             date: sale.date,
             totals: Sums::default(),

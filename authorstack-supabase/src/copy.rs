@@ -1,7 +1,10 @@
 //! Records in the binary form of COPY.
 
+use std::collections::BTreeMap;
+
 use authorstack_core::{
-    Book, Boost, Checklist, Comment, Competitor, Error, Follow, Post, Price, Result, User,
+    Amount, Book, Boost, Checklist, Comment, Competitor, Confidence, DailyAggregate, Error, Follow,
+    Forecast, Insight, InsightKind, Post, Price, Result, Sale, Sums, SyncLog, User,
     migrate::Record,
 };
 use chrono::{DateTime, Utc};
@@ -10,8 +13,9 @@ use sqlx::{Encode, PgConnection, Postgres, postgres::PgArgumentBuffer};
 use uuid::Uuid;
 
 use crate::row::{
-    book_columns, boost_columns, checklist_columns, comment_columns, competitor_columns,
-    follow_columns, like_columns, post_columns, postgres_micros, price_columns, user_columns,
+    aggregate_columns, book_columns, boost_columns, checklist_columns, comment_columns,
+    competitor_columns, follow_columns, forecast_columns, insight_columns, like_columns,
+    post_columns, postgres_micros, price_columns, sale_columns, sync_log_columns, user_columns,
     write_json,
 };
 
@@ -117,6 +121,11 @@ impl Buffer {
                 self.price(price.point.price)?;
                 self.object(&price.point.extra)
             }
+            Record::Sale(sale) => self.sale(sale),
+            Record::DailyAggregate(day) => self.aggregate(day),
+            Record::SyncLog(log) => self.sync_log(log),
+            Record::Insight(insight) => self.insight(insight),
+            Record::Forecast(forecast) => self.forecast(forecast),
             other => Err(Error::internal(format!(
                 "the Supabase target has no table for {}",
                 other.kind()
@@ -245,20 +254,119 @@ impl Buffer {
         self.object(&competitor.extra)
     }
 
+    /// In the order of `sale_columns!`.
+    fn sale(&mut self, sale: &Sale) -> Result<()> {
+        self.row(sale_columns!());
+        self.field(&sale.id.to_be_bytes())?;
+        self.uuid(sale.user_id.to_uuid());
+        self.uuid(sale.book_id.to_uuid());
+        self.text(sale.platform.as_str())?;
+        self.encoded(&sale.date)?;
+        self.encoded(&sale.revenue.to_decimal())?;
+        self.field(&sale.units.to_be_bytes())?;
+        self.field(&sale.page_reads.to_be_bytes())?;
+        self.text(sale.currency.as_str())?;
+        self.optional_moment(sale.synced_at)
+    }
+
+    /// In the order of `aggregate_columns!`.
+    fn aggregate(&mut self, day: &DailyAggregate) -> Result<()> {
+        let whole = |field: &'static str, number: i64| {
+            let number = i32::try_from(number);
+            number.map_err(|_| Error::invalid(field, "is larger than the table can hold"))
+        };
+        self.row(aggregate_columns!());
+        self.field(&day.id.to_be_bytes())?;
+        self.uuid(day.user_id.to_uuid());
+        self.encoded(&day.date)?;
+        self.encoded(&day.totals.revenue)?;
+        self.field(&whole("total_units", day.totals.units)?.to_be_bytes())?;
+        self.field(&whole("total_page_reads", day.totals.page_reads)?.to_be_bytes())?;
+        self.breakdown(&day.platform_breakdown)?;
+        self.breakdown(&day.book_breakdown)
+    }
+
+    /// Sums by platform or book. Amounts are numbers of JSON, exact to the cent.
+    fn breakdown<K: std::fmt::Display>(&mut self, sums: &BTreeMap<K, Sums>) -> Result<()> {
+        let entries = sums.iter().map(|(key, sums)| {
+            let key = serde_json::Value::from(key.to_string());
+            let (revenue, units, reads) = (sums.revenue, sums.units, sums.page_reads);
+            format!(r#"{key}:{{"revenue":{revenue},"units":{units},"page_reads":{reads}}}"#)
+        });
+        let entries: Vec<String> = entries.collect();
+        self.field(format!("\u{1}{{{}}}", entries.join(",")).as_bytes())
+    }
+
+    /// In the order of `sync_log_columns!`.
+    fn sync_log(&mut self, log: &SyncLog) -> Result<()> {
+        self.row(sync_log_columns!());
+        self.field(&log.id.to_be_bytes())?;
+        self.uuid(log.user_id.to_uuid());
+        self.text(log.platform.as_str())?;
+        self.text(log.status.as_str())?;
+        self.field(&log.records_synced.to_be_bytes())?;
+        self.optional_text(log.error_message.as_deref())?;
+        self.optional_moment(log.synced_at)
+    }
+
+    /// In the order of `insight_columns!`.
+    fn insight(&mut self, insight: &Insight) -> Result<()> {
+        self.row(insight_columns!());
+        self.field(&insight.id.to_be_bytes())?;
+        self.uuid(insight.user_id.to_uuid());
+        match insight.book_id {
+            None => self.bytes.extend_from_slice(&NULL),
+            Some(book) => self.uuid(book.to_uuid()),
+        }
+        self.optional_text(insight.kind.as_ref().map(InsightKind::as_str))?;
+        self.json(&insight.content)?;
+        self.optional(insight.confidence.map(Confidence::to_decimal).as_ref())?;
+        self.optional_moment(insight.valid_until)?;
+        self.optional_moment(insight.created_at)
+    }
+
+    /// In the order of `forecast_columns!`.
+    fn forecast(&mut self, forecast: &Forecast) -> Result<()> {
+        self.row(forecast_columns!());
+        self.field(&forecast.id.to_be_bytes())?;
+        self.uuid(forecast.user_id.to_uuid());
+        self.encoded(&forecast.date)?;
+        self.optional(forecast.predicted.map(Amount::to_decimal).as_ref())?;
+        self.optional(forecast.actual.map(Amount::to_decimal).as_ref())?;
+        self.optional(forecast.confidence.map(Confidence::to_decimal).as_ref())?;
+        match &forecast.factors {
+            None => self.bytes.extend_from_slice(&NULL),
+            Some(factors) => self.json(factors)?,
+        }
+        self.optional_moment(forecast.created_at)
+    }
+
     /// Starts a row of these columns.
     fn row(&mut self, columns: &str) {
         self.bytes.extend_from_slice(&count(columns));
     }
 
-    /// A `numeric`, by the driver's own encoding.
     fn price(&mut self, price: Price) -> Result<()> {
+        self.encoded(&price.amount())
+    }
+
+    /// A number or a day, by the driver's own encoding.
+    fn encoded<'v, T: Encode<'v, Postgres>>(&mut self, value: &T) -> Result<()> {
         let mut buffer = PgArgumentBuffer::default();
-        match Encode::<Postgres>::encode_by_ref(&price.amount(), &mut buffer) {
+        match value.encode_by_ref(&mut buffer) {
             Ok(_) => self.field(&buffer),
             Err(error) => Err(Error::internal(format!(
-                "a price has no binary form: {error}"
+                "a value has no binary form: {error}"
             ))),
         }
+    }
+
+    fn optional<'v, T: Encode<'v, Postgres>>(&mut self, value: Option<&T>) -> Result<()> {
+        if let Some(value) = value {
+            return self.encoded(value);
+        }
+        self.bytes.extend_from_slice(&NULL);
+        Ok(())
     }
 
     fn optional_moment(&mut self, moment: Option<DateTime<Utc>>) -> Result<()> {

@@ -19,6 +19,13 @@ use crate::{
 
 pub(crate) use authorstack_sql::{Statement, Unit, again};
 
+/// How the analytics stand in a project's database.
+pub(crate) const DIALECT: Dialect = Dialect {
+    plain_timestamps: false,
+    has_books: true,
+    ids: IdForm::Embedded,
+};
+
 /// The documents and analytics of an app on Supabase. Clones share one pool of connections.
 ///
 /// ```no_run
@@ -65,12 +72,7 @@ impl SupabaseStore {
     pub(crate) fn new(config: &SupabaseConfig) -> Result<Self> {
         let address = config.address()?;
         let pool = Pool::new(address, config.timeouts, config.max_connections);
-        let dialect = Dialect {
-            plain_timestamps: false,
-            has_books: true,
-            ids: IdForm::Embedded,
-        };
-        let analytics = SqlAnalytics::new(pool.clone(), dialect);
+        let analytics = SqlAnalytics::new(pool.clone(), DIALECT);
         Ok(Self { pool, analytics })
     }
 
@@ -104,6 +106,10 @@ impl SupabaseStore {
     /// Closes all connections; calls that come later fail.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+
+    pub(crate) fn analytics(&self) -> &SqlAnalytics {
+        &self.analytics
     }
 
     pub(crate) fn timeouts(&self) -> Timeouts {

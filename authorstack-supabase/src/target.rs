@@ -399,6 +399,17 @@ impl SupabaseTarget {
             self.restore(kind, name).await?;
         }
         let mut worker = self.begin_work(limit, Durability::Synchronous).await?;
+        if Kind::ANALYTICS.contains(&kind) {
+            // Rows keep their numbers; new ones are numbered behind them.
+            let table = deferred::table(kind);
+            let set = format!(
+                "select setval(number, last) from (select max(id), \
+                   pg_get_serial_sequence($1, 'id')::regclass from {table}) as rows (last, number) \
+                 where last > coalesce(pg_sequence_last_value(number), 0)"
+            );
+            let set = query(AssertSqlSafe(set)).bind(table);
+            self.fetch_optional(&mut worker.connection, set).await?;
+        }
         let update = query(
             "update authorstack.checkpoints set complete = true, updated_at = now() \
              where kind = $1 returning first_load",
@@ -719,7 +730,9 @@ impl Target for SupabaseTarget {
         let find = async {
             let select = bind_keys(query(statements(kind)?.some.as_str()), kind, keys);
             let rows = self.store.fetch_all(select).await?;
-            rows.iter().map(|row| read_record(kind, row)).collect()
+            rows.iter()
+                .map(|row| read_record(&self.store, kind, row))
+                .collect()
         };
         named("fetch", self.store.timeouts().load, find).await
     }

@@ -27,7 +27,11 @@ impl MemoryAggregates {
             counts.removed += u64::from(stale);
             !stale
         });
-        for (date, day) in fresh {
+        for (date, mut day) in fresh {
+            day.id = match records.aggregates.get(&(user_id, date)) {
+                Some(held) => held.id,
+                None => records.next_row(),
+            };
             let before = records.aggregates.insert((user_id, date), day.clone());
             counts.written += u64::from(before != Some(day));
         }

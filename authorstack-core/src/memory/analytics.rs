@@ -22,7 +22,7 @@ pub(super) struct MemoryInsights(pub(super) MemoryStore);
 pub(super) struct MemoryForecasts(pub(super) MemoryStore);
 
 impl Records {
-    fn next_row(&mut self) -> i64 {
+    pub(super) fn next_row(&mut self) -> i64 {
         self.last_row += 1;
         self.last_row
     }

@@ -42,6 +42,11 @@ impl Records {
         ) -> Vec<Record> {
             records.cloned().map(Into::into).collect()
         }
+        /// In the order of their numbers.
+        fn by_row(mut records: Vec<Record>) -> Vec<Record> {
+            records.sort_by_key(Record::key);
+            records
+        }
         match kind {
             Kind::Users => all(self.users.values()),
             Kind::Books => all(self.books.values()),
@@ -69,6 +74,11 @@ impl Records {
                 };
                 prices.map(price).collect()
             }
+            Kind::SalesData => by_row(all(self.sales.values())),
+            Kind::DailyAggregates => by_row(all(self.aggregates.values())),
+            Kind::SyncLogs => all(self.sync_logs.values()),
+            Kind::AiInsights => all(self.insights.values()),
+            Kind::RevenueForecasts => all(self.forecasts.values()),
         }
     }
 
@@ -125,6 +135,20 @@ impl Records {
                     Problem::new("asin", problem)
                 })
             }
+            Record::Sale(sale) => {
+                let held = self.sales.get(&(sale.user_id, sale.key()));
+                held.filter(|held| held.id != sale.id).map(|held| {
+                    let problem = format!("sale {} is of the same book, platform and day", held.id);
+                    Problem::new("date", problem)
+                })
+            }
+            Record::DailyAggregate(day) => {
+                let held = self.aggregates.get(&(day.user_id, day.date));
+                held.filter(|held| held.id != day.id).map(|held| {
+                    let problem = format!("roll-up {} is of the same day", held.id);
+                    Problem::new("date", problem)
+                })
+            }
             _ => None,
         }
     }
@@ -152,6 +176,20 @@ impl Records {
                 let key = (price.competitor_id, price.point.date);
                 self.prices.insert(key, price.point);
             }
+            Record::Sale(sale) => {
+                self.sales.retain(|_, held| held.id != sale.id);
+                self.sales.insert((sale.user_id, sale.key()), *sale);
+            }
+            Record::DailyAggregate(day) => {
+                self.aggregates.retain(|_, held| held.id != day.id);
+                self.aggregates.insert((day.user_id, day.date), *day);
+            }
+            Record::SyncLog(log) => drop(self.sync_logs.insert(log.id, *log)),
+            Record::Insight(insight) => drop(self.insights.insert(insight.id, *insight)),
+            Record::Forecast(forecast) => drop(self.forecasts.insert(forecast.id, *forecast)),
+        }
+        if let Key::Row(number) = record.key() {
+            self.last_row = self.last_row.max(number);
         }
         Ok(before.as_ref() != Some(record))
     }

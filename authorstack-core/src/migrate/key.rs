@@ -19,6 +19,8 @@ pub enum Key {
     Comment(Id<Post>, CommentId),
     /// A price: one for each competitor and moment.
     Price(Id<Competitor>, DateTime<Utc>),
+    /// The number of a row of the analytics.
+    Row(i64),
 }
 
 impl Key {
@@ -43,6 +45,7 @@ impl Key {
                     .map(|(at, competitor)| Self::Price(competitor, at))
             }
             (Kind::PostLikes | Kind::PostComments | Kind::CompetitorPrices, None) => None,
+            (kind, _) if Kind::ANALYTICS.contains(&kind) => text.parse().ok().map(Self::Row),
             _ => text.parse().ok().map(Self::Id),
         };
         key.ok_or_else(|| {
@@ -51,13 +54,14 @@ impl Key {
         })
     }
 
-    /// The id of the record, or of the one that it is part of.
+    /// The id of the record, or of the one that it is part of; none of a row that has a number.
     #[must_use]
-    pub fn id(&self) -> Id<Record> {
+    pub fn id(&self) -> Option<Id<Record>> {
         match self {
-            Self::Id(id) => *id,
-            Self::Like(post, _) | Self::Comment(post, _) => post.cast(),
-            Self::Price(competitor, _) => competitor.cast(),
+            Self::Id(id) => Some(*id),
+            Self::Like(post, _) | Self::Comment(post, _) => Some(post.cast()),
+            Self::Price(competitor, _) => Some(competitor.cast()),
+            Self::Row(_) => None,
         }
     }
 }
@@ -69,10 +73,11 @@ impl<T> From<Id<T>> for Key {
 }
 
 impl fmt::Display for Key {
-    /// An id's 24 hex digits; of a part, the id of the whole, a full stop, and what tells the part.
+    /// A row's number; an id's 24 hex digits; of a part, the id of the whole, a full stop, and what tells the part.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Id(id) => fmt::Display::fmt(id, f),
+            Self::Row(number) => fmt::Display::fmt(number, f),
             Self::Like(post, user) => write!(f, "{post}.{user}"),
             Self::Comment(post, comment) => write!(f, "{post}.{comment}"),
             Self::Price(competitor, at) => write!(f, "{competitor}.{}", at.timestamp_millis()),

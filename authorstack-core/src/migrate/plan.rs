@@ -174,8 +174,8 @@ impl<'k> Admitted<'k> {
         if let Record::Boost(boost) = record {
             self.admit_position(boost)?;
         }
-        if let Some(ids) = self.ids.get_mut(&record.kind()) {
-            ids.insert(record.key().id());
+        if let (Some(ids), Some(id)) = (self.ids.get_mut(&record.kind()), record.key().id()) {
+            ids.insert(id);
         }
         Ok(())
     }
@@ -195,7 +195,9 @@ impl<'k> Admitted<'k> {
             }
             _ => return Ok(()),
         };
-        let (kind, second) = (record.kind(), record.key().id());
+        let (kind, Some(second)) = (record.kind(), record.key().id()) else {
+            return Ok(());
+        };
         let hash = |field: &str, value: &str| self.hasher.hash_one((kind, field, value));
         let mut hashes = Vec::with_capacity(values.len());
         for (field, value) in values {

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::Key;
 use crate::{
-    Book, Boost, Checklist, Comment, Competitor, Error, Follow, Id, Like, Post, PricePoint, Result,
-    User, values::excerpt,
+    Book, Boost, Checklist, Comment, Competitor, DailyAggregate, Error, Follow, Forecast, Id,
+    Insight, Like, Post, PricePoint, Result, Sale, SyncLog, User, values::excerpt,
 };
 
 macro_rules! kinds {
@@ -114,6 +114,16 @@ kinds! {
     Competitors = "competitors" [Users] Competitor(Competitor),
     /// The price histories of competitors.
     CompetitorPrices = "competitor_prices" [Competitors] Price(CompetitorPrice),
+    /// Sales.
+    SalesData = "sales_data" [Users] Sale(Sale),
+    /// Roll-ups of the sales.
+    DailyAggregates = "daily_aggregates" [Users] DailyAggregate(DailyAggregate),
+    /// Sync logs.
+    SyncLogs = "sync_logs" [Users] SyncLog(SyncLog),
+    /// AI insights.
+    AiInsights = "ai_insights" [Users, Books] Insight(Insight),
+    /// Revenue forecasts.
+    RevenueForecasts = "revenue_forecasts" [Users] Forecast(Forecast),
 }
 
 /// One entry of a competitor's price history, with the competitor that it is of.
@@ -138,6 +148,12 @@ impl CompetitorPrice {
 }
 
 impl Kind {
+    /// The kinds of the documents: those of a [`DocumentStore`](crate::DocumentStore).
+    pub const DOCUMENTS: &'static [Self] = Self::ALL.split_at(10).0;
+
+    /// The kinds of the analytics: those of an [`AnalyticsStore`](crate::AnalyticsStore).
+    pub const ANALYTICS: &'static [Self] = Self::ALL.split_at(10).1;
+
     /// What one record of the kind is called in a message.
     #[must_use]
     pub const fn one(self) -> &'static str {
@@ -152,6 +168,11 @@ impl Kind {
             Self::MarketplaceBoosts => "boost",
             Self::Competitors => "competitor",
             Self::CompetitorPrices => "price",
+            Self::SalesData => "sale",
+            Self::DailyAggregates => "roll-up",
+            Self::SyncLogs => "sync log",
+            Self::AiInsights => "insight",
+            Self::RevenueForecasts => "forecast",
         }
     }
 }
@@ -195,6 +216,11 @@ impl Record {
             Self::Boost(boost) => boost.id.into(),
             Self::Competitor(competitor) => competitor.id.into(),
             Self::Price(price) => Key::Price(price.competitor_id, price.point.date),
+            Self::Sale(sale) => Key::Row(sale.id),
+            Self::DailyAggregate(day) => Key::Row(day.id),
+            Self::SyncLog(log) => Key::Row(log.id),
+            Self::Insight(insight) => Key::Row(insight.id),
+            Self::Forecast(forecast) => Key::Row(forecast.id),
         }
     }
 
@@ -202,6 +228,7 @@ impl Record {
     #[must_use]
     pub fn refers_to(&self) -> Vec<(&'static str, Kind, Id<Record>)> {
         let user = |field, id: Id<User>| (field, Kind::Users, id.cast());
+        let owner = |id: Id<User>| vec![user("user_id", id)];
         let book = |id: Id<Book>| ("bookId", Kind::Books, id.cast());
         let post = |id: Id<Post>| ("postId", Kind::CommunityPosts, id.cast());
         match self {
@@ -228,6 +255,17 @@ impl Record {
                 let competitor = price.competitor_id.cast();
                 vec![("competitorId", Kind::Competitors, competitor)]
             }
+            // A sale's book may be gone: money outlives it.
+            Self::Sale(sale) => owner(sale.user_id),
+            Self::DailyAggregate(day) => owner(day.user_id),
+            Self::SyncLog(log) => owner(log.user_id),
+            Self::Insight(insight) => {
+                let book = insight
+                    .book_id
+                    .map(|id| ("book_id", Kind::Books, id.cast()));
+                owner(insight.user_id).into_iter().chain(book).collect()
+            }
+            Self::Forecast(forecast) => owner(forecast.user_id),
         }
     }
 

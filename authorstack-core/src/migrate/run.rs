@@ -13,21 +13,12 @@ use super::{
 use crate::{Error, ErrorKind, Result};
 
 /// What a run moves, and how.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct RunOptions {
-    /// The kinds to move. A kind's dependencies must move with it, or be in the target already.
+    /// The kinds to move; none for every kind that the source holds. A kind's dependencies must move with it, or be in the target already.
     pub kinds: Vec<Kind>,
     /// How large the batches are.
     pub limits: BatchLimits,
-}
-
-impl Default for RunOptions {
-    fn default() -> Self {
-        Self {
-            kinds: Kind::ALL.to_vec(),
-            limits: BatchLimits::default(),
-        }
-    }
 }
 
 /// Moves records from a source to a target.
@@ -46,11 +37,15 @@ pub async fn run(
     options: &RunOptions,
     progress: &dyn Progress,
 ) -> Result<Report> {
-    check_sides(source.as_ref(), target.as_ref(), &options.kinds).await?;
+    let kinds = match options.kinds.as_slice() {
+        [] => source.kinds(),
+        named => named,
+    };
+    check_sides(source.as_ref(), target.as_ref(), kinds).await?;
     let _lock = target.lock().await?;
     target.prepare().await?;
 
-    let mut waiting = in_order(&options.kinds);
+    let mut waiting = in_order(kinds);
     let mut moved: Vec<KindReport> = Vec::new();
     let mut moving = FuturesUnordered::new();
     let mut under_way: Vec<Kind> = Vec::new();

@@ -188,7 +188,7 @@ impl Within {
     /// The whole's key, as text, of a part's key; of one that is no record, too.
     pub(super) fn whole_of(self, key: &str) -> Option<String> {
         if let Ok(key) = Key::parse(self.kind, key) {
-            return Some(key.id().to_string());
+            return key.id().map(|id| id.to_string());
         }
         let (rest, index) = key.rsplit_once('.')?;
         let (whole, field) = rest.rsplit_once('.')?;

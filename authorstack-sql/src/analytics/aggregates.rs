@@ -25,6 +25,9 @@ pub(super) struct Texts {
     overview: Arc<str>,
 }
 
+pub(super) const COLUMNS: &str = "id::bigint, user_id, date, total_revenue, \
+     total_units::bigint, coalesce(total_page_reads, 0)::bigint, \
+     coalesce(platform_breakdown, '{}'), coalesce(book_breakdown, '{}')";
 /// One sum of a breakdown, as JSON.
 const ENTRY: &str =
     "jsonb_build_object('revenue', revenue, 'units', units, 'page_reads', page_reads)";
@@ -101,10 +104,10 @@ impl Texts {
             refresh: in_dialect(dialect, &refresh),
             range: in_dialect(
                 dialect,
-                "select user_id, date, total_revenue, total_units::bigint, \
-                        coalesce(total_page_reads, 0)::bigint, \
-                        coalesce(platform_breakdown, '{}'), coalesce(book_breakdown, '{}') \
-                 from public.daily_aggregates where user_id = $1 and date between $2 and $3 order by date",
+                &format!(
+                    "select {COLUMNS} from public.daily_aggregates \
+                     where user_id = $1 and date between $2 and $3 order by date"
+                ),
             ),
             overview: in_dialect(dialect, &overview),
         }
@@ -183,15 +186,16 @@ impl SqlAggregates {
         })
     }
 
-    fn day(&self, row: &PgRow) -> Result<DailyAggregate> {
-        let date: NaiveDate = get(row, 1)?;
+    pub(super) fn day(&self, row: &PgRow) -> Result<DailyAggregate> {
+        let date: NaiveDate = get(row, 2)?;
         let read = || {
             Ok(DailyAggregate {
-                user_id: self.0.id(get(row, 0)?, "user_id")?,
+                id: get(row, 0)?,
+                user_id: self.0.id(get(row, 1)?, "user_id")?,
                 date,
-                totals: sums(row, 2)?,
-                platform_breakdown: breakdown(row, 5, "platform_breakdown", str::parse)?,
-                book_breakdown: breakdown(row, 6, "book_breakdown", |name| self.book(name))?,
+                totals: sums(row, 3)?,
+                platform_breakdown: breakdown(row, 6, "platform_breakdown", str::parse)?,
+                book_breakdown: breakdown(row, 7, "book_breakdown", |name| self.book(name))?,
             })
         };
         read().map_err(|error: Error| error.for_record(format_args!("roll-up of {date}")))

@@ -21,17 +21,18 @@ pub(super) struct Texts {
     fill: Arc<str>,
 }
 
+pub(super) const COLUMNS: &str = "id::bigint, user_id, forecast_date, predicted_revenue, \
+     actual_revenue, confidence, factors, utc(created_at)";
+
 impl Texts {
     pub(super) fn new(dialect: Dialect) -> Self {
-        let columns = "id::bigint, user_id, forecast_date, predicted_revenue, actual_revenue, \
-             confidence, factors, utc(created_at)";
         let put = format!(
             "insert into public.revenue_forecasts \
                (user_id, forecast_date, predicted_revenue, confidence, factors, created_at) \
-             values ($1, $2, $3, $4, $5, utc($6::timestamptz)) returning {columns}"
+             values ($1, $2, $3, $4, $5, utc($6::timestamptz)) returning {COLUMNS}"
         );
         let range = format!(
-            "select distinct on (forecast_date) {columns} from public.revenue_forecasts \
+            "select distinct on (forecast_date) {COLUMNS} from public.revenue_forecasts \
              where user_id = $1 and forecast_date between $2 and $3 order by forecast_date, id desc"
         );
         // What changes is locked in one order, beside another call for the same days.
@@ -56,7 +57,7 @@ impl Texts {
 }
 
 impl SqlForecasts {
-    fn forecast(&self, row: &PgRow) -> Result<Forecast> {
+    pub(super) fn forecast(&self, row: &PgRow) -> Result<Forecast> {
         let id: i64 = get(row, 0)?;
         let amount = |index, field: &str| -> Result<Option<Amount>> {
             let amount: Option<Decimal> = get(row, index)?;

@@ -24,15 +24,16 @@ pub(super) struct Texts {
     purge: Arc<str>,
 }
 
+/// An insight that is valid for ever may say so with infinity.
+pub(super) const COLUMNS: &str = "id::bigint, user_id, book_id, insight_type, content, \
+     confidence, utc(nullif(valid_until, 'infinity')), utc(created_at)";
+
 impl Texts {
     pub(super) fn new(dialect: Dialect) -> Self {
-        // An insight that is valid for ever may say so with infinity.
-        let columns = "id::bigint, user_id, book_id, insight_type, content, confidence, \
-             utc(nullif(valid_until, 'infinity')), utc(created_at)";
         let valid = "(valid_until is null or valid_until > utc($2::timestamptz))";
         let page = |beyond: &str, order: &str| {
             let text = format!(
-                "select {columns} from public.ai_insights where user_id = $1 and {valid} \
+                "select {COLUMNS} from public.ai_insights where user_id = $1 and {valid} \
                  and ($3::bigint is null or id {beyond} $3) order by id {order} limit $4"
             );
             in_dialect(dialect, &text)
@@ -47,10 +48,10 @@ impl Texts {
             "insert into public.ai_insights \
                (user_id, book_id, insight_type, content, confidence, valid_until, created_at) \
              select $1, $2, $3, $4, $5, utc($6::timestamptz), utc($7::timestamptz) {about_own} \
-             returning {columns}"
+             returning {COLUMNS}"
         );
         let latest = format!(
-            "select {columns} from public.ai_insights where user_id = $1 and {valid} \
+            "select {COLUMNS} from public.ai_insights where user_id = $1 and {valid} \
              and book_id is not distinct from $3 and insight_type = $4 order by id desc limit 1"
         );
         let purge = "with purged as (delete from public.ai_insights \
@@ -66,7 +67,7 @@ impl Texts {
 }
 
 impl SqlInsights {
-    fn insight(&self, row: &PgRow) -> Result<Insight> {
+    pub(super) fn insight(&self, row: &PgRow) -> Result<Insight> {
         let id: i64 = get(row, 0)?;
         let read = || {
             let book: Option<Uuid> = get(row, 2)?;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use authorstack_core::{
     AggregateRepository, AnalyticsStore, Confidence, Error, ForecastRepository, Id,
     InsightRepository, Result, SalesRepository, SyncLogRepository,
+    migrate::{Kind, Record},
 };
 use rust_decimal::Decimal;
 use sqlx::{AssertSqlSafe, postgres::PgRow, query};
@@ -28,6 +29,22 @@ pub struct Dialect {
     pub has_books: bool,
     /// How ids are written as UUIDs.
     pub ids: IdForm,
+}
+
+impl Dialect {
+    /// What [`SqlAnalytics::record`] reads of a table of the analytics; `None` for other kinds.
+    #[must_use]
+    pub fn select_list(self, kind: Kind) -> Option<Arc<str>> {
+        let columns = match kind {
+            Kind::SalesData => sales::COLUMNS,
+            Kind::DailyAggregates => aggregates::COLUMNS,
+            Kind::SyncLogs => sync_logs::COLUMNS,
+            Kind::AiInsights => insights::COLUMNS,
+            Kind::RevenueForecasts => forecasts::COLUMNS,
+            _ => return None,
+        };
+        Some(in_dialect(self, columns))
+    }
 }
 
 /// How a 24-digit id stands in a `uuid` column.
@@ -124,6 +141,29 @@ impl SqlAnalytics {
             pool,
             dialect,
             texts,
+        }
+    }
+
+    /// Reads a row of [`Dialect::select_list`] as the record of its kind.
+    ///
+    /// # Errors
+    /// Corrupt for a row that is no record; Internal for a kind that is none of the analytics.
+    pub fn record(&self, kind: Kind, row: &PgRow) -> Result<Record> {
+        let these = || self.clone();
+        match kind {
+            Kind::SalesData => sales::SqlSales(these()).sale(row).map(Record::from),
+            Kind::DailyAggregates => aggregates::SqlAggregates(these())
+                .day(row)
+                .map(Record::from),
+            Kind::SyncLogs => sync_logs::SqlSyncLogs(these()).log(row).map(Record::from),
+            Kind::AiInsights => insights::SqlInsights(these())
+                .insight(row)
+                .map(Record::from),
+            Kind::RevenueForecasts => {
+                let forecast = forecasts::SqlForecasts(these()).forecast(row);
+                forecast.map(Record::from)
+            }
+            other => Err(Error::internal(format!("{other} are no analytics"))),
         }
     }
 

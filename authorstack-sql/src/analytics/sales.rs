@@ -37,7 +37,7 @@ pub(super) struct Texts {
 }
 
 /// A legacy row may lack what the schema gives a default.
-const COLUMNS: &str = "id::bigint, user_id, book_id, platform, date, revenue, units, \
+pub(super) const COLUMNS: &str = "id::bigint, user_id, book_id, platform, date, revenue, units, \
      coalesce(page_reads, 0), coalesce(currency, 'USD'), utc(synced_at)";
 
 /// The filter, from the second parameter on.
@@ -123,7 +123,7 @@ impl Texts {
 }
 
 impl SqlSales {
-    fn sale(&self, row: &PgRow) -> Result<Sale> {
+    pub(super) fn sale(&self, row: &PgRow) -> Result<Sale> {
         let id: i64 = get(row, 0)?;
         let read = || {
             Ok(Sale {

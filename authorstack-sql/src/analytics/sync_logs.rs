@@ -20,13 +20,14 @@ pub(super) struct Texts {
     newest_first: Arc<str>,
 }
 
+pub(super) const COLUMNS: &str = "id::bigint, user_id, platform, status, \
+     coalesce(records_synced, 0), error_message, utc(synced_at)";
+
 impl Texts {
     pub(super) fn new(dialect: Dialect) -> Self {
-        let columns = "id::bigint, user_id, platform, status, coalesce(records_synced, 0), \
-             error_message, utc(synced_at)";
         let page = |beyond: &str, order: &str| {
             let text = format!(
-                "select {columns} from public.sync_logs where user_id = $1 \
+                "select {COLUMNS} from public.sync_logs where user_id = $1 \
                  and ($2::text is null or platform = $2) and ($3::bigint is null or id {beyond} $3) \
                  order by id {order} limit $4"
             );
@@ -35,7 +36,7 @@ impl Texts {
         let append = format!(
             "insert into public.sync_logs \
                (user_id, platform, status, records_synced, error_message, synced_at) \
-             values ($1, $2, $3, $4, $5, utc($6::timestamptz)) returning {columns}"
+             values ($1, $2, $3, $4, $5, utc($6::timestamptz)) returning {COLUMNS}"
         );
         Self {
             append: in_dialect(dialect, &append),
@@ -46,7 +47,7 @@ impl Texts {
 }
 
 impl SqlSyncLogs {
-    fn log(&self, row: &PgRow) -> Result<SyncLog> {
+    pub(super) fn log(&self, row: &PgRow) -> Result<SyncLog> {
         let id: i64 = get(row, 0)?;
         let read = || {
             Ok(SyncLog {

@@ -203,7 +203,7 @@ impl<'l> Batch<'l> {
         let rows = target
             .fetch_all(connection, query(select).bind(first).bind(second))
             .await?;
-        let ids: HashSet<Id<Record>> = records.iter().map(|record| record.key().id()).collect();
+        let ids: HashSet<Id<Record>> = records.iter().filter_map(|r| r.key().id()).collect();
         let mut taken = Taken::default();
         for row in &rows {
             let id: Uuid = get(row, 0)?;
@@ -568,6 +568,15 @@ fn dates(record: &Record) -> Vec<(&'static str, DateTime<Utc>)> {
             .chain([("createdAt", rival.created_at)])
             .collect(),
         Record::Price(price) => vec![("priceHistory.date", price.point.date)],
+        Record::Sale(sale) => some("synced_at", sale.synced_at).into_iter().collect(),
+        Record::SyncLog(log) => some("synced_at", log.synced_at).into_iter().collect(),
+        Record::Insight(insight) => some("valid_until", insight.valid_until)
+            .into_iter()
+            .chain(some("created_at", insight.created_at))
+            .collect(),
+        Record::Forecast(forecast) => some("created_at", forecast.created_at)
+            .into_iter()
+            .collect(),
         _ => vec![],
     }
 }

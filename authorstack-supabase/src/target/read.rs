@@ -68,7 +68,7 @@ pub(super) async fn send_records(
         while let Some(row) =
             within(limit, async { rows.try_next().await.map_err(from_sqlx) }).await?
         {
-            let record = read_record(kind, &row)?;
+            let record = read_record(&store, kind, &row)?;
             after = Some(record.key());
             count += 1;
             bytes += size(&row);
@@ -142,7 +142,7 @@ async fn begin_reading(connection: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn read_record(kind: Kind, row: &PgRow) -> Result<Record> {
+pub(super) fn read_record(store: &SupabaseStore, kind: Kind, row: &PgRow) -> Result<Record> {
     match kind {
         Kind::Users => row::user(row).map(Record::from),
         Kind::Books => row::book(row).map(Record::from),
@@ -154,9 +154,7 @@ pub(super) fn read_record(kind: Kind, row: &PgRow) -> Result<Record> {
         Kind::MarketplaceBoosts => row::boost(row).map(Record::from),
         Kind::Competitors => row::competitor(row).map(Record::from),
         Kind::CompetitorPrices => row::competitor_price(row).map(Record::from),
-        other => Err(Error::internal(format!(
-            "the Supabase target has no table for {other}"
-        ))),
+        _ => store.analytics().record(kind, row),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use authorstack_core::{
-    Error, Result,
+    Error, Id, Result,
     migrate::{Key, Kind},
 };
 use chrono::{DateTime, Utc};
@@ -11,11 +11,11 @@ use uuid::Uuid;
 
 use crate::{
     row::{
-        Moment, book_columns, boost_columns, checklist_columns, comment_columns,
-        competitor_columns, first_moment, follow_columns, like_columns, post_columns,
-        price_columns, user_columns,
+        Moment, aggregate_columns, book_columns, boost_columns, checklist_columns, comment_columns,
+        competitor_columns, first_moment, follow_columns, forecast_columns, insight_columns,
+        like_columns, post_columns, price_columns, sale_columns, sync_log_columns, user_columns,
     },
-    store::Statement,
+    store::{DIALECT, Statement},
 };
 
 /// The statements of a kind.
@@ -45,6 +45,7 @@ struct Table {
 }
 
 const ID: &[(&str, &str)] = &[("id", "uuid")];
+const ROW: &[(&str, &str)] = &[("id", "bigint")];
 
 const TABLES: &[Table] = &[
     Table {
@@ -107,6 +108,36 @@ const TABLES: &[Table] = &[
         json: &["extra"],
         key: &[("competitor_id", "uuid"), ("date", "timestamptz")],
     },
+    Table {
+        kind: Kind::SalesData,
+        columns: sale_columns!(),
+        json: &[],
+        key: ROW,
+    },
+    Table {
+        kind: Kind::DailyAggregates,
+        columns: aggregate_columns!(),
+        json: &["platform_breakdown", "book_breakdown"],
+        key: ROW,
+    },
+    Table {
+        kind: Kind::SyncLogs,
+        columns: sync_log_columns!(),
+        json: &[],
+        key: ROW,
+    },
+    Table {
+        kind: Kind::AiInsights,
+        columns: insight_columns!(),
+        json: &["content"],
+        key: ROW,
+    },
+    Table {
+        kind: Kind::RevenueForecasts,
+        columns: forecast_columns!(),
+        json: &["factors"],
+        key: ROW,
+    },
 ];
 
 static STATEMENTS: LazyLock<Vec<(Kind, Statements)>> = LazyLock::new(|| {
@@ -119,6 +150,8 @@ static STATEMENTS: LazyLock<Vec<(Kind, Statements)>> = LazyLock::new(|| {
 impl Table {
     fn statements(&self) -> Statements {
         let (table, columns) = (format!("public.{}", self.kind), self.columns);
+        let listed = DIALECT.select_list(self.kind);
+        let listed = listed.as_deref().unwrap_or(columns);
         let keys: Vec<&str> = self.key.iter().map(|(column, _)| *column).collect();
         let key = keys.join(", ");
         let parameters: Vec<String> = (1..=keys.len()).map(|n| format!("${n}")).collect();
@@ -140,11 +173,11 @@ impl Table {
             ),
             merge: self.merge(&table, &key),
             page: format!(
-                "select {columns} from {table} where ({key}) > ({}) order by {key} limit ${last}",
+                "select {listed} from {table} where ({key}) > ({}) order by {key} limit ${last}",
                 parameters.join(", ")
             ),
             some: format!(
-                "select {columns} from {table} where ({key}) in (select * from unnest({})) \
+                "select {listed} from {table} where ({key}) in (select * from unnest({})) \
                  order by {key}",
                 arrays.join(", ")
             ),
@@ -213,13 +246,27 @@ pub(super) fn bind_after<'q>(
         (Kind::PostLikes, _) => statement.bind(Uuid::nil()).bind(Uuid::nil()),
         (Kind::PostComments, _) => statement.bind(Uuid::nil()).bind(""),
         (Kind::CompetitorPrices, _) => statement.bind(Uuid::nil()).bind(Moment(first_moment())),
-        (_, after) => statement.bind(after.map_or(Uuid::nil(), |key| key.id().to_uuid())),
+        (_, Some(Key::Row(number))) => statement.bind(*number),
+        (kind, _) if Kind::ANALYTICS.contains(&kind) => statement.bind(i64::MIN),
+        (_, after) => statement.bind(after.map_or(Uuid::nil(), uuid_of)),
     }
+}
+
+/// The UUID of the record, or of the one that it is part of.
+fn uuid_of(key: &Key) -> Uuid {
+    key.id().map_or(Uuid::nil(), Id::to_uuid)
 }
 
 /// Binds keys of a kind, an array for each of their parts.
 pub(super) fn bind_keys<'q>(statement: Statement<'q>, kind: Kind, keys: &[Key]) -> Statement<'q> {
-    let ids: Vec<Uuid> = keys.iter().map(|key| key.id().to_uuid()).collect();
+    if Kind::ANALYTICS.contains(&kind) {
+        let number = |key: &Key| match key {
+            Key::Row(number) => Some(*number),
+            _ => None,
+        };
+        return statement.bind(keys.iter().filter_map(number).collect::<Vec<i64>>());
+    }
+    let ids: Vec<Uuid> = keys.iter().map(uuid_of).collect();
     let statement = statement.bind(ids);
     match kind {
         Kind::PostLikes => {

@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::Stage;
 use crate::{
-    Amount, AnalyticsStore, Book, Conversion, Currency, Days, DocumentStore, Forecast, Id, Insight,
-    InsightKind, InsightScope, MemoryStore, NewBook, NewForecast, NewInsight, NewSale, NewSyncLog,
-    Order, PageRequest, Platform, Result, Sale, SaleKey, SalesFilter, SyncLog, SyncStatus,
-    TotalsBy, User,
+    Amount, AnalyticsStore, Book, Conversion, Currency, DailyAggregate, Days, DocumentStore,
+    Forecast, Id, Insight, InsightKind, InsightScope, MemoryStore, NewBook, NewForecast,
+    NewInsight, NewSale, NewSyncLog, Order, PageRequest, Platform, Result, Sale, SaleKey,
+    SalesFilter, SyncLog, SyncStatus, TotalsBy, User,
     migrate::{Load, Problems, Record, Reject, Step, Target},
     testing::{author, random},
 };
@@ -327,7 +327,16 @@ impl Both<'_> {
 
     async fn look_at_rollups(&mut self, user: Id<User>, days: Days) {
         let what = format!("roll-ups of {user}, {days}");
-        both!(self, what, |store| store.aggregates().range(user, days));
+        let bare = |days: Vec<DailyAggregate>| {
+            let bare = days.into_iter().map(|day| DailyAggregate { id: 0, ..day });
+            bare.collect::<Vec<_>>()
+        };
+        both!(
+            self,
+            what,
+            |store| store.aggregates().range(user, days),
+            bare
+        );
         let top = self.number(4);
         let what = format!("overview of {user}, {days}, top {top}");
         both!(self, what, |store| store

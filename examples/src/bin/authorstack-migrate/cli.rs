@@ -136,7 +136,7 @@ fn secret(text: &str) -> Result<SecretString, Infallible> {
 
 fn kind(text: &str) -> Result<Kind, String> {
     text.parse().map_err(|_| {
-        let names: Vec<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+        let names: Vec<_> = Kind::DOCUMENTS.iter().map(|kind| kind.as_str()).collect();
         format!("the kinds are {}", names.join(", "))
     })
 }

@@ -36,7 +36,7 @@ impl Settings {
         let kinds = match (options.kinds.is_empty(), file.kinds()?) {
             (false, _) => options.kinds.clone(),
             (true, Some(kinds)) => kinds,
-            (true, None) => Kind::ALL.to_vec(),
+            (true, None) => Kind::DOCUMENTS.to_vec(),
         };
         let size = |flag: Option<u32>, key, default| match flag {
             Some(flag) => Ok(flag as usize),
