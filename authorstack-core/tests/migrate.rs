@@ -19,7 +19,7 @@ use authorstack_core::{
         Position, Problems, Record, Reject, RejectLine, RunLock, RunOptions, Scanned, ScannedBatch,
         Settled, Silent, Source, Status, Target, TargetState, plan, replay, run, verify,
     },
-    testing::{author, new_author},
+    testing::{author, fill_analytics, new_author},
 };
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use serde_json::Value;
@@ -68,6 +68,7 @@ async fn fill_for(
         store.checklists().create(user, checklist).await.unwrap();
         let boost = NewBoost::new(book, 7, 30);
         store.boosts().purchase(user, boost).await.unwrap();
+        fill_analytics(store, user, book).await;
     }
     let community = store.community();
     let post = match first {
@@ -153,6 +154,11 @@ async fn everything_moves_and_a_second_run_changes_nothing() {
         (Kind::MarketplaceBoosts, 5),
         (Kind::Competitors, 5),
         (Kind::CompetitorPrices, 10),
+        (Kind::SalesData, 10),
+        (Kind::DailyAggregates, 10),
+        (Kind::SyncLogs, 5),
+        (Kind::AiInsights, 10),
+        (Kind::RevenueForecasts, 5),
     ];
     assert_eq!(
         moved,
@@ -669,7 +675,7 @@ async fn a_plan_rejects_what_a_run_would() {
     let (from, to) = (Arc::new(source.clone()), Arc::new(target.clone()));
     let report = run(from, to, &options, &Silent).await.unwrap();
     let rejected: u64 = report.kinds.iter().map(|kind| kind.counts.rejected).sum();
-    assert_eq!(rejected, 6, "three checklists, three boosts");
+    assert_eq!(rejected, 9, "three checklists, boosts, insights");
 
     // One user less in the source: all that refers to them is an orphan.
     let lost = Lost(source, first.id.cast());
@@ -760,6 +766,7 @@ async fn keys_of_every_kind_are_read_back_from_their_text_and_are_in_order() {
         (Kind::PostLikes, "6b0379ca3f6979be1a457c2c.7"),
         (Kind::PostComments, "6b0379ca3f6979be1a457c2c."),
         (Kind::CompetitorPrices, "6b0379ca3f6979be1a457c2c.soon"),
+        (Kind::SalesData, "6b0379ca3f6979be1a457c2c"),
     ] {
         assert!(Key::parse(kind, text).is_err(), "{kind} {text}");
     }

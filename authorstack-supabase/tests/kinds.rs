@@ -14,7 +14,7 @@ use authorstack_core::{
     Attachment, AttachmentKind, DocumentStore, Id, MemoryStore, NewBook, NewBoost, NewChecklist,
     NewCompetitor, NewPost, NewTask, PageRequest, Visibility,
     migrate::{BatchLimits, Kind, Record, Reject, RunOptions, Silent, Status, Target, run, verify},
-    testing::author,
+    testing::{author, fill_analytics},
 };
 use authorstack_supabase::SupabaseTarget;
 use chrono::{DateTime, Utc};
@@ -78,6 +78,7 @@ async fn filled() -> MemoryStore {
                 .await
                 .unwrap();
         }
+        fill_analytics(&store, user, book).await;
         let mut rival = NewCompetitor::new("B08N5WRWNW".parse().unwrap());
         rival.extra = extra.clone();
         let competitors = store.competitors();
@@ -152,6 +153,11 @@ async fn every_kind_arrives_as_it_was_and_a_second_run_changes_nothing() {
         let foreign = "select count(*)::text from pg_constraint \
             where contype = 'f' and connamespace = 'public'::regnamespace";
         assert_eq!(database.texts(foreign).await, ["20"]);
+        // New rows are numbered behind those that kept their numbers.
+        let store = database.store(Via::Direct).await;
+        let user = author(&store, "later").await.id;
+        let book = store.books().create(user, NewBook::new("Tide")).await;
+        fill_analytics(&store, user, book.unwrap().id).await;
     })
     .await;
 }

@@ -55,7 +55,7 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use async_trait::async_trait;
 use futures::{FutureExt, future::BoxFuture};
 
-pub use analytics::{FreshAnalytics, Stage, run_analytics_case};
+pub use analytics::{FreshAnalytics, Stage, fill_analytics, run_analytics_case};
 
 use crate::{DocumentStore, NewUser, User};
 

@@ -24,7 +24,10 @@ use async_trait::async_trait;
 use chrono::NaiveDate;
 use futures::{FutureExt, future::BoxFuture};
 
-use crate::{AnalyticsStore, Book, Currency, Days, Id, NewSale, SaleKey, Sums, User};
+use crate::{
+    AnalyticsStore, Book, Conversion, Currency, Days, Id, InsightKind, NewForecast, NewInsight,
+    NewSale, Platform, SaleKey, Sums, SyncStatus, User, services::SalesIngest,
+};
 
 /// An analytics store of a test's own, empty at first.
 #[async_trait]
@@ -71,6 +74,33 @@ where
     if let Err(panic) = outcome {
         resume_unwind(panic);
     }
+}
+
+/// Fills a user's analytics: two sales on two days with their roll-ups and the log of their sync,
+/// two insights, one of them about the book, and a forecast.
+pub async fn fill_analytics(store: &dyn AnalyticsStore, user: Id<User>, book: Id<Book>) {
+    let ingest = SalesIngest::new(store);
+    let mut sales = vec![
+        sale(book, "kdp", "2024-03-01", "27.93"),
+        sale(book, "kdp", "2024-03-02", "-4.07"),
+    ];
+    sales[0].page_reads = 1_250;
+    let dollars = Conversion::into(currency("USD"));
+    let report = ingest.run(user, &Platform::KDP, sales, &dollars).await;
+    assert_eq!(report.unwrap().log.status, SyncStatus::Success);
+    let content = serde_json::json!({ "text": "up \u{201c}", "by": [1, 2.5, null] });
+    let mut insight = NewInsight::new(InsightKind::TREND, content);
+    insight.confidence = Some("0.07".parse().unwrap());
+    store.insights().put(user, insight.clone()).await.unwrap();
+    insight.book_id = Some(book);
+    insight.valid_until = Some("2030-01-01T00:00:00.125Z".parse().unwrap());
+    store.insights().put(user, insight).await.unwrap();
+    let mut forecast = NewForecast::new(day("2024-03-01"), "30.10".parse().unwrap());
+    forecast.factors = Some(serde_json::json!({ "season": 1.0 }));
+    let forecasts = store.forecasts();
+    forecasts.put(user, vec![forecast]).await.unwrap();
+    let filled = forecasts.fill_actuals(user, Days::month(day("2024-03-01")));
+    assert_eq!(filled.await.unwrap(), 1);
 }
 
 fn day(text: &str) -> NaiveDate {
