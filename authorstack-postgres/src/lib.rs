@@ -17,8 +17,10 @@
 
 mod config;
 mod schema;
+mod source;
 mod store;
 
 pub use authorstack_sql::{IdForm, PoolMode};
 pub use config::PostgresConfig;
+pub use source::{IdMap, PostgresSource};
 pub use store::PostgresStore;

@@ -6,14 +6,19 @@ use authorstack_core::{
     AggregateRepository, AnalyticsStore, ForecastRepository, InsightRepository, Result,
     SalesRepository, SyncLogRepository,
 };
-use authorstack_sql::{Dialect, Pool, SqlAnalytics};
+use authorstack_sql::{Dialect, IdForm, Pool, SqlAnalytics};
 
-use crate::{config::PostgresConfig, schema};
+use crate::{
+    config::PostgresConfig,
+    schema,
+    source::{IdMap, PostgresSource},
+};
 
 /// The analytics of an app on PostgreSQL. Clones share one pool of connections.
 #[derive(Debug, Clone)]
 pub struct PostgresStore {
     pool: Pool,
+    ids: IdForm,
     analytics: SqlAnalytics,
 }
 
@@ -33,7 +38,11 @@ impl PostgresStore {
             ids: config.ids,
         };
         let analytics = SqlAnalytics::new(pool.clone(), dialect);
-        Ok(Self { pool, analytics })
+        Ok(Self {
+            pool,
+            ids: config.ids,
+            analytics,
+        })
     }
 
     /// Makes what the database lacks of the five tables and their indexes. What an old app has
@@ -45,6 +54,13 @@ impl PostgresStore {
     pub async fn migrate(&self) -> Result<()> {
         let migrated = schema::migrate(&self.pool).await;
         migrated.map_err(|error| error.in_operation("migrate"))
+    }
+
+    /// The source that a migration reads rows from, with the ids that this map knows; the others
+    /// have the form that the settings name.
+    #[must_use]
+    pub fn source(&self, map: IdMap) -> PostgresSource {
+        PostgresSource::new(self.pool.clone(), self.ids, map)
     }
 
     /// Closes all connections; calls that come later fail.

@@ -247,6 +247,17 @@ impl Unit<'_> {
     }
 }
 
+/// Runs something within a deadline.
+///
+/// # Errors
+/// Its own; Timeout.
+pub async fn within<T>(limit: Duration, run: impl Future<Output = Result<T>>) -> Result<T> {
+    match timeout(limit, run).await {
+        Ok(result) => result.map_err(|error| error::with_deadline(error, limit)),
+        Err(_) => Err(Error::timeout(limit)),
+    }
+}
+
 /// Does a unit of work again when another transaction came between, a few times: nothing of it
 /// was kept.
 ///

@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use authorstack_core::{
     Amount, Book, Boost, Checklist, Comment, Competitor, Confidence, DailyAggregate, Error, Follow,
     Forecast, Insight, InsightKind, Post, Price, Result, Sale, Sums, SyncLog, User,
-    migrate::Record,
+    migrate::{Kind, Record},
 };
+use authorstack_sql::row_columns;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{Encode, PgConnection, Postgres, postgres::PgArgumentBuffer};
 use uuid::Uuid;
 
 use crate::row::{
-    aggregate_columns, book_columns, boost_columns, checklist_columns, comment_columns,
-    competitor_columns, follow_columns, forecast_columns, insight_columns, like_columns,
-    post_columns, postgres_micros, price_columns, sale_columns, sync_log_columns, user_columns,
+    book_columns, boost_columns, checklist_columns, comment_columns, competitor_columns,
+    follow_columns, like_columns, post_columns, postgres_micros, price_columns, user_columns,
     write_json,
 };
 
@@ -254,9 +254,9 @@ impl Buffer {
         self.object(&competitor.extra)
     }
 
-    /// In the order of `sale_columns!`.
+    /// In the order of `row_columns`.
     fn sale(&mut self, sale: &Sale) -> Result<()> {
-        self.row(sale_columns!());
+        self.row_of(Kind::SalesData);
         self.field(&sale.id.to_be_bytes())?;
         self.uuid(sale.user_id.to_uuid());
         self.uuid(sale.book_id.to_uuid());
@@ -269,13 +269,13 @@ impl Buffer {
         self.optional_moment(sale.synced_at)
     }
 
-    /// In the order of `aggregate_columns!`.
+    /// In the order of `row_columns`.
     fn aggregate(&mut self, day: &DailyAggregate) -> Result<()> {
         let whole = |field: &'static str, number: i64| {
             let number = i32::try_from(number);
             number.map_err(|_| Error::invalid(field, "is larger than the table can hold"))
         };
-        self.row(aggregate_columns!());
+        self.row_of(Kind::DailyAggregates);
         self.field(&day.id.to_be_bytes())?;
         self.uuid(day.user_id.to_uuid());
         self.encoded(&day.date)?;
@@ -297,9 +297,9 @@ impl Buffer {
         self.field(format!("\u{1}{{{}}}", entries.join(",")).as_bytes())
     }
 
-    /// In the order of `sync_log_columns!`.
+    /// In the order of `row_columns`.
     fn sync_log(&mut self, log: &SyncLog) -> Result<()> {
-        self.row(sync_log_columns!());
+        self.row_of(Kind::SyncLogs);
         self.field(&log.id.to_be_bytes())?;
         self.uuid(log.user_id.to_uuid());
         self.text(log.platform.as_str())?;
@@ -309,9 +309,9 @@ impl Buffer {
         self.optional_moment(log.synced_at)
     }
 
-    /// In the order of `insight_columns!`.
+    /// In the order of `row_columns`.
     fn insight(&mut self, insight: &Insight) -> Result<()> {
-        self.row(insight_columns!());
+        self.row_of(Kind::AiInsights);
         self.field(&insight.id.to_be_bytes())?;
         self.uuid(insight.user_id.to_uuid());
         match insight.book_id {
@@ -325,9 +325,9 @@ impl Buffer {
         self.optional_moment(insight.created_at)
     }
 
-    /// In the order of `forecast_columns!`.
+    /// In the order of `row_columns`.
     fn forecast(&mut self, forecast: &Forecast) -> Result<()> {
-        self.row(forecast_columns!());
+        self.row_of(Kind::RevenueForecasts);
         self.field(&forecast.id.to_be_bytes())?;
         self.uuid(forecast.user_id.to_uuid());
         self.encoded(&forecast.date)?;
@@ -344,6 +344,11 @@ impl Buffer {
     /// Starts a row of these columns.
     fn row(&mut self, columns: &str) {
         self.bytes.extend_from_slice(&count(columns));
+    }
+
+    /// Starts a row of the analytics.
+    fn row_of(&mut self, kind: Kind) {
+        self.row(row_columns(kind).unwrap_or_default());
     }
 
     fn price(&mut self, price: Price) -> Result<()> {

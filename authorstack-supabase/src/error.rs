@@ -4,7 +4,7 @@ use std::fmt;
 
 use authorstack_core::Error;
 
-pub(crate) use authorstack_sql::{has_code, is_data_error, is_duplicate_object, with_deadline};
+pub(crate) use authorstack_sql::{has_code, is_data_error, is_duplicate_object};
 
 /// An error of a statement on an open connection.
 pub(crate) fn from_sqlx(error: sqlx::Error) -> Error {

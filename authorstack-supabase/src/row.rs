@@ -1,6 +1,5 @@
 //! Rows as records, and JSON as `jsonb`.
 
-mod analytics;
 mod documents;
 
 use std::str::FromStr;
@@ -34,9 +33,6 @@ macro_rules! book_columns {
 }
 pub(crate) use book_columns;
 
-pub(crate) use analytics::{
-    aggregate_columns, forecast_columns, insight_columns, sale_columns, sync_log_columns,
-};
 pub(crate) use documents::{
     boost, boost_columns, checklist, checklist_columns, comment, comment_columns, competitor,
     competitor_columns, competitor_price, follow, follow_columns, like, like_columns, post,

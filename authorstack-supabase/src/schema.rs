@@ -39,6 +39,7 @@ migrations! {
     "20261123000001", "authorstack_users_books";
     "20261124000000", "authorstack_documents";
     "20261124000001", "authorstack_analytics";
+    "20261125000000", "authorstack_rows";
 }
 
 /// The tables that the migrations make in `public`, with the migration.

@@ -17,7 +17,7 @@ use crate::{
     follows::SupabaseFollows, schema, target::SupabaseTarget, users::SupabaseUsers,
 };
 
-pub(crate) use authorstack_sql::{Statement, Unit, again};
+pub(crate) use authorstack_sql::{Statement, Unit, again, within};
 
 /// How the analytics stand in a project's database.
 pub(crate) const DIALECT: Dialect = Dialect {

@@ -2,6 +2,7 @@
 
 mod batch;
 mod read;
+mod rows;
 mod statements;
 
 use std::{
@@ -15,31 +16,29 @@ use authorstack_core::{
     Error, ErrorKind, Id, Result,
     migrate::{
         Checkpoint, Counts, Digest, Key, Kind, Load, Loaded, Position, Problems, Record, Reject,
-        RunLock, Settled, Step, Target, TargetState,
+        RowTarget, RunLock, Settled, Step, Target, TargetState,
     },
 };
+use authorstack_sql::{Aborting, spawned};
 use futures::{
     StreamExt, TryStreamExt,
     stream::{self, BoxStream},
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgRow, query, raw_sql};
-use tokio::{
-    task::JoinHandle,
-    time::{Instant, sleep, timeout},
-};
+use tokio::time::{Instant, sleep, timeout};
 
 use self::{
     batch::Batch,
-    read::{position, read_record, read_settled, send_records, send_rejects, spawned, unsigned},
+    read::{position, read_record, read_settled, send_records, send_rejects, unsigned},
     statements::{bind_keys, statements},
 };
 use crate::{
     copy::Buffer,
-    deferred,
-    error::{self, from_sqlx},
+    deferred::{self, PutOff},
+    error::from_sqlx,
     row::get,
     schema,
-    store::{Statement, SupabaseStore, again},
+    store::{Statement, SupabaseStore, again, within},
 };
 
 /// Of the transaction lock that a run holds.
@@ -142,13 +141,15 @@ impl SupabaseTarget {
         let limit = self.store.timeouts().load;
         let mut worker = match load.step {
             Step::Advance { .. } => self.begin_work(limit, Durability::Batch).await?,
-            Step::Replay { .. } => self.begin_work(limit, Durability::Synchronous).await?,
+            Step::Replay { .. } | Step::Aside => {
+                self.begin_work(limit, Durability::Synchronous).await?
+            }
         };
         let first_load = match load.step {
             Step::Advance { from, .. } => {
                 self.fence(&mut worker.connection, load.kind, from).await?
             }
-            Step::Replay { .. } => false,
+            Step::Replay { .. } | Step::Aside => false,
         };
         let mut batch = Batch::new(load)?;
         batch.screen(self, &mut worker.connection).await?;
@@ -177,6 +178,7 @@ impl SupabaseTarget {
                 self.advance(&mut worker.connection, load.kind, to, counts)
                     .await?;
             }
+            Step::Aside => {}
             Step::Replay { keys } => {
                 let loaded = load.records.iter().enumerate();
                 let loaded = loaded.filter(|(index, _)| !refused_indexes.contains(index));
@@ -339,7 +341,9 @@ impl SupabaseTarget {
             .fetch_optional(connection, select.bind(kind.as_str()))
             .await?;
         let row = row.ok_or_else(|| Error::internal("a checkpoint is gone"))?;
-        let complete: bool = get(&row, 1)?;
+        // A pass that the fast lane has begun is none of this lane's.
+        let other_lane = rows::is_mark(position(&row, 0)?.as_ref());
+        let complete = other_lane || get(&row, 1)?;
         let mut checkpoint = Checkpoint {
             position: position(&row, 0)?,
             counts: Counts {
@@ -356,16 +360,14 @@ impl SupabaseTarget {
             checkpoint = Checkpoint::default();
         }
         if checkpoint.position.is_none() {
-            let empty = format!("select not exists (select from {})", deferred::table(kind));
-            let row = self
-                .fetch_optional(connection, query(AssertSqlSafe(empty)))
-                .await?;
-            let empty = row.map_or(Ok(false), |row| get(&row, 0))?;
+            let empty = self.is_empty(connection, kind).await?;
             if empty {
-                deferred::put_off(&self.store, connection, kind)
+                deferred::put_off(&self.store, connection, kind, PutOff::Secondary)
                     .await
                     .map_err(from_sqlx)?;
             }
+            let forget = query("delete from authorstack.done_ranges where kind = $1");
+            self.execute(connection, forget.bind(kind.as_str())).await?;
             let update = query(
                 "update authorstack.checkpoints set position = null, complete = false, \
                  first_load = $2, read = 0, written = 0, unchanged = 0, rejected = 0, \
@@ -378,6 +380,13 @@ impl SupabaseTarget {
         Ok(checkpoint)
     }
 
+    async fn is_empty(&self, connection: &mut PgConnection, kind: Kind) -> Result<bool> {
+        let empty = format!("select not exists (select from {})", deferred::table(kind));
+        let empty = query(AssertSqlSafe(empty));
+        let row = self.fetch_optional(connection, empty).await?;
+        row.map_or(Ok(false), |row| get(&row, 0))
+    }
+
     async fn finish_pass(&self, kind: Kind) -> Result<()> {
         let limit = self.store.timeouts().index;
         let mut worker = self.begin_work(limit, Durability::Synchronous).await?;
@@ -388,15 +397,15 @@ impl SupabaseTarget {
             waiting.iter().partition(|(_, is_index)| *is_index);
         // Builds of one table's indexes do not block each other.
         let mut builds = Vec::new();
-        for (name, _) in &indexes {
-            builds.push(self.restore(kind, name));
+        for (name, is_index) in &indexes {
+            builds.push(self.restore(kind, name, *is_index));
         }
         stream::iter(builds)
             .buffer_unordered(KEPT_CONNECTIONS)
             .try_collect::<()>()
             .await?;
-        for (name, _) in &constraints {
-            self.restore(kind, name).await?;
+        for (name, is_index) in &constraints {
+            self.restore(kind, name, *is_index).await?;
         }
         let mut worker = self.begin_work(limit, Durability::Synchronous).await?;
         if Kind::ANALYTICS.contains(&kind) {
@@ -411,8 +420,16 @@ impl SupabaseTarget {
             self.fetch_optional(&mut worker.connection, set).await?;
         }
         let update = query(
-            "update authorstack.checkpoints set complete = true, updated_at = now() \
-             where kind = $1 returning first_load",
+            "with done as (delete from authorstack.done_ranges where kind = $1 \
+               returning read, written, unchanged, rejected), \
+             sums as (select sum(read) as read, sum(written) as written, \
+               sum(unchanged) as unchanged, sum(rejected) as rejected from done) \
+             update authorstack.checkpoints as pass set complete = true, updated_at = now(), \
+               read = pass.read + coalesce(sums.read, 0), \
+               written = pass.written + coalesce(sums.written, 0), \
+               unchanged = pass.unchanged + coalesce(sums.unchanged, 0), \
+               rejected = pass.rejected + coalesce(sums.rejected, 0) \
+             from sums where kind = $1 returning first_load",
         );
         let row = self
             .fetch_optional(&mut worker.connection, update.bind(kind.as_str()))
@@ -428,10 +445,11 @@ impl SupabaseTarget {
         self.commit(worker).await
     }
 
-    async fn restore(&self, kind: Kind, name: &str) -> Result<()> {
+    async fn restore(&self, kind: Kind, name: &str, is_index: bool) -> Result<()> {
         let limit = self.store.timeouts().index;
         let mut worker = self.begin_work(limit, Durability::Synchronous).await?;
-        deferred::restore(&self.store, &mut worker.connection, kind, name).await?;
+        let what = (name, is_index);
+        deferred::restore(&self.store, &mut worker.connection, kind, what).await?;
         self.commit(worker).await
     }
 
@@ -562,7 +580,7 @@ impl SupabaseTarget {
                         }
                     }
                 });
-                return Ok(Box::new(Held(Aborting(task))));
+                return Ok(Box::new(Held(Aborting::of(task))));
             }
             if Instant::now() >= until {
                 return Err(Error::new(ErrorKind::Locked));
@@ -634,16 +652,6 @@ struct Held(#[expect(dead_code, reason = "held for its drop")] Aborting<()>);
 
 impl RunLock for Held {}
 
-/// A task that ends when this is dropped.
-#[derive(Debug)]
-struct Aborting<T>(JoinHandle<T>);
-
-impl<T> Drop for Aborting<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
@@ -655,13 +663,6 @@ fn digest(key: &str) -> [u8; 32] {
 /// No call panics while it holds a lock, so what a poisoned lock guards is sound.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn within<T>(limit: Duration, run: impl Future<Output = Result<T>>) -> Result<T> {
-    match timeout(limit, run).await {
-        Ok(result) => result.map_err(|error| error::with_deadline(error, limit)),
-        Err(_) => Err(Error::timeout(limit)),
-    }
 }
 
 async fn named<T>(
@@ -718,7 +719,7 @@ impl Target for SupabaseTarget {
 
     fn scan(&self, kind: Kind) -> BoxStream<'_, Result<Vec<Record>>> {
         let store = self.store.clone();
-        spawned(move |sender| send_records(store, kind, sender))
+        spawned(move |sender| send_records(store, kind, None, sender))
     }
 
     fn rejects(&self) -> BoxStream<'_, Result<Vec<Reject>>> {
@@ -748,6 +749,10 @@ impl Target for SupabaseTarget {
             rows.iter().map(|row| read_settled(kind, row)).collect()
         };
         named("replayed", self.store.timeouts().load, find).await
+    }
+
+    fn rows(&self, kind: Kind) -> Option<&dyn RowTarget> {
+        Kind::ANALYTICS.contains(&kind).then_some(self)
     }
 
     async fn settled(&self, kind: Kind, keys: &[String]) -> Result<Vec<Settled>> {

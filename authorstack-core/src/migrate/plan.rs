@@ -1,3 +1,5 @@
+mod rows;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     hash::{BuildHasher, RandomState},
@@ -11,7 +13,7 @@ use serde::Serialize;
 use super::{
     BatchLimits, Counts, Kind, KindReport, Problem, Problems, Progress, Record, Scanned, Source,
     Status, Target,
-    run::{START, checked, in_order},
+    run::{Lane, START, checked, in_order},
 };
 use crate::{Boost, Id, Result};
 
@@ -238,6 +240,29 @@ impl<'k> Admitted<'k> {
     }
 }
 
+/// What was found of a kind.
+#[derive(Default)]
+struct Found {
+    counts: Counts,
+    rejected_fields: BTreeMap<String, u64>,
+    examples: Vec<PlannedReject>,
+}
+
+impl Found {
+    fn reject(&mut self, key: String, problems: &Problems) {
+        const EXAMPLES: usize = 20;
+        self.counts.rejected += 1;
+        let fields: HashSet<&String> = problems.0.iter().map(|p| &p.field).collect();
+        for field in fields {
+            *self.rejected_fields.entry(field.clone()).or_default() += 1;
+        }
+        if self.examples.len() < EXAMPLES {
+            let reason = problems.to_string();
+            self.examples.push(PlannedReject { key, reason });
+        }
+    }
+}
+
 async fn plan_kind(
     source: &dyn Source,
     target: &dyn Target,
@@ -245,40 +270,37 @@ async fn plan_kind(
     admitted: &mut Admitted<'_>,
     progress: &dyn Progress,
 ) -> Result<KindPlan> {
-    const EXAMPLES: usize = 20;
     let started = Instant::now();
     progress.started(kind, source.count(kind).await?, Counts::default());
-    let mut counts = Counts::default();
-    let mut rejected_fields = BTreeMap::new();
-    let mut examples = Vec::new();
-    let mut scan = source.scan(kind, START, BatchLimits::default());
-    while let Some(batch) = scan.next().await {
-        for Scanned { key, outcome, .. } in batch?.items {
-            counts.read += 1;
-            let outcome = checked(outcome).and_then(|record| {
-                let problems = target.screen(&record);
-                if !problems.is_empty() {
-                    return Err(problems);
-                }
-                admitted.admit(&record).map_err(Problems::from)
-            });
-            match outcome {
-                Ok(()) => counts.written += 1,
-                Err(problems) => {
-                    counts.rejected += 1;
-                    let fields: HashSet<&String> = problems.0.iter().map(|p| &p.field).collect();
-                    for field in fields {
-                        *rejected_fields.entry(field.clone()).or_default() += 1;
-                    }
-                    if examples.len() < EXAMPLES {
-                        let reason = problems.to_string();
-                        examples.push(PlannedReject { key, reason });
+    let mut found = Found::default();
+    match Lane::between(source, target, kind) {
+        Some(lane) => rows::plan_rows(&lane, kind, admitted, &mut found, progress).await?,
+        None => {
+            let mut scan = source.scan(kind, START, BatchLimits::default());
+            while let Some(batch) = scan.next().await {
+                for Scanned { key, outcome, .. } in batch?.items {
+                    let outcome = checked(outcome).and_then(|record| {
+                        let problems = target.screen(&record);
+                        if !problems.is_empty() {
+                            return Err(problems);
+                        }
+                        admitted.admit(&record).map_err(Problems::from)
+                    });
+                    found.counts.read += 1;
+                    match outcome {
+                        Ok(()) => found.counts.written += 1,
+                        Err(problems) => found.reject(key, &problems),
                     }
                 }
+                progress.advanced(kind, found.counts);
             }
         }
-        progress.advanced(kind, counts);
     }
+    let Found {
+        counts,
+        rejected_fields,
+        examples,
+    } = found;
     progress.finished(kind, counts);
     Ok(KindPlan {
         report: KindReport {

@@ -1,3 +1,5 @@
+mod rows;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -11,6 +13,8 @@ use super::{
     Record, Reject, Report, Scanned, Source, Step, Target, TargetState, redact::redact,
 };
 use crate::{Error, ErrorKind, Result};
+
+pub(super) use rows::{Lane, Range, range_rows};
 
 /// What a run moves, and how.
 #[derive(Debug, Clone, Default)]
@@ -135,8 +139,14 @@ async fn move_kind(
     const TRIES: u32 = 5;
     let started = Instant::now();
     let mut tries = 0;
+    let has_lane = Lane::between(source.as_ref(), target.as_ref(), kind).is_some();
     let counts = loop {
-        match stream_kind(source, target, kind, limits, progress).await {
+        let moved = if has_lane {
+            rows::move_rows(source, target, kind, limits, progress).await
+        } else {
+            stream_kind(source, target, kind, limits, progress).await
+        };
+        match moved {
             Err(error) if matches!(error.kind(), ErrorKind::Conflict { .. }) && tries < TRIES => {
                 tries += 1;
                 tracing::warn!(%kind, %error, "resuming from the checkpoint");
@@ -249,7 +259,7 @@ impl Prepared {
         batch
     }
 
-    async fn load(
+    pub(super) async fn load(
         &self,
         source: &dyn Source,
         target: &dyn Target,
@@ -287,7 +297,7 @@ pub(super) fn checked(outcome: Result<Record, Problems>) -> Result<Record, Probl
     Ok(record)
 }
 
-fn reject(
+pub(super) fn reject(
     source: &dyn Source,
     kind: Kind,
     key: &str,

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-use super::{Counts, Key, Kind, Position, Problems, Record, Reject};
+use super::{Counts, Key, Kind, Position, Problems, Record, Reject, RowTarget};
 use crate::Result;
 
 /// A store that records are loaded into.
@@ -84,6 +84,12 @@ pub trait Target: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// The store's Timeout or Unavailable.
     async fn settled(&self, kind: Kind, keys: &[String]) -> Result<Vec<Settled>>;
+
+    /// The fast lane for a kind, where the target has one.
+    fn rows(&self, kind: Kind) -> Option<&dyn RowTarget> {
+        let _ = kind;
+        None
+    }
 }
 
 /// What the books say of a rejected record.
@@ -146,6 +152,8 @@ pub enum Step<'a> {
         /// Where it will be.
         to: &'a Position,
     },
+    /// Beside a pass: the checkpoint stays.
+    Aside,
     /// A replay: the rejects with these keys, one for each record, are settled as they load; the
     /// checkpoint stays.
     Replay {

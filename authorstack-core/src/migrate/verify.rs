@@ -1,3 +1,5 @@
+mod rows;
+
 use std::{
     cmp::Ordering,
     collections::{HashMap, HashSet},
@@ -13,8 +15,8 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
     BatchLimits, Counts, Digest, DigestSum, Key, Kind, KindReport, Progress, Record, Scanned,
-    Settled, Source, Status, Target,
-    run::{START, check_sides_as_they_are, checked, in_order},
+    Settled, Source, Status, Step, Target,
+    run::{Lane, Prepared, START, check_sides_as_they_are, checked, in_order},
 };
 use crate::{Error, Result};
 
@@ -97,9 +99,28 @@ pub async fn verify(
     progress: &dyn Progress,
 ) -> Result<Verification> {
     check_sides_as_they_are(source.as_ref(), target.as_ref(), kinds).await?;
+    compare(&source, &target, kinds, Purpose::Verify, progress).await
+}
+
+/// What a comparison is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To say what differs.
+    Verify,
+    /// To copy again what differs.
+    Repair,
+}
+
+pub(super) async fn compare(
+    source: &Arc<dyn Source>,
+    target: &Arc<dyn Target>,
+    kinds: &[Kind],
+    purpose: Purpose,
+    progress: &dyn Progress,
+) -> Result<Verification> {
     let mut found = Vec::new();
     for kind in in_order(kinds) {
-        found.push(verify_kind(&source, &target, kind, progress).await?);
+        found.push(compare_kind(source, target, kind, purpose, progress).await?);
     }
     let clean = found.iter().all(|kind: &KindVerification| {
         kind.report.differing == 0 && kind.report.counts.rejected == 0
@@ -145,10 +166,11 @@ async fn forward<T, U>(
     }
 }
 
-async fn verify_kind(
+async fn compare_kind(
     source: &Arc<dyn Source>,
     target: &Arc<dyn Target>,
     kind: Kind,
+    purpose: Purpose,
     progress: &dyn Progress,
 ) -> Result<KindVerification> {
     let started = Instant::now();
@@ -162,6 +184,7 @@ async fn verify_kind(
         source: source.as_ref(),
         target: target.as_ref(),
         kind,
+        purpose,
         replayed_keys: replayed.iter().map(keys).collect(),
         replayed,
         counts: Counts::default(),
@@ -170,7 +193,32 @@ async fn verify_kind(
         differing_ranges: 0,
         differences: Vec::new(),
     };
+    match Lane::between(source.as_ref(), target.as_ref(), kind) {
+        Some(lane) => comparison.rows(&lane, progress).await?,
+        None => compare_streams(&mut comparison, source, target, progress).await?,
+    }
+    progress.finished(kind, comparison.counts);
+    Ok(KindVerification {
+        report: KindReport {
+            kind,
+            counts: comparison.counts,
+            differing: comparison.differing,
+            seconds: started.elapsed().as_secs_f64(),
+        },
+        ranges: comparison.ranges,
+        differing_ranges: comparison.differing_ranges,
+        differences: comparison.differences,
+    })
+}
 
+/// Reads both sides in the order of their keys, and compares range by range.
+async fn compare_streams(
+    comparison: &mut Comparison<'_>,
+    source: &Arc<dyn Source>,
+    target: &Arc<dyn Target>,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let kind = comparison.kind;
     let mut tasks = JoinSet::new();
     let mut sources = pump(&mut tasks, |sender| {
         let source = Arc::clone(source);
@@ -183,7 +231,6 @@ async fn verify_kind(
         let target = Arc::clone(target);
         Box::pin(async move {
             forward(target.scan(kind), sender, |batch: Vec<Record>| {
-                let entry = |record: &Record| (record.key(), Digest::of(record));
                 batch.iter().map(entry).collect::<Vec<Entry>>()
             })
             .await;
@@ -225,25 +272,18 @@ async fn verify_kind(
     while let Some(ended) = tasks.join_next().await {
         ended.map_err(|error| Error::internal("reading a side broke off").with_source(error))?;
     }
-    progress.finished(kind, comparison.counts);
-    Ok(KindVerification {
-        report: KindReport {
-            kind,
-            counts: comparison.counts,
-            differing: comparison.differing,
-            seconds: started.elapsed().as_secs_f64(),
-        },
-        ranges: comparison.ranges,
-        differing_ranges: comparison.differing_ranges,
-        differences: comparison.differences,
-    })
+    Ok(())
+}
+
+fn entry(record: &Record) -> Entry {
+    (record.key(), Digest::of(record))
 }
 
 fn digest_batch(items: Vec<Scanned>) -> SourceBatch {
     let mut batch = SourceBatch::default();
     for item in items {
         if let Ok(record) = checked(item.outcome) {
-            batch.entries.push((record.key(), Digest::of(&record)));
+            batch.entries.push(entry(&record));
         } else {
             let digest = Digest::of_bytes(&item.original.0);
             batch.unmovable.push((item.key, digest));
@@ -312,6 +352,7 @@ struct Comparison<'a> {
     source: &'a dyn Source,
     target: &'a dyn Target,
     kind: Kind,
+    purpose: Purpose,
     /// The records that replays made, by their keys.
     replayed: HashMap<Key, Settled>,
     /// The same by their keys in the source.
@@ -386,22 +427,48 @@ impl Comparison<'_> {
             .into_iter()
             .map(|settled| (settled.key.clone(), settled))
             .collect();
+        let mut to_mend = Vec::new();
         for (key, how) in unequal {
             match how {
                 Unequal::Missing => {
                     let known = known.get(&key.to_string());
-                    self.missing(key, known).await?;
+                    if self.is_missing(&key, known).await? {
+                        match self.purpose {
+                            Purpose::Verify => self.note(key, DifferenceKind::MissingInTarget),
+                            Purpose::Repair => to_mend.push(key),
+                        }
+                    }
                 }
                 Unequal::Both if self.was_replayed_unchanged(&key).await? => {
                     self.counts.unchanged += 1;
                 }
+                Unequal::Both if self.purpose == Purpose::Repair => to_mend.push(key),
                 Unequal::Both => self.differs(key).await?,
                 Unequal::Extra if self.replayed.contains_key(&key) => {}
                 Unequal::Extra => self.note(key, DifferenceKind::OnlyInTarget),
             }
         }
-        if self.differing > before {
+        if self.differing > before || !to_mend.is_empty() {
             self.differing_ranges += 1;
+        }
+        self.mend(&to_mend).await
+    }
+
+    /// Copies records again, as the source has them now.
+    async fn mend(&mut self, keys: &[Key]) -> Result<()> {
+        const MOST: usize = 500;
+        for part in keys.chunks(MOST) {
+            let mut items: Vec<Scanned> = Vec::with_capacity(part.len());
+            for key in part {
+                match self.source.fetch(self.kind, &key.to_string()).await? {
+                    Some(found) => items.push(found),
+                    // Deleted since it was read.
+                    None => self.counts.read -= 1,
+                }
+            }
+            let batch = Prepared::new(self.source, self.kind, items);
+            let loaded = batch.load(self.source, self.target, Step::Aside).await?;
+            self.counts += Counts { read: 0, ..loaded };
         }
         Ok(())
     }
@@ -417,15 +484,16 @@ impl Comparison<'_> {
     }
 
     /// A record that the target lacks: known as a reject, mended under another key, or lost.
-    async fn missing(&mut self, key: Key, known: Option<&Settled>) -> Result<()> {
+    /// Counts it, where it is not lost; answers whether it is.
+    async fn is_missing(&mut self, key: &Key, known: Option<&Settled>) -> Result<bool> {
         match known.map(|settled| &settled.replayed_as) {
             Some(None) => self.counts.rejected += 1,
-            Some(Some(other)) if *other != key && self.exists(Some(other)).await? => {
+            Some(Some(other)) if other != key && self.exists(Some(other)).await? => {
                 self.counts.unchanged += 1;
             }
-            _ => self.note(key, DifferenceKind::MissingInTarget),
+            _ => return Ok(true),
         }
-        Ok(())
+        Ok(false)
     }
 
     async fn differs(&mut self, key: Key) -> Result<()> {

@@ -4,6 +4,7 @@
 mod aggregates;
 mod forecasts;
 mod insights;
+mod rows;
 mod sales;
 mod sync_logs;
 
@@ -19,6 +20,8 @@ use sqlx::{AssertSqlSafe, postgres::PgRow, query};
 use uuid::Uuid;
 
 use crate::{Bytes, Pool, Statement, get};
+
+pub use rows::{json_columns, row_columns, row_digest, unique_columns};
 
 /// What differs between an Azure database and a Supabase project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,8 +97,9 @@ impl IdForm {
         }
     }
 
-    /// The id's 24 digits, of a column of this form.
-    fn digits(self, column: &str) -> String {
+    /// SQL for the id's 24 digits, of a `uuid` column of this form.
+    #[must_use]
+    pub fn digits(self, column: &str) -> String {
         match self {
             Self::Embedded => format!(
                 "(substr({column}::text, 1, 8) || substr({column}::text, 10, 4) || \

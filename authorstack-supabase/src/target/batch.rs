@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    ops::Range,
+    ops::{Range, RangeInclusive},
 };
 
 use authorstack_core::{
@@ -353,11 +353,14 @@ impl<'l> Batch<'l> {
         savepoint(&mut worker.connection).await?;
         let Worker { connection, buffer } = worker;
         let records = indexes.iter().map(|&index| &self.load.records[index]);
+        let numbers = numbers(records.clone());
         let attempt = async {
             copy(connection, &self.statements.stage, records, buffer).await?;
-            let merge = target
-                .store
-                .statement(query(self.statements.merge.as_str()));
+            let mut merge = query(self.statements.merge.as_str());
+            if let Some(numbers) = numbers {
+                merge = merge.bind(*numbers.start()).bind(*numbers.end());
+            }
+            let merge = target.store.statement(merge);
             let row = merge.fetch_one(&mut *connection).await?;
             let written: i64 = row.try_get(0)?;
             raw_sql("truncate pg_temp.authorstack_batch; release savepoint batch")
@@ -378,6 +381,17 @@ impl<'l> Batch<'l> {
             Err(error) => Err(other_error(error)),
         }
     }
+}
+
+/// The first number and the last of rows that have numbers.
+fn numbers<'r>(records: impl Iterator<Item = &'r Record>) -> Option<RangeInclusive<i64>> {
+    records.fold(None, |range, record| match (record.key(), range) {
+        (Key::Row(number), None) => Some(number..=number),
+        (Key::Row(number), Some(range)) => {
+            Some(number.min(*range.start())..=number.max(*range.end()))
+        }
+        _ => None,
+    })
 }
 
 /// What the server's refusal says of a record.
@@ -405,7 +419,7 @@ fn problems(record: &Record, error: CopyError) -> Problems {
     }
 }
 
-async fn savepoint(connection: &mut PgConnection) -> Result<()> {
+pub(super) async fn savepoint(connection: &mut PgConnection) -> Result<()> {
     raw_sql("savepoint batch")
         .execute(connection)
         .await
@@ -413,7 +427,7 @@ async fn savepoint(connection: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-async fn roll_back(connection: &mut PgConnection) -> Result<()> {
+pub(super) async fn roll_back(connection: &mut PgConnection) -> Result<()> {
     raw_sql("rollback to savepoint batch")
         .execute(connection)
         .await

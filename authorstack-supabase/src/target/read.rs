@@ -2,21 +2,19 @@
 
 use authorstack_core::{
     Error, Result,
-    migrate::{Key, Kind, Position, Record, Reject, Settled},
+    migrate::{Key, Kind, Position, Record, Reject, RowRange, Settled},
 };
-use futures::{
-    StreamExt, TryStreamExt,
-    stream::{self, BoxStream},
-};
+use futures::TryStreamExt;
 use sqlx::{PgConnection, Row, postgres::PgRow, query, raw_sql};
 use tokio::sync::mpsc;
 
-use super::{
-    Aborting,
-    statements::{bind_after, statements},
-    within,
+use super::statements::{bind_after, statements};
+use crate::{
+    error::from_sqlx,
+    row,
+    row::get,
+    store::{SupabaseStore, within},
 };
-use crate::{error::from_sqlx, row, row::get, store::SupabaseStore};
 
 /// Rows that one statement may return.
 const PAGE: i64 = 20_000;
@@ -24,53 +22,40 @@ const PAGE: i64 = 20_000;
 const BATCH_RECORDS: usize = 2_000;
 const BATCH_BYTES: usize = 4 << 20;
 
-/// The stream of what a task sends; the task ends with the stream.
-pub(super) fn spawned<T, F>(
-    run: impl FnOnce(mpsc::Sender<Result<T>>) -> F + Send + 'static,
-) -> BoxStream<'static, Result<T>>
-where
-    T: Send + 'static,
-    F: Future<Output = Result<()>> + Send + 'static,
-{
-    stream::once(async move {
-        let (sender, receiver) = mpsc::channel(1);
-        let task = tokio::spawn(async move {
-            if let Err(error) = run(sender.clone()).await {
-                // Nobody listens any more when this fails.
-                let _ = sender.send(Err(error)).await;
-            }
-        });
-        stream::unfold((receiver, Aborting(task)), async |(mut receiver, task)| {
-            let item = receiver.recv().await?;
-            Some((item, (receiver, task)))
-        })
-    })
-    .flatten()
-    .boxed()
-}
-
-/// Sends all records in the order of their ids, a page a transaction.
+/// Sends all records in the order of their keys, a page a transaction; of rows that have numbers,
+/// a range.
 pub(super) async fn send_records(
     store: SupabaseStore,
     kind: Kind,
+    range: Option<RowRange>,
     sender: mpsc::Sender<Result<Vec<Record>>>,
 ) -> Result<()> {
     let limit = store.timeouts().load;
     let statements = statements(kind)?;
     let mut connection = store.open().await?;
-    let mut after: Option<Key> = None;
+    let mut after = range.map(|range| Key::Row(range.after));
+    let last = range.map(|range| Key::Row(range.until));
     loop {
         within(limit, async { begin_reading(&mut connection).await }).await?;
         let behind = after.take();
         let page = bind_after(query(statements.page.as_str()), kind, behind.as_ref()).bind(PAGE);
         let mut rows = store.statement(page).fetch(&mut connection);
         let (mut batch, mut bytes, mut count) = (Vec::new(), 0, 0);
+        let mut beyond = false;
         while let Some(row) =
             within(limit, async { rows.try_next().await.map_err(from_sqlx) }).await?
         {
-            let record = read_record(&store, kind, &row)?;
-            after = Some(record.key());
             count += 1;
+            if beyond {
+                continue;
+            }
+            let record = read_record(&store, kind, &row)?;
+            let key = record.key();
+            beyond = last.as_ref().is_some_and(|last| key > *last);
+            if beyond {
+                continue;
+            }
+            after = Some(key);
             bytes += size(&row);
             batch.push(record);
             if batch.len() >= BATCH_RECORDS || bytes >= BATCH_BYTES {
@@ -91,7 +76,7 @@ pub(super) async fn send_records(
                 .map_err(from_sqlx)
         })
         .await?;
-        if count < PAGE {
+        if beyond || count < PAGE {
             store.close_connection(connection).await;
             return Ok(());
         }

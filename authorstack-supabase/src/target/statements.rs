@@ -6,14 +6,15 @@ use authorstack_core::{
     Error, Id, Result,
     migrate::{Key, Kind},
 };
+use authorstack_sql::{json_columns, row_columns, row_digest, unique_columns};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::{
     row::{
-        Moment, aggregate_columns, book_columns, boost_columns, checklist_columns, comment_columns,
-        competitor_columns, first_moment, follow_columns, forecast_columns, insight_columns,
-        like_columns, post_columns, price_columns, sale_columns, sync_log_columns, user_columns,
+        Moment, book_columns, boost_columns, checklist_columns, comment_columns,
+        competitor_columns, first_moment, follow_columns, like_columns, post_columns,
+        price_columns, user_columns,
     },
     store::{DIALECT, Statement},
 };
@@ -32,9 +33,20 @@ pub(super) struct Statements {
     pub(super) page: String,
     /// The rows with these keys.
     pub(super) some: String,
+    /// Those of rows that have numbers.
+    pub(super) rows: Option<RowStatements>,
+}
+
+/// The statements of a kind whose rows have numbers. The first two parameters are a range.
+pub(super) struct RowStatements {
+    /// The digest of the rows.
+    pub(super) digest: String,
+    /// Takes rows out of the stage whose place another row has; answers both numbers.
+    pub(super) taken: Option<String>,
 }
 
 /// What the statements of a table are made of.
+#[derive(Clone, Copy)]
 struct Table {
     kind: Kind,
     columns: &'static str,
@@ -47,6 +59,7 @@ struct Table {
 const ID: &[(&str, &str)] = &[("id", "uuid")];
 const ROW: &[(&str, &str)] = &[("id", "bigint")];
 
+/// The tables of the documents.
 const TABLES: &[Table] = &[
     Table {
         kind: Kind::Users,
@@ -108,41 +121,23 @@ const TABLES: &[Table] = &[
         json: &["extra"],
         key: &[("competitor_id", "uuid"), ("date", "timestamptz")],
     },
-    Table {
-        kind: Kind::SalesData,
-        columns: sale_columns!(),
-        json: &[],
-        key: ROW,
-    },
-    Table {
-        kind: Kind::DailyAggregates,
-        columns: aggregate_columns!(),
-        json: &["platform_breakdown", "book_breakdown"],
-        key: ROW,
-    },
-    Table {
-        kind: Kind::SyncLogs,
-        columns: sync_log_columns!(),
-        json: &[],
-        key: ROW,
-    },
-    Table {
-        kind: Kind::AiInsights,
-        columns: insight_columns!(),
-        json: &["content"],
-        key: ROW,
-    },
-    Table {
-        kind: Kind::RevenueForecasts,
-        columns: forecast_columns!(),
-        json: &["factors"],
-        key: ROW,
-    },
 ];
 
+/// All tables.
+fn tables() -> impl Iterator<Item = Table> {
+    let analytics = Kind::ANALYTICS.iter().filter_map(|kind| {
+        Some(Table {
+            kind: *kind,
+            columns: row_columns(*kind)?,
+            json: json_columns(*kind),
+            key: ROW,
+        })
+    });
+    TABLES.iter().copied().chain(analytics)
+}
+
 static STATEMENTS: LazyLock<Vec<(Kind, Statements)>> = LazyLock::new(|| {
-    TABLES
-        .iter()
+    tables()
         .map(|table| (table.kind, table.statements()))
         .collect()
 });
@@ -172,6 +167,7 @@ impl Table {
                 "copy pg_temp.authorstack_batch ({columns}) from stdin with (format binary)"
             ),
             merge: self.merge(&table, &key),
+            rows: self.row_statements(),
             page: format!(
                 "select {listed} from {table} where ({key}) > ({}) order by {key} limit ${last}",
                 parameters.join(", ")
@@ -184,12 +180,76 @@ impl Table {
         }
     }
 
+    fn row_statements(&self) -> Option<RowStatements> {
+        let (kind, digest) = (self.kind, row_digest(self.kind)?);
+        let unique = unique_columns(kind);
+        let side = |name: &str| {
+            let columns = unique.iter().map(|column| format!("{name}.{column}"));
+            columns.collect::<Vec<_>>().join(", ")
+        };
+        let (held, staged, first) = (side("held"), side("staged"), side("first"));
+        // The first of several that become one stays, unless the table has another already.
+        let taken = format!(
+            "with held as (select staged.id, held.id as holder from pg_temp.authorstack_batch as staged \
+               join public.{kind} as held on ({held}) = ({staged}) and held.id <> staged.id \
+             union all select staged.id, min(first.id) from pg_temp.authorstack_batch as staged \
+               join pg_temp.authorstack_batch as first on ({first}) = ({staged}) and first.id < staged.id \
+               group by staged.id), \
+             gone as (delete from pg_temp.authorstack_batch as staged using held where staged.id = held.id) \
+             select id, min(holder) from held group by id order by id"
+        );
+        Some(RowStatements {
+            digest: format!("select {digest} from public.{kind} where id > $1 and id <= $2"),
+            taken: (!unique.is_empty()).then_some(taken),
+        })
+    }
+
+    /// Brings rows with numbers up to date, whatever keys the table has: partitions have none over
+    /// the number alone. The parameters are the first number and the last.
+    fn merge_rows(&self, table: &str, rest: &[&str]) -> String {
+        let columns = self.columns;
+        let set: Vec<String> = rest
+            .iter()
+            .map(|column| format!("{column} = staged.{column}"))
+            .collect();
+        format!(
+            "with changed as (update {table} as held set {set} from pg_temp.authorstack_batch as staged \
+               where held.id = staged.id and held.id between $1 and $2 \
+                 and ({held}) is distinct from ({staged}) returning 1), \
+             added as (insert into {table} ({columns}) \
+               select {columns} from pg_temp.authorstack_batch as staged where not exists \
+                 (select from {table} as held where held.id = staged.id and held.id between $1 and $2) \
+               returning 1) \
+             select (select count(*) from changed) + (select count(*) from added)",
+            set = set.join(", "),
+            held = self.side("held", rest),
+            staged = self.side("staged", rest),
+        )
+    }
+
+    /// Columns to compare. JSON is compared as text: 1 and 1.0 are equal as jsonb and differ as
+    /// records.
+    fn side(&self, name: &str, columns: &[&str]) -> String {
+        let values = columns.iter().map(|column| {
+            let text = if self.json.contains(column) {
+                "::text"
+            } else {
+                ""
+            };
+            format!("{name}.{column}{text}")
+        });
+        values.collect::<Vec<_>>().join(", ")
+    }
+
     fn merge(&self, table: &str, key: &str) -> String {
         let columns = self.columns;
         let rest: Vec<&str> = columns
             .split(", ")
             .filter(|column| self.key.iter().all(|(part, _)| part != column))
             .collect();
+        if self.key == ROW {
+            return self.merge_rows(table, &rest);
+        }
         let change = if rest.is_empty() {
             "do nothing".to_owned()
         } else {
@@ -197,23 +257,11 @@ impl Table {
                 .iter()
                 .map(|column| format!("{column} = excluded.{column}"))
                 .collect();
-            // JSON is compared as text: 1 and 1.0 are equal as jsonb and differ as records.
-            let side = |name: &str| {
-                let values = rest.iter().map(|column| {
-                    let text = if self.json.contains(column) {
-                        "::text"
-                    } else {
-                        ""
-                    };
-                    format!("{name}.{column}{text}")
-                });
-                values.collect::<Vec<_>>().join(", ")
-            };
             format!(
                 "do update set {} where ({}) is distinct from ({})",
                 set.join(", "),
-                side("held"),
-                side("excluded"),
+                self.side("held", &rest),
+                self.side("excluded", &rest),
             )
         };
         format!(
@@ -308,7 +356,7 @@ mod tests {
 
     #[test]
     fn json_is_compared_as_text() {
-        for table in TABLES {
+        for table in tables() {
             for column in table.json {
                 let merge = table.statements().merge;
                 assert!(merge.contains(&format!("held.{column}::text")), "{merge}");

@@ -1,0 +1,69 @@
+//! What a run would do with rows: the source's server says which of them cannot move.
+
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+
+use super::{Admitted, Found};
+use crate::{
+    Id, Result,
+    migrate::{
+        Absent, BatchLimits, Kind, Progress, Record, RowRange,
+        run::{Lane, range_rows},
+    },
+};
+
+pub(super) async fn plan_rows(
+    lane: &Lane<'_>,
+    kind: Kind,
+    admitted: &mut Admitted<'_>,
+    found: &mut Found,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let absent = Absent {
+        users: absent(lane, kind, Kind::Users, admitted).await?,
+        books: absent(lane, kind, Kind::Books, admitted).await?,
+    };
+    let most = range_rows(BatchLimits::default());
+    let mut left = RowRange::ALL;
+    while let Some(mut reader) = lane.source.open(kind, left, most, &absent).await? {
+        left.after = reader.range().until;
+        found.counts.read += reader.rows();
+        let movable = reader.digest().await?.map(|digest| digest.rows);
+        let mut refused = 0;
+        if movable != Some(reader.rows()) {
+            let mut rows = reader.refused();
+            while let Some(rows) = rows.try_next().await? {
+                for row in rows {
+                    if let Err(problems) = row.outcome {
+                        refused += 1;
+                        found.reject(row.key, &problems);
+                    }
+                }
+            }
+        }
+        found.counts.written += reader.rows() - refused;
+        reader.close().await?;
+        progress.advanced(kind, found.counts);
+    }
+    Ok(())
+}
+
+/// What the rows refer to and would not be there.
+async fn absent(
+    lane: &Lane<'_>,
+    kind: Kind,
+    to: Kind,
+    admitted: &mut Admitted<'_>,
+) -> Result<Arc<[Id<Record>]>> {
+    let mut absent = Vec::new();
+    if kind.depends_on().contains(&to)
+        && let Some(there) = admitted.ids.get_mut(&to)
+    {
+        let mut references = lane.source.references(kind, to);
+        while let Some(ids) = references.try_next().await? {
+            absent.extend(ids.into_iter().filter(|id| !there.contains(*id)));
+        }
+    }
+    Ok(absent.into())
+}

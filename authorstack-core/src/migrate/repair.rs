@@ -1,0 +1,27 @@
+use std::sync::Arc;
+
+use super::{
+    Kind, Progress, Source, Target, Verification,
+    run::check_sides_as_they_are,
+    verify::{Purpose, compare},
+};
+use crate::Result;
+
+/// Compares both sides as [`verify`](fn@super::verify) does, and copies again what differs: of
+/// documents the records, of rows the ranges.
+///
+/// The answer counts as written what was copied, and as differing what still is: records that
+/// only the target has stay, for they may be new.
+///
+/// # Errors
+/// As for [`run`](fn@super::run). Run it again to go on.
+pub async fn repair(
+    source: Arc<dyn Source>,
+    target: Arc<dyn Target>,
+    kinds: &[Kind],
+    progress: &dyn Progress,
+) -> Result<Verification> {
+    check_sides_as_they_are(source.as_ref(), target.as_ref(), kinds).await?;
+    let _lock = target.lock().await?;
+    compare(&source, &target, kinds, Purpose::Repair, progress).await
+}

@@ -1,0 +1,325 @@
+//! Moving rows by the fast lane: ranges of them, a few side by side.
+
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt};
+use tokio::{
+    sync::{Mutex, mpsc},
+    task::JoinSet,
+};
+
+use super::{Prepared, reject};
+use crate::{
+    Error, Id, Result,
+    migrate::{
+        Absent, BatchLimits, Counts, Kind, Progress, Record, Reject, RowMode, RowPass, RowRange,
+        RowReader, RowSource, RowTarget, RowWriter, RowsWritten, Source, Step, Target,
+    },
+};
+
+/// Ranges that move at once: one is read and written while the other commits and begins.
+const SIDE_BY_SIDE: usize = 2;
+/// Batches of records that make a range.
+const BATCHES: u64 = 10;
+
+/// How many rows a range has.
+pub(in crate::migrate) fn range_rows(limits: BatchLimits) -> u64 {
+    (limits.records as u64).saturating_mul(BATCHES)
+}
+
+/// Both ends of the fast lane.
+#[derive(Clone)]
+pub(in crate::migrate) struct Lane<'l> {
+    pub(in crate::migrate) source: &'l dyn RowSource,
+    pub(in crate::migrate) target: &'l dyn RowTarget,
+    kind: Kind,
+}
+
+impl<'l> Lane<'l> {
+    /// The fast lane between two stores, where both have one for this kind.
+    pub(in crate::migrate) fn between(
+        source: &'l dyn Source,
+        target: &'l dyn Target,
+        kind: Kind,
+    ) -> Option<Self> {
+        Some(Self {
+            source: source.rows(kind)?,
+            target: target.rows(kind)?,
+            kind,
+        })
+    }
+
+    /// What the rows refer to and the target lacks.
+    pub(in crate::migrate) async fn absent(&self) -> Result<Absent> {
+        Ok(Absent {
+            users: self.absent_of(Kind::Users).await?,
+            books: self.absent_of(Kind::Books).await?,
+        })
+    }
+
+    async fn absent_of(&self, to: Kind) -> Result<Arc<[Id<Record>]>> {
+        let mut absent = Vec::new();
+        if self.kind.depends_on().contains(&to) {
+            let mut references = self.source.references(self.kind, to);
+            while let Some(ids) = references.try_next().await? {
+                absent.extend(self.target.absent(to, &ids).await?);
+            }
+        }
+        Ok(absent.into())
+    }
+}
+
+/// The ends as the tasks hold them.
+#[derive(Clone)]
+struct Ends {
+    source: Arc<dyn Source>,
+    target: Arc<dyn Target>,
+    kind: Kind,
+}
+
+impl Ends {
+    fn lane(&self) -> Result<Lane<'_>> {
+        Lane::between(self.source.as_ref(), self.target.as_ref(), self.kind)
+            .ok_or_else(|| Error::internal("the fast lane is gone"))
+    }
+}
+
+/// Moves all rows of a kind that are not yet done; answers the counts of the whole pass.
+pub(super) async fn move_rows(
+    source: &Arc<dyn Source>,
+    target: &Arc<dyn Target>,
+    kind: Kind,
+    limits: BatchLimits,
+    progress: &dyn Progress,
+) -> Result<Counts> {
+    let ends = Ends {
+        source: Arc::clone(source),
+        target: Arc::clone(target),
+        kind,
+    };
+    let lane = ends.lane()?;
+    let (conversion, may_collide) = (lane.source.conversion(), lane.source.may_collide());
+    let pass = lane.target.begin_rows(kind, &conversion, may_collide);
+    let pass = Arc::new(pass.await?);
+    let mut counts = pass.counts;
+    progress.started(kind, source.count(kind).await?, counts);
+
+    let absent = lane.absent().await?;
+    let ranges = Arc::new(Mutex::new(Ranges::behind(&pass, limits, absent)));
+    let (sender, mut moved) = mpsc::channel(SIDE_BY_SIDE);
+    let mut tasks = JoinSet::new();
+    for _ in 0..SIDE_BY_SIDE {
+        let (ends, pass) = (ends.clone(), Arc::clone(&pass));
+        let (ranges, sender) = (Arc::clone(&ranges), sender.clone());
+        tasks.spawn(async move {
+            loop {
+                let reader = ranges.lock().await.next(&ends).await?;
+                let Some(reader) = reader else { return Ok(()) };
+                let counts = move_range(&ends, &pass, limits, reader).await?;
+                if sender.send(counts).await.is_err() {
+                    return Ok(());
+                }
+            }
+        });
+    }
+    drop(sender);
+    while let Some(range) = moved.recv().await {
+        counts += range;
+        progress.advanced(kind, counts);
+    }
+    while let Some(ended) = tasks.join_next().await {
+        let ended: Result<()> = ended
+            .map_err(|error| Error::internal("moving a range broke off").with_source(error))?;
+        ended?;
+    }
+    Ok(counts)
+}
+
+/// The ranges that are still to be moved, cut one behind the other.
+struct Ranges {
+    after: i64,
+    /// What earlier runs have done, the next one last.
+    done: Vec<RowRange>,
+    most: u64,
+    absent: Absent,
+}
+
+impl Ranges {
+    fn behind(pass: &RowPass, limits: BatchLimits, absent: Absent) -> Self {
+        let mut done = pass.done.clone();
+        done.sort_unstable();
+        done.reverse();
+        Self {
+            after: RowRange::ALL.after,
+            done,
+            most: range_rows(limits),
+            absent,
+        }
+    }
+
+    async fn next(&mut self, ends: &Ends) -> Result<Option<Box<dyn RowReader>>> {
+        let lane = ends.lane()?;
+        loop {
+            let next = self.done.last().copied();
+            let within = RowRange {
+                after: self.after,
+                until: next.map_or(RowRange::ALL.until, |next| next.after),
+            };
+            if within.after < within.until {
+                let open = lane.source;
+                let opened = open.open(ends.kind, within, self.most, &self.absent);
+                if let Some(reader) = opened.await? {
+                    self.after = reader.range().until;
+                    return Ok(Some(reader));
+                }
+            }
+            match self.done.pop() {
+                Some(done) => self.after = self.after.max(done.until),
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+async fn move_range(
+    ends: &Ends,
+    pass: &RowPass,
+    limits: BatchLimits,
+    reader: Box<dyn RowReader>,
+) -> Result<Counts> {
+    let range = Range {
+        source: ends.source.as_ref(),
+        target: ends.target.as_ref(),
+        lane: ends.lane()?,
+        reader,
+        limits,
+    };
+    range.move_into(Some(pass)).await
+}
+
+/// A range on its way.
+pub(in crate::migrate) struct Range<'r> {
+    pub(in crate::migrate) source: &'r dyn Source,
+    pub(in crate::migrate) target: &'r dyn Target,
+    pub(in crate::migrate) lane: Lane<'r>,
+    pub(in crate::migrate) reader: Box<dyn RowReader>,
+    pub(in crate::migrate) limits: BatchLimits,
+}
+
+impl Range<'_> {
+    /// Whether both sides hold the same rows; answers how many.
+    async fn equal(&mut self) -> Result<Option<u64>> {
+        let range = self.reader.range();
+        let theirs = self.lane.target.digest(self.lane.kind, range);
+        let (ours, theirs) = futures::try_join!(self.reader.digest(), theirs)?;
+        Ok(ours.filter(|ours| *ours == theirs).map(|ours| ours.rows))
+    }
+
+    /// Brings the target's range up to date, within a pass or outside of any.
+    pub(in crate::migrate) async fn move_into(mut self, pass: Option<&RowPass>) -> Result<Counts> {
+        let (range, kind) = (self.reader.range(), self.lane.kind);
+        let mode = pass.map_or(RowMode::Merge, |pass| pass.mode);
+        let equal = match mode {
+            RowMode::Append => None,
+            RowMode::Merge => self.equal().await?,
+        };
+        let mut writer = self.lane.target.open(kind, range, pass).await?;
+        let mut counts = Counts {
+            read: self.reader.rows(),
+            ..Counts::default()
+        };
+        let mut movable = 0;
+        if let Some(rows) = equal {
+            counts.unchanged = rows;
+            movable = rows;
+        } else {
+            match writer.write(mode, self.reader.copy()).await? {
+                RowsWritten::Taken {
+                    written,
+                    unchanged,
+                    refused,
+                } => {
+                    counts.written = written;
+                    counts.unchanged = unchanged;
+                    movable += written + unchanged + refused.len() as u64;
+                    let rejects = self.taken(refused).await?;
+                    keep(writer.as_mut(), &rejects, &mut counts).await?;
+                }
+                RowsWritten::Refused => {
+                    drop(writer);
+                    let counts = self.one_by_one().await?;
+                    let writer = self.lane.target.open(kind, range, pass).await?;
+                    writer.commit(counts).await?;
+                    self.reader.close().await?;
+                    return Ok(counts);
+                }
+            }
+        }
+        if movable < counts.read {
+            let mut refused = self.reader.refused();
+            while let Some(rows) = refused.try_next().await? {
+                let rejects: Vec<Reject> = rows
+                    .into_iter()
+                    .filter_map(|row| {
+                        let problems = row.outcome.err()?;
+                        Some(reject(self.source, kind, &row.key, &row.original, problems))
+                    })
+                    .collect();
+                keep(writer.as_mut(), &rejects, &mut counts).await?;
+            }
+        }
+        if !counts.balance() {
+            return Err(Error::internal(format!(
+                "{kind} behind {} up to {} do not add up: {counts:?}",
+                range.after, range.until
+            )));
+        }
+        writer.commit(counts).await?;
+        self.reader.close().await?;
+        Ok(counts)
+    }
+
+    /// The rejects of rows that stand in another's place.
+    async fn taken(
+        &mut self,
+        refused: Vec<(i64, crate::migrate::Problems)>,
+    ) -> Result<Vec<Reject>> {
+        let kind = self.lane.kind;
+        let mut rejects = Vec::with_capacity(refused.len());
+        for part in refused.chunks(self.limits.records.max(1)) {
+            let numbers: Vec<i64> = part.iter().map(|(number, _)| *number).collect();
+            let mut rows = self.reader.fetch(&numbers).await?;
+            for (number, problems) in part {
+                let key = number.to_string();
+                let Some(at) = rows.iter().position(|row| row.key == key) else {
+                    return Err(Error::internal(format!("row {key} of {kind} is gone")));
+                };
+                let row = rows.swap_remove(at);
+                let problems = problems.clone();
+                rejects.push(reject(self.source, kind, &row.key, &row.original, problems));
+            }
+        }
+        Ok(rejects)
+    }
+
+    /// Moves the rows as records, batch by batch: what the target refuses is found among them.
+    async fn one_by_one(&mut self) -> Result<Counts> {
+        let mut counts = Counts::default();
+        let mut batches = self.reader.records(self.limits);
+        while let Some(batch) = batches.next().await {
+            let batch = Prepared::new(self.source, self.lane.kind, batch?);
+            counts += batch.load(self.source, self.target, Step::Aside).await?;
+        }
+        Ok(counts)
+    }
+}
+
+/// Keeps rejects; those that a replay has settled count as unchanged.
+async fn keep(writer: &mut dyn RowWriter, rejects: &[Reject], counts: &mut Counts) -> Result<()> {
+    if !rejects.is_empty() {
+        let open = writer.reject(rejects).await?;
+        counts.rejected += open;
+        counts.unchanged += rejects.len() as u64 - open;
+    }
+    Ok(())
+}

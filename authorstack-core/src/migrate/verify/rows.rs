@@ -1,0 +1,152 @@
+//! Comparing rows by the fast lane: both servers hash them, range by range, and only where the
+//! hashes differ are the rows read.
+
+use std::collections::HashMap;
+
+use futures::TryStreamExt;
+
+use super::{Comparison, DifferenceKind, Entry, Purpose, RANGE, digest_batch, entry};
+use crate::{
+    Result,
+    migrate::{
+        BatchLimits, Digest, Key, Progress, RowRange, RowReader, Scanned, Settled,
+        run::{Lane, Range, range_rows},
+    },
+};
+
+impl<'c> Comparison<'c> {
+    pub(super) async fn rows(&mut self, lane: &Lane<'c>, progress: &dyn Progress) -> Result<()> {
+        let absent = lane.absent().await?;
+        let most = range_rows(BatchLimits::default());
+        let mut left = RowRange::ALL;
+        while let Some(reader) = lane.source.open(self.kind, left, most, &absent).await? {
+            let range = reader.range();
+            if !self.row_range(lane, reader).await? {
+                // Copied again: what differs still is said.
+                let again = lane.source.open(self.kind, range, u64::MAX, &absent);
+                if let Some(reader) = again.await? {
+                    self.compare_rows(lane, range, reader).await?;
+                }
+            }
+            progress.advanced(self.kind, self.counts);
+            left.after = range.until;
+        }
+        self.only_theirs(lane, left).await
+    }
+
+    /// Compares a range; `false` where it was copied again.
+    async fn row_range(&mut self, lane: &Lane<'c>, mut reader: Box<dyn RowReader>) -> Result<bool> {
+        let range = reader.range();
+        let theirs = lane.target.digest(self.kind, range);
+        let (ours, theirs) = futures::try_join!(reader.digest(), theirs)?;
+        let equal = ours.filter(|ours| *ours == theirs);
+        if let Some(equal) = equal {
+            self.ranges += 1;
+            self.counts.read += reader.rows();
+            self.counts.unchanged += equal.rows;
+            if equal.rows < reader.rows() {
+                let mut refused = reader.refused();
+                while let Some(rows) = refused.try_next().await? {
+                    self.refused(rows).await?;
+                }
+            }
+            reader.close().await?;
+            return Ok(true);
+        }
+        if self.purpose == Purpose::Verify {
+            self.compare_rows(lane, range, reader).await?;
+            return Ok(true);
+        }
+        let range = Range {
+            source: self.source,
+            target: self.target,
+            lane: lane.clone(),
+            reader,
+            limits: BatchLimits::default(),
+        };
+        let copied = range.move_into(None).await?;
+        // The comparison that follows finds what was written unchanged.
+        self.counts.written += copied.written;
+        self.counts.unchanged = self.counts.unchanged.wrapping_sub(copied.written);
+        Ok(false)
+    }
+
+    /// Rows that cannot move: known as rejects, mended since, or lost.
+    async fn refused(&mut self, rows: Vec<Scanned>) -> Result<()> {
+        let keys: Vec<String> = rows.iter().map(|row| row.key.clone()).collect();
+        let known = self.target.settled(self.kind, &keys).await?.into_iter();
+        let known: HashMap<String, Settled> = known
+            .map(|settled| (settled.key.clone(), settled))
+            .collect();
+        let mut settled = Vec::with_capacity(rows.len());
+        for row in rows {
+            if known.contains_key(&row.key) {
+                settled.push((row.key, Digest::of_bytes(&row.original.0)));
+            } else {
+                let key = Key::parse(self.kind, &row.key)?;
+                self.note(key, DifferenceKind::MissingInTarget);
+            }
+        }
+        self.unmovable(settled).await
+    }
+
+    /// Compares the rows of a range one by one.
+    async fn compare_rows(
+        &mut self,
+        lane: &Lane<'c>,
+        range: RowRange,
+        mut reader: Box<dyn RowReader>,
+    ) -> Result<()> {
+        let kind = self.kind;
+        let mut ours = digest_batch(Vec::new());
+        let mut theirs: Vec<Entry> = Vec::new();
+        let read_ours = async {
+            let mut rows = reader.records(BatchLimits::default());
+            while let Some(rows) = rows.try_next().await? {
+                let batch = digest_batch(rows);
+                ours.entries.extend(batch.entries);
+                ours.unmovable.extend(batch.unmovable);
+            }
+            Ok::<(), crate::Error>(())
+        };
+        let read_theirs = async {
+            let mut rows = lane.target.records(kind, range);
+            while let Some(rows) = rows.try_next().await? {
+                theirs.extend(rows.iter().map(entry));
+            }
+            Ok(())
+        };
+        futures::try_join!(read_ours, read_theirs)?;
+        reader.close().await?;
+        self.counts.read += (ours.entries.len() + ours.unmovable.len()) as u64;
+        self.unmovable(ours.unmovable).await?;
+        self.listed(&ours.entries, &theirs).await
+    }
+
+    /// Says what differs, and leaves it.
+    async fn listed(&mut self, ours: &[Entry], theirs: &[Entry]) -> Result<()> {
+        let purpose = std::mem::replace(&mut self.purpose, Purpose::Verify);
+        let said = self.range(ours, theirs).await;
+        self.purpose = purpose;
+        said
+    }
+
+    /// The rows behind the source's last one.
+    async fn only_theirs(&mut self, lane: &Lane<'c>, range: RowRange) -> Result<()> {
+        if lane.target.digest(self.kind, range).await?.rows == 0 {
+            return Ok(());
+        }
+        let mut rows = lane.target.records(self.kind, range);
+        let mut part: Vec<Entry> = Vec::new();
+        while let Some(more) = rows.try_next().await? {
+            part.extend(more.iter().map(entry));
+            if part.len() >= RANGE {
+                self.listed(&[], &std::mem::take(&mut part)).await?;
+            }
+        }
+        if part.is_empty() {
+            return Ok(());
+        }
+        self.listed(&[], &part).await
+    }
+}

@@ -1,0 +1,473 @@
+//! How the source's server turns its rows into Supabase's, and finds those that cannot move.
+
+use authorstack_core::migrate::Kind;
+use authorstack_sql::{IdForm, row_columns, row_digest};
+
+/// The settings of a transaction by which lists reach the statements: COPY takes no parameters.
+pub(super) const ID_MAP: &str = "authorstack.id_map";
+pub(super) const ABSENT_USERS: &str = "authorstack.absent_users";
+pub(super) const ABSENT_BOOKS: &str = "authorstack.absent_books";
+
+/// What keeps a row from moving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// A UUID that stands for no id.
+    Id,
+    /// A record that the target lacks.
+    Absent(Kind),
+    /// A value that says itself what is wrong.
+    Value(&'static str),
+}
+
+/// A rule, and the field that breaks it.
+#[derive(Debug, Clone)]
+pub(super) struct Rule {
+    pub(super) field: &'static str,
+    pub(super) trouble: Trouble,
+    /// SQL over the converted row `c`: true where the rule is broken.
+    broken: String,
+}
+
+/// How the rows of a kind are converted.
+#[derive(Debug, Clone)]
+pub(super) struct Conversion {
+    kind: Kind,
+    ids: IdForm,
+    has_map: bool,
+    pub(super) rules: Vec<Rule>,
+}
+
+/// Which of the lists of absent records have an entry.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Lists {
+    pub(super) users: bool,
+    pub(super) books: bool,
+}
+
+const DATE: Trouble = Trouble::Value(
+    "is outside the years 1 to 9999 that the target holds; correct it in the source or here",
+);
+const MOMENT: Trouble =
+    Trouble::Value("is infinite or further off than dates reach; set a date or none");
+const AMOUNT: Trouble = Trouble::Value("is not a number; correct it to an amount");
+const NAME: Trouble = Trouble::Value(
+    "is not a name of 1 to 50 bytes without control characters or outer spaces; correct it",
+);
+const CURRENCY: Trouble =
+    Trouble::Value("is not a currency code: three letters of ISO 4217, like USD");
+const STATUS: Trouble = Trouble::Value("is not one of success, partial, failed");
+const CONFIDENCE: Trouble = Trouble::Value("is not within 0 and 1; correct it, or set none");
+const JSON: Trouble = Trouble::Value(
+    "holds a number that is larger than any double, or is nested more than 120 levels deep",
+);
+const BREAKDOWN: Trouble = Trouble::Value(
+    "is no object of sums with revenue, units and page_reads by name; refresh the day's roll-up, \
+     or leave it out",
+);
+
+impl Conversion {
+    pub(super) fn new(kind: Kind, ids: IdForm, has_map: bool) -> Self {
+        let mut conversion = Self {
+            kind,
+            ids,
+            has_map,
+            rules: Vec::new(),
+        };
+        conversion.rules = conversion.rules();
+        conversion
+    }
+
+    /// The id that a `uuid` column stands for; null where it stands for none.
+    fn id(&self, column: &str, map: &str) -> String {
+        let (holds, embedded) = (self.ids.holds(column), self.ids.embedded(column));
+        let read = format!("case when {holds} then {embedded} end");
+        if self.has_map {
+            format!("coalesce({map}.id, {read})")
+        } else {
+            read
+        }
+    }
+
+    fn join(&self, column: &str, map: &str) -> String {
+        if self.has_map {
+            format!(" left join id_map as {map} on {map}.legacy = {column}")
+        } else {
+            String::new()
+        }
+    }
+
+    /// Converted columns in the order of `row_columns`, and what they are read from.
+    fn columns(&self) -> (Vec<String>, String) {
+        let user = self.id("t.user_id", "user_map");
+        let book = self.id("t.book_id", "book_map");
+        let (of_user, of_book) = (
+            self.join("t.user_id", "user_map"),
+            self.join("t.book_id", "book_map"),
+        );
+        let utc = |column: &str| format!("timezone('UTC', t.{column})");
+        let plain = |columns: &[&str]| -> Vec<String> {
+            columns.iter().map(|column| (*column).to_owned()).collect()
+        };
+        let id = "t.id::bigint".to_owned();
+        match self.kind {
+            Kind::SalesData => {
+                let mut columns = vec![id, user, book];
+                columns.extend(plain(&[
+                    "t.platform::text",
+                    "t.date",
+                    "t.revenue",
+                    "t.units",
+                    "coalesce(t.page_reads, 0)",
+                    "case when t.currency is null or t.currency = 'USD' then 'USD' \
+                     else upper(btrim(t.currency)) end",
+                ]));
+                columns.push(utc("synced_at"));
+                (columns, of_user + &of_book)
+            }
+            Kind::DailyAggregates => {
+                let mut columns = vec![id, user];
+                columns.extend(plain(&[
+                    "t.date",
+                    "t.total_revenue",
+                    "t.total_units",
+                    "coalesce(t.total_page_reads, 0)",
+                    "coalesce(t.platform_breakdown, '{}')",
+                ]));
+                columns.push(self.book_breakdown());
+                (columns, of_user)
+            }
+            Kind::SyncLogs => {
+                let mut columns = vec![id, user];
+                columns.extend(plain(&[
+                    "t.platform::text",
+                    "t.status::text",
+                    "coalesce(t.records_synced, 0)",
+                    "t.error_message",
+                ]));
+                columns.push(utc("synced_at"));
+                (columns, of_user)
+            }
+            Kind::AiInsights => {
+                let mut columns = vec![id, user, book];
+                columns.extend(plain(&[
+                    "t.insight_type::text",
+                    "t.content",
+                    "t.confidence",
+                ]));
+                // For ever is none.
+                columns.push("timezone('UTC', nullif(t.valid_until, 'infinity'))".to_owned());
+                columns.push(utc("created_at"));
+                (columns, of_user + &of_book)
+            }
+            _ => {
+                let mut columns = vec![id, user];
+                columns.extend(plain(&[
+                    "t.forecast_date",
+                    "t.predicted_revenue",
+                    "t.actual_revenue",
+                    "t.confidence",
+                    "t.factors",
+                ]));
+                columns.push(utc("created_at"));
+                (columns, of_user)
+            }
+        }
+    }
+
+    /// The sums by book, named by the ids' digits. A name that stands for none stays, and breaks
+    /// a rule.
+    fn book_breakdown(&self) -> String {
+        let id = self.id("k.uuid", "key_map");
+        let digits = IdForm::Embedded.digits("k.id");
+        let join = self.join("u.uuid", "key_map");
+        format!(
+            "case when t.book_breakdown is null then '{{}}' \
+              when jsonb_typeof(t.book_breakdown) <> 'object' or not exists (select \
+                from jsonb_object_keys(t.book_breakdown) as name where name !~ '^[0-9a-f]{{24}}$') \
+              then t.book_breakdown \
+              else (select jsonb_object_agg(coalesce({digits}, lower(k.key)), k.value) from \
+                (select u.key, u.value, {id} as id from \
+                  (select e.key, e.value, case when e.key ~* '{UUID}' then e.key::uuid end as uuid \
+                   from jsonb_each(t.book_breakdown) as e) as u{join}) as k) end",
+            id = id.replace("k.uuid", "u.uuid"),
+        )
+    }
+
+    fn rules(&self) -> Vec<Rule> {
+        let mut rules = vec![
+            rule("user_id", Trouble::Id, "c.user_id is null"),
+            rule(
+                "user_id",
+                Trouble::Absent(Kind::Users),
+                "exists (select from absent_users as absent where absent.id = c.user_id)",
+            ),
+        ];
+        let mut more = |field, trouble, broken: String| rules.push(rule(field, trouble, &broken));
+        let day = |column: &str| format!("c.{column} not between '0001-01-01' and '9999-12-31'");
+        // What chrono's dates reach to.
+        let moment = |column: &str| {
+            format!("(not isfinite(c.{column}) or c.{column} >= '262142-01-01 00:00:00+00')")
+        };
+        let confidence = "c.confidence not between 0 and 1".to_owned();
+        match self.kind {
+            Kind::SalesData => {
+                more("book_id", Trouble::Id, "c.book_id is null".to_owned());
+                more("platform", NAME, wrong_name("c.platform"));
+                more("date", DATE, day("date"));
+                more("revenue", AMOUNT, "c.revenue = 'NaN'".to_owned());
+                more(
+                    "currency",
+                    CURRENCY,
+                    "c.currency <> 'USD' and c.currency !~ '^[A-Z]{3}$'".to_owned(),
+                );
+                more("synced_at", MOMENT, moment("synced_at"));
+            }
+            Kind::DailyAggregates => {
+                more("date", DATE, day("date"));
+                more(
+                    "total_revenue",
+                    AMOUNT,
+                    "c.total_revenue = 'NaN'".to_owned(),
+                );
+                let platform = wrong_name("e.key");
+                more(
+                    "platform_breakdown",
+                    BREAKDOWN,
+                    wrong_breakdown("c.platform_breakdown", &platform),
+                );
+                more(
+                    "book_breakdown",
+                    BREAKDOWN,
+                    wrong_breakdown("c.book_breakdown", "e.key !~ '^[0-9a-f]{24}$'"),
+                );
+                more(
+                    "book_breakdown",
+                    Trouble::Value("names a book twice, in two forms; add the two up"),
+                    "case when jsonb_typeof((c.original).book_breakdown) = 'object' \
+                       and jsonb_typeof(c.book_breakdown) = 'object' then \
+                       (select count(*) from jsonb_object_keys((c.original).book_breakdown)) \
+                       <> (select count(*) from jsonb_object_keys(c.book_breakdown)) end"
+                        .to_owned(),
+                );
+            }
+            Kind::SyncLogs => {
+                more("platform", NAME, wrong_name("c.platform"));
+                more(
+                    "status",
+                    STATUS,
+                    "c.status not in ('success', 'partial', 'failed')".to_owned(),
+                );
+                more("synced_at", MOMENT, moment("synced_at"));
+            }
+            Kind::AiInsights => {
+                more(
+                    "book_id",
+                    Trouble::Id,
+                    "c.book_id is null and (c.original).book_id is not null".to_owned(),
+                );
+                more(
+                    "book_id",
+                    Trouble::Absent(Kind::Books),
+                    "exists (select from absent_books as absent where absent.id = c.book_id)"
+                        .to_owned(),
+                );
+                more("insight_type", NAME, wrong_name("c.insight_type"));
+                more("content", JSON, wrong_json("c.content"));
+                more("confidence", CONFIDENCE, confidence);
+                more("valid_until", MOMENT, moment("valid_until"));
+                more("created_at", MOMENT, moment("created_at"));
+            }
+            _ => {
+                more("forecast_date", DATE, day("forecast_date"));
+                for field in ["predicted_revenue", "actual_revenue"] {
+                    more(field, AMOUNT, format!("c.{field} = 'NaN'"));
+                }
+                more("confidence", CONFIDENCE, confidence);
+                more("factors", JSON, wrong_json("c.factors"));
+                more("created_at", MOMENT, moment("created_at"));
+            }
+        }
+        rules
+    }
+
+    /// The rules that these lists leave to be asked.
+    fn asked(&self, lists: Lists) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().filter(move |rule| match rule.trouble {
+            Trouble::Absent(Kind::Users) => lists.users,
+            Trouble::Absent(_) => lists.books,
+            _ => true,
+        })
+    }
+
+    fn lists(&self, lists: Lists) -> String {
+        let mut tables = Vec::new();
+        if self.has_map {
+            tables.push(format!(
+                "id_map as materialized (select key::uuid as legacy, value::uuid as id \
+                 from jsonb_each_text(current_setting('{ID_MAP}')::jsonb))"
+            ));
+        }
+        for (is_there, name, setting) in [
+            (lists.users, "absent_users", ABSENT_USERS),
+            (lists.books, "absent_books", ABSENT_BOOKS),
+        ] {
+            if is_there {
+                tables.push(format!(
+                    "{name} as materialized (select id \
+                     from unnest(current_setting('{setting}')::uuid[]) as listed (id))"
+                ));
+            }
+        }
+        if tables.is_empty() {
+            String::new()
+        } else {
+            format!("with {} ", tables.join(", "))
+        }
+    }
+
+    /// `select what from` the converted rows for which a condition over `t` holds.
+    fn select(&self, lists: Lists, what: &str, condition: &str) -> String {
+        let (columns, joins) = self.columns();
+        let names = row_columns(self.kind).unwrap_or_default().split(", ");
+        let columns = columns.into_iter().zip(names);
+        let columns: Vec<String> = columns
+            .map(|(column, name)| format!("{column} as {name}"))
+            .collect();
+        // Breakdowns are converted once for all that look at them.
+        let fence = match self.kind {
+            Kind::DailyAggregates => " offset 0",
+            _ => "",
+        };
+        format!(
+            "{}select {what} from (select {}, t as original from public.{} as t{joins} \
+             where {condition}{fence}) as c",
+            self.lists(lists),
+            columns.join(", "),
+            self.kind
+        )
+    }
+
+    fn sound(&self, lists: Lists) -> String {
+        let broken: Vec<String> = self
+            .asked(lists)
+            .map(|rule| format!("({})", rule.broken))
+            .collect();
+        format!("({}) is not true", broken.join(" or "))
+    }
+
+    /// For each rule whether it is broken: an array in the order of `rules`.
+    fn flags(&self, lists: Lists) -> String {
+        let flags: Vec<String> = self
+            .rules
+            .iter()
+            .map(|rule| {
+                let asked = self.asked(lists).any(|asked| std::ptr::eq(asked, rule));
+                if asked {
+                    format!("({}) is true", rule.broken)
+                } else {
+                    "false".to_owned()
+                }
+            })
+            .collect();
+        format!("array[{}]", flags.join(", "))
+    }
+
+    /// The rows of a range that can move, in the binary form of COPY.
+    pub(super) fn copy(&self, lists: Lists, after: i64, until: i64) -> String {
+        let columns = row_columns(self.kind).unwrap_or_default();
+        let range = format!("t.id > {after} and t.id <= {until}");
+        format!(
+            "copy ({} where {}) to stdout (format binary)",
+            self.select(lists, columns, &range),
+            self.sound(lists)
+        )
+    }
+
+    /// The digest of those rows. The first two parameters are the range.
+    pub(super) fn digest(&self, lists: Lists) -> String {
+        let digest = row_digest(self.kind).unwrap_or_default();
+        let select = self.select(lists, &digest, "t.id > $1 and t.id <= $2");
+        format!("{select} where {}", self.sound(lists))
+    }
+
+    /// The rows of a range that cannot move: number, user, book, flags, the row as JSON.
+    pub(super) fn refused(&self, lists: Lists) -> String {
+        let book = match self.kind {
+            Kind::SalesData | Kind::AiInsights => "c.book_id",
+            _ => "null::uuid",
+        };
+        let what = format!(
+            "c.id, c.user_id, {book}, {}, to_jsonb(c.original)::text",
+            self.flags(lists)
+        );
+        let select = self.select(lists, &what, "t.id > $1 and t.id <= $2");
+        format!(
+            "{select} where ({}) is not true order by 1",
+            self.sound(lists)
+        )
+    }
+
+    /// Rows as records: the columns that `listed` selects, flags, the row as JSON.
+    pub(super) fn records(&self, listed: &str, condition: &str, limit: &str) -> String {
+        let none = Lists::default();
+        let what = format!("{listed}, {}, to_jsonb(c.original)::text", self.flags(none));
+        format!(
+            "{} order by c.id {limit}",
+            self.select(none, &what, condition)
+        )
+    }
+
+    /// The ids of a column, each once.
+    pub(super) fn references(&self, column: &str) -> String {
+        let id = self.id("t.uuid", "map");
+        let join = self.join("t.uuid", "map");
+        format!(
+            "{}select distinct {id} from (select distinct {column} as uuid from public.{}) as t{join}",
+            self.lists(Lists::default()),
+            self.kind
+        )
+    }
+}
+
+const UUID: &str = "^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$";
+
+fn rule(field: &'static str, trouble: Trouble, broken: &str) -> Rule {
+    Rule {
+        field,
+        trouble,
+        broken: broken.to_owned(),
+    }
+}
+
+/// As core reads names: of 1 to 50 bytes, without control characters and outer spaces.
+fn wrong_name(name: &str) -> String {
+    const SPACE: &str = r"[\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]";
+    format!(
+        "{name} not in ('kdp', 'gumroad', 'apple_books') \
+         and (octet_length({name}) not between 1 and 50 \
+           or {name} ~ '^{SPACE}|{SPACE}$|[\\u0001-\\u001f\\u007f-\\u009f]')"
+    )
+}
+
+/// Numbers that become infinite as doubles, and depth that readers refuse.
+fn wrong_json(json: &str) -> String {
+    format!(
+        "jsonb_path_exists({json}, '$.** ? (@.type() == \"number\" \
+           && (@ > 1.7976931348623157e308 || @ < -1.7976931348623157e308))') \
+         or jsonb_path_exists({json}, '$.**{{121}}')"
+    )
+}
+
+/// Sums by name, with numbers that are written as numbers or texts.
+fn wrong_breakdown(json: &str, wrong_key: &str) -> String {
+    const NUMBER: &str = r"^-?[0-9]{1,11}(\.[0-9]{1,17})?$|^-?[0-9](\.[0-9]{1,9})?[eE][-+]?[0-9]$";
+    const WHOLE: &str = r"^-?[0-9]{1,18}(\.0+)?$";
+    let whole = |name: &str| format!("coalesce(e.value ->> '{name}', '0') !~ '{WHOLE}'");
+    format!(
+        "case when jsonb_typeof({json}) <> 'object' then true else exists (select \
+           from jsonb_each({json}) as e where {wrong_key} or jsonb_typeof(e.value) <> 'object' \
+             or coalesce(e.value ->> 'revenue', '') !~ '{NUMBER}' or {} or {}) end",
+        whole("units"),
+        whole("page_reads")
+    )
+}

@@ -1,0 +1,143 @@
+use std::collections::HashMap;
+
+use authorstack_core::{Error, Id, Result, migrate::Record};
+use authorstack_sql::IdForm;
+use uuid::Uuid;
+
+/// The setting that names the file.
+const SETTING: &str = "id_map_file";
+
+/// UUIDs of an old app's own, and the ids that they stand for: each line of its text holds one of
+/// each, with a comma between. It wins over the form of the ids.
+///
+/// ```
+/// use authorstack_postgres::IdMap;
+///
+/// let map = IdMap::parse(
+///     "uuid,id\n\
+///      # What the old billing wrote\n\
+///      0b5ad0ab-6d5c-4d6f-9c3c-5d8a1c1b7d11,6b0379ca3f6979be1a457c2c\n",
+/// )?;
+/// assert_eq!(map.len(), 1);
+/// assert!(IdMap::parse("0b5ad0ab,6b0379ca3f6979be1a457c2c").is_err());
+/// # Ok::<(), authorstack_core::Error>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct IdMap {
+    ids: HashMap<Uuid, Id<Record>>,
+}
+
+impl IdMap {
+    /// Reads the text of a map. Empty lines, those that begin with `#`, and a first line of names
+    /// are passed over. An id is its 24 hex digits, or the UUID that AuthorStack makes of them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](authorstack_core::ErrorKind::Configuration), naming the line.
+    pub fn parse(text: &str) -> Result<Self> {
+        let mut ids = HashMap::new();
+        for (index, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') || (index == 0 && line == "uuid,id") {
+                continue;
+            }
+            let wrong = |problem: &str| {
+                let reason = format!("line {}: {problem}", index + 1);
+                Error::configuration(SETTING, reason)
+            };
+            let (uuid, id) = line
+                .split_once(',')
+                .ok_or_else(|| wrong("has no comma between a UUID and an id"))?;
+            let uuid: Uuid = uuid
+                .trim()
+                .parse()
+                .map_err(|_| wrong("does not begin with a UUID"))?;
+            let id = read_id(id.trim())
+                .ok_or_else(|| wrong("does not end with an id of 24 hex digits"))?;
+            if ids.insert(uuid, id).is_some_and(|before| before != id) {
+                return Err(wrong("maps a UUID that an earlier line maps to another id"));
+            }
+        }
+        Ok(Self { ids })
+    }
+
+    /// How many UUIDs it maps.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether it maps none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    pub(super) fn get(&self, uuid: &Uuid) -> Option<Id<Record>> {
+        self.ids.get(uuid).copied()
+    }
+
+    /// The map as JSON that the server reads; UUIDs in their order.
+    pub(super) fn to_json(&self) -> String {
+        let mut pairs: Vec<_> = self.ids.iter().collect();
+        pairs.sort_unstable();
+        let pairs = pairs
+            .into_iter()
+            .map(|(uuid, id)| format!("\"{uuid}\":\"{}\"", id.to_uuid()));
+        format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
+    }
+}
+
+fn read_id(text: &str) -> Option<Id<Record>> {
+    match Uuid::try_parse(text) {
+        Ok(uuid) => IdForm::Embedded.read(uuid).ok(),
+        Err(_) => text.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use authorstack_core::ErrorKind;
+
+    use super::*;
+
+    const UUID: &str = "0b5ad0ab-6d5c-4d6f-9c3c-5d8a1c1b7d11";
+    const ID: &str = "6b0379ca3f6979be1a457c2c";
+
+    #[test]
+    fn ids_are_read_in_both_forms() {
+        let text =
+            format!("uuid,id\n\n# why\n{UUID} , {ID}\n{UUID},6b0379ca-3f69-879b-8e1a-457c2c000000");
+        let map = IdMap::parse(&text).unwrap();
+        assert_eq!(map.len(), 1);
+        let id = map.get(&UUID.parse().unwrap()).unwrap();
+        assert_eq!(id.to_string(), ID);
+        let json =
+            "{\"0b5ad0ab-6d5c-4d6f-9c3c-5d8a1c1b7d11\":\"6b0379ca-3f69-879b-8e1a-457c2c000000\"}";
+        assert_eq!(map.to_json(), json);
+    }
+
+    #[test]
+    fn a_wrong_line_is_named() {
+        for (line, problem) in [
+            ("nothing", "no comma"),
+            ("x,6b0379ca3f6979be1a457c2c", "begin with a UUID"),
+            ("0b5ad0ab-6d5c-4d6f-9c3c-5d8a1c1b7d11,6b03", "24 hex digits"),
+            (
+                "0b5ad0ab-6d5c-4d6f-9c3c-5d8a1c1b7d11,0b5ad0ab-6d5c-4d6f-9c3c-5d8a1c1b7d11",
+                "24 hex digits",
+            ),
+            (
+                "0b5ad0ab-6d5c-4d6f-9c3c-5d8a1c1b7d11,6b0379ca3f6979be1a457c2d",
+                "another id",
+            ),
+        ] {
+            let error = IdMap::parse(&format!("{UUID},{ID}\n{line}\n")).unwrap_err();
+            let is_setting = matches!(error.kind(), ErrorKind::Configuration { .. });
+            let shown = error.to_string();
+            assert!(
+                is_setting && shown.contains("line 2") && shown.contains(problem),
+                "{shown}"
+            );
+        }
+    }
+}

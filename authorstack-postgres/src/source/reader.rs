@@ -1,0 +1,235 @@
+//! A range of rows at one moment.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use authorstack_core::{
+    Error, Id, Result,
+    migrate::{
+        Absent, BatchLimits, Kind, Original, Record, RowDigest, RowRange, RowReader, Scanned,
+    },
+};
+use authorstack_sql::{get, within};
+use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
+use sqlx::{AssertSqlSafe, PgConnection, postgres::PgRow, query};
+use uuid::Uuid;
+
+use super::{
+    PAGE, Shared,
+    conversion::{ABSENT_BOOKS, ABSENT_USERS, Lists},
+    failed,
+};
+
+/// Rows are handed on in pieces of this size: the server sends each by itself.
+const PIECE: usize = 256 << 10;
+
+pub(super) struct RangeReader {
+    shared: Arc<Shared>,
+    connection: PgConnection,
+    kind: Kind,
+    range: RowRange,
+    rows: u64,
+    lists: Lists,
+}
+
+/// Opens the first rows of a range.
+pub(super) async fn open(
+    shared: &Arc<Shared>,
+    kind: Kind,
+    window: RowRange,
+    most: u64,
+    absent: &Absent,
+) -> Result<Option<RangeReader>> {
+    shared.conversion(kind)?;
+    let limit = shared.pool.timeouts().load;
+    let mut connection = shared.begin().await?;
+    let row = within(limit, async {
+        let sql = format!(
+            "select count(*), max(id)::bigint from (select id from public.{kind} \
+             where id > $1 and id <= $2 order by id limit $3) as first"
+        );
+        let cut = query(AssertSqlSafe(sql))
+            .bind(window.after)
+            .bind(window.until)
+            .bind(i64::try_from(most).unwrap_or(i64::MAX));
+        let cut = shared.pool.statement(cut);
+        cut.fetch_one(&mut connection).await.map_err(failed)
+    })
+    .await?;
+    let (rows, last): (i64, Option<i64>) = (get(&row, 0)?, get(&row, 1)?);
+    let Some(until) = last else {
+        shared.end(connection).await?;
+        return Ok(None);
+    };
+    for (setting, ids) in [(ABSENT_USERS, &absent.users), (ABSENT_BOOKS, &absent.books)] {
+        if !ids.is_empty() {
+            shared.set(&mut connection, setting, &array(ids)).await?;
+        }
+    }
+    Ok(Some(RangeReader {
+        shared: Arc::clone(shared),
+        connection,
+        kind,
+        range: RowRange {
+            after: window.after,
+            until,
+        },
+        rows: rows.unsigned_abs(),
+        lists: Lists {
+            users: !absent.users.is_empty(),
+            books: !absent.books.is_empty(),
+        },
+    }))
+}
+
+/// An array of UUIDs as PostgreSQL reads it.
+fn array(ids: &[Id<Record>]) -> String {
+    let uuids: Vec<String> = ids.iter().map(|id| id.to_uuid().to_string()).collect();
+    format!("{{{}}}", uuids.join(","))
+}
+
+impl RangeReader {
+    /// Rows of a statement whose first parameters are the range, in parts.
+    fn parts<'r>(
+        &'r mut self,
+        sql: String,
+        most: usize,
+        read: fn(&Shared, Kind, &PgRow) -> Result<Scanned>,
+    ) -> BoxStream<'r, Result<Vec<Scanned>>> {
+        let (shared, kind) = (&self.shared, self.kind);
+        let limit = shared.pool.timeouts().load;
+        let select = query(AssertSqlSafe(sql))
+            .bind(self.range.after)
+            .bind(self.range.until);
+        let rows = shared.pool.statement(select).fetch(&mut self.connection);
+        stream::try_unfold(rows, move |mut rows| async move {
+            let part = within(limit, async {
+                let mut part = Vec::new();
+                while part.len() < most
+                    && let Some(row) = rows.try_next().await.map_err(failed)?
+                {
+                    part.push(read(shared, kind, &row)?);
+                }
+                Ok(part)
+            });
+            let part = part.await?;
+            Ok::<_, Error>((!part.is_empty()).then_some((part, rows)))
+        })
+        .boxed()
+    }
+}
+
+#[async_trait]
+impl RowReader for RangeReader {
+    fn range(&self) -> RowRange {
+        self.range
+    }
+
+    fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    async fn digest(&mut self) -> Result<Option<RowDigest>> {
+        /// `hash_record_extended` is of version 14.
+        const SINCE: u32 = 140_000;
+        if self
+            .connection
+            .server_version_num()
+            .is_none_or(|version| version < SINCE)
+        {
+            return Ok(None);
+        }
+        let limit = self.shared.pool.timeouts().load;
+        let sql = self.shared.conversion(self.kind)?.digest(self.lists);
+        let digest = query(AssertSqlSafe(sql))
+            .bind(self.range.after)
+            .bind(self.range.until);
+        let digest = self.shared.pool.statement(digest);
+        let row = within(limit, async {
+            digest.fetch_one(&mut self.connection).await.map_err(failed)
+        })
+        .await?;
+        Ok(Some(RowDigest {
+            rows: get::<i64>(&row, 0)?.unsigned_abs(),
+            sum: get(&row, 1)?,
+        }))
+    }
+
+    fn copy(&mut self) -> BoxStream<'_, Result<Vec<u8>>> {
+        let limit = self.shared.pool.timeouts().load;
+        let RowRange { after, until } = self.range;
+        let sql = self
+            .shared
+            .conversion(self.kind)
+            .map(|conversion| conversion.copy(self.lists, after, until));
+        let connection = &mut self.connection;
+        let rows = async move {
+            let rows = connection.copy_out_raw(&sql?).await.map_err(failed)?;
+            let pieces = stream::try_unfold(rows, move |mut rows| async move {
+                let piece = within(limit, async {
+                    let mut piece = Vec::with_capacity(PIECE + (PIECE >> 3));
+                    while piece.len() < PIECE
+                        && let Some(row) = rows.try_next().await.map_err(failed)?
+                    {
+                        piece.extend_from_slice(&row);
+                    }
+                    Ok(piece)
+                });
+                let piece = piece.await?;
+                Ok::<_, Error>((!piece.is_empty()).then_some((piece, rows)))
+            });
+            Ok::<_, Error>(pieces)
+        };
+        stream::once(rows).try_flatten().boxed()
+    }
+
+    fn refused(&mut self) -> BoxStream<'_, Result<Vec<Scanned>>> {
+        let sql = match self.shared.conversion(self.kind) {
+            Ok(conversion) => conversion.refused(self.lists),
+            Err(error) => return stream::iter([Err(error)]).boxed(),
+        };
+        self.parts(sql, PAGE, |shared, kind, row| {
+            let (number, original): (i64, &str) = (get(row, 0)?, get(row, 4)?);
+            let (user, book): (Option<Uuid>, Option<Uuid>) = (get(row, 1)?, get(row, 2)?);
+            let flags: Vec<bool> = get(row, 3)?;
+            let problems = shared.problems(kind, &flags, original, |of| {
+                let uuid = if of == Kind::Users { user } else { book };
+                Id::from_uuid(uuid?).ok()
+            })?;
+            Ok(Scanned {
+                key: number.to_string(),
+                outcome: Err(problems),
+                original: Original(original.as_bytes().to_vec()),
+            })
+        })
+    }
+
+    fn records(&mut self, limits: BatchLimits) -> BoxStream<'_, Result<Vec<Scanned>>> {
+        let sql = match self.shared.conversion(self.kind) {
+            Ok(conversion) => {
+                let range = "t.id > $1 and t.id <= $2";
+                conversion.records(&Shared::listed(self.kind), range, "")
+            }
+            Err(error) => return stream::iter([Err(error)]).boxed(),
+        };
+        let most = limits.records.clamp(1, PAGE);
+        self.parts(sql, most, Shared::scanned)
+    }
+
+    async fn fetch(&mut self, numbers: &[i64]) -> Result<Vec<Scanned>> {
+        let (shared, kind) = (&self.shared, self.kind);
+        let conversion = shared.conversion(kind)?;
+        let sql = conversion.records(&Shared::listed(kind), "t.id = any ($1)", "");
+        let select = query(AssertSqlSafe(sql)).bind(numbers);
+        let select = shared.pool.statement(select);
+        let rows = within(shared.pool.timeouts().load, async {
+            select.fetch_all(&mut self.connection).await.map_err(failed)
+        })
+        .await?;
+        rows.iter().map(|row| shared.scanned(kind, row)).collect()
+    }
+
+    async fn close(self: Box<Self>) -> Result<()> {
+        self.shared.end(self.connection).await
+    }
+}
