@@ -450,6 +450,13 @@ impl RowSource for PostgresSource {
         !self.shared.map.is_empty()
     }
 
+    async fn last(&self, kind: Kind) -> Result<Option<i64>> {
+        self.shared.conversion(kind)?;
+        let sql = format!("select max(id)::bigint from public.{kind}");
+        let rows = self.shared.fetch_all(sql, &[]).await?;
+        rows.first().map_or(Ok(None), |row| get(row, 0))
+    }
+
     fn references(&self, kind: Kind, to: Kind) -> BoxStream<'_, Result<Vec<Id<Record>>>> {
         let shared = Arc::clone(&self.shared);
         let column = match to {

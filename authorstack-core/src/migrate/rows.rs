@@ -58,6 +58,12 @@ pub trait RowSource: Send + Sync {
     /// Whether two rows of the source can become one of the target, by a map of ids.
     fn may_collide(&self) -> bool;
 
+    /// The number of the last row; `None` where there is none.
+    ///
+    /// # Errors
+    /// The store's Timeout or Unavailable.
+    async fn last(&self, kind: Kind) -> Result<Option<i64>>;
+
     /// The records of another kind that rows of this kind refer to, each once, as far as they
     /// have an id.
     fn references(&self, kind: Kind, to: Kind) -> BoxStream<'_, Result<Vec<Id<Record>>>>;

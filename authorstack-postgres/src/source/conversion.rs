@@ -88,6 +88,24 @@ impl Conversion {
         }
     }
 
+    /// The same for rows that a rule asks whether it stands for one: that is asked only once.
+    fn id_column(&self, column: &str, map: &str) -> String {
+        if self.has_map {
+            self.id(column, map)
+        } else {
+            self.ids.embedded(column)
+        }
+    }
+
+    /// Whether the id `c.name` of a row stands for none; `c.raw_name` is as the row has it.
+    fn is_no_id(&self, name: &str) -> String {
+        if self.has_map {
+            format!("c.raw_{name} is not null and c.{name} is null")
+        } else {
+            format!("not ({})", self.ids.holds(&format!("c.raw_{name}")))
+        }
+    }
+
     fn join(&self, column: &str, map: &str) -> String {
         if self.has_map {
             format!(" left join id_map as {map} on {map}.legacy = {column}")
@@ -98,13 +116,14 @@ impl Conversion {
 
     /// Converted columns in the order of `row_columns`, and what they are read from.
     fn columns(&self) -> (Vec<String>, String) {
-        let user = self.id("t.user_id", "user_map");
-        let book = self.id("t.book_id", "book_map");
+        let user = self.id_column("t.user_id", "user_map");
+        let book = self.id_column("t.book_id", "book_map");
         let (of_user, of_book) = (
             self.join("t.user_id", "user_map"),
             self.join("t.book_id", "book_map"),
         );
-        let utc = |column: &str| format!("timezone('UTC', t.{column})");
+        // By an interval, which costs less than by a zone's name.
+        let utc = |column: &str| format!("timezone(interval '0', t.{column})");
         let plain = |columns: &[&str]| -> Vec<String> {
             columns.iter().map(|column| (*column).to_owned()).collect()
         };
@@ -155,7 +174,8 @@ impl Conversion {
                     "t.confidence",
                 ]));
                 // For ever is none.
-                columns.push("timezone('UTC', nullif(t.valid_until, 'infinity'))".to_owned());
+                columns
+                    .push("timezone(interval '0', nullif(t.valid_until, 'infinity'))".to_owned());
                 columns.push(utc("created_at"));
                 (columns, of_user + &of_book)
             }
@@ -195,7 +215,7 @@ impl Conversion {
 
     fn rules(&self) -> Vec<Rule> {
         let mut rules = vec![
-            rule("user_id", Trouble::Id, "c.user_id is null"),
+            rule("user_id", Trouble::Id, &self.is_no_id("user_id")),
             rule(
                 "user_id",
                 Trouble::Absent(Kind::Users),
@@ -206,12 +226,12 @@ impl Conversion {
         let day = |column: &str| format!("c.{column} not between '0001-01-01' and '9999-12-31'");
         // What chrono's dates reach to.
         let moment = |column: &str| {
-            format!("(not isfinite(c.{column}) or c.{column} >= '262142-01-01 00:00:00+00')")
+            format!("not isfinite(c.raw_{column}) or c.raw_{column} >= '262142-01-01 00:00:00'")
         };
         let confidence = "c.confidence not between 0 and 1".to_owned();
         match self.kind {
             Kind::SalesData => {
-                more("book_id", Trouble::Id, "c.book_id is null".to_owned());
+                more("book_id", Trouble::Id, self.is_no_id("book_id"));
                 more("platform", NAME, wrong_name("c.platform"));
                 more("date", DATE, day("date"));
                 more("revenue", AMOUNT, "c.revenue = 'NaN'".to_owned());
@@ -243,9 +263,9 @@ impl Conversion {
                 more(
                     "book_breakdown",
                     Trouble::Value("names a book twice, in two forms; add the two up"),
-                    "case when jsonb_typeof((c.original).book_breakdown) = 'object' \
+                    "case when jsonb_typeof(c.raw_book_breakdown) = 'object' \
                        and jsonb_typeof(c.book_breakdown) = 'object' then \
-                       (select count(*) from jsonb_object_keys((c.original).book_breakdown)) \
+                       (select count(*) from jsonb_object_keys(c.raw_book_breakdown)) \
                        <> (select count(*) from jsonb_object_keys(c.book_breakdown)) end"
                         .to_owned(),
                 );
@@ -260,11 +280,7 @@ impl Conversion {
                 more("synced_at", MOMENT, moment("synced_at"));
             }
             Kind::AiInsights => {
-                more(
-                    "book_id",
-                    Trouble::Id,
-                    "c.book_id is null and (c.original).book_id is not null".to_owned(),
-                );
+                more("book_id", Trouble::Id, self.is_no_id("book_id"));
                 more(
                     "book_id",
                     Trouble::Absent(Kind::Books),
@@ -274,7 +290,9 @@ impl Conversion {
                 more("insight_type", NAME, wrong_name("c.insight_type"));
                 more("content", JSON, wrong_json("c.content"));
                 more("confidence", CONFIDENCE, confidence);
-                more("valid_until", MOMENT, moment("valid_until"));
+                let until = moment("valid_until");
+                let until = format!("c.raw_valid_until <> 'infinity' and ({until})");
+                more("valid_until", MOMENT, until);
                 more("created_at", MOMENT, moment("created_at"));
             }
             _ => {
@@ -325,13 +343,26 @@ impl Conversion {
         }
     }
 
+    /// The columns that rules look at as the row has them.
+    fn raw(&self) -> &'static [&'static str] {
+        match self.kind {
+            Kind::SalesData => &["user_id", "book_id", "synced_at"],
+            Kind::DailyAggregates => &["user_id", "book_breakdown"],
+            Kind::SyncLogs => &["user_id", "synced_at"],
+            Kind::AiInsights => &["user_id", "book_id", "valid_until", "created_at"],
+            _ => &["user_id", "created_at"],
+        }
+    }
+
     /// `select what from` the converted rows for which a condition over `t` holds.
     fn select(&self, lists: Lists, what: &str, condition: &str) -> String {
         let (columns, joins) = self.columns();
         let names = row_columns(self.kind).unwrap_or_default().split(", ");
         let columns = columns.into_iter().zip(names);
+        let columns = columns.map(|(column, name)| format!("{column} as {name}"));
+        let raw = self.raw().iter();
         let columns: Vec<String> = columns
-            .map(|(column, name)| format!("{column} as {name}"))
+            .chain(raw.map(|name| format!("t.{name} as raw_{name}")))
             .collect();
         // Breakdowns are converted once for all that look at them.
         let fence = match self.kind {

@@ -182,6 +182,10 @@ impl SupabaseTarget {
     async fn digest_range(&self, kind: Kind, range: RowRange) -> Result<RowDigest> {
         let limit = self.store.timeouts().load;
         let mut worker = self.begin_work(limit, Durability::Synchronous).await?;
+        raw_sql("set local jit = off")
+            .execute(&mut worker.connection)
+            .await
+            .map_err(from_sqlx)?;
         let digest = query(row_statements(kind)?.digest.as_str())
             .bind(range.after)
             .bind(range.until);

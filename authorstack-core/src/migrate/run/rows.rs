@@ -57,6 +57,16 @@ impl<'l> Lane<'l> {
         })
     }
 
+    /// Whether both sides hold the same rows of a range; answers how many.
+    pub(in crate::migrate) async fn equal(
+        &self,
+        reader: &mut dyn RowReader,
+    ) -> Result<Option<u64>> {
+        let theirs = self.target.digest(self.kind, reader.range());
+        let (ours, theirs) = futures::try_join!(reader.digest(), theirs)?;
+        Ok(ours.filter(|ours| *ours == theirs).map(|ours| ours.rows))
+    }
+
     async fn absent_of(&self, to: Kind) -> Result<Arc<[Id<Record>]>> {
         let mut absent = Vec::new();
         if self.kind.depends_on().contains(&to) {
@@ -104,8 +114,18 @@ pub(super) async fn move_rows(
     let mut counts = pass.counts;
     progress.started(kind, source.count(kind).await?, counts);
 
+    // What comes later may refer to users that come later: the next run has both.
+    let last = lane.source.last(kind).await?;
     let absent = lane.absent().await?;
-    let ranges = Arc::new(Mutex::new(Ranges::behind(&pass, limits, absent)));
+    let ranges = Arc::new(Mutex::new(Ranges {
+        left: RowRange {
+            after: RowRange::ALL.after,
+            until: last.unwrap_or(RowRange::ALL.after),
+        },
+        done: pass.done.iter().rev().copied().collect(),
+        most: range_rows(limits),
+        absent,
+    }));
     let (sender, mut moved) = mpsc::channel(SIDE_BY_SIDE);
     let mut tasks = JoinSet::new();
     for _ in 0..SIDE_BY_SIDE {
@@ -137,7 +157,7 @@ pub(super) async fn move_rows(
 
 /// The ranges that are still to be moved, cut one behind the other.
 struct Ranges {
-    after: i64,
+    left: RowRange,
     /// What earlier runs have done, the next one last.
     done: Vec<RowRange>,
     most: u64,
@@ -145,36 +165,23 @@ struct Ranges {
 }
 
 impl Ranges {
-    fn behind(pass: &RowPass, limits: BatchLimits, absent: Absent) -> Self {
-        let mut done = pass.done.clone();
-        done.sort_unstable();
-        done.reverse();
-        Self {
-            after: RowRange::ALL.after,
-            done,
-            most: range_rows(limits),
-            absent,
-        }
-    }
-
     async fn next(&mut self, ends: &Ends) -> Result<Option<Box<dyn RowReader>>> {
-        let lane = ends.lane()?;
+        let source = ends.lane()?.source;
         loop {
-            let next = self.done.last().copied();
-            let within = RowRange {
-                after: self.after,
-                until: next.map_or(RowRange::ALL.until, |next| next.after),
+            let next = self.done.last();
+            let gap = RowRange {
+                after: self.left.after,
+                until: next.map_or(self.left.until, |next| next.after.min(self.left.until)),
             };
-            if within.after < within.until {
-                let open = lane.source;
-                let opened = open.open(ends.kind, within, self.most, &self.absent);
-                if let Some(reader) = opened.await? {
-                    self.after = reader.range().until;
+            if gap.after < gap.until {
+                let reader = source.open(ends.kind, gap, self.most, &self.absent);
+                if let Some(reader) = reader.await? {
+                    self.left.after = reader.range().until;
                     return Ok(Some(reader));
                 }
             }
             match self.done.pop() {
-                Some(done) => self.after = self.after.max(done.until),
+                Some(done) => self.left.after = self.left.after.max(done.until),
                 None => return Ok(None),
             }
         }
@@ -207,21 +214,13 @@ pub(in crate::migrate) struct Range<'r> {
 }
 
 impl Range<'_> {
-    /// Whether both sides hold the same rows; answers how many.
-    async fn equal(&mut self) -> Result<Option<u64>> {
-        let range = self.reader.range();
-        let theirs = self.lane.target.digest(self.lane.kind, range);
-        let (ours, theirs) = futures::try_join!(self.reader.digest(), theirs)?;
-        Ok(ours.filter(|ours| *ours == theirs).map(|ours| ours.rows))
-    }
-
     /// Brings the target's range up to date, within a pass or outside of any.
     pub(in crate::migrate) async fn move_into(mut self, pass: Option<&RowPass>) -> Result<Counts> {
         let (range, kind) = (self.reader.range(), self.lane.kind);
         let mode = pass.map_or(RowMode::Merge, |pass| pass.mode);
         let equal = match mode {
             RowMode::Append => None,
-            RowMode::Merge => self.equal().await?,
+            RowMode::Merge => self.lane.equal(self.reader.as_mut()).await?,
         };
         let mut writer = self.lane.target.open(kind, range, pass).await?;
         let mut counts = Counts {

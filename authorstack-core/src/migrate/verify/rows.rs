@@ -1,50 +1,70 @@
 //! Comparing rows by the fast lane: both servers hash them, range by range, and only where the
 //! hashes differ are the rows read.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, pin::pin};
 
-use futures::TryStreamExt;
+use futures::{TryStreamExt, stream};
 
 use super::{Comparison, DifferenceKind, Entry, Purpose, RANGE, digest_batch, entry};
 use crate::{
-    Result,
+    Error, Result,
     migrate::{
         BatchLimits, Digest, Key, Progress, RowRange, RowReader, Scanned, Settled,
         run::{Lane, Range, range_rows},
     },
 };
 
+/// Ranges that are hashed at once: the servers wait for nothing between them.
+const AHEAD: usize = 2;
+
 impl<'c> Comparison<'c> {
     pub(super) async fn rows(&mut self, lane: &Lane<'c>, progress: &dyn Progress) -> Result<()> {
-        let absent = lane.absent().await?;
+        let (absent, kind) = (lane.absent().await?, self.kind);
+        let absent = &absent;
         let most = range_rows(BatchLimits::default());
+        let mut ranges = pin!(
+            stream::try_unfold(RowRange::ALL, |left| async move {
+                let reader = lane.source.open(kind, left, most, absent).await?;
+                Ok::<_, Error>(reader.map(|reader| {
+                    let after = reader.range().until;
+                    (reader, RowRange { after, ..left })
+                }))
+            })
+            .map_ok(|mut reader| async move {
+                let equal = lane.equal(reader.as_mut()).await?;
+                Ok((reader, equal))
+            })
+            .try_buffered(AHEAD)
+        );
         let mut left = RowRange::ALL;
-        while let Some(reader) = lane.source.open(self.kind, left, most, &absent).await? {
+        while let Some((reader, equal)) = ranges.try_next().await? {
             let range = reader.range();
-            if !self.row_range(lane, reader).await? {
+            if !self.row_range(lane, reader, equal).await? {
                 // Copied again: what differs still is said.
-                let again = lane.source.open(self.kind, range, u64::MAX, &absent);
+                let again = lane.source.open(kind, range, u64::MAX, absent);
                 if let Some(reader) = again.await? {
                     self.compare_rows(lane, range, reader).await?;
                 }
             }
-            progress.advanced(self.kind, self.counts);
+            progress.advanced(kind, self.counts);
             left.after = range.until;
         }
         self.only_theirs(lane, left).await
     }
 
-    /// Compares a range; `false` where it was copied again.
-    async fn row_range(&mut self, lane: &Lane<'c>, mut reader: Box<dyn RowReader>) -> Result<bool> {
+    /// Compares a range of which so many rows are equal; `false` where it was copied again.
+    async fn row_range(
+        &mut self,
+        lane: &Lane<'c>,
+        mut reader: Box<dyn RowReader>,
+        equal: Option<u64>,
+    ) -> Result<bool> {
         let range = reader.range();
-        let theirs = lane.target.digest(self.kind, range);
-        let (ours, theirs) = futures::try_join!(reader.digest(), theirs)?;
-        let equal = ours.filter(|ours| *ours == theirs);
         if let Some(equal) = equal {
             self.ranges += 1;
             self.counts.read += reader.rows();
-            self.counts.unchanged += equal.rows;
-            if equal.rows < reader.rows() {
+            self.counts.unchanged += equal;
+            if equal < reader.rows() {
                 let mut refused = reader.refused();
                 while let Some(rows) = refused.try_next().await? {
                     self.refused(rows).await?;
@@ -107,7 +127,7 @@ impl<'c> Comparison<'c> {
                 ours.entries.extend(batch.entries);
                 ours.unmovable.extend(batch.unmovable);
             }
-            Ok::<(), crate::Error>(())
+            Ok::<(), Error>(())
         };
         let read_theirs = async {
             let mut rows = lane.target.records(kind, range);

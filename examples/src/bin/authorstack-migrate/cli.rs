@@ -7,23 +7,33 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
 const LONG_ABOUT: &str = "\
-Moves an author platform's data from MongoDB to Supabase.
+Moves an author platform's data to Supabase: documents from MongoDB, analytics from PostgreSQL,
+such as Azure's. What has no address stays where it is.
 
   1. authorstack-migrate plan      says what would move and what would not; changes nothing
   2. authorstack-migrate run       moves; cut off or killed, run it again and it resumes
   3. authorstack-migrate verify    compares both sides and names what differs
   4. authorstack-migrate replay authorstack-rejects.jsonl
-                                   loads rejects again, after you have mended their lines";
+                                   loads rejects again, after you have mended their lines
+  5. authorstack-migrate repair    copies again what has changed in the sources since";
 
 const AFTER_HELP: &str = "\
 Settings:
   Each has one name, as a flag, in the environment and in the file authorstack.toml; the flag wins,
   then the environment. Flags are visible in the list of processes: keep addresses with passwords
-  in the environment or the file, which may hold kinds, rejects_file, batch_records and
-  batch_bytes as well.
+  in the environment or the file, which may hold kinds, rejects_file, batch_records,
+  batch_bytes, postgres_ids and id_map_file as well.
 
     --mongodb-url       AUTHORSTACK_MONGODB_URL       mongodb_url       database in its path
+    --postgres-url      AUTHORSTACK_POSTGRES_URL      postgres_url      add ?sslmode=verify-full
     --supabase-db-url   AUTHORSTACK_SUPABASE_DB_URL   supabase_db_url   add ?sslmode=require
+
+  One of the first two may be left out: its records are then left out, too.
+
+Ids of the analytics:
+  They are UUIDs that hold MongoDB's ids: in AuthorStack's form, or padded with zeros, which
+  --postgres-ids says. Others are listed with their ids in a file that --id-map-file names, a
+  line for each: a UUID, a comma, 24 hex digits. What stands for no id is rejected.
 
 Exit codes:
     0  all moved and equal
@@ -35,6 +45,7 @@ Exit codes:
 
 Examples:
   export AUTHORSTACK_MONGODB_URL='mongodb+srv://app:…@cluster.example.net/authorstack'
+  export AUTHORSTACK_POSTGRES_URL='postgres://app:…@db.example.com/authorstack?sslmode=verify-full'
   export AUTHORSTACK_SUPABASE_DB_URL='postgres://postgres:…@db.example.net/postgres?sslmode=require'
   authorstack-migrate plan
   authorstack-migrate run --output json | jq .status
@@ -45,10 +56,10 @@ Progress and messages go to stderr, data to stdout.";
 #[command(
     name = "authorstack-migrate",
     version,
-    about = "Moves an author platform's data from MongoDB to Supabase",
+    about = "Moves an author platform's data from MongoDB and PostgreSQL to Supabase",
     long_about = LONG_ABOUT,
     after_long_help = AFTER_HELP,
-    after_help = "--help shows the four steps, the settings and the exit codes."
+    after_help = "--help shows the steps, the settings and the exit codes."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -67,6 +78,10 @@ pub(crate) enum Command {
     Run,
     /// Compare both sides, change neither
     Verify,
+    /// Compare both sides, and copy again what differs
+    ///
+    /// Records that only the target has stay, and are named.
+    Repair,
     /// Load the lines of a rejects file again, after they were mended
     Replay {
         /// The rejects file; fields marked $leftOut are filled in from the source
@@ -80,6 +95,7 @@ impl Command {
             Self::Plan => "plan",
             Self::Run => "run",
             Self::Verify => "verify",
+            Self::Repair => "repair",
             Self::Replay { .. } => "replay",
         }
     }
@@ -91,6 +107,16 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "URL", value_parser = secret)]
     #[arg(env = "AUTHORSTACK_MONGODB_URL", hide_env_values = true)]
     pub(crate) mongodb_url: Option<SecretString>,
+    /// The PostgreSQL of the analytics, with the database in its path (default: authorstack)
+    #[arg(long, global = true, value_name = "URL", value_parser = secret)]
+    #[arg(env = "AUTHORSTACK_POSTGRES_URL", hide_env_values = true)]
+    pub(crate) postgres_url: Option<SecretString>,
+    /// How ids stand in the analytics' uuid columns [default: embedded]
+    #[arg(long, global = true, value_enum, value_name = "FORM")]
+    pub(crate) postgres_ids: Option<Ids>,
+    /// A file that maps other UUIDs of the analytics to ids, one pair a line
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) id_map_file: Option<PathBuf>,
     /// The Supabase project's database; direct or by the pooler in session mode
     #[arg(long, global = true, value_name = "URL", value_parser = secret)]
     #[arg(env = "AUTHORSTACK_SUPABASE_DB_URL", hide_env_values = true)]
@@ -120,6 +146,17 @@ pub(crate) struct Options {
     pub(crate) quiet: bool,
 }
 
+/// How ids stand in `uuid` columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Ids {
+    /// In AuthorStack's form
+    Embedded,
+    /// 24 hex digits behind eight zeros
+    PaddedLeft,
+    /// 24 hex digits before eight zeros
+    PaddedRight,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Form {
     /// For people
@@ -136,14 +173,14 @@ fn secret(text: &str) -> Result<SecretString, Infallible> {
 
 fn kind(text: &str) -> Result<Kind, String> {
     text.parse().map_err(|_| {
-        let names: Vec<_> = Kind::DOCUMENTS.iter().map(|kind| kind.as_str()).collect();
+        let names: Vec<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
         format!("the kinds are {}", names.join(", "))
     })
 }
 
 /// The command that these arguments name: known even where they are wrong otherwise.
 pub(crate) fn named_command(arguments: &[String]) -> Option<&str> {
-    let names = ["plan", "run", "verify", "replay"];
+    let names = ["plan", "run", "verify", "repair", "replay"];
     let mut arguments = arguments.iter().map(String::as_str);
     arguments.find(|argument| names.contains(argument))
 }

@@ -16,9 +16,10 @@ use std::{
 
 use authorstack_core::{
     Error, ErrorKind, Result,
-    migrate::{self, Source, Status, Target},
+    migrate::{self, Several, Source, Status, Target},
 };
 use authorstack_mongo::{MongoConfig, MongoStore};
+use authorstack_postgres::{PostgresConfig, PostgresStore};
 use authorstack_supabase::{SupabaseConfig, SupabaseStore};
 use clap::Parser;
 use secrecy::ExposeSecret;
@@ -171,7 +172,10 @@ impl From<Error> for Failure {
 async fn obey(cli: &Cli, reporter: &Reporter) -> Result<Answer, Failure> {
     let settings = Settings::of(&cli.options).await?;
     let file = settings.rejects_file.as_path();
-    if matches!(cli.command, Command::Run | Command::Replay { .. }) {
+    if matches!(
+        cli.command,
+        Command::Run | Command::Repair | Command::Replay { .. }
+    ) {
         rejects::check_place(file).await?;
     }
     let lines = match &cli.command {
@@ -179,15 +183,11 @@ async fn obey(cli: &Cli, reporter: &Reporter) -> Result<Answer, Failure> {
         _ => None,
     };
 
-    let mongo = MongoConfig::new(settings.mongodb_url.clone());
-    let mongo = MongoStore::connect(mongo)
-        .await
-        .map_err(|error| at_start("mongodb_url", error))?;
+    let source: Arc<dyn Source> = Arc::new(sources(&settings).await?);
     let supabase = SupabaseConfig::new(settings.supabase_db_url.expose_secret());
     let supabase = SupabaseStore::connect(supabase)
         .await
         .map_err(|error| at_start("supabase_db_url", error))?;
-    let source: Arc<dyn Source> = Arc::new(mongo);
     let target: Arc<dyn Target> = Arc::new(supabase.target());
     let into = Arc::clone(&target);
 
@@ -200,6 +200,13 @@ async fn obey(cli: &Cli, reporter: &Reporter) -> Result<Answer, Failure> {
         (Command::Verify, _) => {
             let found = migrate::verify(source, target, &settings.run.kinds, reporter).await?;
             return Ok(output::of_verification(&found));
+        }
+        (Command::Repair, _) => {
+            let found = migrate::repair(source, target, &settings.run.kinds, reporter).await?;
+            let mut answer = output::of_verification(&found);
+            let open = rejects::write(into.as_ref(), file).await?;
+            answer.rejects_file = (open > 0).then(|| file.to_owned());
+            return Ok(answer);
         }
         (_, Some(lines)) => migrate::replay(source, target, lines, reporter).await,
         (_, None) => migrate::run(source, target, &settings.run, reporter).await,
@@ -217,6 +224,25 @@ async fn obey(cli: &Cli, reporter: &Reporter) -> Result<Answer, Failure> {
     supabase.close().await;
     let rejects = (open > 0).then_some((file, open));
     Ok(output::of_report(&report, rejects))
+}
+
+/// The stores to read from, those that have an address and are asked for.
+async fn sources(settings: &Settings) -> Result<Several> {
+    let mut sources: Vec<Arc<dyn Source>> = Vec::new();
+    if let Some(url) = &settings.mongodb_url {
+        let mongo = MongoStore::connect(MongoConfig::new(url.clone()))
+            .await
+            .map_err(|error| at_start("mongodb_url", error))?;
+        sources.push(Arc::new(mongo));
+    }
+    if let Some(postgres) = &settings.postgres {
+        let config = PostgresConfig::new(postgres.url.expose_secret()).ids(postgres.ids);
+        let store = PostgresStore::connect(config)
+            .await
+            .map_err(|error| at_start("postgres_url", error))?;
+        sources.push(Arc::new(store.source(postgres.map.clone())));
+    }
+    Ok(Several::new(sources))
 }
 
 /// Writes the rejects of a run that failed, if the target still answers.

@@ -105,7 +105,7 @@ pub(crate) fn of_plan(plan: &Plan) -> Answer {
             grouped(counts.rejected)
         )
     });
-    section(&mut text, "From MongoDB to Supabase", kinds);
+    section(&mut text, "To Supabase", kinds);
     section(
         &mut text,
         "The target (--supabase-db-url) lets no run start until this is cleared",
@@ -198,9 +198,13 @@ pub(crate) fn of_verification(verification: &Verification) -> Answer {
             differing_ranges,
             ..
         } = kind;
+        let copied = match report.counts.written {
+            0 => String::new(),
+            written => format!(", {} copied again", grouped(written)),
+        };
         let _ = writeln!(
             text,
-            "{:<18} {} equal, {} differing, {} rejected; {} of {} key ranges differ",
+            "{:<18} {} equal{copied}, {} differing, {} rejected; {} of {} key ranges differ",
             report.kind,
             grouped(report.counts.unchanged),
             grouped(report.differing),

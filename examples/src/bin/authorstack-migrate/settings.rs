@@ -6,15 +6,20 @@ use authorstack_core::{
     Error, Result,
     migrate::{BatchLimits, Kind, RunOptions},
 };
+use authorstack_postgres::{IdForm, IdMap};
+use clap::ValueEnum;
 use secrecy::SecretString;
 use toml::{Table, Value};
 
-use crate::cli::Options;
+use crate::cli::{Ids, Options};
 
 const DEFAULT_FILE: &str = "authorstack.toml";
 const DEFAULT_REJECTS: &str = "authorstack-rejects.jsonl";
 const KEYS: &[&str] = &[
     "mongodb_url",
+    "postgres_url",
+    "postgres_ids",
+    "id_map_file",
     "supabase_db_url",
     "kinds",
     "rejects_file",
@@ -23,20 +28,41 @@ const KEYS: &[&str] = &[
 ];
 
 pub(crate) struct Settings {
-    pub(crate) mongodb_url: SecretString,
+    pub(crate) mongodb_url: Option<SecretString>,
+    pub(crate) postgres: Option<Postgres>,
     pub(crate) supabase_db_url: SecretString,
     pub(crate) rejects_file: PathBuf,
     pub(crate) run: RunOptions,
+}
+
+/// The database of the analytics, and what its UUIDs mean.
+pub(crate) struct Postgres {
+    pub(crate) url: SecretString,
+    pub(crate) ids: IdForm,
+    pub(crate) map: IdMap,
 }
 
 impl Settings {
     pub(crate) async fn of(options: &Options) -> Result<Self> {
         let file = read(options.config.as_deref()).await?;
         let defaults = BatchLimits::default();
-        let kinds = match (options.kinds.is_empty(), file.kinds()?) {
-            (false, _) => options.kinds.clone(),
-            (true, Some(kinds)) => kinds,
-            (true, None) => Kind::DOCUMENTS.to_vec(),
+        let named = match (options.kinds.is_empty(), file.kinds()?) {
+            (false, _) => Some(options.kinds.clone()),
+            (true, kinds) => kinds,
+        };
+        let mongodb_url = file.address("mongodb_url", options.mongodb_url.as_ref())?;
+        let postgres_url = file.address("postgres_url", options.postgres_url.as_ref())?;
+        let kinds = kinds(named, mongodb_url.is_some(), postgres_url.is_some())?;
+        // A store that nothing is read from is not connected to.
+        let any_of = |of: &[Kind]| kinds.iter().any(|kind| of.contains(kind));
+        let mongodb_url = mongodb_url.filter(|_| any_of(Kind::DOCUMENTS));
+        let postgres = match postgres_url.filter(|_| any_of(Kind::ANALYTICS)) {
+            Some(url) => Some(Postgres {
+                url,
+                ids: file.ids(options.postgres_ids)?,
+                map: file.id_map(options.id_map_file.as_deref()).await?,
+            }),
+            None => None,
         };
         let size = |flag: Option<u32>, key, default| match flag {
             Some(flag) => Ok(flag as usize),
@@ -51,12 +77,38 @@ impl Settings {
             bytes: size(options.batch_bytes, "batch_bytes", defaults.bytes)?,
         };
         Ok(Self {
-            mongodb_url: file.address("mongodb_url", options.mongodb_url.as_ref())?,
-            supabase_db_url: file.address("supabase_db_url", options.supabase_db_url.as_ref())?,
+            mongodb_url,
+            postgres,
+            supabase_db_url: file
+                .address("supabase_db_url", options.supabase_db_url.as_ref())?
+                .ok_or_else(|| missing("supabase_db_url"))?,
             rejects_file: rejects_file.unwrap_or_else(|| DEFAULT_REJECTS.into()),
             run: RunOptions { kinds, limits },
         })
     }
+}
+
+fn missing(setting: &'static str) -> Error {
+    Error::configuration(setting, "is missing; set it in one of these places")
+}
+
+/// The kinds to look at: those that are named, else all that have a source.
+fn kinds(named: Option<Vec<Kind>>, has_mongodb: bool, has_postgres: bool) -> Result<Vec<Kind>> {
+    let kinds = match (named, has_mongodb, has_postgres) {
+        (Some(named), _, _) => named,
+        (None, _, false) => Kind::DOCUMENTS.to_vec(),
+        (None, true, true) => Kind::ALL.to_vec(),
+        (None, false, true) => Kind::ANALYTICS.to_vec(),
+    };
+    for (of, has_source, setting) in [
+        (Kind::DOCUMENTS, has_mongodb, "mongodb_url"),
+        (Kind::ANALYTICS, has_postgres, "postgres_url"),
+    ] {
+        if !has_source && kinds.iter().any(|kind| of.contains(kind)) {
+            return Err(missing(setting));
+        }
+    }
+    Ok(kinds)
 }
 
 /// The settings of a file. Its values are never shown: one may be an address with a password.
@@ -132,18 +184,47 @@ impl File {
         kinds.map(Some).ok_or_else(|| self.wrong("kinds", EXPECTED))
     }
 
-    fn address(&self, key: &'static str, given: Option<&SecretString>) -> Result<SecretString> {
+    fn address(
+        &self,
+        key: &'static str,
+        given: Option<&SecretString>,
+    ) -> Result<Option<SecretString>> {
         use secrecy::ExposeSecret;
         if let Some(given) = given.filter(|given| !given.expose_secret().is_empty()) {
-            return Ok(given.clone());
+            return Ok(Some(given.clone()));
         }
-        match self.text(key)? {
-            Some(text) if !text.is_empty() => Ok(SecretString::from(text)),
-            _ => Err(Error::configuration(
-                key,
-                "is missing; set it in one of these places",
-            )),
-        }
+        let text = self.text(key)?.filter(|text| !text.is_empty());
+        Ok(text.map(SecretString::from))
+    }
+
+    fn ids(&self, given: Option<Ids>) -> Result<IdForm> {
+        const KEY: &str = "postgres_ids";
+        let ids = match (given, self.text(KEY)?) {
+            (Some(given), _) => given,
+            (None, None) => Ids::Embedded,
+            (None, Some(text)) => Ids::from_str(text, false)
+                .map_err(|_| self.wrong(KEY, "embedded, padded-left or padded-right"))?,
+        };
+        Ok(match ids {
+            Ids::Embedded => IdForm::Embedded,
+            Ids::PaddedLeft => IdForm::PaddedLeft,
+            Ids::PaddedRight => IdForm::PaddedRight,
+        })
+    }
+
+    async fn id_map(&self, given: Option<&Path>) -> Result<IdMap> {
+        const KEY: &str = "id_map_file";
+        let path = match given {
+            Some(path) => path,
+            None => match self.text(KEY)? {
+                Some(text) => Path::new(text),
+                None => return Ok(IdMap::default()),
+            },
+        };
+        let text = tokio::fs::read_to_string(path).await;
+        let text = text
+            .map_err(|error| Error::configuration(KEY, format!("{}: {error}", path.display())))?;
+        IdMap::parse(&text)
     }
 }
 
@@ -151,7 +232,7 @@ impl File {
 pub(crate) fn places(setting: &str) -> String {
     let flag = setting.replace('_', "-");
     match setting {
-        "mongodb_url" | "supabase_db_url" => format!(
+        "mongodb_url" | "postgres_url" | "supabase_db_url" => format!(
             "--{flag} (environment AUTHORSTACK_{}, {DEFAULT_FILE} {setting})",
             setting.to_uppercase()
         ),
