@@ -13,7 +13,8 @@ mod task;
 
 pub use address::{Address, PoolMode, Server, Timeouts};
 pub use analytics::{
-    Dialect, IdForm, SqlAnalytics, json_columns, row_columns, row_digest, unique_columns,
+    Dialect, IdForm, SqlAnalytics, json_columns, lasting_columns, row_columns, row_digest,
+    unique_columns,
 };
 pub use codec::{Bytes, Jsonb, Moment, check_moment, first_moment, postgres_micros, write_json};
 pub use error::{from_sqlx, get, has_code, is_data_error, is_duplicate_object, with_deadline};

@@ -1,4 +1,5 @@
-//! Databases for one use: a MongoDB as an old app leaves it, and a Supabase project's database.
+//! Databases for one use: a MongoDB and a PostgreSQL as an old app leaves them, and a Supabase
+//! project's database.
 
 use std::time::Duration;
 
@@ -11,12 +12,16 @@ use url::Url;
 /// The template of `cargo xtask services`: a database like a hosted Supabase project's.
 const TEMPLATE: &str = "authorstack_template";
 
-/// A pair of databases of the same name, on two servers.
+/// The schema's tables as its own SQL makes them.
+const SCHEMA: &str = include_str!("../../authorstack-postgres/tests/schema.sql");
+
+/// Databases of the same name, on two servers or three.
 #[derive(Debug, Clone)]
 pub struct Scratch {
     name: String,
     mongodb: Url,
     supabase: Url,
+    postgres: Option<Url>,
 }
 
 impl Scratch {
@@ -35,8 +40,9 @@ impl Scratch {
             supabase: supabase_db_url
                 .parse()
                 .context("the URL of Supabase's database")?,
+            postgres: None,
         };
-        let mut admin = scratch.admin().await?;
+        let mut admin = PgConnection::connect(scratch.supabase.as_str()).await?;
         let create = format!("create database {name} template {TEMPLATE}");
         admin.execute(AssertSqlSafe(create)).await?;
         admin.close().await?;
@@ -44,8 +50,36 @@ impl Scratch {
         Ok(scratch)
     }
 
-    async fn admin(&self) -> Result<PgConnection> {
-        Ok(PgConnection::connect(self.supabase.as_str()).await?)
+    /// Makes a database for the analytics, too, with the schema's own tables.
+    ///
+    /// # Errors
+    /// When the URL is none, or the server does not answer.
+    pub async fn with_postgres(mut self, postgres_url: &str) -> Result<Self> {
+        let server: Url = postgres_url.parse().context("the URL of PostgreSQL")?;
+        let mut admin = PgConnection::connect(server.as_str()).await?;
+        let create = format!("create database {} template template0", self.name);
+        admin.execute(AssertSqlSafe(create)).await?;
+        admin.close().await?;
+        self.postgres = Some(server);
+        self.postgres().await?.execute(SCHEMA).await?;
+        Ok(self)
+    }
+
+    /// The database of the analytics, by its URL; none where there is none.
+    #[must_use]
+    pub fn postgres_url(&self) -> Option<String> {
+        self.postgres.as_ref().map(|server| self.through(server))
+    }
+
+    /// A connection to the database of the analytics.
+    ///
+    /// # Errors
+    /// When there is none, or the server does not answer.
+    pub async fn postgres(&self) -> Result<PgConnection> {
+        let url = self
+            .postgres_url()
+            .context("no database of the analytics")?;
+        Ok(PgConnection::connect(&url).await?)
     }
 
     /// The MongoDB database, by its URL.
@@ -91,7 +125,14 @@ impl Scratch {
     /// When a server does not answer.
     pub async fn remove(&self) -> Result<()> {
         self.mongodb().await?.drop().await?;
-        let mut admin = self.admin().await?;
+        for server in self.postgres.iter().chain([&self.supabase]) {
+            self.drop_from(server).await?;
+        }
+        Ok(())
+    }
+
+    async fn drop_from(&self, server: &Url) -> Result<()> {
+        let mut admin = PgConnection::connect(server.as_str()).await?;
         let drop = format!("drop database if exists {} with (force)", self.name);
         // Refused while autovacuum, which is the superuser's, is in the database.
         for _ in 0..50 {

@@ -20,6 +20,8 @@ pub struct Tool {
     folder: TempDir,
     /// The source.
     pub mongodb_url: String,
+    /// The source of the analytics; none where they stay.
+    pub postgres_url: Option<String>,
     /// The target.
     pub supabase_db_url: String,
 }
@@ -45,6 +47,7 @@ impl Tool {
             program: program.into(),
             folder: tempfile::tempdir()?,
             mongodb_url: scratch.mongodb_url().to_owned(),
+            postgres_url: scratch.postgres_url(),
             supabase_db_url: scratch.supabase_db_url(),
         })
     }
@@ -63,6 +66,12 @@ impl Tool {
             .args(arguments)
             .env("AUTHORSTACK_MONGODB_URL", &self.mongodb_url)
             .env("AUTHORSTACK_SUPABASE_DB_URL", &self.supabase_db_url)
+            .env_remove("AUTHORSTACK_POSTGRES_URL")
+            .envs(
+                self.postgres_url
+                    .iter()
+                    .map(|url| ("AUTHORSTACK_POSTGRES_URL", url)),
+            )
             .current_dir(self.folder())
             .stdin(Stdio::null());
         command

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::{Bytes, Pool, Statement, get};
 
-pub use rows::{json_columns, row_columns, row_digest, unique_columns};
+pub use rows::{json_columns, lasting_columns, row_columns, row_digest, unique_columns};
 
 /// What differs between an Azure database and a Supabase project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -51,6 +51,18 @@ pub const fn unique_columns(kind: Kind) -> &'static [&'static str] {
     }
 }
 
+/// What stays of a row of a kind for as long as it lives: where it differs, the same number is
+/// another record's.
+#[must_use]
+pub const fn lasting_columns(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::SyncLogs => &["user_id", "platform", "synced_at"],
+        Kind::AiInsights => &["user_id", "created_at"],
+        Kind::RevenueForecasts => &["user_id", "forecast_date", "created_at"],
+        _ => unique_columns(kind),
+    }
+}
+
 /// What a statement selects to digest rows of these columns: their count, and the sum of their
 /// hashes as a text. JSON counts as its text, in which 1 and 1.0 differ.
 #[must_use]

@@ -302,12 +302,13 @@ impl RangeWriter {
             .execute(&mut *connection)
             .await?;
         let mut refused = Vec::new();
-        if let Some(taken) = &of_rows.taken {
-            let taken = target.store.statement(query(taken.as_str()));
-            for row in taken.fetch_all(&mut *connection).await? {
-                let (number, holder): (i64, i64) = (get(&row, 0)?, get(&row, 1)?);
-                refused.push((number, taken_by(self.kind, holder)));
-            }
+        let taken = query(of_rows.taken.as_str())
+            .bind(self.range.after)
+            .bind(self.range.until);
+        let taken = target.store.statement(taken);
+        for row in taken.fetch_all(&mut *connection).await? {
+            let (number, holder): (i64, i64) = (get(&row, 0)?, get(&row, 1)?);
+            refused.push((number, taken_by(self.kind, number, holder)));
         }
         let merge = query(statements.merge.as_str())
             .bind(self.range.after.saturating_add(1))
@@ -413,17 +414,25 @@ async fn copy(
     }
 }
 
-/// Another row is what the source's would be.
-fn taken_by(kind: Kind, holder: i64) -> Problems {
-    let (what, one) = match kind {
-        Kind::SalesData => ("sale", "book, platform and day"),
-        _ => ("roll-up", "day"),
+/// Another record of the target is what the source's would be, or has its number.
+fn taken_by(kind: Kind, number: i64, holder: i64) -> Problems {
+    let one = kind.one();
+    let (field, problem) = if number == holder {
+        let problem = format!(
+            "{number} is the number of another {one} in the target, which was written there; give \
+             one of the two another number, then run again"
+        );
+        ("id", problem)
+    } else {
+        let of_one = match kind {
+            Kind::SalesData => "book, platform and day",
+            _ => "day",
+        };
+        let problem = format!(
+            "{one} {holder} is of the same user, {of_one}; delete or change one of the two, then \
+             replay"
+        );
+        ("date", problem)
     };
-    Problem::new(
-        "date",
-        format!(
-            "{what} {holder} is of the same user, {one}; delete or change one of the two, then replay"
-        ),
-    )
-    .into()
+    Problem::new(field, problem).into()
 }

@@ -1,12 +1,12 @@
 //! The statements of each kind.
 
-use std::sync::LazyLock;
+use std::{fmt::Write as _, sync::LazyLock};
 
 use authorstack_core::{
     Error, Id, Result,
     migrate::{Key, Kind},
 };
-use authorstack_sql::{json_columns, row_columns, row_digest, unique_columns};
+use authorstack_sql::{json_columns, lasting_columns, row_columns, row_digest, unique_columns};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -41,8 +41,8 @@ pub(super) struct Statements {
 pub(super) struct RowStatements {
     /// The digest of the rows.
     pub(super) digest: String,
-    /// Takes rows out of the stage whose place another row has; answers both numbers.
-    pub(super) taken: Option<String>,
+    /// Takes rows out of the stage whose place another record has; answers both numbers.
+    pub(super) taken: String,
 }
 
 /// What the statements of a table are made of.
@@ -182,25 +182,43 @@ impl Table {
 
     fn row_statements(&self) -> Option<RowStatements> {
         let (kind, digest) = (self.kind, row_digest(self.kind)?);
-        let unique = unique_columns(kind);
-        let side = |name: &str| {
-            let columns = unique.iter().map(|column| format!("{name}.{column}"));
+        let of = |name: &str, columns: &[&str]| {
+            let columns = columns.iter().map(|column| format!("{name}.{column}"));
             columns.collect::<Vec<_>>().join(", ")
         };
-        let (held, staged, first) = (side("held"), side("staged"), side("first"));
-        // The first of several that become one stays, unless the table has another already.
+        let lasting = lasting_columns(kind);
+        let mut holders = format!(
+            "select staged.id, held.id as holder from pg_temp.authorstack_batch as staged \
+               join public.{kind} as held on held.id = staged.id and held.id > $1 and held.id <= $2 \
+               where ({}) is distinct from ({})",
+            of("held", lasting),
+            of("staged", lasting)
+        );
+        let unique = unique_columns(kind);
+        if !unique.is_empty() {
+            let (held, staged, first) = (
+                of("held", unique),
+                of("staged", unique),
+                of("first", unique),
+            );
+            // The first of several that become one stays, unless the table has another already.
+            let _ = write!(
+                holders,
+                " union all select staged.id, held.id from pg_temp.authorstack_batch as staged \
+                   join public.{kind} as held on ({held}) = ({staged}) and held.id <> staged.id \
+                 union all select staged.id, min(first.id) from pg_temp.authorstack_batch as staged \
+                   join pg_temp.authorstack_batch as first on ({first}) = ({staged}) and first.id < staged.id \
+                   group by staged.id"
+            );
+        }
         let taken = format!(
-            "with held as (select staged.id, held.id as holder from pg_temp.authorstack_batch as staged \
-               join public.{kind} as held on ({held}) = ({staged}) and held.id <> staged.id \
-             union all select staged.id, min(first.id) from pg_temp.authorstack_batch as staged \
-               join pg_temp.authorstack_batch as first on ({first}) = ({staged}) and first.id < staged.id \
-               group by staged.id), \
+            "with held as ({holders}), \
              gone as (delete from pg_temp.authorstack_batch as staged using held where staged.id = held.id) \
              select id, min(holder) from held group by id order by id"
         );
         Some(RowStatements {
             digest: format!("select {digest} from public.{kind} where id > $1 and id <= $2"),
-            taken: (!unique.is_empty()).then_some(taken),
+            taken,
         })
     }
 

@@ -1,6 +1,7 @@
 //! The documents of an app as MongoDB holds them: most of them sound, some as dirty as years of
 //! an app leave them. All of it follows from a seed.
 
+mod analytics;
 mod books;
 mod boosts;
 mod checklists;
@@ -17,7 +18,7 @@ use bson::{RawDocumentBuf, oid::ObjectId};
 use mongodb::{Database, error::Result};
 
 use self::maker::Maker;
-pub use self::users::SECRET;
+pub use self::{analytics::Analytics, users::SECRET};
 
 /// How many sound records there are. The other kinds follow from these.
 #[derive(Debug, Clone, Copy)]
@@ -180,6 +181,20 @@ impl Dataset {
     #[must_use]
     pub fn total(&self) -> u64 {
         self.records.values().sum()
+    }
+
+    /// What the analytics of the first authors hold, with so many sales of each book: most of it
+    /// sound, some of it dirty. All of it follows from the seed.
+    #[must_use]
+    pub fn analytics(&self, seed: u64, size: Size, sales: usize) -> Analytics {
+        let books = self.documents.get(&Kind::Books).into_iter().flatten();
+        let owned = books.take(size.books).filter_map(|book| {
+            Some(Owned {
+                book: book.get_object_id("_id").ok()?,
+                user: book.get_object_id("userId").ok()?,
+            })
+        });
+        analytics::generate(seed, &owned.collect::<Vec<_>>(), sales)
     }
 
     /// Writes the documents into a database.

@@ -1,4 +1,5 @@
 //! What the tests of the tool share.
+#![allow(dead_code, reason = "each test file uses a part of this")]
 
 use std::{process::Command, time::Duration};
 

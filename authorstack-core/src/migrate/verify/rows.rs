@@ -39,12 +39,15 @@ impl<'c> Comparison<'c> {
         let mut left = RowRange::ALL;
         while let Some((reader, equal)) = ranges.try_next().await? {
             let range = reader.range();
-            if !self.row_range(lane, reader, equal).await? {
-                // Copied again: what differs still is said.
+            if let Some(copied) = self.row_range(lane, reader, equal).await? {
+                // What differs still is said.
                 let again = lane.source.open(kind, range, u64::MAX, absent);
                 if let Some(reader) = again.await? {
                     self.compare_rows(lane, range, reader).await?;
                 }
+                // It was found equal just now.
+                self.counts.written += copied;
+                self.counts.unchanged = self.counts.unchanged.saturating_sub(copied);
             }
             progress.advanced(kind, self.counts);
             left.after = range.until;
@@ -52,13 +55,13 @@ impl<'c> Comparison<'c> {
         self.only_theirs(lane, left).await
     }
 
-    /// Compares a range of which so many rows are equal; `false` where it was copied again.
+    /// Compares a range; where it was copied again, answers how many rows were written.
     async fn row_range(
         &mut self,
         lane: &Lane<'c>,
         mut reader: Box<dyn RowReader>,
         equal: Option<u64>,
-    ) -> Result<bool> {
+    ) -> Result<Option<u64>> {
         let range = reader.range();
         if let Some(equal) = equal {
             self.ranges += 1;
@@ -71,11 +74,11 @@ impl<'c> Comparison<'c> {
                 }
             }
             reader.close().await?;
-            return Ok(true);
+            return Ok(None);
         }
         if self.purpose == Purpose::Verify {
             self.compare_rows(lane, range, reader).await?;
-            return Ok(true);
+            return Ok(None);
         }
         let range = Range {
             source: self.source,
@@ -84,11 +87,7 @@ impl<'c> Comparison<'c> {
             reader,
             limits: BatchLimits::default(),
         };
-        let copied = range.move_into(None).await?;
-        // The comparison that follows finds what was written unchanged.
-        self.counts.written += copied.written;
-        self.counts.unchanged = self.counts.unchanged.wrapping_sub(copied.written);
-        Ok(false)
+        Ok(Some(range.move_into(None).await?.written))
     }
 
     /// Rows that cannot move: known as rejects, mended since, or lost.

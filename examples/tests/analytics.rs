@@ -1,0 +1,543 @@
+//! The analytics move from a database that an old app has made with the schema's own SQL.
+
+#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
+
+mod common;
+
+use std::fs;
+
+use authorstack_core::{
+    AnalyticsStore, Days, Id, SalesFilter, TotalsBy,
+    migrate::{Kind, RejectLine},
+    testing::servers,
+};
+use authorstack_examples::{
+    dataset::{self, Analytics, Dataset, Size},
+    scratch::Scratch,
+    tool::Tool,
+};
+use authorstack_postgres::{IdForm, PostgresConfig, PostgresStore};
+use authorstack_supabase::{SupabaseConfig, SupabaseStore};
+use common::{TOOL, fresh};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
+
+const SIZE: Size = Size {
+    users: 10,
+    books: 30,
+};
+
+struct Moved {
+    data: Dataset,
+    analytics: Analytics,
+    scratch: Scratch,
+    tool: Tool,
+}
+
+/// Three databases with the dirty data set, nothing moved yet.
+async fn filled(seed: u64, sales: usize) -> Moved {
+    let (scratch, _) = fresh().await;
+    let postgres = servers::setting("AUTHORSTACK_TEST_POSTGRES_URL");
+    let scratch = scratch.with_postgres(&postgres).await.unwrap();
+    let tool = Tool::new(TOOL, &scratch).unwrap();
+    let data = dataset::generate(seed, SIZE);
+    data.insert(&scratch.mongodb().await.unwrap())
+        .await
+        .unwrap();
+    let analytics = data.analytics(seed, SIZE, sales);
+    let mut database = scratch.postgres().await.unwrap();
+    analytics.insert(&mut database).await.unwrap();
+    Moved {
+        data,
+        analytics,
+        scratch,
+        tool,
+    }
+}
+
+impl Moved {
+    fn cases(&self) -> Vec<dataset::Case> {
+        let all = self.data.cases.iter().chain(&self.analytics.cases);
+        all.cloned().collect()
+    }
+
+    fn total(&self) -> u64 {
+        self.data.total() + self.analytics.total()
+    }
+}
+
+async fn execute(database: &mut PgConnection, sql: &str) {
+    database.execute(AssertSqlSafe(sql)).await.unwrap();
+}
+
+async fn text(database: &mut PgConnection, sql: &str) -> String {
+    let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(database).await;
+    row.unwrap().get(0)
+}
+
+/// What `plan`, `run` and `verify` must agree on.
+#[tokio::test]
+async fn every_case_is_carried_or_rejected_with_its_field() {
+    let moved = filled(41, 60).await;
+    let tool = &moved.tool;
+    let plan = tool.ask(&["plan"]).unwrap();
+    assert_eq!(plan.code, Some(1), "{} {}", plan.json, plan.stderr);
+    assert_eq!(plan.sum("read"), moved.total());
+    let run = tool.ask(&["run"]).unwrap();
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    for count in ["read", "written", "rejected"] {
+        assert_eq!(
+            plan.sum(count),
+            run.sum(count),
+            "{count}: {} {}",
+            plan.json,
+            run.json
+        );
+    }
+    let rejects = tool.rejects().unwrap();
+    let astray = dataset::astray(&moved.cases(), &rejects);
+    assert!(astray.is_empty(), "{astray:#?}");
+    assert_eq!(rejects.len() as u64, run.sum("rejected"));
+
+    let verified = tool.ask(&["verify"]).unwrap();
+    assert_eq!(verified.sum("differing"), 0, "{}", verified.json);
+    assert_eq!(verified.sum("read"), moved.total());
+    assert_eq!(verified.sum("rejected"), run.sum("rejected"));
+    assert_eq!(verified.sum("unchanged"), run.sum("written"));
+
+    // Once more: nothing is written, the same is rejected.
+    let again = tool.ask(&["run"]).unwrap();
+    assert_eq!(again.sum("written"), 0, "{}", again.json);
+    assert_eq!(again.sum("rejected"), run.sum("rejected"));
+    let astray = dataset::astray(&moved.cases(), &tool.rejects().unwrap());
+    assert!(astray.is_empty(), "{astray:#?}");
+    moved.scratch.remove().await.unwrap();
+}
+
+/// Sums, numbers and sequences are the source's.
+#[tokio::test]
+async fn money_numbers_and_sequences_arrive() {
+    let moved = filled(42, 90).await;
+    let run = moved.tool.ask(&["run"]).unwrap();
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    let mut old = moved.scratch.postgres().await.unwrap();
+    let mut new = moved.scratch.supabase().await.unwrap();
+    let rejected: Vec<String> = moved
+        .tool
+        .rejects()
+        .unwrap()
+        .into_iter()
+        .filter(|line| line.kind == Kind::SalesData)
+        .map(|line| line.key)
+        .collect();
+    let sums = |utc: &str| {
+        format!(
+            "select concat_ws(' ', count(*), sum(revenue), sum(units), sum(coalesce(page_reads, 0)), \
+           sum(id), max(id), min({utc}), max({utc}), md5(string_agg(id || ' ' || user_id || ' ' || book_id \
+             || ' ' || platform || ' ' || date || ' ' || revenue || ' ' || coalesce({utc}::text, '-'), ',' order by id))) \
+         from sales_data where id <> all ('{{{}}}'::bigint[])",
+            rejected.join(",")
+        )
+    };
+    execute(&mut new, "set timezone = 'UTC'").await;
+    let theirs = text(&mut old, &sums("synced_at")).await;
+    let ours = text(&mut new, &sums("(synced_at at time zone 'UTC')")).await;
+    assert_eq!(ours, theirs);
+    for kind in Kind::ANALYTICS {
+        let behind = format!(
+            "select (nextval(pg_get_serial_sequence('public.{kind}', 'id')) > max(id))::text from public.{kind}"
+        );
+        assert_eq!(text(&mut new, &behind).await, "true", "{kind}");
+    }
+    // The JSON of breakdowns and insights is the source's, numbers included.
+    let json = "select string_agg(content::text, ',' order by id) from ai_insights where id <= 20";
+    let (theirs, ours) = (text(&mut old, json).await, text(&mut new, json).await);
+    assert_eq!(ours, theirs);
+
+    let store = SupabaseStore::connect(SupabaseConfig::new(moved.scratch.supabase_db_url()))
+        .await
+        .unwrap();
+    let azure = PostgresStore::connect(PostgresConfig::new(moved.scratch.postgres_url().unwrap()))
+        .await
+        .unwrap();
+    let user: String = text(
+        &mut new,
+        "select user_id::text from sales_data order by id limit 1",
+    )
+    .await;
+    let user = Id::from_uuid(user.parse().unwrap()).unwrap();
+    let days = Days::new("2024-01-01".parse().unwrap(), "2024-12-31".parse().unwrap()).unwrap();
+    let filter = SalesFilter::of(days);
+    for by in [
+        TotalsBy::Month,
+        TotalsBy::Platform,
+        TotalsBy::Book,
+        TotalsBy::Currency,
+    ] {
+        let ours = store.sales().totals(user, &filter, by).await.unwrap();
+        assert_eq!(ours, azure.sales().totals(user, &filter, by).await.unwrap());
+    }
+    store.close().await;
+    azure.close().await;
+    moved.scratch.remove().await.unwrap();
+}
+
+/// Indexes, keys and checks stand as before a first load.
+#[tokio::test]
+async fn a_first_load_leaves_the_schema_as_it_was() {
+    let moved = filled(43, 30).await;
+    let schema = "\
+        select string_agg(line, e'\\n' order by line) from ( \
+          select indexdef as line from pg_indexes where schemaname = 'public' \
+          union all select concat(conrelid::regclass, ' ', conname, ' ', pg_get_constraintdef(oid), convalidated, conindid::regclass) \
+            from pg_constraint where connamespace = 'public'::regnamespace \
+          union all select concat(attrelid::regclass, attname, attnotnull, attidentity) from pg_attribute \
+            where attrelid::regclass::text = any (array['sales_data', 'daily_aggregates']) and attnum > 0) as lines";
+    let store = SupabaseStore::connect(SupabaseConfig::new(moved.scratch.supabase_db_url()))
+        .await
+        .unwrap();
+    store.migrate().await.unwrap();
+    store.close().await;
+    let mut database = moved.scratch.supabase().await.unwrap();
+    let before = text(&mut database, schema).await;
+    assert!(before.contains("sales_data_pkey") && before.contains("PRIMARY KEY"));
+    let run = moved.tool.ask(&["run"]).unwrap();
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    assert_eq!(text(&mut database, schema).await, before);
+    let left = "select count(*)::text from authorstack.deferred_ddl";
+    assert_eq!(text(&mut database, left).await, "0");
+    moved.scratch.remove().await.unwrap();
+}
+
+/// What changes in the source afterwards is found, and copied again.
+#[tokio::test]
+async fn repair_copies_again_what_differs() {
+    let moved = filled(44, 60).await;
+    let tool = &moved.tool;
+    let run = tool.ask(&["run"]).unwrap();
+    let mut old = moved.scratch.postgres().await.unwrap();
+    let mut new = moved.scratch.supabase().await.unwrap();
+    execute(&mut old, "update sales_data set revenue = revenue + 0.01 where id in (select id from sales_data where revenue between 1 and 50 order by id limit 7)").await;
+    execute(
+        &mut old,
+        "insert into sales_data (user_id, book_id, platform, date, revenue, units) \
+        select user_id, book_id, 'lulu', date, 1.23, 1 from sales_data where platform = 'kdp' order by id limit 3",
+    )
+    .await;
+    execute(
+        &mut new,
+        "delete from sales_data where id in (select id from sales_data where revenue > 60 order by id limit 2)",
+    )
+    .await;
+    execute(&mut new, "delete from public.checklists where id = (select min(id::text)::uuid from public.checklists)").await;
+    execute(&mut new, "update public.books set title = 'lost' where id = (select min(id::text)::uuid from public.books)").await;
+    let number = "select min(id)::text from sales_data where platform = 'lulu'";
+    let number = text(&mut old, number).await;
+    let own = format!(
+        "insert into sales_data (id, user_id, book_id, platform, date, revenue, units) \
+         select {number}, user_id, book_id, 'itch', date, 9.99, 1 from sales_data order by id limit 1"
+    );
+    execute(&mut new, &own).await;
+
+    let verified = tool.ask(&["verify"]).unwrap();
+    assert_eq!(verified.code, Some(1));
+    let sales = |answer: &authorstack_examples::tool::Answer| {
+        let kinds = answer.json["kinds"].as_array().unwrap().clone();
+        kinds
+            .into_iter()
+            .find(|kind| kind["kind"] == "sales_data")
+            .unwrap()
+    };
+    let found = sales(&verified);
+    assert_eq!(found["differing"].as_u64().unwrap(), 7 + 3 + 2, "{found}");
+    let repaired = tool.ask(&["repair"]).unwrap();
+    assert_eq!(repaired.code, Some(1), "{}", repaired.stderr);
+    let mended = sales(&repaired);
+    // A sale that was written in the target has the number of a new one: it is left alone.
+    let (copied, left) = (7 + 2 + 2, 1);
+    assert_eq!(
+        (&mended["written"], &mended["differing"]),
+        (&copied.into(), &left.into()),
+        "{mended}"
+    );
+    assert_eq!(repaired.sum("written"), copied + 2, "{}", repaired.json);
+    for kind in repaired.json["kinds"].as_array().unwrap() {
+        let count = |name: &str| kind[name].as_u64().unwrap();
+        let accounted = ["written", "unchanged", "rejected", "differing"].map(count);
+        assert_eq!(count("read"), accounted.iter().sum::<u64>(), "{kind}");
+    }
+    let reject = tool
+        .rejects()
+        .unwrap()
+        .into_iter()
+        .find(|line| line.record["platform"] == "lulu")
+        .unwrap();
+    assert!(
+        reject.reason.contains("id: ") && reject.reason.contains("number of another sale"),
+        "{}",
+        reject.reason
+    );
+    execute(
+        &mut new,
+        "update sales_data set id = 500000 where platform = 'itch'",
+    )
+    .await;
+    let repaired = tool.ask(&["repair", "--kind", "sales_data"]).unwrap();
+    assert_eq!(
+        (repaired.sum("written"), repaired.sum("differing")),
+        (1, 1),
+        "{}",
+        repaired.json
+    );
+    let verified = tool.ask(&["verify"]).unwrap();
+    assert_eq!(verified.sum("differing"), 1, "{}", verified.json);
+    assert_eq!(sales(&verified)["differences"][0]["key"], "500000");
+    assert_eq!(verified.sum("rejected"), run.sum("rejected"));
+    moved.scratch.remove().await.unwrap();
+}
+
+/// Rejects are mended by hand and replayed; a second run leaves them alone.
+#[tokio::test]
+async fn mended_rows_are_replayed() {
+    let moved = filled(45, 30).await;
+    let tool = &moved.tool;
+    let run = tool.ask(&["run"]).unwrap();
+    let mut mended: Vec<RejectLine> = Vec::new();
+    for mut line in tool.rejects().unwrap() {
+        let fix = match (line.kind, line.problems.0[0].field.as_str()) {
+            (Kind::SalesData, "revenue") => ("revenue", "12.50".into()),
+            (Kind::SalesData, "currency") => ("currency", "EUR".into()),
+            (Kind::SyncLogs, "status") => ("status", "success".into()),
+            (Kind::AiInsights, "confidence") => ("confidence", serde_json::json!(0.5)),
+            (Kind::RevenueForecasts, "predicted_revenue") => {
+                ("predicted_revenue", serde_json::json!(7.25))
+            }
+            (Kind::DailyAggregates, "platform_breakdown") => (
+                "platform_breakdown",
+                serde_json::json!({"kdp": {"revenue": 1.5, "units": 1}}),
+            ),
+            _ => continue,
+        };
+        line.record[fix.0] = fix.1;
+        mended.push(line);
+    }
+    assert!(mended.len() >= 7, "{}", mended.len());
+    let lines: Vec<String> = mended
+        .iter()
+        .map(|line| serde_json::to_string(line).unwrap() + "\n")
+        .collect();
+    fs::write(tool.folder().join("mended.jsonl"), lines.concat()).unwrap();
+    let replayed = tool.ask(&["replay", "mended.jsonl"]).unwrap();
+    assert_eq!(
+        replayed.code,
+        Some(0),
+        "{} {}",
+        replayed.json,
+        tool.rejects_text().unwrap()
+    );
+    let mut new = moved.scratch.supabase().await.unwrap();
+    let revenue = "select concat(revenue, currency) from sales_data where revenue = 12.50 and units = 1 and date > '2030-01-01'";
+    assert_eq!(text(&mut new, revenue).await, "12.50USD");
+    let again = tool.ask(&["run"]).unwrap();
+    let open = run.sum("rejected") - mended.len() as u64;
+    assert_eq!(
+        (again.sum("written"), again.sum("rejected")),
+        (0, open),
+        "{}",
+        again.json
+    );
+    let verified = tool.ask(&["verify"]).unwrap();
+    assert_eq!(
+        (verified.sum("differing"), verified.sum("rejected")),
+        (0, open),
+        "{}",
+        verified.json
+    );
+    moved.scratch.remove().await.unwrap();
+}
+
+/// The same rows with ids padded on either side, and with UUIDs that a file maps.
+#[tokio::test]
+async fn other_forms_of_ids_are_read() {
+    for (form, option) in [
+        (IdForm::PaddedLeft, "padded-left"),
+        (IdForm::PaddedRight, "padded-right"),
+    ] {
+        let moved = filled(46, 20).await;
+        let mut old = moved.scratch.postgres().await.unwrap();
+        // Only what has AuthorStack's form becomes padded.
+        for kind in Kind::ANALYTICS {
+            for column in ["user_id", "book_id"] {
+                let digits = IdForm::Embedded.digits(column);
+                let padded = match form {
+                    IdForm::PaddedLeft => format!("('00000000' || {digits})::uuid"),
+                    _ => format!("({digits} || '00000000')::uuid"),
+                };
+                let holds = IdForm::Embedded.holds(column);
+                let sql = format!("update {kind} set {column} = {padded} where {holds}");
+                if column == "user_id" || matches!(kind, Kind::SalesData | Kind::AiInsights) {
+                    execute(&mut old, &sql).await;
+                }
+            }
+        }
+        let hint = moved.tool.ask(&["run", "--batch-records", "100"]).unwrap();
+        assert_eq!(hint.code, Some(1), "{}", hint.stderr);
+        let text = moved.tool.rejects_text().unwrap();
+        assert!(
+            text.contains(&format!("postgres_ids set to {option}")),
+            "{text}"
+        );
+        let run = moved.tool.ask(&["run", "--postgres-ids", option]).unwrap();
+        let sales = moved.tool.rejects().unwrap();
+        let sales: Vec<_> = sales
+            .iter()
+            .filter(|line| line.kind == Kind::SalesData)
+            .collect();
+        // The one that had this form before is right now; the other two forms are wrong still.
+        assert!(sales.len() < 16, "{sales:#?}");
+        assert_eq!(
+            run.sum("read"),
+            run.sum("written") + run.sum("unchanged") + run.sum("rejected")
+        );
+        let verified = moved
+            .tool
+            .ask(&["verify", "--postgres-ids", option])
+            .unwrap();
+        assert_eq!(verified.sum("differing"), 0, "{}", verified.json);
+        moved.scratch.remove().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_file_maps_other_uuids() {
+    let moved = filled(47, 20).await;
+    let tool = &moved.tool;
+    let mut old = moved.scratch.postgres().await.unwrap();
+    let run = tool.ask(&["run"]).unwrap();
+    // One user's sales have a UUID of another service now, their numbers stay.
+    let user = text(
+        &mut old,
+        "select user_id::text from sales_data order by id limit 1",
+    )
+    .await;
+    let digits = text(
+        &mut old,
+        &format!(
+            "select {} from (select '{user}'::uuid as u) as one",
+            IdForm::Embedded.digits("u")
+        ),
+    )
+    .await;
+    let book = "0b5ad0ab-6d5c-4d6f-9c3c-5d8a1c1b7d11";
+    execute(&mut old, &format!("update sales_data set user_id = 'aaaaaaaa-6d5c-4d6f-9c3c-5d8a1c1b7d11' where user_id = '{user}'")).await;
+    let map = format!("uuid,id\n{book},{digits}\naaaaaaaa-6d5c-4d6f-9c3c-5d8a1c1b7d11,{user}\n");
+    fs::write(tool.folder().join("ids.csv"), map).unwrap();
+    let mapped = tool.ask(&["run", "--id-map-file", "ids.csv"]).unwrap();
+    assert_eq!(
+        mapped.sum("rejected") + 1,
+        run.sum("rejected"),
+        "{}",
+        mapped.json
+    );
+    assert_eq!(
+        mapped.sum("written"),
+        1,
+        "the book that is mapped now: {}",
+        mapped.json
+    );
+    let verified = tool.ask(&["verify", "--id-map-file", "ids.csv"]).unwrap();
+    assert_eq!(verified.sum("differing"), 0, "{}", verified.json);
+
+    // Two UUIDs of one book: the sales of one day cannot both move.
+    execute(&mut old, &format!(
+        "insert into sales_data (user_id, book_id, platform, date, revenue, units) \
+         select user_id, 'bbbbbbbb-6d5c-4d6f-9c3c-5d8a1c1b7d11', platform, date, 3.33, 1 from sales_data \
+         where book_id = '{book}'")).await;
+    let map = fs::read_to_string(tool.folder().join("ids.csv")).unwrap()
+        + &format!("bbbbbbbb-6d5c-4d6f-9c3c-5d8a1c1b7d11,{digits}\n");
+    fs::write(tool.folder().join("ids.csv"), map).unwrap();
+    let collided = tool.ask(&["run", "--id-map-file", "ids.csv"]).unwrap();
+    assert_eq!(
+        collided.sum("rejected"),
+        run.sum("rejected"),
+        "{}",
+        collided.json
+    );
+    let reason = tool
+        .rejects()
+        .unwrap()
+        .into_iter()
+        .find(|line| line.record["revenue"] == 3.33)
+        .unwrap()
+        .reason;
+    assert!(
+        reason.contains("date: sale ") && reason.contains("same user, book, platform and day"),
+        "{reason}"
+    );
+    let verified = tool.ask(&["verify", "--id-map-file", "ids.csv"]).unwrap();
+    assert_eq!(verified.sum("differing"), 0, "{}", verified.json);
+
+    // The same into an empty table: the first of the two moves.
+    let mut new = moved.scratch.supabase().await.unwrap();
+    execute(
+        &mut new,
+        "truncate public.sales_data; truncate authorstack.checkpoints, authorstack.rejects cascade",
+    )
+    .await;
+    let anew = tool
+        .ask(&["run", "--id-map-file", "ids.csv", "--kind", "sales_data"])
+        .unwrap();
+    assert_eq!(anew.sum("read"), anew.sum("written") + anew.sum("rejected"));
+    assert!(
+        tool.rejects()
+            .unwrap()
+            .iter()
+            .any(|line| line.record["revenue"] == 3.33)
+    );
+
+    fs::write(tool.folder().join("ids.csv"), "x,y\n").unwrap();
+    let wrong = tool.ask(&["run", "--id-map-file", "ids.csv"]).unwrap();
+    assert_eq!(wrong.code, Some(2));
+    assert!(
+        wrong.stderr.contains("--id-map-file") && wrong.stderr.contains("line 1"),
+        "{}",
+        wrong.stderr
+    );
+    moved.scratch.remove().await.unwrap();
+}
+
+/// The tool moves what has an address.
+#[tokio::test]
+async fn either_source_may_be_left_out() {
+    let moved = filled(48, 5).await;
+    let mut tool = moved.tool;
+    let postgres = tool.postgres_url.take();
+    let documents = tool.ask(&["run"]).unwrap();
+    assert_eq!(
+        documents.json["kinds"].as_array().unwrap().len(),
+        Kind::DOCUMENTS.len()
+    );
+    let lacks = tool.ask(&["run", "--kind", "sales_data"]).unwrap();
+    assert_eq!(lacks.code, Some(2));
+    assert!(lacks.stderr.contains("--postgres-url"), "{}", lacks.stderr);
+    tool.postgres_url = postgres;
+    let mongodb = std::mem::take(&mut tool.mongodb_url);
+    let rows = tool.ask(&["run"]).unwrap();
+    assert_eq!(
+        rows.json["kinds"].as_array().unwrap().len(),
+        Kind::ANALYTICS.len()
+    );
+    assert_eq!(rows.sum("read"), moved.analytics.total());
+    tool.mongodb_url = mongodb;
+    let verified = tool.ask(&["verify"]).unwrap();
+    assert_eq!(verified.sum("differing"), 0, "{}", verified.json);
+    // A database without the tables is a wrong setting.
+    tool.postgres_url = Some(servers::setting("AUTHORSTACK_TEST_POSTGRES_URL"));
+    let wrong = tool.ask(&["plan"]).unwrap();
+    assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
+    assert!(
+        wrong.stderr.contains("lacks the table sales_data"),
+        "{}",
+        wrong.stderr
+    );
+    moved.scratch.remove().await.unwrap();
+}
