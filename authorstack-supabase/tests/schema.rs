@@ -12,11 +12,12 @@ use authorstack_core::{DocumentStore, ErrorKind, NewUser, migrate::Target};
 use common::{Cli, Via, on_database};
 use sqlx::Row;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "20261123000000_authorstack_bookkeeping.sql",
     "20261123000001_authorstack_users_books.sql",
     "20261124000000_authorstack_documents.sql",
     "20261124000001_authorstack_analytics.sql",
+    "20261125000000_authorstack_rows.sql",
 ];
 const HISTORY: &str = "select version || ' ' || name || ' ' || statements::text \
                        from supabase_migrations.schema_migrations order by version";

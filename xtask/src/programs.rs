@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::services::install;
 use crate::test::Environment;
 use crate::workspace::Workspace;
 use crate::{process, tools};
@@ -44,8 +45,10 @@ fn build(workspace: &Workspace, profile: &str) -> Result<PathBuf> {
     Ok(workspace.build_dir().join(folder))
 }
 
-/// Tells a command where the migration tool is.
+/// Tells a command where the migration tool is, and PostgreSQL's own programs.
 fn with_tool<'a>(command: &'a mut Command, programs: &Path) -> &'a mut Command {
     let tool = programs.join("authorstack-migrate");
-    command.env("AUTHORSTACK_TEST_MIGRATE_BIN", tool)
+    command
+        .env("AUTHORSTACK_TEST_MIGRATE_BIN", tool)
+        .envs(install::postgres_bin().map(|bin| ("AUTHORSTACK_TEST_POSTGRES_BIN", bin)))
 }

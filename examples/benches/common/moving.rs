@@ -51,15 +51,30 @@ pub(crate) fn fresh_name() -> String {
     format!("as_bench_{:08x}", rand::random::<u32>())
 }
 
-/// Runs the tool with more arguments, watching its memory.
+/// Moves records by the tool, watching its memory.
 pub(crate) fn run(source: &Scratch, target: &Scratch, more: &[&str]) -> Result<Taken> {
+    tool(source, target, "run", more)
+}
+
+/// Runs a command of the tool with more arguments, watching its memory.
+pub(crate) fn tool(
+    source: &Scratch,
+    target: &Scratch,
+    command: &str,
+    more: &[&str],
+) -> Result<Taken> {
     let folder = tempfile::tempdir()?;
     let started = Instant::now();
     let mut tool = Command::new(setting("AUTHORSTACK_TEST_MIGRATE_BIN")?)
-        .args(["run", "--output", "json", "--quiet"])
+        .args([command, "--output", "json", "--quiet"])
         .args(more)
         .env("AUTHORSTACK_MONGODB_URL", source.mongodb_url())
         .env("AUTHORSTACK_SUPABASE_DB_URL", target.supabase_db_url())
+        .envs(
+            source
+                .postgres_url()
+                .map(|url| ("AUTHORSTACK_POSTGRES_URL", url)),
+        )
         .current_dir(folder.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())

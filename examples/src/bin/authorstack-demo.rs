@@ -1,15 +1,18 @@
-//! The demo: all that authors keep in an app, with years of dirt, moves from MongoDB to Supabase, on the servers
-//! of `cargo xtask services`, by the tool that everyone uses.
+//! The demo: all that authors keep in an app, with years of dirt, moves to Supabase: documents from
+//! MongoDB, analytics from PostgreSQL. On the servers of `cargo xtask services`, by the tool that
+//! everyone uses.
 
 use std::{env, fs, path::PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use authorstack_core::migrate::{Kind, RejectLine};
 use authorstack_examples::{
-    dataset::{self, Dataset, SECRET, Size},
+    dataset::{self, Analytics, Dataset, SECRET, Size},
     scratch::Scratch,
     tool::Tool,
 };
 use clap::Parser;
+use sqlx::Executor;
 
 #[derive(Debug, Parser)]
 #[command(about, version)]
@@ -23,6 +26,9 @@ struct Options {
     /// Sound books
     #[arg(long, default_value_t = 3_000)]
     books: usize,
+    /// Sound sales of each book
+    #[arg(long, default_value_t = 30)]
+    sales: usize,
     /// Leaves the databases behind, to be looked at
     #[arg(long)]
     keep: bool,
@@ -42,25 +48,33 @@ async fn demo(options: &Options) -> Result<()> {
     };
     let data = dataset::generate(seed, size);
     let name = format!("as_demo_{:08x}_{:08x}", seed, rand::random::<u32>());
-    let (mongodb, supabase) = (
+    let (mongodb, postgres, supabase) = (
         setting("AUTHORSTACK_TEST_MONGODB_URL")?,
+        setting("AUTHORSTACK_TEST_POSTGRES_URL")?,
         setting("AUTHORSTACK_TEST_SUPABASE_DB_URL")?,
     );
     let scratch = Scratch::create(&name, &mongodb, &supabase).await?;
+    let scratch = scratch.with_postgres(&postgres).await?;
     let outcome = async {
         data.insert(&scratch.mongodb().await?).await?;
-        let kinds = data.records.iter();
-        let kinds = kinds.map(|(kind, records)| format!("{records} {kind}"));
-        println!(
-            "in MongoDB: {}; {} of them dirty",
-            kinds.collect::<Vec<_>>().join(", "),
-            data.cases.len()
-        );
-        migrate(&scratch, &data)
+        let analytics = data.analytics(seed, size, options.sales);
+        analytics.insert(&mut scratch.postgres().await?).await?;
+        for (place, records, dirty) in [
+            ("MongoDB", &data.records, data.cases.len()),
+            ("PostgreSQL", &analytics.records(), analytics.cases.len()),
+        ] {
+            let kinds = records.iter();
+            let kinds = kinds.map(|(kind, records)| format!("{records} {kind}"));
+            println!(
+                "in {place}: {}; {dirty} of them dirty",
+                kinds.collect::<Vec<_>>().join(", "),
+            );
+        }
+        migrate(&scratch, &data, &analytics).await
     }
     .await;
     if options.keep {
-        println!("kept: database {name} in MongoDB and in PostgreSQL");
+        println!("kept: database {name} in MongoDB and on both servers of PostgreSQL");
     } else {
         scratch.remove().await?;
     }
@@ -81,8 +95,9 @@ fn show(tool: &Tool, arguments: &[&str]) -> Result<i32> {
     status.code().context("the tool was killed")
 }
 
-fn migrate(scratch: &Scratch, data: &Dataset) -> Result<()> {
-    let cases = &data.cases;
+async fn migrate(scratch: &Scratch, data: &Dataset, analytics: &Analytics) -> Result<()> {
+    let cases: Vec<_> = data.cases.iter().chain(&analytics.cases).cloned().collect();
+    let cases = cases.as_slice();
     let beside = env::current_exe()?.with_file_name("authorstack-migrate");
     let program = env::var_os("AUTHORSTACK_TEST_MIGRATE_BIN").map_or(beside, PathBuf::from);
     let tool = Tool::new(program, scratch)?;
@@ -107,36 +122,43 @@ fn migrate(scratch: &Scratch, data: &Dataset) -> Result<()> {
     ensure!(astray.is_empty(), "not as expected: {}", astray.join("; "));
     let (carried, rejected) = (cases.len() - lines.len(), lines.len());
 
-    println!("\nthe ISBN that cannot be is mended in the rejects file, and its line replayed");
-    let mut mended = lines
-        .iter()
-        .find(|line| {
-            line.problems
-                .0
-                .iter()
-                .any(|problem| problem.field == "isbn")
-        })
-        .context("no reject for an ISBN")?
-        .clone();
-    mended.record["isbn"] = "978-3-16-148410-0".into();
-    let file = tool.folder().join("mended.jsonl");
-    fs::write(file, serde_json::to_string(&mended)? + "\n")?;
+    println!(
+        "\nan ISBN that cannot be and a sale without an amount are mended in the rejects file, and \
+         their lines replayed"
+    );
+    let mut mended = String::new();
+    for (kind, field, value) in [
+        (Kind::Books, "isbn", "978-3-16-148410-0"),
+        (Kind::SalesData, "revenue", "12.50"),
+    ] {
+        let is_meant = |line: &&RejectLine| {
+            line.kind == kind && line.problems.0.iter().any(|found| found.field == field)
+        };
+        let line = lines.iter().find(is_meant);
+        let mut line = line
+            .with_context(|| format!("no reject for {field}"))?
+            .clone();
+        line.record[field] = value.into();
+        mended += &serde_json::to_string(&line)?;
+        mended.push('\n');
+    }
+    fs::write(tool.folder().join("mended.jsonl"), mended)?;
     let replayed = show(&tool, &["replay", "mended.jsonl"])?;
     ensure!(
         replayed == 0,
-        "the mended record was not taken: exit code {replayed}"
+        "the mended records were not taken: exit code {replayed}"
     );
 
     let (again, verified) = (tool.ask(&["run"])?, tool.ask(&["verify"])?);
     let (read, written) = (again.sum("read"), again.sum("written"));
     let (unchanged, open) = (again.sum("unchanged"), again.sum("rejected"));
     ensure!(
-        read == written + unchanged + open && read == data.total(),
+        read == written + unchanged + open && read == data.total() + analytics.total(),
         "rows are missing: {again:?}"
     );
     ensure!(written == 0, "a second run wrote {written} rows");
     ensure!(
-        open + 1 == lines.len() as u64,
+        open + 2 == lines.len() as u64,
         "{open} rejects are open after the replay"
     );
     ensure!(
@@ -148,16 +170,31 @@ fn migrate(scratch: &Scratch, data: &Dataset) -> Result<()> {
         "verify counts otherwise: {verified:?}"
     );
 
+    println!("\nthe old app corrects a sale meanwhile");
+    let correct =
+        "update sales_data set revenue = revenue + 1 where id = (select min(id) from sales_data)";
+    scratch.postgres().await?.execute(correct).await?;
+    ensure!(
+        show(&tool, &["verify", "--kind", "sales_data"])? == 1,
+        "a sale that differs ends with 1"
+    );
+    let repaired = tool.ask(&["repair"])?;
+    ensure!(
+        (repaired.sum("written"), repaired.sum("differing")) == (1, 0),
+        "not repaired: {repaired:?}"
+    );
+
     println!("\nWhat was seen:");
     println!(
         "  {read} records of {} kinds in = {unchanged} rows out + {open} rejects; none vanished",
-        data.records.len()
+        data.records.len() + analytics.records().len()
     );
     println!(
         "  {} dirty records: {carried} carried, {rejected} rejected by name",
         cases.len()
     );
-    println!("  one reject was mended and replayed; a second run wrote nothing");
+    println!("  two rejects were mended and replayed; a second run wrote nothing");
+    println!("  verify named the sale that differed, repair copied it again");
     println!("  verify found {unchanged} records equal on both sides, none differing");
     Ok(())
 }
