@@ -4,11 +4,11 @@
 
 mod common;
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
 use authorstack_core::{
     AnalyticsStore, Days, Id, SalesFilter, TotalsBy,
-    migrate::{Kind, RejectLine},
+    migrate::{Absent, BatchLimits, Kind, RejectLine, RowRange, Scanned, ScannedBatch, Source},
     testing::servers,
 };
 use authorstack_examples::{
@@ -16,9 +16,10 @@ use authorstack_examples::{
     scratch::Scratch,
     tool::Tool,
 };
-use authorstack_postgres::{IdForm, PostgresConfig, PostgresStore};
+use authorstack_postgres::{IdForm, IdMap, PostgresConfig, PostgresStore};
 use authorstack_supabase::{SupabaseConfig, SupabaseStore};
 use common::{TOOL, fresh};
+use futures::TryStreamExt;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 
 const SIZE: Size = Size {
@@ -539,5 +540,132 @@ async fn either_source_may_be_left_out() {
         "{}",
         wrong.stderr
     );
+    moved.scratch.remove().await.unwrap();
+}
+
+/// What the fast lane refuses is what the rows refuse when they are read as records.
+#[tokio::test]
+async fn both_lanes_refuse_the_same() {
+    let moved = filled(49, 5).await;
+    let config = PostgresConfig::new(moved.scratch.postgres_url().unwrap());
+    let store = PostgresStore::connect(config).await.unwrap();
+    let source = store.source(IdMap::default());
+    let mut refused = 0;
+    for &kind in Kind::ANALYTICS {
+        let lane = source.rows(kind).unwrap();
+        let mut reader = lane
+            .open(kind, RowRange::ALL, u64::MAX, &Absent::default())
+            .await
+            .unwrap()
+            .unwrap();
+        let by_rules: Vec<Vec<Scanned>> = reader.refused().try_collect().await.unwrap();
+        let by_rules: BTreeMap<String, String> = problems(by_rules.into_iter().flatten());
+        let limits = BatchLimits {
+            records: 7,
+            ..BatchLimits::default()
+        };
+        let batches: Vec<ScannedBatch> =
+            source.scan(kind, None, limits).try_collect().await.unwrap();
+        assert!(batches.iter().all(|batch| batch.items.len() <= 7));
+        let items = batches.into_iter().flat_map(|batch| batch.items);
+        let items: Vec<Scanned> = items.collect();
+        assert_eq!(items.len() as u64, reader.rows(), "{kind}");
+        let movable = reader.digest().await.unwrap().unwrap().rows;
+        assert_eq!(movable + by_rules.len() as u64, reader.rows(), "{kind}");
+        // What is rendered is read again as it was.
+        for item in &items {
+            let Ok(record) = &item.outcome else { continue };
+            let json = source.render(kind, &item.original);
+            assert_eq!(source.parse(kind, &json).as_ref(), Ok(record), "{json}");
+            let one = Source::fetch(&source, kind, &item.key)
+                .await
+                .unwrap()
+                .unwrap();
+            assert_eq!(one.outcome.as_ref(), Ok(record));
+        }
+        refused += by_rules.len();
+        assert_eq!(problems(items.into_iter()), by_rules, "{kind}");
+        reader.close().await.unwrap();
+    }
+    assert!(refused > 25, "{refused}");
+    store.close().await;
+    moved.scratch.remove().await.unwrap();
+}
+
+fn problems(items: impl Iterator<Item = Scanned>) -> BTreeMap<String, String> {
+    items
+        .filter_map(|item| Some((item.key, item.outcome.err()?.to_string())))
+        .collect()
+}
+
+/// A rule of the target's owner refuses rows: they are found among the others.
+#[tokio::test]
+async fn a_table_that_refuses_rows_gets_the_others() {
+    let moved = filled(50, 30).await;
+    let tool = &moved.tool;
+    let store = SupabaseConfig::new(moved.scratch.supabase_db_url());
+    let store = SupabaseStore::connect(store).await.unwrap();
+    store.migrate().await.unwrap();
+    store.close().await;
+    let mut new = moved.scratch.supabase().await.unwrap();
+    execute(
+        &mut new,
+        "alter table sales_data add constraint not_seven check (units <> 7)",
+    )
+    .await;
+    let mut old = moved.scratch.postgres().await.unwrap();
+    let sevens = "select count(*)::text from sales_data where units = 7";
+    let sevens: u64 = text(&mut old, sevens).await.parse().unwrap();
+    assert!(sevens > 10);
+    let run = tool.ask(&["run"]).unwrap();
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    let rejects = tool.rejects().unwrap();
+    let refused = rejects
+        .iter()
+        .filter(|line| line.reason.contains("not_seven"));
+    assert_eq!(refused.count() as u64, sevens);
+    assert_eq!(
+        rejects.len() as u64,
+        sevens
+            + moved
+                .cases()
+                .iter()
+                .filter(|case| case.fate != dataset::Fate::Carried)
+                .count() as u64
+    );
+    assert_eq!(run.sum("read"), moved.total());
+    let verified = tool.ask(&["verify"]).unwrap();
+    assert_eq!(
+        (verified.sum("differing"), verified.sum("rejected")),
+        (0, rejects.len() as u64),
+        "{}",
+        verified.json
+    );
+    execute(&mut new, "alter table sales_data drop constraint not_seven").await;
+    let again = tool.ask(&["run"]).unwrap();
+    assert_eq!(again.sum("written"), sevens, "{}", again.json);
+    moved.scratch.remove().await.unwrap();
+}
+
+/// A user who comes while the rows move, with sales, is of the next run.
+#[tokio::test]
+async fn the_next_run_has_what_came_meanwhile() {
+    let moved = filled(51, 5).await;
+    let tool = &moved.tool;
+    tool.ask(&["run"]).unwrap();
+    let mut old = moved.scratch.postgres().await.unwrap();
+    let user = text(
+        &mut old,
+        "select user_id::text from sales_data order by id limit 1",
+    )
+    .await;
+    execute(&mut old, &format!(
+        "insert into sales_data (user_id, book_id, platform, date, revenue, units) values ('{user}', '{user}', 'itch', '2025-05-05', 1, 1); \
+         insert into sync_logs (user_id, platform, status) values ('{user}', 'itch', 'success'); \
+         insert into ai_insights (user_id, insight_type, content) values ('{user}', 'trend', '1')")).await;
+    let again = tool.ask(&["run"]).unwrap();
+    assert_eq!(again.sum("written"), 3, "{}", again.json);
+    let verified = tool.ask(&["verify"]).unwrap();
+    assert_eq!(verified.sum("differing"), 0, "{}", verified.json);
     moved.scratch.remove().await.unwrap();
 }

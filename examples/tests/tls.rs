@@ -83,11 +83,13 @@ fn through(url: &str, address: SocketAddr, query: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn both_stores_are_reached_through_tls() {
+async fn all_stores_are_reached_through_tls() {
     let (mongodb, supabase) = (servers::mongodb_url(), servers::supabase_db_url());
+    let postgres = servers::setting("AUTHORSTACK_TEST_POSTGRES_URL");
     let scratch = Scratch::create(&servers::fresh_name(), &mongodb, &supabase)
         .await
         .unwrap();
+    let scratch = scratch.with_postgres(&postgres).await.unwrap();
     let database = scratch.mongodb().await.unwrap();
     let (ids, users) = dataset::sound_users(41, 5);
     dataset::insert(&database, "users", &users).await.unwrap();
@@ -98,6 +100,7 @@ async fn both_stores_are_reached_through_tls() {
     let (certificate, acceptor) = authority();
     let (stranger, _) = authority();
     let mongodb = front(&mongodb, acceptor.clone(), false).await;
+    let postgres = front(&postgres, acceptor.clone(), true).await;
     let supabase = front(&supabase, acceptor, true).await;
     let mut tool = Tool::new(TOOL, &scratch).unwrap();
     fs::write(tool.folder().join("right.pem"), certificate).unwrap();
@@ -108,23 +111,29 @@ async fn both_stores_are_reached_through_tls() {
         );
         through(scratch.mongodb_url(), mongodb, &query)
     };
-    let supabase = |authority: &str| {
+    let sql = |url: &str, address, authority: &str| {
         let query = format!("sslmode=verify-full&sslrootcert={authority}.pem");
-        through(&scratch.supabase_db_url(), supabase, &query)
+        through(url, address, &query)
     };
+    let supabase = |authority: &str| sql(&scratch.supabase_db_url(), supabase, authority);
+    let postgres = |authority: &str| sql(&scratch.postgres_url().unwrap(), postgres, authority);
 
-    for (first, second, flag) in [
-        ("wrong", "right", "--mongodb-url"),
-        ("right", "wrong", "--supabase-db-url"),
+    for (first, second, third, flag) in [
+        ("wrong", "right", "right", "--mongodb-url"),
+        ("right", "wrong", "right", "--postgres-url"),
+        ("right", "right", "wrong", "--supabase-db-url"),
     ] {
-        (tool.mongodb_url, tool.supabase_db_url) = (mongodb(first), supabase(second));
+        tool.mongodb_url = mongodb(first);
+        tool.postgres_url = Some(postgres(second));
+        tool.supabase_db_url = supabase(third);
         let refused = tool.ask(&["run"]).unwrap();
         assert_eq!(refused.code, Some(2), "{}", refused.stderr);
         assert!(refused.stderr.contains(flag), "{}", refused.stderr);
         let said = refused.stderr.to_lowercase();
         assert!(said.contains("certificate"), "{}", refused.stderr);
     }
-    (tool.mongodb_url, tool.supabase_db_url) = (mongodb("right"), supabase("right"));
+    tool.postgres_url = Some(postgres("right"));
+    tool.supabase_db_url = supabase("right");
     for command in ["run", "verify"] {
         let answer = tool.ask(&[command]).unwrap();
         assert_eq!(answer.code, Some(0), "{} {}", answer.json, answer.stderr);

@@ -110,6 +110,14 @@ impl Database {
         connection.fetch_all(AssertSqlSafe(sql)).await.unwrap()
     }
 
+    /// The bytes of a COPY.
+    pub async fn copy_out(&self, sql: &str) -> Vec<u8> {
+        let mut connection = self.connection().await;
+        let parts = connection.copy_out_raw(sql).await.unwrap();
+        let parts: Vec<_> = futures::TryStreamExt::try_collect(parts).await.unwrap();
+        parts.concat()
+    }
+
     /// The first column, as text.
     pub async fn texts(&self, sql: &str) -> Vec<String> {
         let rows = self.rows(sql).await;

@@ -9,7 +9,7 @@ use super::{Comparison, DifferenceKind, Entry, Purpose, RANGE, digest_batch, ent
 use crate::{
     Error, Result,
     migrate::{
-        BatchLimits, Digest, Key, Progress, RowRange, RowReader, Scanned, Settled,
+        Absent, BatchLimits, Digest, Key, Progress, RowRange, RowReader, Scanned, Settled,
         run::{Lane, Range, range_rows},
     },
 };
@@ -17,13 +17,37 @@ use crate::{
 /// Ranges that are hashed at once: the servers wait for nothing between them.
 const AHEAD: usize = 2;
 
+/// What all ranges of a kind are compared with.
+struct Side<'s, 'c> {
+    lane: &'s Lane<'c>,
+    absent: &'s Absent,
+    progress: &'s dyn Progress,
+}
+
 impl<'c> Comparison<'c> {
     pub(super) async fn rows(&mut self, lane: &Lane<'c>, progress: &dyn Progress) -> Result<()> {
-        let (absent, kind) = (lane.absent().await?, self.kind);
-        let absent = &absent;
+        let absent = lane.absent().await?;
         let most = range_rows(BatchLimits::default());
+        let mut left = RowRange::ALL;
+        let side = Side {
+            lane,
+            absent: &absent,
+            progress,
+        };
+        left.after = self.row_ranges(&side, left, most).await?;
+        self.only_theirs(lane, left).await
+    }
+
+    /// Compares rows in ranges of so many; answers where the source's last one is.
+    async fn row_ranges(
+        &mut self,
+        side: &Side<'_, 'c>,
+        window: RowRange,
+        most: u64,
+    ) -> Result<i64> {
+        let (lane, absent, kind) = (side.lane, side.absent, self.kind);
         let mut ranges = pin!(
-            stream::try_unfold(RowRange::ALL, |left| async move {
+            stream::try_unfold(window, |left| async move {
                 let reader = lane.source.open(kind, left, most, absent).await?;
                 Ok::<_, Error>(reader.map(|reader| {
                     let after = reader.range().until;
@@ -36,58 +60,67 @@ impl<'c> Comparison<'c> {
             })
             .try_buffered(AHEAD)
         );
-        let mut left = RowRange::ALL;
+        let mut last = window.after;
         while let Some((reader, equal)) = ranges.try_next().await? {
             let range = reader.range();
-            if let Some(copied) = self.row_range(lane, reader, equal).await? {
-                // What differs still is said.
-                let again = lane.source.open(kind, range, u64::MAX, absent);
-                if let Some(reader) = again.await? {
-                    self.compare_rows(lane, range, reader).await?;
+            match equal {
+                Some(equal) => self.equal_rows(reader, equal).await?,
+                None if reader.rows() > RANGE as u64 => {
+                    // Few rows differ, most likely: the part that they are in is looked for.
+                    reader.close().await?;
+                    Box::pin(self.row_ranges(side, range, RANGE as u64)).await?;
                 }
-                // It was found equal just now.
-                self.counts.written += copied;
-                self.counts.unchanged = self.counts.unchanged.saturating_sub(copied);
+                None => self.unequal_rows(side, reader).await?,
             }
-            progress.advanced(kind, self.counts);
-            left.after = range.until;
+            side.progress.advanced(kind, self.counts);
+            last = range.until;
         }
-        self.only_theirs(lane, left).await
+        Ok(last)
     }
 
-    /// Compares a range; where it was copied again, answers how many rows were written.
-    async fn row_range(
-        &mut self,
-        lane: &Lane<'c>,
-        mut reader: Box<dyn RowReader>,
-        equal: Option<u64>,
-    ) -> Result<Option<u64>> {
-        let range = reader.range();
-        if let Some(equal) = equal {
-            self.ranges += 1;
-            self.counts.read += reader.rows();
-            self.counts.unchanged += equal;
-            if equal < reader.rows() {
-                let mut refused = reader.refused();
-                while let Some(rows) = refused.try_next().await? {
-                    self.refused(rows).await?;
-                }
+    /// Counts a range of which so many rows are equal and the others cannot move.
+    async fn equal_rows(&mut self, mut reader: Box<dyn RowReader>, equal: u64) -> Result<()> {
+        self.ranges += 1;
+        self.counts.read += reader.rows();
+        self.counts.unchanged += equal;
+        if equal < reader.rows() {
+            let mut refused = reader.refused();
+            while let Some(rows) = refused.try_next().await? {
+                self.refused(rows).await?;
             }
-            reader.close().await?;
-            return Ok(None);
         }
+        reader.close().await
+    }
+
+    /// Says what differs in a range; copies it again before, where that is asked for.
+    async fn unequal_rows(
+        &mut self,
+        side: &Side<'_, 'c>,
+        reader: Box<dyn RowReader>,
+    ) -> Result<()> {
+        let range = reader.range();
         if self.purpose == Purpose::Verify {
-            self.compare_rows(lane, range, reader).await?;
-            return Ok(None);
+            return self.compare_rows(side.lane, range, reader).await;
         }
-        let range = Range {
+        let copy = Range {
             source: self.source,
             target: self.target,
-            lane: lane.clone(),
+            lane: side.lane.clone(),
             reader,
             limits: BatchLimits::default(),
         };
-        Ok(Some(range.move_into(None).await?.written))
+        let copied = copy.move_into(None).await?.written;
+        let again = side
+            .lane
+            .source
+            .open(self.kind, range, u64::MAX, side.absent);
+        if let Some(reader) = again.await? {
+            self.compare_rows(side.lane, range, reader).await?;
+        }
+        // It was found equal just now.
+        self.counts.written += copied;
+        self.counts.unchanged = self.counts.unchanged.saturating_sub(copied);
+        Ok(())
     }
 
     /// Rows that cannot move: known as rejects, mended since, or lost.
