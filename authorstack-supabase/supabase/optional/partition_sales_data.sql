@@ -8,6 +8,14 @@
 -- so the disk must hold the table and its indexes twice.
 set local statement_timeout = 0;
 
+do $$
+  begin
+    if to_regclass('public.sales_data') is null or to_regnamespace('authorstack') is null then
+      raise exception 'public.sales_data is missing: apply the migrations of AuthorStack first';
+    end if;
+  end
+$$;
+
 -- Makes the partition of a day's month, with what the default partition holds of it; false when it
 -- is there.
 create or replace function authorstack.make_sales_partition(day date) returns boolean
@@ -73,16 +81,13 @@ revoke all on function authorstack.make_sales_partition(date),
 
 do $partition$
   declare
-    held constant regclass := to_regclass('public.sales_data');
+    held constant regclass := 'public.sales_data'::regclass;
     old_sequence regclass;
     new_sequence text;
     obstacles text;
     definitions text[];
     statement text;
   begin
-    if held is null then
-      raise exception 'public.sales_data is missing: apply the migrations of AuthorStack first';
-    end if;
     if (select relkind from pg_class where oid = held) = 'p' then
       raise exception 'public.sales_data is partitioned already';
     end if;
