@@ -348,18 +348,13 @@ async fn an_old_month_is_detached() {
         sell(&store, &ada, book, &["1999-02-28", "1999-03-01"]).await;
         database.partition().await.unwrap();
         assert!(make(database, "1999-02-01").await && make(database, "1999-03-01").await);
-        database
-            .execute(
-                "alter table public.sales_data detach partition authorstack.sales_data_1999_02",
-            )
-            .await;
-        assert_eq!(
-            places(database).await,
-            ["1999-03-01 authorstack.sales_data_1999_03"]
-        );
-        database
-            .execute("drop table authorstack.sales_data_1999_02")
-            .await;
+        let detach = "begin; lock table public.users in access exclusive mode; \
+             alter table public.sales_data detach partition authorstack.sales_data_1999_02; \
+             drop table authorstack.sales_data_1999_02; \
+             commit";
+        database.execute(detach).await;
+        let march = "1999-03-01 authorstack.sales_data_1999_03";
+        assert_eq!(places(database).await, [march]);
         let month = Days::month("1999-02-01".parse().unwrap());
         let dollars = Conversion::into("USD".parse().unwrap());
         let refreshed = store.aggregates().refresh(ada.id, month, &dollars).await;
@@ -367,6 +362,17 @@ async fn an_old_month_is_detached() {
         // A late sale of it finds the default partition.
         sell(&store, &ada, book, &["1999-02-28"]).await;
         assert_eq!(database.count(DEFAULT).await, 1);
+        assert!(make(database, "1999-02-01").await);
+        assert_eq!(database.count(DEFAULT).await, 0);
+        // What is detached only still goes with its user.
+        database
+            .execute(
+                "alter table public.sales_data detach partition authorstack.sales_data_1999_03",
+            )
+            .await;
+        assert_eq!(database.count("authorstack.sales_data_1999_03").await, 1);
+        store.users().delete(ada.id).await.unwrap();
+        assert_eq!(database.count("authorstack.sales_data_1999_03").await, 0);
     })
     .await;
 }

@@ -41,7 +41,7 @@ create or replace function authorstack.make_sales_partition(day date) returns bo
       -- In the order in which deleting a user locks them. Writers must wait: one that has chosen
       -- the default partition already would be refused there.
       lock table public.users in share row exclusive mode;
-      lock table public.sales_data in share row exclusive mode;
+      lock table only public.sales_data in share row exclusive mode;
       lock table authorstack.sales_data_default in access exclusive mode;
       execute format(
         'create table authorstack.%I '
@@ -81,22 +81,23 @@ revoke all on function authorstack.make_sales_partition(date),
 
 do $partition$
   declare
-    held constant regclass := 'public.sales_data'::regclass;
+    held regclass;
     old_sequence regclass;
     new_sequence text;
     obstacles text;
     definitions text[];
     statement text;
   begin
-    if (select relkind from pg_class where oid = held) = 'p' then
-      raise exception 'public.sales_data is partitioned already';
-    end if;
     -- The catalogs then name everything with its schema.
     perform set_config('search_path', '', true);
     perform set_config('lock_timeout', '10s', true);
     -- In the order in which deleting a user locks them.
     lock table public.users in share row exclusive mode;
     lock table public.sales_data in access exclusive mode;
+    held := 'public.sales_data'::regclass;
+    if (select relkind from pg_class where oid = held) = 'p' then
+      raise exception 'public.sales_data is partitioned already';
+    end if;
 
     -- What would be lost with the old table, or cannot be on a partitioned one.
     select string_agg(obstacle, ', ' order by obstacle) into obstacles
