@@ -10,11 +10,11 @@ mod common;
 
 use authorstack_core::AnalyticsStore;
 use authorstack_core::{
-    Book, Conversion, Days, DocumentStore, Id, InsightKind, NewBook, NewForecast, NewInsight,
-    NewSale, NewUser, Platform, SaleKey, User, services::SalesIngest,
+    Book, Conversion, Days, DocumentStore, Id, InsightKind, NewForecast, NewInsight, NewSale,
+    Platform, SaleKey, User, services::SalesIngest,
 };
 use authorstack_supabase::SupabaseStore;
-use common::{Via, as_role, on_database};
+use common::{Via, as_role, author, on_database};
 use serde_json::json;
 
 const DENIED: &str = "42501";
@@ -25,14 +25,6 @@ const TABLES: [&str; 5] = [
     "ai_insights",
     "revenue_forecasts",
 ];
-
-async fn author(store: &SupabaseStore, name: &str) -> (User, Id<Book>) {
-    let email = format!("{name}@example.org").parse().unwrap();
-    let new = NewUser::new(name.parse().unwrap(), email, name);
-    let user = store.users().create(new).await.unwrap();
-    let book = store.books().create(user.id, NewBook::new("Tide")).await;
-    (user, book.unwrap().id)
-}
 
 /// Puts one row into each table.
 async fn fill(store: &SupabaseStore, user: Id<User>, book_id: Id<Book>) {

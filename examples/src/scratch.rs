@@ -30,6 +30,25 @@ impl Scratch {
     /// # Errors
     /// When a URL is none, a server does not answer, or the template is missing.
     pub async fn create(name: &str, mongodb_url: &str, supabase_db_url: &str) -> Result<Self> {
+        Self::create_from(TEMPLATE, name, mongodb_url, supabase_db_url).await
+    }
+
+    /// Makes others, with a copy of this one's Supabase database, to which nobody may be
+    /// connected.
+    ///
+    /// # Errors
+    /// When a server does not answer, or the database is in use.
+    pub async fn copy(&self, name: &str) -> Result<Self> {
+        let (mongodb, supabase) = (self.mongodb.as_str(), self.supabase.as_str());
+        Self::create_from(&self.name, name, mongodb, supabase).await
+    }
+
+    async fn create_from(
+        template: &str,
+        name: &str,
+        mongodb_url: &str,
+        supabase_db_url: &str,
+    ) -> Result<Self> {
         anyhow::ensure!(
             name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'),
             "{name:?} is no name for a database"
@@ -43,7 +62,7 @@ impl Scratch {
             postgres: None,
         };
         let mut admin = PgConnection::connect(scratch.supabase.as_str()).await?;
-        let create = format!("create database {name} template {TEMPLATE}");
+        let create = format!("create database {name} template {template}");
         admin.execute(AssertSqlSafe(create)).await?;
         admin.close().await?;
         scratch.mongodb.set_path(name);

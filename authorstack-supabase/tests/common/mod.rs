@@ -27,6 +27,8 @@ use authorstack_supabase::{PoolMode, SupabaseConfig, SupabaseStore};
 use futures::FutureExt;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, postgres::PgRow};
 
+const PARTITION_SALES: &str = include_str!("../../supabase/optional/partition_sales_data.sql");
+
 /// The way to a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
@@ -96,6 +98,14 @@ impl Database {
         store
     }
 
+    /// Runs the optional script, in one transaction as `psql -1` does.
+    pub async fn partition(&self) -> sqlx::Result<()> {
+        let mut connection = self.connection().await;
+        let mut transaction = connection.begin().await?;
+        transaction.execute(PARTITION_SALES).await?;
+        transaction.commit().await
+    }
+
     pub async fn connection(&self) -> PgConnection {
         PgConnection::connect(&self.url(Via::Direct)).await.unwrap()
     }
@@ -160,6 +170,15 @@ pub async fn as_role(
     }
 }
 
+/// A user of this name, and a book of theirs.
+pub async fn author(store: &SupabaseStore, name: &str) -> (User, Id<Book>) {
+    let email = format!("{name}@example.org").parse().unwrap();
+    let new = NewUser::new(name.parse().unwrap(), email, name);
+    let user = store.users().create(new).await.unwrap();
+    let book = store.books().create(user.id, NewBook::new("Tide")).await;
+    (user, book.unwrap().id)
+}
+
 /// Runs a test on a database of its own, and drops the database whatever comes of it.
 pub async fn on_database(test: impl AsyncFnOnce(&Database)) {
     let database = Database::create().await;
@@ -183,6 +202,16 @@ impl Fresh {
         let store = database.migrated(via).await;
         Self { database, store }
     }
+
+    /// With the sales partitioned: some of the suite's months have a partition, others none.
+    pub async fn partitioned(via: Via) -> Self {
+        let fresh = Self::new(via).await;
+        fresh.database.partition().await.unwrap();
+        let months = "select authorstack.make_sales_partition(month::date) \
+                      from generate_series('2024-02-01'::timestamp, '2024-12-01', '1 month') as month";
+        fresh.database.execute(months).await;
+        fresh
+    }
 }
 
 #[async_trait]
@@ -205,12 +234,8 @@ impl FreshAnalytics for Fresh {
 
     async fn author(&self) -> (Id<User>, Id<Book>) {
         let name = Id::<User>::new().to_string();
-        let email = format!("{name}@example.org").parse().unwrap();
-        let new = NewUser::new(name.parse().unwrap(), email, name);
-        let user = self.store.users().create(new).await.unwrap().id;
-        let book = NewBook::new("The Tide House");
-        let book = self.store.books().create(user, book).await.unwrap().id;
-        (user, book)
+        let (user, book) = author(&self.store, &name).await;
+        (user.id, book)
     }
 
     async fn clean_up(self) {
@@ -255,6 +280,27 @@ impl Cli {
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{stdout}\n{stderr}");
         (stdout, stderr)
+    }
+
+    /// What Supabase's advisors find, but for indexes that nothing has used yet.
+    pub fn advisors(&self, database: &Database) -> Vec<serde_json::Value> {
+        let arguments = [
+            "db",
+            "advisors",
+            "--type",
+            "all",
+            "--level",
+            "info",
+            "--fail-on",
+            "none",
+            "--output-format",
+            "json",
+        ];
+        let (stdout, _) = self.run(database, &arguments);
+        let mut answer: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+        let mut findings = std::mem::take(answer["results"].as_array_mut().unwrap());
+        findings.retain(|found| found["name"] != "unused_index");
+        findings
     }
 
     fn program() -> PathBuf {
