@@ -669,3 +669,59 @@ async fn the_next_run_has_what_came_meanwhile() {
     assert_eq!(verified.sum("differing"), 0, "{}", verified.json);
     moved.scratch.remove().await.unwrap();
 }
+
+/// Sales that are partitioned by month, on both sides.
+#[tokio::test]
+async fn partitioned_sales_move_as_plain_ones() {
+    const SCRIPT: &str =
+        include_str!("../../authorstack-supabase/supabase/optional/partition_sales_data.sql");
+    let moved = filled(52, 60).await;
+    let tool = &moved.tool;
+    let mut old = moved.scratch.postgres().await.unwrap();
+    execute(
+        &mut old,
+        "alter table sales_data rename to sales_plain; \
+         alter index sales_data_user_id_book_id_platform_date_key rename to plain_key; \
+         create table sales_data (like sales_plain including defaults) partition by range (date); \
+         create table sales_old partition of sales_data for values from (minvalue) to ('2024-01-10'); \
+         create table sales_new partition of sales_data for values from ('2024-01-10') to (maxvalue); \
+         insert into sales_data select * from sales_plain where date < 'infinity'; \
+         create unique index on sales_data (user_id, book_id, platform, date); \
+         create index on sales_data (id)",
+    )
+    .await;
+    let store = SupabaseConfig::new(moved.scratch.supabase_db_url());
+    let store = SupabaseStore::connect(store).await.unwrap();
+    store.migrate().await.unwrap();
+    let mut new = moved.scratch.supabase().await.unwrap();
+    execute(&mut new, &format!("begin; {SCRIPT}; commit")).await;
+    execute(&mut new, "select authorstack.make_sales_partition('2024-01-01')").await;
+    let indexes = "select string_agg(indexdef, e'\\n' order by indexdef) from pg_indexes \
+                   where tablename like 'sales_data%'";
+    let before = text(&mut new, indexes).await;
+
+    let run = tool.ask(&["run"]).unwrap();
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    // All but the one of no day.
+    assert_eq!(run.sum("read"), moved.total() - 1);
+    assert_eq!(text(&mut new, indexes).await, before);
+    let partitions = "select count(distinct tableoid)::text from sales_data";
+    assert_ne!(text(&mut new, partitions).await, "1");
+    let verified = tool.ask(&["verify"]).unwrap();
+    assert_eq!(verified.sum("differing"), 0, "{}", verified.json);
+    assert_eq!(verified.sum("unchanged"), run.sum("written"));
+
+    let changed = "update sales_data set units = units + 1, revenue = revenue + 1 \
+                   where id in (select id from sales_data where revenue < 100 order by id limit 5)";
+    execute(&mut old, changed).await;
+    let again = tool.ask(&["run"]).unwrap();
+    assert_eq!(again.sum("written"), 5, "{}", again.json);
+    let verified = tool.ask(&["verify"]).unwrap();
+    assert_eq!(verified.sum("differing"), 0, "{}", verified.json);
+    // New sales are numbered behind those that moved.
+    let behind = "select (nextval(pg_get_serial_sequence('public.sales_data', 'id')) > max(id))::text \
+                  from sales_data";
+    assert_eq!(text(&mut new, behind).await, "true");
+    store.close().await;
+    moved.scratch.remove().await.unwrap();
+}

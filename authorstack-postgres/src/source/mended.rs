@@ -24,7 +24,8 @@ pub(super) fn read(shared: &Shared, kind: Kind, value: &Value) -> Result<Record,
     let mut problems = Problems::default();
     let mut fields = Map::new();
     for (name, value) in row {
-        if value.is_null() {
+        // Of JSON that must be there, null is a value.
+        if value.is_null() && name != "content" {
             continue;
         }
         match field(shared, name, value) {
