@@ -239,7 +239,7 @@ async fn a_range_and_its_rejects_are_one() {
         }
         // A table that refuses a row says so, and keeps none of the range.
         let mut writer = lane(&target).open(KIND, ALL, None).await.unwrap();
-        let bytes = rows(database, &[2, 3], user, "case id when 3 then 'NaN' else 1 end").await;
+        let bytes = rows(database, &[2, 3], user, "case id when 3 then 'NaN'::numeric else 1 end").await;
         let written = writer.write(RowMode::Merge, stream::iter([Ok(bytes)]).boxed()).await.unwrap();
         assert_eq!(written, RowsWritten::Refused);
         drop(writer);
