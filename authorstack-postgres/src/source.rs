@@ -16,7 +16,9 @@ use authorstack_core::{
         RowReader, RowSource, Scanned, ScannedBatch, Source,
     },
 };
-use authorstack_sql::{Dialect, IdForm, Pool, SqlAnalytics, from_sqlx, get, spawned, within};
+use authorstack_sql::{
+    Dialect, IdForm, Pool, SqlAnalytics, from_sqlx, get, spawned, unique_columns, within,
+};
 use futures::{
     StreamExt, TryStreamExt,
     stream::{self, BoxStream},
@@ -28,7 +30,10 @@ use uuid::Uuid;
 
 use self::conversion::{Conversion, ID_MAP, Trouble};
 pub use self::id_map::IdMap;
-use crate::config::SERVER;
+use crate::{
+    config::SERVER,
+    schema::{has_key, missing_columns},
+};
 
 /// Connections kept for the next range.
 const KEPT_CONNECTIONS: usize = 2;
@@ -297,6 +302,46 @@ impl Shared {
     }
 }
 
+/// Says what is wrong with a database as a source, if anything is.
+async fn look(connection: &mut PgConnection) -> Result<()> {
+    let wrong = |reason: String| Err(Error::configuration(SERVER.setting, reason));
+    for &kind in Kind::ANALYTICS {
+        let look = query(
+            "select to_regclass('public.' || $1) is not null, \
+                    coalesce(has_table_privilege(to_regclass('public.' || $1), 'select'), true), \
+                    current_setting('server_encoding') = 'UTF8'",
+        );
+        let row = look
+            .persistent(false)
+            .bind(kind.as_str())
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(failed)?;
+        if !get::<bool>(&row, 0)? {
+            return wrong(format!(
+                "the database lacks the table {kind}: name the database of the analytics in the \
+                 URL's path, or make the tables with PostgresStore::migrate"
+            ));
+        }
+        if !get::<bool>(&row, 1)? {
+            let hint = SERVER.role_hint;
+            return wrong(format!("the role may not read {kind}; {hint}"));
+        }
+        if !get::<bool>(&row, 2)? {
+            return wrong(
+                "the database's encoding is not UTF8; restore a dump of it into one that is"
+                    .to_owned(),
+            );
+        }
+        let missing = missing_columns(connection, kind).await?;
+        if !missing.is_empty() {
+            let missing = missing.join(", ");
+            return wrong(format!("the table {kind} lacks {missing}; add the columns"));
+        }
+    }
+    Ok(())
+}
+
 /// A value in a message: short, and never a whole document.
 fn shown(value: &Value) -> String {
     const MOST: usize = 60;
@@ -324,47 +369,11 @@ impl Source for PostgresSource {
     }
 
     async fn check(&self) -> Result<()> {
-        let tables: Vec<String> = Kind::ANALYTICS
-            .iter()
-            .map(|kind| format!("'{kind}'"))
-            .collect();
-        let sql = format!(
-            "select current_setting('server_encoding') = 'UTF8', \
-                    array(select name from unnest(array[{}]) as name \
-                          where to_regclass('public.' || name) is null), \
-                    array(select name from unnest(array[{}]) as name \
-                          where not coalesce(has_table_privilege(to_regclass('public.' || name), 'select'), true))",
-            tables.join(", "),
-            tables.join(", ")
-        );
         let check = async {
-            let rows = self.shared.fetch_all(sql, &[]).await?;
-            let row = rows.first();
-            let row = row.ok_or_else(|| Error::internal("no answer about the tables"))?;
-            let (is_utf8, missing): (bool, Vec<String>) = (get(row, 0)?, get(row, 1)?);
-            let closed: Vec<String> = get(row, 2)?;
-            let wrong = |reason: String| Err(Error::configuration(SERVER.setting, reason));
-            if !missing.is_empty() {
-                return wrong(format!(
-                    "the database lacks the table {}: name the database of the analytics in the \
-                     URL's path, or make the tables with PostgresStore::migrate",
-                    missing.join(", ")
-                ));
-            }
-            if !closed.is_empty() {
-                return wrong(format!(
-                    "the role may not read {}; {}",
-                    closed.join(", "),
-                    SERVER.role_hint
-                ));
-            }
-            if !is_utf8 {
-                return wrong(
-                    "the database's encoding is not UTF8; dump it and restore it into one that is"
-                        .to_owned(),
-                );
-            }
-            Ok(())
+            let mut connection = self.shared.begin().await?;
+            let limit = self.shared.pool.timeouts().operation;
+            within(limit, look(&mut connection)).await?;
+            self.shared.end(connection).await
         };
         check
             .await
@@ -446,8 +455,16 @@ impl RowSource for PostgresSource {
         format!("{:?} {map:?}", self.shared.ids)
     }
 
-    fn may_collide(&self) -> bool {
-        !self.shared.map.is_empty()
+    async fn may_collide(&self, kind: Kind) -> Result<bool> {
+        let limit = self.shared.pool.timeouts().operation;
+        let mut connection = self.shared.begin().await?;
+        let keys = [&["id"], unique_columns(kind)];
+        let mut may_collide = !self.shared.map.is_empty();
+        for key in keys.into_iter().filter(|key| !key.is_empty()) {
+            may_collide |= !within(limit, has_key(&mut connection, kind, key)).await?;
+        }
+        self.shared.end(connection).await?;
+        Ok(may_collide)
     }
 
     async fn last(&self, kind: Kind) -> Result<Option<i64>> {

@@ -695,7 +695,11 @@ async fn partitioned_sales_move_as_plain_ones() {
     store.migrate().await.unwrap();
     let mut new = moved.scratch.supabase().await.unwrap();
     execute(&mut new, &format!("begin; {SCRIPT}; commit")).await;
-    execute(&mut new, "select authorstack.make_sales_partition('2024-01-01')").await;
+    execute(
+        &mut new,
+        "select authorstack.make_sales_partition('2024-01-01')",
+    )
+    .await;
     let indexes = "select string_agg(indexdef, e'\\n' order by indexdef) from pg_indexes \
                    where tablename like 'sales_data%'";
     let before = text(&mut new, indexes).await;

@@ -55,8 +55,12 @@ pub trait RowSource: Send + Sync {
     /// How the rows are converted, as a text: a pass that began with another starts anew.
     fn conversion(&self) -> String;
 
-    /// Whether two rows of the source can become one of the target, by a map of ids.
-    fn may_collide(&self) -> bool;
+    /// Whether two rows of the source can become one of the target: by a map of ids, or for lack
+    /// of a key in the source.
+    ///
+    /// # Errors
+    /// The store's Timeout or Unavailable.
+    async fn may_collide(&self, kind: Kind) -> Result<bool>;
 
     /// The number of the last row; `None` where there is none.
     ///

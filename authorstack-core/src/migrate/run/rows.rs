@@ -108,7 +108,8 @@ pub(super) async fn move_rows(
         kind,
     };
     let lane = ends.lane()?;
-    let (conversion, may_collide) = (lane.source.conversion(), lane.source.may_collide());
+    let conversion = lane.source.conversion();
+    let may_collide = lane.source.may_collide(kind).await?;
     let pass = lane.target.begin_rows(kind, &conversion, may_collide);
     let pass = Arc::new(pass.await?);
     let mut counts = pass.counts;
