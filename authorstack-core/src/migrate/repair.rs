@@ -21,7 +21,7 @@ pub async fn repair(
     kinds: &[Kind],
     progress: &dyn Progress,
 ) -> Result<Verification> {
-    check_sides_as_they_are(source.as_ref(), target.as_ref(), kinds).await?;
     let _lock = target.lock().await?;
+    check_sides_as_they_are(source.as_ref(), target.as_ref(), kinds).await?;
     compare(&source, &target, kinds, Purpose::Repair, progress).await
 }

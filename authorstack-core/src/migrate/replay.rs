@@ -25,8 +25,8 @@ pub async fn replay(
     lines: BoxStream<'_, Result<RejectLine>>,
     progress: &dyn Progress,
 ) -> Result<Report> {
-    check_sides_as_they_are(source.as_ref(), target.as_ref(), &[]).await?;
     let _lock = target.lock().await?;
+    check_sides_as_they_are(source.as_ref(), target.as_ref(), &[]).await?;
 
     let mut reports: Vec<KindReport> = Vec::new();
     let mut groups = Groups::new(lines);

@@ -45,8 +45,9 @@ pub async fn run(
         [] => source.kinds(),
         named => named,
     };
-    check_sides(source.as_ref(), target.as_ref(), kinds).await?;
+    // First of all: what another run is changing cannot be looked at.
     let _lock = target.lock().await?;
+    check_sides(source.as_ref(), target.as_ref(), kinds).await?;
     target.prepare().await?;
 
     let mut waiting = in_order(kinds);
