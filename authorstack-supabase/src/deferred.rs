@@ -176,10 +176,16 @@ pub(crate) async fn restore(
         return Ok(());
     }
     let definition: String = row.try_get(0).map_err(from_sqlx)?;
-    raw_sql("set local maintenance_work_mem = '128MB'")
-        .execute(&mut *connection)
-        .await
-        .map_err(from_sqlx)?;
+    // Builds side by side keep the cores busy: workers of each would only be in the way. The
+    // buffers are a quarter of the memory, as a rule; two builds take half as much again.
+    raw_sql(
+        "set local max_parallel_maintenance_workers = 0; \
+         select set_config('maintenance_work_mem', least(greatest( \
+           pg_size_bytes(current_setting('shared_buffers')) / 1024 * 3 / 4, 65536), 1048576) || 'kB', true)",
+    )
+    .execute(&mut *connection)
+    .await
+    .map_err(from_sqlx)?;
     match raw_sql(AssertSqlSafe(definition)).execute(connection).await {
         Ok(_) => Ok(()),
         Err(error) if has_code(&error, "23503") => Err(Error::blocked(format!(

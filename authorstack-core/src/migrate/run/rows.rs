@@ -20,7 +20,7 @@ use crate::{
 /// Ranges that move at once: one is read and written while the other commits and begins.
 const SIDE_BY_SIDE: usize = 2;
 /// Batches of records that make a range.
-const BATCHES: u64 = 10;
+const BATCHES: u64 = 20;
 
 /// How many rows a range has.
 pub(in crate::migrate) fn range_rows(limits: BatchLimits) -> u64 {
