@@ -400,12 +400,10 @@ impl Source for PostgresSource {
         limits: BatchLimits,
     ) -> BoxStream<'_, Result<ScannedBatch>> {
         let shared = &self.shared;
-        let after = match after.map(|Position(text)| text.parse::<i64>()).transpose() {
-            Ok(after) => after.unwrap_or(i64::MIN),
-            Err(_) => {
-                let error = Error::invalid("position", "is no row's number");
-                return stream::iter([Err(error)]).boxed();
-            }
+        let after = after.map_or(Ok(i64::MIN), |Position(text)| text.parse());
+        let Ok(after) = after else {
+            let error = Error::invalid("position", "is no row's number");
+            return stream::iter([Err(error)]).boxed();
         };
         let most = limits.records.clamp(1, PAGE);
         stream::try_unfold(after, move |after| async move {

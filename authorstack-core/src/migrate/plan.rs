@@ -273,27 +273,26 @@ async fn plan_kind(
     let started = Instant::now();
     progress.started(kind, source.count(kind).await?, Counts::default());
     let mut found = Found::default();
-    match Lane::between(source, target, kind) {
-        Some(lane) => rows::plan_rows(&lane, kind, admitted, &mut found, progress).await?,
-        None => {
-            let mut scan = source.scan(kind, START, BatchLimits::default());
-            while let Some(batch) = scan.next().await {
-                for Scanned { key, outcome, .. } in batch?.items {
-                    let outcome = checked(outcome).and_then(|record| {
-                        let problems = target.screen(&record);
-                        if !problems.is_empty() {
-                            return Err(problems);
-                        }
-                        admitted.admit(&record).map_err(Problems::from)
-                    });
-                    found.counts.read += 1;
-                    match outcome {
-                        Ok(()) => found.counts.written += 1,
-                        Err(problems) => found.reject(key, &problems),
+    if let Some(lane) = Lane::between(source, target, kind) {
+        rows::plan_rows(&lane, kind, admitted, &mut found, progress).await?;
+    } else {
+        let mut scan = source.scan(kind, START, BatchLimits::default());
+        while let Some(batch) = scan.next().await {
+            for Scanned { key, outcome, .. } in batch?.items {
+                let outcome = checked(outcome).and_then(|record| {
+                    let problems = target.screen(&record);
+                    if !problems.is_empty() {
+                        return Err(problems);
                     }
+                    admitted.admit(&record).map_err(Problems::from)
+                });
+                found.counts.read += 1;
+                match outcome {
+                    Ok(()) => found.counts.written += 1,
+                    Err(problems) => found.reject(key, &problems),
                 }
-                progress.advanced(kind, found.counts);
             }
+            progress.advanced(kind, found.counts);
         }
     }
     let Found {

@@ -90,12 +90,12 @@ fn array(ids: &[Id<Record>]) -> String {
 
 impl RangeReader {
     /// Rows of a statement whose first parameters are the range, in parts.
-    fn parts<'r>(
-        &'r mut self,
+    fn parts(
+        &mut self,
         sql: String,
         most: usize,
         read: fn(&Shared, Kind, &PgRow) -> Result<Scanned>,
-    ) -> BoxStream<'r, Result<Vec<Scanned>>> {
+    ) -> BoxStream<'_, Result<Vec<Scanned>>> {
         let (shared, kind) = (&self.shared, self.kind);
         let limit = shared.pool.timeouts().load;
         let select = query(AssertSqlSafe(sql))

@@ -140,6 +140,7 @@ pub(super) fn generate(seed: u64, owned: &[Owned], sales: usize) -> Analytics {
         }
     }
     if let Some(owner) = owned.first() {
+        maker.dirty_references(*owner);
         maker.dirty_sales(*owner);
         maker.dirty_days(*owner);
         maker.dirty_logs(*owner);
@@ -202,18 +203,18 @@ impl Maker {
         self.add(Kind::RevenueForecasts, &forecast);
     }
 
-    fn dirty_sales(&mut self, owner: Owned) {
+    /// A sale on a day of its own, behind the sound ones.
+    fn dirty_sale(&mut self, about: &'static str, fate: Fate, user: &str, book: &str, rest: &str) {
+        let day = day(4_000 + self.set.cases.len() as u64);
+        let rest = rest.replace("DAY", &format!("'{day}'"));
+        let values = format!("'{user}', '{book}', {rest}");
+        self.case(Kind::SalesData, about, fate, &values);
+    }
+
+    fn dirty_references(&mut self, owner: Owned) {
         let (user, book, gone) = (uuid(owner.user), uuid(owner.book), uuid(GONE));
         let right = format!("{}00000000", owner.user.to_hex());
         let left = format!("00000000{}", owner.book.to_hex());
-        // Each on a day of its own, behind the sound ones.
-        let mut day_number = 4_000;
-        let mut sale = |about, fate, user: &str, book: &str, rest: &str| {
-            day_number += 1;
-            let rest = rest.replace("DAY", &format!("'{}'", day(day_number)));
-            let values = format!("'{user}', '{book}', {rest}");
-            self.case(Kind::SalesData, about, fate, &values);
-        };
         let plain = "'kdp', DAY, 2.70, 1, 0, 'USD', null";
         for (about, fate, user, book) in [
             ("a book that is gone", Fate::Carried, &user, &gone),
@@ -236,16 +237,15 @@ impl Maker {
                 &left,
             ),
         ] {
-            sale(about, fate, user, book, plain);
+            self.dirty_sale(about, fate, user, book, plain);
         }
         let own = "0b5ad0ab-6d5c-4d6f-9c3c-5d8a1c1b7d11";
-        sale(
-            "a book by a UUID of its own",
-            Fate::Rejected("book_id"),
-            &user,
-            own,
-            plain,
-        );
+        let fate = Fate::Rejected("book_id");
+        self.dirty_sale("a book by a UUID of its own", fate, &user, own, plain);
+    }
+
+    fn dirty_sales(&mut self, owner: Owned) {
+        let (user, book) = (uuid(owner.user), uuid(owner.book));
         for (about, fate, rest) in [
             (
                 "no reads, no currency, no date",
@@ -328,7 +328,7 @@ impl Maker {
                 "'kdp', DAY, 1, 1, 0, 'USD', '-infinity'",
             ),
         ] {
-            sale(about, fate, &user, &book, rest);
+            self.dirty_sale(about, fate, &user, &book, rest);
         }
     }
 

@@ -50,6 +50,14 @@ impl Settings {
             (false, _) => Some(options.kinds.clone()),
             (true, kinds) => kinds,
         };
+        let size = |flag: Option<u32>, key, default| match flag {
+            Some(flag) => Ok(flag as usize),
+            None => file.size(key).map(|size| size.unwrap_or(default)),
+        };
+        let limits = BatchLimits {
+            records: size(options.batch_records, "batch_records", defaults.records)?,
+            bytes: size(options.batch_bytes, "batch_bytes", defaults.bytes)?,
+        };
         let mongodb_url = file.address("mongodb_url", options.mongodb_url.as_ref())?;
         let postgres_url = file.address("postgres_url", options.postgres_url.as_ref())?;
         let kinds = kinds(named, mongodb_url.is_some(), postgres_url.is_some())?;
@@ -64,17 +72,9 @@ impl Settings {
             }),
             None => None,
         };
-        let size = |flag: Option<u32>, key, default| match flag {
-            Some(flag) => Ok(flag as usize),
-            None => file.size(key).map(|size| size.unwrap_or(default)),
-        };
         let rejects_file = match &options.rejects_file {
             Some(path) => Some(path.clone()),
             None => file.text("rejects_file")?.map(PathBuf::from),
-        };
-        let limits = BatchLimits {
-            records: size(options.batch_records, "batch_records", defaults.records)?,
-            bytes: size(options.batch_bytes, "batch_bytes", defaults.bytes)?,
         };
         Ok(Self {
             mongodb_url,
