@@ -11,8 +11,8 @@ mod common;
 use authorstack_core::{
     DocumentStore, ErrorKind, Id, User,
     migrate::{
-        Checkpoint, Counts, Kind, Problem, Reject, RowMode, RowRange, RowTarget, RowsWritten,
-        Target,
+        Checkpoint, Counts, Kind, Load, Problem, Problems, Record, Reject, RowMode, RowRange,
+        RowTarget, RowsWritten, Step, Target,
     },
     testing::author,
 };
@@ -292,6 +292,54 @@ async fn absent_records_are_found() {
         store.users().delete(user).await.unwrap();
         let absent = lane(&target).absent(Kind::Users, &asked).await.unwrap();
         assert_eq!(absent.len(), 2);
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_record_whose_number_is_another_s_is_refused_by_either_lane() {
+    on_database(async |database| {
+        let (store, target, user) = ready(database).await;
+        let other = author(&store, "grace").await.id;
+        let sale = |user: Id<User>, revenue: &str| {
+            let json = serde_json::json!({
+                "id": 1, "user_id": user, "book_id": user, "platform": "kdp",
+                "date": "2024-01-02", "revenue": revenue, "units": 1, "page_reads": 0,
+                "currency": "USD",
+            });
+            Record::from_json(KIND, json).unwrap()
+        };
+        let load = async |record: Record| {
+            let reject = |_: usize, problems: Problems| Reject {
+                kind: KIND,
+                key: "1".to_owned(),
+                problems,
+                record: "{}".to_owned(),
+                source_digest: [7; 32],
+            };
+            let load = Load {
+                kind: KIND,
+                records: &[record],
+                rejects: &[],
+                reject: &reject,
+                step: Step::Aside,
+            };
+            let counts = target.load(&load).await.unwrap().counts;
+            (counts.written, counts.unchanged, counts.rejected)
+        };
+        assert_eq!(load(sale(user, "1.10")).await, (1, 0, 0));
+        assert_eq!(load(sale(user, "1.10")).await, (0, 1, 0));
+        assert_eq!(load(sale(user, "2.20")).await, (1, 0, 0));
+        assert_eq!(load(sale(other, "5.00")).await, (0, 0, 1));
+        let problems = "select problems from authorstack.rejects";
+        let problems = database.texts(problems).await;
+        assert!(
+            problems[0].contains("number of another sale"),
+            "{problems:?}"
+        );
+        let revenue = "select revenue::text from public.sales_data";
+        assert_eq!(database.texts(revenue).await, ["2.20"]);
         store.close().await;
     })
     .await;

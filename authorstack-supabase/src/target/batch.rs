@@ -15,7 +15,9 @@ use uuid::Uuid;
 
 use super::{
     SupabaseTarget, Worker, lock,
-    statements::{Statements, statements},
+    read::read_record,
+    rows::taken_by,
+    statements::{Statements, bind_keys, statements},
 };
 use crate::{
     copy::{CopyError, copy},
@@ -88,8 +90,34 @@ impl<'l> Batch<'l> {
                 self.screen_unique(target, connection).await
             }
             Kind::MarketplaceBoosts => self.screen_positions(target, connection).await,
+            kind if Kind::ANALYTICS.contains(&kind) => {
+                self.screen_numbers(target, connection).await
+            }
             _ => Ok(()),
         }
+    }
+
+    /// Refuses rows whose number another record has.
+    async fn screen_numbers(
+        &mut self,
+        target: &SupabaseTarget,
+        connection: &mut PgConnection,
+    ) -> Result<()> {
+        let records = self.accepted.iter().map(|&index| &self.load.records[index]);
+        let keys: Vec<Key> = records.map(Record::key).collect();
+        let select = bind_keys(query(self.statements.some.as_str()), self.load.kind, &keys);
+        let mut held: HashMap<Key, Record> = HashMap::new();
+        for row in target.fetch_all(connection, select).await? {
+            let record = read_record(&target.store, self.load.kind, &row)?;
+            held.insert(record.key(), record);
+        }
+        self.keep(|record| match (held.get(&record.key()), record.key()) {
+            (Some(other), Key::Row(number)) if !is_same(record, other) => {
+                taken_by(record.kind(), number, number)
+            }
+            _ => Problems::default(),
+        });
+        Ok(())
     }
 
     /// Two records of one id: the first counts. Sources come in the order of their ids.
@@ -380,6 +408,26 @@ impl<'l> Batch<'l> {
             }
             Err(error) => Err(other_error(error)),
         }
+    }
+}
+
+/// Whether two rows of one number are of one record, by what lasts of it (`lasting_columns`).
+fn is_same(a: &Record, b: &Record) -> bool {
+    match (a, b) {
+        (Record::Sale(a), Record::Sale(b)) => a.user_id == b.user_id && a.key() == b.key(),
+        (Record::DailyAggregate(a), Record::DailyAggregate(b)) => {
+            (a.user_id, a.date) == (b.user_id, b.date)
+        }
+        (Record::SyncLog(a), Record::SyncLog(b)) => {
+            (a.user_id, &a.platform, a.synced_at) == (b.user_id, &b.platform, b.synced_at)
+        }
+        (Record::Insight(a), Record::Insight(b)) => {
+            (a.user_id, a.created_at) == (b.user_id, b.created_at)
+        }
+        (Record::Forecast(a), Record::Forecast(b)) => {
+            (a.user_id, a.date, a.created_at) == (b.user_id, b.date, b.created_at)
+        }
+        _ => false,
     }
 }
 

@@ -415,7 +415,7 @@ async fn copy(
 }
 
 /// Another record of the target is what the source's would be, or has its number.
-fn taken_by(kind: Kind, number: i64, holder: i64) -> Problems {
+pub(super) fn taken_by(kind: Kind, number: i64, holder: i64) -> Problems {
     let one = kind.one();
     let (field, problem) = if number == holder {
         let problem = format!(
