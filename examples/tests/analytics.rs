@@ -4,11 +4,14 @@
 
 mod common;
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, sync::Arc};
 
 use authorstack_core::{
     AnalyticsStore, Days, Id, SalesFilter, TotalsBy,
-    migrate::{Absent, BatchLimits, Kind, RejectLine, RowRange, Scanned, ScannedBatch, Source},
+    migrate::{
+        self, Absent, BatchLimits, Kind, KindReport, RejectLine, RowRange, RunOptions, Scanned,
+        ScannedBatch, Silent, Source, Target,
+    },
     testing::servers,
 };
 use authorstack_examples::{
@@ -17,7 +20,7 @@ use authorstack_examples::{
     tool::Tool,
 };
 use authorstack_postgres::{IdForm, IdMap, PostgresConfig, PostgresStore};
-use authorstack_supabase::{SupabaseConfig, SupabaseStore};
+use authorstack_supabase::{PoolMode, SupabaseConfig, SupabaseStore};
 use common::{TOOL, fresh};
 use futures::TryStreamExt;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
@@ -728,4 +731,55 @@ async fn partitioned_sales_move_as_plain_ones() {
     assert_eq!(text(&mut new, behind).await, "true");
     store.close().await;
     moved.scratch.remove().await.unwrap();
+}
+
+/// A pooler in either mode stands before the target.
+#[tokio::test]
+async fn rows_move_through_poolers() {
+    let poolers = [
+        (servers::supabase_pooler_url(), PoolMode::Transaction),
+        (servers::supabase_session_pooler_url(), PoolMode::Session),
+    ];
+    for (pooler, mode) in poolers {
+        let moved = filled(53, 40).await;
+        let mut documents = Tool::new(TOOL, &moved.scratch).unwrap();
+        documents.postgres_url = None;
+        assert_eq!(documents.ask(&["run"]).unwrap().code, Some(1));
+        let config = PostgresConfig::new(moved.scratch.postgres_url().unwrap());
+        let azure = PostgresStore::connect(config).await.unwrap();
+        let config = SupabaseConfig::new(moved.scratch.through(&pooler.parse().unwrap()));
+        let store = SupabaseStore::connect(config.pool_mode(mode))
+            .await
+            .unwrap();
+        let source: Arc<dyn Source> = Arc::new(azure.source(IdMap::default()));
+        let target: Arc<dyn Target> = Arc::new(store.target());
+        let options = RunOptions {
+            limits: BatchLimits {
+                records: 20,
+                ..BatchLimits::default()
+            },
+            ..RunOptions::default()
+        };
+        let cases = moved.analytics.cases.iter();
+        let rejected = cases
+            .filter(|case| case.fate != dataset::Fate::Carried)
+            .count() as u64;
+        for written in [moved.analytics.total() - rejected, 0] {
+            let (from, to) = (Arc::clone(&source), Arc::clone(&target));
+            let report = migrate::run(from, to, &options, &Silent).await.unwrap();
+            let sum = |count: fn(&KindReport) -> u64| report.kinds.iter().map(count).sum::<u64>();
+            assert_eq!(sum(|kind| kind.counts.written), written, "{report:?}");
+            assert_eq!(sum(|kind| kind.counts.rejected), rejected, "{report:?}");
+        }
+        let found = migrate::verify(source, target, Kind::ANALYTICS, &Silent)
+            .await
+            .unwrap();
+        assert!(
+            found.kinds.iter().all(|kind| kind.report.differing == 0),
+            "{found:?}"
+        );
+        store.close().await;
+        azure.close().await;
+        moved.scratch.remove().await.unwrap();
+    }
 }
