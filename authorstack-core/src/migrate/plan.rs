@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::{
     BatchLimits, Counts, Kind, KindReport, Problem, Problems, Progress, Record, Scanned, Source,
-    Status, Target,
+    Status, Target, TargetState,
     run::{Lane, START, checked, in_order},
 };
 use crate::{Boost, Id, Result};
@@ -85,7 +85,7 @@ pub async fn plan(
     source.check().await?;
     let state = target.inspect().await?;
     let mut plans = Vec::new();
-    let mut admitted = Admitted::new(kinds);
+    let mut admitted = Admitted::new(kinds, &state);
     for kind in in_order(kinds) {
         plans.push(
             plan_kind(
@@ -120,6 +120,8 @@ pub async fn plan(
 /// of 64 bits.
 struct Admitted<'k> {
     kinds: &'k [Kind],
+    /// The kinds that the target has a table for.
+    tables: Vec<Kind>,
     ids: HashMap<Kind, Ids>,
     unique: HashMap<u64, Id<Record>>,
     positions: HashMap<u32, Vec<Boost>>,
@@ -149,11 +151,12 @@ impl Ids {
 }
 
 impl<'k> Admitted<'k> {
-    fn new(kinds: &'k [Kind]) -> Self {
+    fn new(kinds: &'k [Kind], state: &TargetState) -> Self {
         let referred = kinds.iter().flat_map(|kind| kind.depends_on());
         let referred = referred.filter(|kind| kinds.contains(kind));
         Self {
             kinds,
+            tables: state.records.iter().map(|(kind, _)| *kind).collect(),
             ids: referred.map(|kind| (*kind, Ids::default())).collect(),
             unique: HashMap::new(),
             positions: HashMap::new(),

@@ -57,12 +57,18 @@ async fn absent(
     admitted: &mut Admitted<'_>,
 ) -> Result<Arc<[Id<Record>]>> {
     let mut absent = Vec::new();
-    if kind.depends_on().contains(&to)
-        && let Some(there) = admitted.ids.get_mut(&to)
-    {
-        let mut references = lane.source.references(kind, to);
+    if !kind.depends_on().contains(&to) {
+        return Ok(absent.into());
+    }
+    let mut references = lane.source.references(kind, to);
+    if let Some(there) = admitted.ids.get_mut(&to) {
         while let Some(ids) = references.try_next().await? {
             absent.extend(ids.into_iter().filter(|id| !there.contains(*id)));
+        }
+    } else if admitted.tables.contains(&to) {
+        // They have moved before.
+        while let Some(ids) = references.try_next().await? {
+            absent.extend(lane.target.absent(to, &ids).await?);
         }
     }
     Ok(absent.into())

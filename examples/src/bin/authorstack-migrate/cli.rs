@@ -133,7 +133,7 @@ pub(crate) struct Options {
     /// Where the records that cannot move are written [default: authorstack-rejects.jsonl]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) rejects_file: Option<PathBuf>,
-    /// The most records of a batch [default: 10000]
+    /// The most records of a batch; rows of the analytics go in ranges of twenty [default: 10000]
     #[arg(long, global = true, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) batch_records: Option<u32>,
