@@ -127,31 +127,37 @@ pub(super) async fn move_rows(
         most: range_rows(limits),
         absent,
     }));
-    let (sender, mut moved) = mpsc::channel(SIDE_BY_SIDE);
+    let (sender, mut moved) = mpsc::channel::<Result<Counts>>(SIDE_BY_SIDE);
     let mut tasks = JoinSet::new();
     for _ in 0..SIDE_BY_SIDE {
         let (ends, pass) = (ends.clone(), Arc::clone(&pass));
         let (ranges, sender) = (Arc::clone(&ranges), sender.clone());
         tasks.spawn(async move {
             loop {
-                let reader = ranges.lock().await.next(&ends).await?;
-                let Some(reader) = reader else { return Ok(()) };
-                let counts = move_range(&ends, &pass, limits, reader).await?;
-                if sender.send(counts).await.is_err() {
-                    return Ok(());
+                let moved = async {
+                    let Some(reader) = ranges.lock().await.next(&ends).await? else {
+                        return Ok(None);
+                    };
+                    let counts = move_range(&ends, &pass, limits, reader).await?;
+                    Ok(Some(counts))
+                };
+                let moved = moved.await.transpose();
+                let Some(moved) = moved else { return };
+                let goes_on = moved.is_ok();
+                if sender.send(moved).await.is_err() || !goes_on {
+                    return;
                 }
             }
         });
     }
     drop(sender);
+    // The first error ends the others, too: their ranges roll back.
     while let Some(range) = moved.recv().await {
-        counts += range;
+        counts += range?;
         progress.advanced(kind, counts);
     }
     while let Some(ended) = tasks.join_next().await {
-        let ended: Result<()> = ended
-            .map_err(|error| Error::internal("moving a range broke off").with_source(error))?;
-        ended?;
+        ended.map_err(|error| Error::internal("moving a range broke off").with_source(error))?;
     }
     Ok(counts)
 }
