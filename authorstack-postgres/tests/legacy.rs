@@ -38,7 +38,7 @@ async fn what_an_old_app_left_is_read_and_written_on() {
                  insert into revenue_forecasts (user_id, forecast_date, predicted_revenue) values \
                    ('{USER}', '2024-03-01', null); \
                  insert into daily_aggregates (user_id, date, total_revenue, total_units, total_page_reads, platform_breakdown, book_breakdown) values \
-                   ('{USER}', '2024-02-01', 0.30, 2, null, '{{\"kdp\": {{\"revenue\": 0.1, \"units\": 1}}, \"gumroad\": {{\"revenue\": \"0.20\", \"units\": 1}}}}', '{{\"{BOOK}\": {{\"revenue\": 3e-1, \"units\": 2}}}}')"
+                   ('{USER}', '2024-02-01', 0.30, 2, null, '{{\"kdp\": {{\"revenue\": 0.1, \"units\": 1}}, \"gumroad\": {{\"revenue\": \"0.20\", \"units\": 1.0}}}}', '{{\"{BOOK}\": {{\"revenue\": 3e-1, \"units\": 2}}}}')"
             ))
             .await;
         let store = database.store().await;

@@ -23,6 +23,8 @@ pub(super) struct Texts {
     refresh: Arc<str>,
     range: Arc<str>,
     overview: Arc<str>,
+    /// For counts that an old app has written as 1.0, which costs more.
+    lenient_overview: Arc<str>,
 }
 
 pub(super) const COLUMNS: &str = "id::bigint, user_id, date, total_revenue, \
@@ -32,8 +34,37 @@ pub(super) const COLUMNS: &str = "id::bigint, user_id, date, total_revenue, \
 const ENTRY: &str =
     "jsonb_build_object('revenue', revenue, 'units', units, 'page_reads', page_reads)";
 const SUMS: &str = "sum(revenue) as revenue, sum(units) as units, sum(page_reads) as page_reads";
-const ENTRY_SUMS: &str = "sum((value ->> 'revenue')::numeric), sum((value ->> 'units')::numeric)::bigint, \
-     coalesce(sum((value ->> 'page_reads')::numeric), 0)::bigint";
+/// The sums of entries, whose counts are read as this type.
+fn entry_sums(counts: &str) -> String {
+    format!(
+        "sum((value ->> 'revenue')::numeric), sum((value ->> 'units')::{counts})::bigint, \
+         coalesce(sum((value ->> 'page_reads')::{counts}), 0)::bigint"
+    )
+}
+
+/// The days, the sum of those before, and each side of the breakdowns, told apart by the first
+/// column.
+fn overview(counts: &str) -> String {
+    let sums = entry_sums(counts);
+    format!(
+        "with held as materialized ( \
+           select date, total_revenue, total_units, coalesce(total_page_reads, 0) as total_page_reads, \
+                  platform_breakdown, book_breakdown \
+           from public.daily_aggregates where user_id = $1 and date between $2 and $3), \
+         platforms as (select key as name, {sums} from held, \
+           lateral jsonb_each(coalesce(platform_breakdown, '{{}}')) group by key), \
+         books as (select key as name, {sums} from held, \
+           lateral jsonb_each(coalesce(book_breakdown, '{{}}')) group by key) \
+         select 'day', date, null::text, total_revenue, total_units::bigint, total_page_reads::bigint from held \
+         union all \
+         select 'before', null, null, sum(total_revenue), sum(total_units)::bigint, \
+                sum(coalesce(total_page_reads, 0))::bigint \
+           from public.daily_aggregates where user_id = $1 and date between $4 and $5 \
+           having count(*) > 0 \
+         union all select 'platform', null, platforms.* from platforms \
+         union all select 'book', null, books.* from books"
+    )
+}
 
 impl Texts {
     pub(super) fn new(dialect: Dialect) -> Self {
@@ -80,26 +111,6 @@ impl Texts {
                returning 1) \
              select (select count(*) from written), (select count(*) from removed), names from unknown"
         );
-        // The days, the sum of those before, and each side of the breakdowns, told apart by the
-        // first column.
-        let overview = format!(
-            "with held as materialized ( \
-               select date, total_revenue, total_units, coalesce(total_page_reads, 0) as total_page_reads, \
-                      platform_breakdown, book_breakdown \
-               from public.daily_aggregates where user_id = $1 and date between $2 and $3), \
-             platforms as (select key as name, {ENTRY_SUMS} from held, \
-               lateral jsonb_each(coalesce(platform_breakdown, '{{}}')) group by key), \
-             books as (select key as name, {ENTRY_SUMS} from held, \
-               lateral jsonb_each(coalesce(book_breakdown, '{{}}')) group by key) \
-             select 'day', date, null::text, total_revenue, total_units::bigint, total_page_reads::bigint from held \
-             union all \
-             select 'before', null, null, sum(total_revenue), sum(total_units)::bigint, \
-                    sum(coalesce(total_page_reads, 0))::bigint \
-               from public.daily_aggregates where user_id = $1 and date between $4 and $5 \
-               having count(*) > 0 \
-             union all select 'platform', null, platforms.* from platforms \
-             union all select 'book', null, books.* from books"
-        );
         Self {
             refresh: in_dialect(dialect, &refresh),
             range: in_dialect(
@@ -109,7 +120,8 @@ impl Texts {
                      where user_id = $1 and date between $2 and $3 order by date"
                 ),
             ),
-            overview: in_dialect(dialect, &overview),
+            overview: in_dialect(dialect, &overview("bigint")),
+            lenient_overview: in_dialect(dialect, &overview("numeric")),
         }
     }
 }
@@ -212,14 +224,24 @@ impl SqlAggregates {
     async fn summed(&self, user_id: Id<User>, days: Days, top: u32) -> Result<Overview> {
         // The first day of all has none before it.
         let before = Some(days.before()).filter(|before| before.last() < days.first());
-        let select = statement(&self.0.texts.aggregates.overview)
-            .bind(self.0.uuid(user_id))
-            .bind(days.first())
-            .bind(days.last())
-            .bind(before.map(Days::first))
-            .bind(before.map(Days::last));
+        let select = |text| {
+            let select = statement(text)
+                .bind(self.0.uuid(user_id))
+                .bind(days.first())
+                .bind(days.last())
+                .bind(before.map(Days::first))
+                .bind(before.map(Days::last));
+            self.0.pool.fetch_all(select)
+        };
+        let texts = &self.0.texts.aggregates;
+        let rows = match select(&texts.overview).await {
+            Err(error) if matches!(error.kind(), ErrorKind::Invalid { .. }) => {
+                select(&texts.lenient_overview).await?
+            }
+            rows => rows?,
+        };
         let mut overview = Overview::default();
-        for row in &self.0.pool.fetch_all(select).await? {
+        for row in &rows {
             let (part, found): (&str, Sums) = (get(row, 0)?, sums(row, 3)?);
             match part {
                 "day" => {
