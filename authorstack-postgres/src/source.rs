@@ -5,6 +5,7 @@ mod conversion;
 mod id_map;
 mod mended;
 mod reader;
+mod rendered;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -257,7 +258,7 @@ impl Shared {
         if broken.is_empty() {
             return Ok(problems);
         }
-        let row: Value = serde_json::from_str(original).unwrap_or_default();
+        let row = rendered::row(original);
         for rule in broken {
             let value = &row[rule.field];
             let problem = match rule.trouble {
@@ -439,7 +440,7 @@ impl Source for PostgresSource {
     }
 
     fn render(&self, _: Kind, original: &Original) -> Value {
-        serde_json::from_slice(&original.0).unwrap_or_default()
+        rendered::row(&String::from_utf8_lossy(&original.0))
     }
 
     fn parse(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {

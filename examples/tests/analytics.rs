@@ -101,6 +101,12 @@ async fn every_case_is_carried_or_rejected_with_its_field() {
     let astray = dataset::astray(&moved.cases(), &rejects);
     assert!(astray.is_empty(), "{astray:#?}");
     assert_eq!(rejects.len() as u64, run.sum("rejected"));
+    // Whole, also where a number is beyond what JSON's readers take.
+    let is_large =
+        |line: &&RejectLine| line.kind == Kind::AiInsights && line.problems.0[0].field == "content";
+    let large = rejects.iter().find(is_large);
+    let number = large.unwrap().record["content"]["a"][0].as_str();
+    assert_eq!(number.unwrap().len(), 401);
 
     let verified = tool.ask(&["verify"]).unwrap();
     assert_eq!(verified.sum("differing"), 0, "{}", verified.json);
