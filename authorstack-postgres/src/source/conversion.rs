@@ -197,7 +197,7 @@ impl Conversion {
     /// The sums by book, named by the ids' digits. A name that stands for none stays, and breaks
     /// a rule.
     fn book_breakdown(&self) -> String {
-        let id = self.id("k.uuid", "key_map");
+        let id = self.id("u.uuid", "key_map");
         let digits = IdForm::Embedded.digits("k.id");
         let join = self.join("u.uuid", "key_map");
         format!(
@@ -208,8 +208,7 @@ impl Conversion {
               else (select jsonb_object_agg(coalesce({digits}, lower(k.key)), k.value) from \
                 (select u.key, u.value, {id} as id from \
                   (select e.key, e.value, case when e.key ~* '{UUID}' then e.key::uuid end as uuid \
-                   from jsonb_each(t.book_breakdown) as e) as u{join}) as k) end",
-            id = id.replace("k.uuid", "u.uuid"),
+                   from jsonb_each(t.book_breakdown) as e) as u{join}) as k) end"
         )
     }
 
