@@ -445,9 +445,11 @@ impl SupabaseTarget {
         self.commit(worker).await
     }
 
+    /// What a crash of the server undoes is still written down as put off; the commit that ends the
+    /// pass waits for all before it.
     async fn restore(&self, kind: Kind, name: &str, is_index: bool) -> Result<()> {
         let limit = self.store.timeouts().index;
-        let mut worker = self.begin_work(limit, Durability::Synchronous).await?;
+        let mut worker = self.begin_work(limit, Durability::Batch).await?;
         let what = (name, is_index);
         deferred::restore(&self.store, &mut worker.connection, kind, what).await?;
         self.commit(worker).await
