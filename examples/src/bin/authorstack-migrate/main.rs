@@ -205,7 +205,10 @@ async fn obey(cli: &Cli, reporter: &Reporter) -> Result<Answer, Failure> {
             let found = migrate::repair(source, target, &settings.run.kinds, reporter).await?;
             let mut answer = output::of_verification(&found);
             let open = rejects::write(into.as_ref(), file).await?;
-            answer.rejects_file = (open > 0).then(|| file.to_owned());
+            if open > 0 {
+                answer.text += &output::where_rejects_are(file, open);
+                answer.rejects_file = Some(file.to_owned());
+            }
             return Ok(answer);
         }
         (_, Some(lines)) => migrate::replay(source, target, lines, reporter).await,

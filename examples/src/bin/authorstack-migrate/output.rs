@@ -172,12 +172,7 @@ pub(crate) fn of_report(report: &Report, rejects: Option<(&Path, u64)>) -> Answe
         let _ = writeln!(text, "{:<18} {}", "total", account(&total));
     }
     if let Some((path, count)) = rejects {
-        let path = path.display();
-        let _ = writeln!(
-            text,
-            "{} rejects are in {path}: mend their lines, then `authorstack-migrate replay {path}`",
-            grouped(count)
-        );
+        text.push_str(&where_rejects_are(path, count));
     }
     Answer {
         status: report.status,
@@ -187,6 +182,15 @@ pub(crate) fn of_report(report: &Report, rejects: Option<(&Path, u64)>) -> Answe
         rejects_file: rejects.map(|(path, _)| path.to_owned()),
         error: None,
     }
+}
+
+/// The line that names the rejects file.
+pub(crate) fn where_rejects_are(path: &Path, count: u64) -> String {
+    let path = path.display();
+    format!(
+        "{} rejects are in {path}: mend their lines, then `authorstack-migrate replay {path}`\n",
+        grouped(count)
+    )
 }
 
 pub(crate) fn of_verification(verification: &Verification) -> Answer {
