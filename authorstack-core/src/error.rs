@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
+use crate::layers::Operation;
+
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -98,6 +100,11 @@ pub enum ErrorKind {
     /// Another migration run holds the target's lock.
     #[error("another run holds the lock of this target; wait for it to end, or stop it")]
     Locked,
+    /// The data is being moved to another store: writes are refused until that is done.
+    #[error(
+        "the data is being moved to another store; nothing was written, repeat the call in a while"
+    )]
+    Moving,
     /// The store refused the call in a way that AuthorStack did not expect: a bug to report.
     #[error("unexpected answer of the store: {what}")]
     Internal {
@@ -106,13 +113,39 @@ pub enum ErrorKind {
     },
 }
 
+impl ErrorKind {
+    /// The kind by name, such as `not_found`: for metrics and logs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::AlreadyExists { .. } => "already_exists",
+            Self::Conflict { .. } => "conflict",
+            Self::Invalid { .. } => "invalid",
+            Self::InsufficientCredits { .. } => "insufficient_credits",
+            Self::Unauthenticated => "unauthenticated",
+            Self::PermissionDenied { .. } => "permission_denied",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Timeout { .. } => "timeout",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Corrupt { .. } => "corrupt",
+            Self::Unsupported { .. } => "unsupported",
+            Self::Configuration { .. } => "configuration",
+            Self::Blocked { .. } => "blocked",
+            Self::Locked => "locked",
+            Self::Moving => "moving",
+            Self::Internal { .. } => "internal",
+        }
+    }
+}
+
 /// Why a call failed: the kind, the operation, the record, the cause.
 ///
 /// ```
-/// use authorstack_core::{Error, ErrorKind};
+/// use authorstack_core::{Error, ErrorKind, layers::Operation};
 ///
 /// let error = Error::invalid("isbn", "the check digit is wrong; it should be 0")
-///     .in_operation("books.create");
+///     .in_operation(Operation::BooksCreate);
 /// assert!(matches!(error.kind(), ErrorKind::Invalid { field, .. } if field == "isbn"));
 /// assert_eq!(
 ///     error.to_string(),
@@ -124,7 +157,7 @@ pub struct Error(Box<Inner>);
 
 struct Inner {
     kind: ErrorKind,
-    operation: Option<&'static str>,
+    operation: Option<Operation>,
     record: Option<String>,
     retryable: bool,
     source: Option<Source>,
@@ -140,6 +173,7 @@ impl Error {
                 | ErrorKind::Unavailable { .. }
                 | ErrorKind::RateLimited { .. }
                 | ErrorKind::Locked
+                | ErrorKind::Moving
         );
         Self(Box::new(Inner {
             kind,
@@ -233,7 +267,7 @@ impl Error {
 
     /// Names the call that failed, such as `books.get`. The innermost name stays.
     #[must_use]
-    pub fn in_operation(mut self, operation: &'static str) -> Self {
+    pub fn in_operation(mut self, operation: Operation) -> Self {
         self.0.operation.get_or_insert(operation);
         self
     }
@@ -267,7 +301,7 @@ impl Error {
 
     /// The call that failed, such as `books.get`.
     #[must_use]
-    pub fn operation(&self) -> Option<&'static str> {
+    pub fn operation(&self) -> Option<Operation> {
         self.0.operation
     }
 

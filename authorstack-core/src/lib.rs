@@ -1,80 +1,56 @@
 //! AuthorStack's domain, without a driver: records, repository traits, the error type, the
 //! in-memory stores and the migration engine.
 //!
-//! A host codes against [`AuthorStack`]; a backend crate implements [`DocumentStore`] and, for
-//! migrations, [`migrate::Source`] and [`migrate::Target`].
+//! A host codes against [`AuthorStack`]; a backend crate implements [`DocumentStore`] or
+//! [`AnalyticsStore`] and, for migrations, [`migrate::Source`] and [`migrate::Target`].
 
-mod book;
-mod boost;
-mod change;
-mod checklist;
-mod community;
-mod competitor;
-mod days;
 mod error;
-mod extra;
-mod follow;
-mod forecast;
-mod id;
-mod insight;
+pub mod layers;
 mod memory;
 pub mod migrate;
-mod page;
-pub mod rollup;
-pub mod sales;
+mod records;
+mod repositories;
+pub mod resilience;
 pub mod services;
 mod stack;
-mod sync_log;
 #[cfg(feature = "testing")]
 pub mod testing;
-pub mod time;
-mod user;
 pub mod values;
 
-pub use book::{Book, BookFilter, BookMetadata, BookPatch, BookRepository, BookStatus, NewBook};
-pub use boost::{Boost, BoostRepository, NewBoost, first_free_position};
-pub use change::Change;
-pub use checklist::{
-    Checklist, ChecklistFilter, ChecklistPatch, ChecklistRepository, ChecklistTemplate, DueTask,
-    NewChecklist, NewTask, Task, TaskChange, TaskPatch, TemplateTask, progress,
-};
-pub use community::{
-    Attachment, Comment, CommunityRepository, Feed, Like, NewPost, Post, PostPatch, PostView,
-    Visibility,
-};
-pub use competitor::{
-    Competitor, CompetitorPatch, CompetitorRepository, DateRange, NewCompetitor, PricePoint,
-};
-pub use days::{Days, day_at};
 pub use error::{Error, ErrorKind, Result};
-pub use extra::Extra;
-pub use follow::{Follow, FollowCounts, FollowRepository};
-pub use forecast::{Forecast, ForecastAccuracy, ForecastRepository, NewForecast};
-pub use id::Id;
-pub use insight::{Insight, InsightRepository, InsightScope, NewInsight};
 pub use memory::MemoryStore;
-pub use page::{Cursor, Order, Page, PageRequest};
-pub use rollup::{AggregateRepository, Conversion, DailyAggregate, Overview, RefreshCounts};
-pub use sales::{
-    NewSale, Sale, SaleKey, SalesFilter, SalesRepository, SalesTotal, Sums, TotalsBy, TotalsGroup,
-    UpsertCounts,
+pub use records::{
+    book::{Book, BookFilter, BookMetadata, BookPatch, BookStatus, NewBook},
+    boost::{Boost, NewBoost, first_free_position},
+    change::Change,
+    checklist::{
+        Checklist, ChecklistFilter, ChecklistPatch, ChecklistTemplate, DueTask, NewChecklist,
+        NewTask, Task, TaskChange, TaskPatch, TemplateTask, progress,
+    },
+    community::{Attachment, Comment, Feed, Like, NewPost, Post, PostPatch, PostView, Visibility},
+    competitor::{Competitor, CompetitorPatch, DateRange, NewCompetitor, PricePoint},
+    extra::Extra,
+    fields,
+    follow::{Follow, FollowCounts},
+    forecast::{Forecast, ForecastAccuracy, NewForecast},
+    insight::{Insight, InsightScope, NewInsight},
+    rollup,
+    rollup::{Conversion, DailyAggregate, Overview, RefreshCounts},
+    sales,
+    sales::{
+        NewSale, Sale, SaleKey, SalesFilter, SalesTotal, Sums, TotalsBy, TotalsGroup, UpsertCounts,
+    },
+    sync_log::{NewSyncLog, SyncLog, SyncStatus},
+    user::{
+        ConnectedPlatform, NewUser, Preferences, SubscriptionTier, Theme, User, UserPatch,
+        check_credits,
+    },
 };
-pub use stack::{AnalyticsStore, AuthorStack, DocumentStore};
-pub use sync_log::{NewSyncLog, SyncLog, SyncLogRepository, SyncStatus};
-pub use user::{
-    ConnectedPlatform, NewUser, Preferences, SubscriptionTier, Theme, User, UserPatch,
-    UserRepository, check_credits,
+pub use repositories::*;
+pub use stack::{
+    Analytics, AnalyticsStore, AuthorStack, AuthorStackBuilder, DocumentStore, Documents,
 };
 pub use values::{
-    Amount, Asin, AttachmentKind, AuthId, AuthProvider, CommentId, Confidence, Currency, Email,
-    InsightKind, Isbn, Platform, Price, TaskId, WebUrl,
-};
-
-#[cfg(feature = "mocks")]
-pub use {
-    book::MockBookRepository, boost::MockBoostRepository, checklist::MockChecklistRepository,
-    community::MockCommunityRepository, competitor::MockCompetitorRepository,
-    follow::MockFollowRepository, forecast::MockForecastRepository, insight::MockInsightRepository,
-    rollup::MockAggregateRepository, sales::MockSalesRepository, sync_log::MockSyncLogRepository,
-    user::MockUserRepository,
+    Amount, Asin, AttachmentKind, AuthId, AuthProvider, CommentId, Confidence, Currency, Days,
+    Email, Id, InsightKind, Isbn, Platform, Price, TaskId, WebUrl, day_at, time,
 };

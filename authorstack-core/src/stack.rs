@@ -1,215 +1,226 @@
 //! The repositories of an app, bundled.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use crate::{
     AggregateRepository, BookRepository, BoostRepository, ChecklistRepository, CommunityRepository,
     CompetitorRepository, FollowRepository, ForecastRepository, InsightRepository, MemoryStore,
     SalesRepository, SyncLogRepository, UserRepository,
+    layers::{Layer, Layered, Named},
 };
 
-/// A store that holds the documents of an app: MongoDB, Supabase, memory.
-pub trait DocumentStore: std::fmt::Debug + Send + Sync {
-    /// The store's users.
-    fn users(&self) -> Arc<dyn UserRepository>;
-
-    /// The store's books.
-    fn books(&self) -> Arc<dyn BookRepository>;
-
-    /// The store's launch checklists.
-    fn checklists(&self) -> Arc<dyn ChecklistRepository>;
-
+/// The repositories of the documents, as a backend makes them. They trust what they are given:
+/// the checks of it, the names in errors and a host's layers come with an [`AuthorStack`].
+#[derive(Debug, Clone)]
+pub struct Documents {
+    /// Users.
+    pub users: Arc<dyn UserRepository>,
+    /// Books.
+    pub books: Arc<dyn BookRepository>,
+    /// Launch checklists.
+    pub checklists: Arc<dyn ChecklistRepository>,
     /// Who follows whom.
-    fn follows(&self) -> Arc<dyn FollowRepository>;
+    pub follows: Arc<dyn FollowRepository>,
+    /// Community posts.
+    pub community: Arc<dyn CommunityRepository>,
+    /// Marketplace boosts.
+    pub boosts: Arc<dyn BoostRepository>,
+    /// Competitors.
+    pub competitors: Arc<dyn CompetitorRepository>,
+}
 
-    /// The store's community posts.
-    fn community(&self) -> Arc<dyn CommunityRepository>;
+/// The repositories of the analytics, as a backend makes them; see [`Documents`].
+#[derive(Debug, Clone)]
+pub struct Analytics {
+    /// What was sold.
+    pub sales: Arc<dyn SalesRepository>,
+    /// The sales of each day, summed.
+    pub aggregates: Arc<dyn AggregateRepository>,
+    /// What became of each sync.
+    pub sync_logs: Arc<dyn SyncLogRepository>,
+    /// What models found out.
+    pub insights: Arc<dyn InsightRepository>,
+    /// What models predicted.
+    pub forecasts: Arc<dyn ForecastRepository>,
+}
 
-    /// The store's marketplace boosts.
-    fn boosts(&self) -> Arc<dyn BoostRepository>;
+/// A store that holds the documents of an app: MongoDB, Supabase, memory.
+pub trait DocumentStore: fmt::Debug + Send + Sync {
+    /// The store's name in spans, metrics and messages, such as `MongoDB`.
+    fn name(&self) -> &'static str;
 
-    /// The store's competitors.
-    fn competitors(&self) -> Arc<dyn CompetitorRepository>;
+    /// Its repositories, for an [`AuthorStack`].
+    fn documents(&self) -> Documents;
 }
 
 /// A store that holds the analytics of an app: PostgreSQL, Supabase, memory.
-pub trait AnalyticsStore: std::fmt::Debug + Send + Sync {
-    /// What was sold.
-    fn sales(&self) -> Arc<dyn SalesRepository>;
+pub trait AnalyticsStore: fmt::Debug + Send + Sync {
+    /// The store's name in spans, metrics and messages, such as `PostgreSQL`.
+    fn name(&self) -> &'static str;
 
-    /// The sales of each day, summed.
-    fn aggregates(&self) -> Arc<dyn AggregateRepository>;
-
-    /// What became of each sync.
-    fn sync_logs(&self) -> Arc<dyn SyncLogRepository>;
-
-    /// What models found out.
-    fn insights(&self) -> Arc<dyn InsightRepository>;
-
-    /// What models foretold.
-    fn forecasts(&self) -> Arc<dyn ForecastRepository>;
+    /// Its repositories, for an [`AuthorStack`].
+    fn analytics(&self) -> Analytics;
 }
 
-/// Everything that a host app codes against. Which backend is behind it is one line of the host.
-///
-/// ```
-/// use authorstack_core::{AuthorStack, NewUser};
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> authorstack_core::Result<()> {
-/// let stack = AuthorStack::memory();
-/// let ada = stack
-///     .users()
-///     .create(NewUser::new("66f2a1".parse()?, "ada@example.org".parse()?, "Ada"))
-///     .await?;
-/// assert_eq!(stack.users().get(ada.id).await?, ada);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug, Clone)]
-pub struct AuthorStack {
-    users: Arc<dyn UserRepository>,
-    books: Arc<dyn BookRepository>,
-    checklists: Arc<dyn ChecklistRepository>,
-    follows: Arc<dyn FollowRepository>,
-    community: Arc<dyn CommunityRepository>,
-    boosts: Arc<dyn BoostRepository>,
-    competitors: Arc<dyn CompetitorRepository>,
-    sales: Arc<dyn SalesRepository>,
-    aggregates: Arc<dyn AggregateRepository>,
-    sync_logs: Arc<dyn SyncLogRepository>,
-    insights: Arc<dyn InsightRepository>,
-    forecasts: Arc<dyn ForecastRepository>,
+macro_rules! stack {
+    ($($(#[$doc:meta])* $group:ident.$repository:ident: $trait:ident;)+) => {
+        /// Everything that a host app codes against. Which backend is behind it is one line of the
+        /// host.
+        ///
+        /// ```
+        /// use authorstack_core::{AuthorStack, NewUser};
+        ///
+        /// # #[tokio::main(flavor = "current_thread")]
+        /// # async fn main() -> authorstack_core::Result<()> {
+        /// let stack = AuthorStack::memory();
+        /// let ada = stack
+        ///     .users()
+        ///     .create(NewUser::new("66f2a1".parse()?, "ada@example.org".parse()?, "Ada"))
+        ///     .await?;
+        /// assert_eq!(stack.users().get(ada.id).await?, ada);
+        /// # Ok(())
+        /// # }
+        /// ```
+        #[derive(Debug, Clone)]
+        pub struct AuthorStack {
+            $($repository: Arc<Layered<dyn $trait>>,)+
+        }
+
+        impl AuthorStack {
+            $(
+                $(#[$doc])*
+                #[must_use]
+                pub fn $repository(&self) -> &dyn $trait {
+                    self.$repository.as_ref()
+                }
+            )+
+        }
+
+        impl AuthorStackBuilder {
+            /// The stack. Calls to a part that no store was given for answer Unsupported.
+            #[must_use]
+            pub fn build(self) -> AuthorStack {
+                let mut layers = self.layers;
+                layers.push(Arc::new(Named));
+                let layers: Arc<[Arc<dyn Layer>]> = layers.into();
+                AuthorStack {
+                    $($repository: Arc::new(Layered::new(
+                        self.$group.as_ref().map_or("none", |(name, _)| name),
+                        self.$group.as_ref().map(|(_, group)| Arc::clone(&group.$repository)),
+                        |stack| Some(Arc::clone(&stack.$repository) as Arc<dyn $trait>),
+                        Arc::clone(&layers),
+                    )),)+
+                }
+            }
+        }
+    };
 }
 
-impl AnalyticsStore for AuthorStack {
-    fn sales(&self) -> Arc<dyn SalesRepository> {
-        Arc::clone(&self.sales)
-    }
-
-    fn aggregates(&self) -> Arc<dyn AggregateRepository> {
-        Arc::clone(&self.aggregates)
-    }
-
-    fn sync_logs(&self) -> Arc<dyn SyncLogRepository> {
-        Arc::clone(&self.sync_logs)
-    }
-
-    fn insights(&self) -> Arc<dyn InsightRepository> {
-        Arc::clone(&self.insights)
-    }
-
-    fn forecasts(&self) -> Arc<dyn ForecastRepository> {
-        Arc::clone(&self.forecasts)
-    }
+stack! {
+    /// The users.
+    documents.users: UserRepository;
+    /// The books.
+    documents.books: BookRepository;
+    /// The launch checklists.
+    documents.checklists: ChecklistRepository;
+    /// Who follows whom.
+    documents.follows: FollowRepository;
+    /// The community posts.
+    documents.community: CommunityRepository;
+    /// The marketplace boosts.
+    documents.boosts: BoostRepository;
+    /// The competitors.
+    documents.competitors: CompetitorRepository;
+    /// The sales.
+    analytics.sales: SalesRepository;
+    /// The roll-ups of the sales.
+    analytics.aggregates: AggregateRepository;
+    /// The sync logs.
+    analytics.sync_logs: SyncLogRepository;
+    /// The AI insights.
+    analytics.insights: InsightRepository;
+    /// The revenue forecasts.
+    analytics.forecasts: ForecastRepository;
 }
 
 impl AuthorStack {
+    /// A stack from the parts that a host has, with layers of its own.
+    #[must_use]
+    pub fn builder() -> AuthorStackBuilder {
+        AuthorStackBuilder::default()
+    }
+
     /// On the free services: the documents in MongoDB, the analytics in Azure PostgreSQL.
     #[must_use]
     pub fn distributed(documents: &dyn DocumentStore, analytics: &dyn AnalyticsStore) -> Self {
-        Self::of(documents, analytics)
+        let builder = Self::builder().documents(documents);
+        builder.analytics(analytics).build()
     }
 
     /// Everything on Supabase.
     #[must_use]
     pub fn supabase<S: DocumentStore + AnalyticsStore>(store: &S) -> Self {
-        Self::of(store, store)
+        Self::builder().store(store).build()
     }
 
     /// In memory, for tests and first steps: gone when the last clone is dropped.
     #[must_use]
     pub fn memory() -> Self {
-        let store = MemoryStore::new();
-        Self::of(&store, &store)
+        Self::builder().store(&MemoryStore::new()).build()
+    }
+}
+
+/// Puts an [`AuthorStack`] together: a store for each part, and layers around all of them.
+///
+/// ```
+/// use authorstack_core::{
+///     AuthorStack, MemoryStore,
+///     layers::{Limited, Traced},
+/// };
+///
+/// let store = MemoryStore::new();
+/// let stack = AuthorStack::builder()
+///     .documents(&store)
+///     .analytics(&store)
+///     .layer(Traced)
+///     .layer(Limited::new(64))
+///     .build();
+/// # let _ = stack;
+/// ```
+#[derive(Debug, Clone, Default)]
+#[must_use = "`build` makes the stack"]
+pub struct AuthorStackBuilder {
+    documents: Option<(&'static str, Documents)>,
+    analytics: Option<(&'static str, Analytics)>,
+    layers: Vec<Arc<dyn Layer>>,
+}
+
+impl AuthorStackBuilder {
+    /// Where the documents are.
+    pub fn documents(mut self, store: &dyn DocumentStore) -> Self {
+        self.documents = Some((store.name(), store.documents()));
+        self
     }
 
-    fn of(documents: &dyn DocumentStore, analytics: &dyn AnalyticsStore) -> Self {
-        Self {
-            users: documents.users(),
-            books: documents.books(),
-            checklists: documents.checklists(),
-            follows: documents.follows(),
-            community: documents.community(),
-            boosts: documents.boosts(),
-            competitors: documents.competitors(),
-            sales: analytics.sales(),
-            aggregates: analytics.aggregates(),
-            sync_logs: analytics.sync_logs(),
-            insights: analytics.insights(),
-            forecasts: analytics.forecasts(),
-        }
+    /// Where the analytics are.
+    pub fn analytics(mut self, store: &dyn AnalyticsStore) -> Self {
+        self.analytics = Some((store.name(), store.analytics()));
+        self
     }
 
-    /// The users.
-    #[must_use]
-    pub fn users(&self) -> &dyn UserRepository {
-        self.users.as_ref()
+    /// Where everything is.
+    pub fn store<S: DocumentStore + AnalyticsStore>(self, store: &S) -> Self {
+        self.documents(store).analytics(store)
     }
 
-    /// The books.
-    #[must_use]
-    pub fn books(&self) -> &dyn BookRepository {
-        self.books.as_ref()
+    /// A layer around every call: the one that is added first sees a call first.
+    pub fn layer(self, layer: impl Layer) -> Self {
+        self.shared_layer(Arc::new(layer))
     }
 
-    /// The launch checklists.
-    #[must_use]
-    pub fn checklists(&self) -> &dyn ChecklistRepository {
-        self.checklists.as_ref()
-    }
-
-    /// Who follows whom.
-    #[must_use]
-    pub fn follows(&self) -> &dyn FollowRepository {
-        self.follows.as_ref()
-    }
-
-    /// The community posts.
-    #[must_use]
-    pub fn community(&self) -> &dyn CommunityRepository {
-        self.community.as_ref()
-    }
-
-    /// The marketplace boosts.
-    #[must_use]
-    pub fn boosts(&self) -> &dyn BoostRepository {
-        self.boosts.as_ref()
-    }
-
-    /// The competitors.
-    #[must_use]
-    pub fn competitors(&self) -> &dyn CompetitorRepository {
-        self.competitors.as_ref()
-    }
-
-    /// The sales.
-    #[must_use]
-    pub fn sales(&self) -> &dyn SalesRepository {
-        self.sales.as_ref()
-    }
-
-    /// The roll-ups of the sales.
-    #[must_use]
-    pub fn aggregates(&self) -> &dyn AggregateRepository {
-        self.aggregates.as_ref()
-    }
-
-    /// The sync logs.
-    #[must_use]
-    pub fn sync_logs(&self) -> &dyn SyncLogRepository {
-        self.sync_logs.as_ref()
-    }
-
-    /// The AI insights.
-    #[must_use]
-    pub fn insights(&self) -> &dyn InsightRepository {
-        self.insights.as_ref()
-    }
-
-    /// The revenue forecasts.
-    #[must_use]
-    pub fn forecasts(&self) -> &dyn ForecastRepository {
-        self.forecasts.as_ref()
+    /// A layer that the host keeps a hold of.
+    pub fn shared_layer(mut self, layer: Arc<dyn Layer>) -> Self {
+        self.layers.push(layer);
+        self
     }
 }

@@ -1,14 +1,14 @@
 //! The conformance suite on the in-memory store.
 
 use async_trait::async_trait;
-use authorstack_core::{DocumentStore, MemoryStore, testing::FreshStore};
+use authorstack_core::{AuthorStack, MemoryStore, testing::FreshStore};
 
 struct Fresh(MemoryStore);
 
 #[async_trait]
 impl FreshStore for Fresh {
-    fn store(&self) -> &dyn DocumentStore {
-        &self.0
+    fn stack(&self) -> AuthorStack {
+        self.0.stack()
     }
 
     async fn clean_up(self) {}

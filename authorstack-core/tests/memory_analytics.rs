@@ -6,9 +6,8 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use async_trait::async_trait;
 use authorstack_core::{
-    AggregateRepository, AnalyticsStore, Book, DocumentStore, ForecastRepository, Id,
-    InsightRepository, MemoryStore, NewBook, NewSale, Result, Sale, SaleKey, SalesFilter,
-    SalesRepository, SalesTotal, SyncLogRepository, TotalsBy, UpsertCounts, User,
+    Analytics, AnalyticsStore, AuthorStack, Book, Id, MemoryStore, NewBook, NewSale, Result, Sale,
+    SaleKey, SalesFilter, SalesRepository, SalesTotal, TotalsBy, UpsertCounts, User,
     testing::{FreshAnalytics, Stage, analytics, author},
 };
 use futures::{FutureExt, stream::BoxStream};
@@ -17,13 +16,18 @@ struct Fresh(MemoryStore);
 
 #[async_trait]
 impl FreshAnalytics for Fresh {
-    fn store(&self) -> &dyn AnalyticsStore {
-        &self.0
+    fn stack(&self) -> AuthorStack {
+        self.0.stack()
     }
 
     async fn author(&self) -> (Id<User>, Id<Book>) {
-        let user = author(&self.0, &Id::<User>::new().to_string()).await;
-        let book = self.0.books().create(user.id, NewBook::new("A book")).await;
+        let user = author(&self.0.stack(), &Id::<User>::new().to_string()).await;
+        let book = self
+            .0
+            .stack()
+            .books()
+            .create(user.id, NewBook::new("A book"))
+            .await;
         (user.id, book.unwrap().id)
     }
 
@@ -41,36 +45,31 @@ authorstack_core::analytics_conformance!(fresh);
 struct Faulty(MemoryStore);
 
 impl AnalyticsStore for Faulty {
-    fn sales(&self) -> Arc<dyn SalesRepository> {
-        Arc::new(self.clone())
+    fn name(&self) -> &'static str {
+        "faulty"
     }
-    fn aggregates(&self) -> Arc<dyn AggregateRepository> {
-        self.0.aggregates()
-    }
-    fn sync_logs(&self) -> Arc<dyn SyncLogRepository> {
-        self.0.sync_logs()
-    }
-    fn insights(&self) -> Arc<dyn InsightRepository> {
-        self.0.insights()
-    }
-    fn forecasts(&self) -> Arc<dyn ForecastRepository> {
-        self.0.forecasts()
+
+    fn analytics(&self) -> Analytics {
+        Analytics {
+            sales: Arc::new(self.clone()),
+            ..self.0.analytics()
+        }
     }
 }
 
 #[async_trait]
 impl SalesRepository for Faulty {
     async fn upsert(&self, user_id: Id<User>, sales: &[NewSale]) -> Result<UpsertCounts> {
-        self.0.sales().upsert(user_id, sales).await
+        self.0.analytics().sales.upsert(user_id, sales).await
     }
     async fn get(&self, user_id: Id<User>, key: &SaleKey) -> Result<Sale> {
-        self.0.sales().get(user_id, key).await
+        self.0.analytics().sales.get(user_id, key).await
     }
     async fn delete(&self, user_id: Id<User>, key: &SaleKey) -> Result<()> {
-        self.0.sales().get(user_id, key).await.map(drop)
+        self.0.analytics().sales.get(user_id, key).await.map(drop)
     }
     fn stream(&self, user_id: Id<User>, filter: SalesFilter) -> BoxStream<'static, Result<Sale>> {
-        self.0.sales().stream(user_id, filter)
+        self.0.analytics().sales.stream(user_id, filter)
     }
     async fn totals(
         &self,
@@ -78,7 +77,7 @@ impl SalesRepository for Faulty {
         filter: &SalesFilter,
         by: TotalsBy,
     ) -> Result<Vec<SalesTotal>> {
-        self.0.sales().totals(user_id, filter, by).await
+        self.0.analytics().sales.totals(user_id, filter, by).await
     }
 }
 
@@ -86,6 +85,7 @@ impl SalesRepository for Faulty {
 async fn random_operations_find_a_sale_that_stays() {
     let fresh = fresh().await;
     let faulty = Faulty(fresh.0.clone());
+    let faulty = AuthorStack::builder().analytics(&faulty).build();
     let (user, book) = fresh.author().await;
     let (stranger, _) = fresh.author().await;
     let stage = Stage {

@@ -12,8 +12,8 @@ use std::{
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Book, BookPatch, DocumentStore, Error, ErrorKind, Id, MemoryStore, NewBook, NewBoost,
-    NewChecklist, NewCompetitor, NewPost, NewTask, Post, Result, User,
+    Book, BookPatch, Error, ErrorKind, Id, MemoryStore, NewBook, NewBoost, NewChecklist,
+    NewCompetitor, NewPost, NewTask, Post, Result, User,
     migrate::{
         BatchLimits, Checkpoint, Counts, DifferenceKind, Key, Kind, Load, Loaded, Original,
         Position, Problems, Record, Reject, RejectLine, RunLock, RunOptions, Scanned, ScannedBatch,
@@ -31,12 +31,12 @@ async fn filled(users: usize, books: usize) -> MemoryStore {
     let store = MemoryStore::new();
     let mut first = None;
     for n in 0..users {
-        let user = author(&store, &format!("user{n}")).await.id;
-        store.users().add_credits(user, 100).await.unwrap();
+        let user = author(&store.stack(), &format!("user{n}")).await.id;
+        store.stack().users().add_credits(user, 100).await.unwrap();
         let mut book = None;
         for n in 0..books {
             let new = NewBook::new(format!("Book {n}"));
-            book = Some(store.books().create(user, new).await.unwrap().id);
+            book = Some(store.stack().books().create(user, new).await.unwrap().id);
         }
         fill_for(&store, user, book, &mut first).await;
     }
@@ -47,10 +47,10 @@ async fn filled(users: usize, books: usize) -> MemoryStore {
 async fn bare(users: usize, books: usize) -> MemoryStore {
     let store = MemoryStore::new();
     for n in 0..users {
-        let user = author(&store, &format!("user{n}")).await;
+        let user = author(&store.stack(), &format!("user{n}")).await;
         for n in 0..books {
             let book = NewBook::new(format!("Book {n}"));
-            store.books().create(user.id, book).await.unwrap();
+            store.stack().books().create(user.id, book).await.unwrap();
         }
     }
     store
@@ -65,12 +65,18 @@ async fn fill_for(
     if let Some(book) = book {
         let mut checklist = NewChecklist::empty(book, "Launch");
         checklist.tasks = vec![NewTask::new("Cover"), NewTask::new("Blurb")];
-        store.checklists().create(user, checklist).await.unwrap();
+        store
+            .stack()
+            .checklists()
+            .create(user, checklist)
+            .await
+            .unwrap();
         let boost = NewBoost::new(book, 7, 30);
-        store.boosts().purchase(user, boost).await.unwrap();
-        fill_analytics(store, user, book).await;
+        store.stack().boosts().purchase(user, boost).await.unwrap();
+        fill_analytics(&store.stack(), user, book).await;
     }
-    let community = store.community();
+    let stack = store.stack();
+    let community = stack.community();
     let post = match first {
         Some(post) => post,
         None => first.insert(
@@ -81,13 +87,18 @@ async fn fill_for(
         ),
     };
     if post.author_id != user {
-        store.follows().follow(user, post.author_id).await.unwrap();
+        store
+            .stack()
+            .follows()
+            .follow(user, post.author_id)
+            .await
+            .unwrap();
     }
     community.like(user, post.id).await.unwrap();
     let comment = community.comment(user, post.id, "Bravo".to_owned());
     comment.await.unwrap();
     let asin = "B08N5WRWNW".parse().unwrap();
-    let competitors = store.competitors();
+    let competitors = stack.competitors();
     let rival = competitors
         .track(user, NewCompetitor::new(asin))
         .await
@@ -368,12 +379,19 @@ async fn verify_finds_each_difference() {
         ..BookPatch::default()
     };
     target
+        .stack()
         .books()
         .update(changed.user_id, changed.id, patch)
         .await
         .unwrap();
-    target.books().delete(lost.user_id, lost.id).await.unwrap();
+    target
+        .stack()
+        .books()
+        .delete(lost.user_id, lost.id)
+        .await
+        .unwrap();
     let added = target
+        .stack()
         .books()
         .create(lost.user_id, NewBook::new("Late"))
         .await
@@ -407,7 +425,7 @@ async fn users_who_collide_are_rejected_with_their_books_and_can_be_replayed() {
     // The target holds the address of one of the users already.
     let mut holder = new_author("holder");
     holder.email = "user1@example.org".parse().unwrap();
-    let holder = target.users().create(holder).await.unwrap();
+    let holder = target.stack().users().create(holder).await.unwrap();
 
     let report = move_all(&source, &target).await;
     assert_eq!(report.status, Status::Incomplete);
@@ -438,7 +456,7 @@ async fn users_who_collide_are_rejected_with_their_books_and_can_be_replayed() {
     // A further run leaves what was mended alone, and so does a verification.
     let again = move_all(&source, &target).await;
     assert_eq!(again.kinds[0].counts, counts(2, 0, 2, 0));
-    target.users().delete(holder.id).await.unwrap();
+    target.stack().users().delete(holder.id).await.unwrap();
     let (source, target) = (Arc::new(source), Arc::new(target));
     let verified = verify(source, target, Kind::ALL, &Silent).await.unwrap();
     assert_eq!(verified.status, Status::Complete, "{verified:?}");
@@ -617,7 +635,7 @@ async fn a_post_that_cannot_move_takes_its_likes_and_comments_to_the_rejects() {
     let target = MemoryStore::new();
     let mut holder = new_author("holder");
     holder.email = "user0@example.org".parse().unwrap();
-    target.users().create(holder).await.unwrap();
+    target.stack().users().create(holder).await.unwrap();
 
     let planned = plan(
         Arc::new(source.clone()),

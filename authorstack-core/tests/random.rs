@@ -6,9 +6,8 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use async_trait::async_trait;
 use authorstack_core::{
-    BookRepository, Boost, BoostRepository, ChecklistRepository, CommunityRepository,
-    CompetitorRepository, DocumentStore, Follow, FollowCounts, FollowRepository, Id, MemoryStore,
-    NewBoost, Page, PageRequest, Result, User, UserRepository, testing::random,
+    AuthorStack, Boost, BoostRepository, DocumentStore, Documents, Follow, FollowCounts,
+    FollowRepository, Id, MemoryStore, NewBoost, Page, PageRequest, Result, User, testing::random,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::FutureExt;
@@ -31,68 +30,74 @@ struct Faulty {
 }
 
 impl DocumentStore for Faulty {
-    fn users(&self) -> Arc<dyn UserRepository> {
-        self.store.users()
+    fn name(&self) -> &'static str {
+        "faulty"
     }
-    fn books(&self) -> Arc<dyn BookRepository> {
-        self.store.books()
-    }
-    fn checklists(&self) -> Arc<dyn ChecklistRepository> {
-        self.store.checklists()
-    }
-    fn follows(&self) -> Arc<dyn FollowRepository> {
-        Arc::new(self.clone())
-    }
-    fn community(&self) -> Arc<dyn CommunityRepository> {
-        self.store.community()
-    }
-    fn boosts(&self) -> Arc<dyn BoostRepository> {
-        Arc::new(self.clone())
-    }
-    fn competitors(&self) -> Arc<dyn CompetitorRepository> {
-        self.store.competitors()
+
+    fn documents(&self) -> Documents {
+        Documents {
+            follows: Arc::new(self.clone()),
+            boosts: Arc::new(self.clone()),
+            ..self.store.documents()
+        }
     }
 }
 
 #[async_trait]
 impl FollowRepository for Faulty {
     async fn follow(&self, follower_id: Id<User>, author_id: Id<User>) -> Result<Follow> {
-        self.store.follows().follow(follower_id, author_id).await
+        self.store
+            .documents()
+            .follows
+            .follow(follower_id, author_id)
+            .await
     }
     async fn unfollow(&self, follower_id: Id<User>, author_id: Id<User>) -> Result<()> {
         if self.fault == Some(Fault::FollowsStay) {
             return Ok(());
         }
-        self.store.follows().unfollow(follower_id, author_id).await
+        self.store
+            .documents()
+            .follows
+            .unfollow(follower_id, author_id)
+            .await
     }
     async fn is_following(&self, follower_id: Id<User>, author_id: Id<User>) -> Result<bool> {
-        let follows = self.store.follows();
+        let follows = self.store.documents().follows;
         follows.is_following(follower_id, author_id).await
     }
     async fn followers(&self, author_id: Id<User>, page: PageRequest) -> Result<Page<Follow>> {
-        self.store.follows().followers(author_id, page).await
+        self.store
+            .documents()
+            .follows
+            .followers(author_id, page)
+            .await
     }
     async fn following(&self, follower_id: Id<User>, page: PageRequest) -> Result<Page<Follow>> {
-        self.store.follows().following(follower_id, page).await
+        self.store
+            .documents()
+            .follows
+            .following(follower_id, page)
+            .await
     }
     async fn counts(&self, user_id: Id<User>) -> Result<FollowCounts> {
-        self.store.follows().counts(user_id).await
+        self.store.documents().follows.counts(user_id).await
     }
 }
 
 #[async_trait]
 impl BoostRepository for Faulty {
     async fn purchase(&self, user_id: Id<User>, boost: NewBoost) -> Result<Boost> {
-        self.store.boosts().purchase(user_id, boost).await
+        self.store.documents().boosts.purchase(user_id, boost).await
     }
     async fn get(&self, user_id: Id<User>, id: Id<Boost>) -> Result<Boost> {
-        self.store.boosts().get(user_id, id).await
+        self.store.documents().boosts.get(user_id, id).await
     }
     async fn list(&self, user_id: Id<User>, page: PageRequest) -> Result<Page<Boost>> {
-        self.store.boosts().list(user_id, page).await
+        self.store.documents().boosts.list(user_id, page).await
     }
     async fn leaderboard(&self, at: DateTime<Utc>, limit: u32) -> Result<Vec<Boost>> {
-        let boosts = self.store.boosts();
+        let boosts = self.store.documents().boosts;
         match self.fault {
             Some(Fault::BoostsLinger) => {
                 boosts
@@ -104,7 +109,7 @@ impl BoostRepository for Faulty {
         }
     }
     async fn expire_due(&self, at: DateTime<Utc>) -> Result<u64> {
-        self.store.boosts().expire_due(at).await
+        self.store.documents().boosts.expire_due(at).await
     }
 }
 
@@ -114,6 +119,7 @@ async fn finds(fault: Option<Fault>, seed: u64) -> bool {
         store: MemoryStore::new(),
         fault,
     };
+    let store = AuthorStack::builder().documents(&store).build();
     let run = AssertUnwindSafe(random::agrees(&store, seed, 2_000));
     run.catch_unwind().await.is_err()
 }

@@ -3,7 +3,7 @@ use async_trait::async_trait;
 use super::MemoryStore;
 use crate::{
     AggregateRepository, Conversion, DailyAggregate, Days, Id, Overview, RefreshCounts, Result,
-    User, rollup::roll_up,
+    User, records::rollup::roll_up,
 };
 
 #[derive(Debug)]
@@ -54,8 +54,7 @@ impl AggregateRepository for MemoryAggregates {
         days: Days,
         conversion: &Conversion,
     ) -> Result<RefreshCounts> {
-        let refreshed = self.recompute(user_id, days, conversion);
-        refreshed.map_err(|error| error.in_operation("aggregates.refresh"))
+        self.recompute(user_id, days, conversion)
     }
 
     async fn range(&self, user_id: Id<User>, days: Days) -> Result<Vec<DailyAggregate>> {

@@ -9,7 +9,7 @@ use super::{MemoryStore, Records};
 use crate::{
     Amount, Cursor, Days, Error, Forecast, ForecastAccuracy, ForecastRepository, Id, Insight,
     InsightKind, InsightRepository, InsightScope, NewForecast, NewInsight, NewSyncLog, Order, Page,
-    PageRequest, Platform, Result, SyncLog, SyncLogRepository, User, time,
+    PageRequest, Platform, Result, SyncLog, SyncLogRepository, User,
 };
 
 #[derive(Debug)]
@@ -54,23 +54,12 @@ fn page_by_row<T: Clone>(
 #[async_trait]
 impl SyncLogRepository for MemorySyncLogs {
     async fn append(&self, user_id: Id<User>, log: NewSyncLog) -> Result<SyncLog> {
-        let append = || {
-            log.check()?;
-            let mut records = self.0.lock();
-            records.known_user(user_id)?;
-            let log = SyncLog {
-                id: records.next_row(),
-                user_id,
-                platform: log.platform,
-                status: log.status,
-                records_synced: log.records_synced,
-                error_message: log.error_message,
-                synced_at: Some(time::now()),
-            };
-            records.sync_logs.insert(log.id, log.clone());
-            Ok(log)
-        };
-        append().map_err(|error: Error| error.in_operation("sync_logs.append"))
+        let mut records = self.0.lock();
+        records.known_user(user_id)?;
+        let mut log = log.into_sync_log(user_id);
+        log.id = records.next_row();
+        records.sync_logs.insert(log.id, log.clone());
+        Ok(log)
     }
 
     async fn recent(
@@ -84,25 +73,21 @@ impl SyncLogRepository for MemorySyncLogs {
             log.user_id == user_id && platform.as_ref().is_none_or(|p| *p == log.platform)
         };
         page_by_row(&records.sync_logs, &page, |log| log.id, matches)
-            .map_err(|error| error.in_operation("sync_logs.recent"))
     }
 }
 
 #[async_trait]
 impl InsightRepository for MemoryInsights {
     async fn put(&self, user_id: Id<User>, insight: NewInsight) -> Result<Insight> {
-        let put = || {
-            let mut insight = insight.into_insight(user_id)?;
-            let mut records = self.0.lock();
-            records.known_user(user_id)?;
-            if let Some(book) = insight.book_id {
-                records.own_book(user_id, book)?;
-            }
-            insight.id = records.next_row();
-            records.insights.insert(insight.id, insight.clone());
-            Ok(insight)
-        };
-        put().map_err(|error: Error| error.in_operation("insights.put"))
+        let mut insight = insight.into_insight(user_id);
+        let mut records = self.0.lock();
+        records.known_user(user_id)?;
+        if let Some(book) = insight.book_id {
+            records.own_book(user_id, book)?;
+        }
+        insight.id = records.next_row();
+        records.insights.insert(insight.id, insight.clone());
+        Ok(insight)
     }
 
     async fn latest(
@@ -120,7 +105,7 @@ impl InsightRepository for MemoryInsights {
                 && insight.is_valid_at(at)
         });
         let newest = newest.cloned();
-        newest.ok_or_else(|| Error::not_found().in_operation("insights.latest"))
+        newest.ok_or_else(Error::not_found)
     }
 
     async fn valid(
@@ -132,7 +117,6 @@ impl InsightRepository for MemoryInsights {
         let records = self.0.lock();
         let matches = |insight: &Insight| insight.user_id == user_id && insight.is_valid_at(at);
         page_by_row(&records.insights, &page, |insight| insight.id, matches)
-            .map_err(|error| error.in_operation("insights.valid"))
     }
 
     async fn purge_expired(&self, at: DateTime<Utc>) -> Result<u64> {
@@ -162,21 +146,17 @@ impl MemoryForecasts {
 #[async_trait]
 impl ForecastRepository for MemoryForecasts {
     async fn put(&self, user_id: Id<User>, forecasts: Vec<NewForecast>) -> Result<Vec<Forecast>> {
-        let put = || {
-            let made: Result<Vec<Forecast>> = forecasts
-                .into_iter()
-                .map(|forecast| forecast.into_forecast(user_id))
-                .collect();
-            let mut made = made?;
-            let mut records = self.0.lock();
-            records.known_user(user_id)?;
-            for forecast in &mut made {
-                forecast.id = records.next_row();
-                records.forecasts.insert(forecast.id, forecast.clone());
-            }
-            Ok(made)
-        };
-        put().map_err(|error: Error| error.in_operation("forecasts.put"))
+        let made = forecasts.into_iter();
+        let mut made: Vec<Forecast> = made
+            .map(|forecast| forecast.into_forecast(user_id))
+            .collect();
+        let mut records = self.0.lock();
+        records.known_user(user_id)?;
+        for forecast in &mut made {
+            forecast.id = records.next_row();
+            records.forecasts.insert(forecast.id, forecast.clone());
+        }
+        Ok(made)
     }
 
     async fn range(&self, user_id: Id<User>, days: Days) -> Result<Vec<Forecast>> {

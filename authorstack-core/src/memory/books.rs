@@ -12,14 +12,11 @@ pub(super) struct MemoryBooks(pub(super) MemoryStore);
 #[async_trait]
 impl BookRepository for MemoryBooks {
     async fn create(&self, user_id: Id<User>, book: NewBook) -> Result<Book> {
-        let create = || {
-            let book = book.into_book(user_id)?;
-            let mut records = self.0.lock();
-            records.known_user(user_id)?;
-            records.books.insert(book.id, book.clone());
-            Ok(book)
-        };
-        create().map_err(|error: Error| error.in_operation("books.create"))
+        let book = book.into_book(user_id);
+        let mut records = self.0.lock();
+        records.known_user(user_id)?;
+        records.books.insert(book.id, book.clone());
+        Ok(book)
     }
 
     async fn get(&self, user_id: Id<User>, id: Id<Book>) -> Result<Book> {
@@ -28,8 +25,7 @@ impl BookRepository for MemoryBooks {
             .books
             .get(&id)
             .filter(|book| book.user_id == user_id);
-        own.cloned()
-            .ok_or_else(|| Error::not_found().in_operation("books.get").for_record(id))
+        own.cloned().ok_or_else(Error::not_found)
     }
 
     async fn find_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Vec<Book>> {
@@ -54,28 +50,23 @@ impl BookRepository for MemoryBooks {
         let records = self.0.lock();
         let matches = |book: &Book| book.user_id == user_id && filter.matches(book);
         page(&records.books, &request, |book| book.id, matches)
-            .map_err(|error| error.in_operation("books.list"))
     }
 
     async fn update(&self, user_id: Id<User>, id: Id<Book>, patch: BookPatch) -> Result<Book> {
-        let update = || {
-            patch.check()?;
-            let mut records = self.0.lock();
-            let own = records
-                .books
-                .get_mut(&id)
-                .filter(|book| book.user_id == user_id);
-            let book = own.ok_or_else(Error::not_found)?;
-            if patch
-                .expected_updated_at
-                .is_some_and(|expected| expected != book.updated_at)
-            {
-                return Err(Error::stale());
-            }
-            patch.apply(book);
-            Ok(book.clone())
-        };
-        update().map_err(|error: Error| error.in_operation("books.update").for_record(id))
+        let mut records = self.0.lock();
+        let own = records
+            .books
+            .get_mut(&id)
+            .filter(|book| book.user_id == user_id);
+        let book = own.ok_or_else(Error::not_found)?;
+        if patch
+            .expected_updated_at
+            .is_some_and(|expected| expected != book.updated_at)
+        {
+            return Err(Error::stale());
+        }
+        patch.apply(book);
+        Ok(book.clone())
     }
 
     async fn delete(&self, user_id: Id<User>, id: Id<Book>) -> Result<()> {
@@ -86,9 +77,7 @@ impl BookRepository for MemoryBooks {
                 records.remove_dependents();
                 Ok(())
             }
-            _ => Err(Error::not_found()
-                .in_operation("books.delete")
-                .for_record(id)),
+            _ => Err(Error::not_found()),
         }
     }
 }

@@ -12,7 +12,6 @@ pub(super) struct MemoryBoosts(pub(super) MemoryStore);
 
 impl MemoryBoosts {
     fn buy(&self, user_id: Id<User>, new: NewBoost) -> Result<Boost> {
-        new.check()?;
         let mut guard = self.0.lock();
         let records = &mut *guard;
         records.known_user(user_id)?;
@@ -30,7 +29,7 @@ impl MemoryBoosts {
             }));
         }
         let wanted = new.position;
-        let mut boost = new.into_boost(user_id, wanted.unwrap_or(1))?;
+        let mut boost = new.into_boost(user_id, wanted.unwrap_or(1));
         let mut held = records.boosts.values();
         if let Some(position) = wanted {
             if held.any(|held| held.collides_with(&boost)) {
@@ -55,21 +54,19 @@ impl MemoryBoosts {
 impl BoostRepository for MemoryBoosts {
     async fn purchase(&self, user_id: Id<User>, boost: NewBoost) -> Result<Boost> {
         self.buy(user_id, boost)
-            .map_err(|error| error.in_operation("boosts.purchase"))
     }
 
     async fn get(&self, user_id: Id<User>, id: Id<Boost>) -> Result<Boost> {
         let records = self.0.lock();
         let own = records.boosts.get(&id);
         let own = own.filter(|boost| boost.user_id == user_id).cloned();
-        own.ok_or_else(|| Error::not_found().in_operation("boosts.get").for_record(id))
+        own.ok_or_else(Error::not_found)
     }
 
     async fn list(&self, user_id: Id<User>, request: PageRequest) -> Result<Page<Boost>> {
         let records = self.0.lock();
         let matches = |boost: &Boost| boost.user_id == user_id;
         page(&records.boosts, &request, |boost| boost.id, matches)
-            .map_err(|error| error.in_operation("boosts.list"))
     }
 
     async fn leaderboard(&self, at: DateTime<Utc>, limit: u32) -> Result<Vec<Boost>> {

@@ -14,7 +14,6 @@ impl MemoryChecklists {
     /// Changes a checklist of the user, wholly or not at all.
     fn change(
         &self,
-        operation: &'static str,
         user_id: Id<User>,
         id: Id<Checklist>,
         change: impl FnOnce(&mut Checklist) -> Result<()>,
@@ -28,33 +27,26 @@ impl MemoryChecklists {
             *checklist = changed.clone();
             Ok(changed)
         });
-        result.map_err(|error| error.in_operation(operation).for_record(id))
+        result
     }
 }
 
 #[async_trait]
 impl ChecklistRepository for MemoryChecklists {
     async fn create(&self, user_id: Id<User>, checklist: NewChecklist) -> Result<Checklist> {
-        let create = || {
-            let checklist = checklist.into_checklist(user_id)?;
-            let mut records = self.0.lock();
-            records.known_user(user_id)?;
-            records.own_book(user_id, checklist.book_id)?;
-            records.checklists.insert(checklist.id, checklist.clone());
-            Ok(checklist)
-        };
-        create().map_err(|error: Error| error.in_operation("checklists.create"))
+        let checklist = checklist.into_checklist(user_id);
+        let mut records = self.0.lock();
+        records.known_user(user_id)?;
+        records.own_book(user_id, checklist.book_id)?;
+        records.checklists.insert(checklist.id, checklist.clone());
+        Ok(checklist)
     }
 
     async fn get(&self, user_id: Id<User>, id: Id<Checklist>) -> Result<Checklist> {
         let records = self.0.lock();
         let own = records.checklists.get(&id);
         let own = own.filter(|checklist| checklist.user_id == user_id);
-        own.cloned().ok_or_else(|| {
-            Error::not_found()
-                .in_operation("checklists.get")
-                .for_record(id)
-        })
+        own.cloned().ok_or_else(Error::not_found)
     }
 
     async fn list(
@@ -71,7 +63,6 @@ impl ChecklistRepository for MemoryChecklists {
                     .is_none_or(|book_id| checklist.book_id == book_id)
         };
         page(&records.checklists, &request, |list| list.id, matches)
-            .map_err(|error| error.in_operation("checklists.list"))
     }
 
     async fn due(
@@ -96,7 +87,6 @@ impl ChecklistRepository for MemoryChecklists {
             })
         });
         page_by_moment(due.collect(), &request, |due| (due.due_date, due.key()))
-            .map_err(|error| error.in_operation("checklists.due"))
     }
 
     async fn update(
@@ -105,9 +95,7 @@ impl ChecklistRepository for MemoryChecklists {
         id: Id<Checklist>,
         patch: ChecklistPatch,
     ) -> Result<Checklist> {
-        let checked = patch.check();
-        checked.map_err(|error| error.in_operation("checklists.update").for_record(id))?;
-        self.change("checklists.update", user_id, id, |checklist| {
+        self.change(user_id, id, |checklist| {
             let expected = patch.expected_updated_at;
             if expected.is_some_and(|expected| expected != checklist.updated_at) {
                 return Err(Error::stale());
@@ -123,10 +111,7 @@ impl ChecklistRepository for MemoryChecklists {
         id: Id<Checklist>,
         change: TaskChange,
     ) -> Result<Checklist> {
-        let operation = "checklists.change_tasks";
-        let checked = change.check();
-        checked.map_err(|error| error.in_operation(operation).for_record(id))?;
-        self.change(operation, user_id, id, |checklist| checklist.change(change))
+        self.change(user_id, id, |checklist| checklist.change(change))
     }
 
     async fn delete(&self, user_id: Id<User>, id: Id<Checklist>) -> Result<()> {
@@ -136,9 +121,7 @@ impl ChecklistRepository for MemoryChecklists {
                 records.checklists.remove(&id);
                 Ok(())
             }
-            _ => Err(Error::not_found()
-                .in_operation("checklists.delete")
-                .for_record(id)),
+            _ => Err(Error::not_found()),
         }
     }
 }

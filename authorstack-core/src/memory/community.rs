@@ -57,21 +57,17 @@ impl Records {
 #[async_trait]
 impl CommunityRepository for MemoryCommunity {
     async fn create(&self, author_id: Id<User>, post: NewPost) -> Result<Post> {
-        let create = || {
-            let post = post.into_post(author_id)?;
-            let mut records = self.0.lock();
-            records.known_user(author_id)?;
-            records.posts.insert(post.id, post.clone());
-            Ok(post)
-        };
-        create().map_err(|error: Error| error.in_operation("community.create"))
+        let post = post.into_post(author_id);
+        let mut records = self.0.lock();
+        records.known_user(author_id)?;
+        records.posts.insert(post.id, post.clone());
+        Ok(post)
     }
 
     async fn get(&self, viewer_id: Id<User>, id: Id<Post>) -> Result<PostView> {
         let records = self.0.lock();
         let post = records.visible(viewer_id, id).cloned();
         post.map(|post| records.view(viewer_id, post))
-            .map_err(|error| error.in_operation("community.get").for_record(id))
     }
 
     async fn feed(
@@ -94,52 +90,41 @@ impl CommunityRepository for MemoryCommunity {
         };
         page(&records.posts, &request, |post| post.id, matches)
             .map(|page| page.map(|post| records.view(viewer_id, post)))
-            .map_err(|error| error.in_operation("community.feed"))
     }
 
     async fn update(&self, author_id: Id<User>, id: Id<Post>, patch: PostPatch) -> Result<Post> {
-        let update = || {
-            patch.check()?;
-            let mut records = self.0.lock();
-            let post = records.own_post(author_id, id)?;
-            let expected = patch.expected_updated_at;
-            if expected.is_some_and(|expected| expected != post.updated_at) {
-                return Err(Error::stale());
-            }
-            patch.apply(post);
-            Ok(post.clone())
-        };
-        update().map_err(|error: Error| error.in_operation("community.update").for_record(id))
+        let mut records = self.0.lock();
+        let post = records.own_post(author_id, id)?;
+        let expected = patch.expected_updated_at;
+        if expected.is_some_and(|expected| expected != post.updated_at) {
+            return Err(Error::stale());
+        }
+        patch.apply(post);
+        Ok(post.clone())
     }
 
     async fn delete(&self, author_id: Id<User>, id: Id<Post>) -> Result<()> {
         let mut records = self.0.lock();
         let own = records.own_post(author_id, id).map(drop);
-        own.map_err(|error| error.in_operation("community.delete").for_record(id))?;
+        own?;
         records.posts.remove(&id);
         records.remove_dependents();
         Ok(())
     }
 
     async fn like(&self, user_id: Id<User>, id: Id<Post>) -> Result<u64> {
-        let like = || {
-            let mut records = self.0.lock();
-            records.known_user(user_id)?;
-            records.visible(user_id, id)?;
-            records.likes.insert((id, user_id));
-            Ok(records.likers(id).count() as u64)
-        };
-        like().map_err(|error: Error| error.in_operation("community.like").for_record(id))
+        let mut records = self.0.lock();
+        records.known_user(user_id)?;
+        records.visible(user_id, id)?;
+        records.likes.insert((id, user_id));
+        Ok(records.likers(id).count() as u64)
     }
 
     async fn unlike(&self, user_id: Id<User>, id: Id<Post>) -> Result<u64> {
-        let unlike = || {
-            let mut records = self.0.lock();
-            records.visible(user_id, id)?;
-            records.likes.remove(&(id, user_id));
-            Ok(records.likers(id).count() as u64)
-        };
-        unlike().map_err(|error: Error| error.in_operation("community.unlike").for_record(id))
+        let mut records = self.0.lock();
+        records.visible(user_id, id)?;
+        records.likes.remove(&(id, user_id));
+        Ok(records.likers(id).count() as u64)
     }
 
     async fn likers(
@@ -148,39 +133,33 @@ impl CommunityRepository for MemoryCommunity {
         id: Id<Post>,
         request: PageRequest,
     ) -> Result<Page<Id<User>>> {
-        let likers = || {
-            let after = request.after_id::<User>()?;
-            let records = self.0.lock();
-            records.visible(viewer_id, id)?;
-            let one_more = request.limit() as usize + 1;
-            let found = match request.sort_order() {
-                Order::OldestFirst => {
-                    let likers = records.likers(id);
-                    let behind = likers.filter(|user| after.is_none_or(|after| *user > after));
-                    behind.take(one_more).collect()
-                }
-                Order::NewestFirst => {
-                    let likers = records.likers(id).rev();
-                    let behind = likers.filter(|user| after.is_none_or(|after| *user < after));
-                    behind.take(one_more).collect()
-                }
-            };
-            Ok(Page::from_one_more(found, request.limit(), |user| *user))
+        let after = request.after_id::<User>()?;
+        let records = self.0.lock();
+        records.visible(viewer_id, id)?;
+        let one_more = request.limit() as usize + 1;
+        let found = match request.sort_order() {
+            Order::OldestFirst => {
+                let likers = records.likers(id);
+                let behind = likers.filter(|user| after.is_none_or(|after| *user > after));
+                behind.take(one_more).collect()
+            }
+            Order::NewestFirst => {
+                let likers = records.likers(id).rev();
+                let behind = likers.filter(|user| after.is_none_or(|after| *user < after));
+                behind.take(one_more).collect()
+            }
         };
-        likers().map_err(|error: Error| error.in_operation("community.likers").for_record(id))
+        Ok(Page::from_one_more(found, request.limit(), |user| *user))
     }
 
     async fn comment(&self, author_id: Id<User>, id: Id<Post>, content: String) -> Result<Comment> {
-        let comment = || {
-            let comment = Comment::new(id, author_id, content)?;
-            let mut records = self.0.lock();
-            records.known_user(author_id)?;
-            records.visible(author_id, id)?;
-            let key = (id, comment.id.clone());
-            records.comments.insert(key, comment.clone());
-            Ok(comment)
-        };
-        comment().map_err(|error: Error| error.in_operation("community.comment").for_record(id))
+        let comment = Comment::new(id, author_id, content);
+        let mut records = self.0.lock();
+        records.known_user(author_id)?;
+        records.visible(author_id, id)?;
+        let key = (id, comment.id.clone());
+        records.comments.insert(key, comment.clone());
+        Ok(comment)
     }
 
     async fn comments(
@@ -189,16 +168,13 @@ impl CommunityRepository for MemoryCommunity {
         id: Id<Post>,
         request: PageRequest,
     ) -> Result<Page<Comment>> {
-        let comments = || {
-            request.after_moment()?;
-            let records = self.0.lock();
-            records.visible(viewer_id, id)?;
-            let comments = records.comments_of(id).cloned().collect();
-            page_by_moment(comments, &request, |comment: &Comment| {
-                (comment.created_at, comment.id.as_str().to_owned())
-            })
-        };
-        comments().map_err(|error: Error| error.in_operation("community.comments").for_record(id))
+        request.after_moment()?;
+        let records = self.0.lock();
+        records.visible(viewer_id, id)?;
+        let comments = records.comments_of(id).cloned().collect();
+        page_by_moment(comments, &request, |comment: &Comment| {
+            (comment.created_at, comment.id.as_str().to_owned())
+        })
     }
 
     async fn remove_comment(
@@ -215,8 +191,6 @@ impl CommunityRepository for MemoryCommunity {
             records.comments.remove(&key);
             return Ok(());
         }
-        Err(Error::not_found()
-            .in_operation("community.remove_comment")
-            .for_record(format_args!("{id}.{}", key.1)))
+        Err(Error::not_found().for_record(format_args!("{id}.{}", key.1)))
     }
 }

@@ -32,54 +32,46 @@ impl Records {
 impl MemoryCompetitors {
     fn change(
         &self,
-        operation: &'static str,
         user_id: Id<User>,
         id: Id<Competitor>,
         change: impl FnOnce(&mut Records) -> Result<()>,
     ) -> Result<Competitor> {
-        let change = || {
-            let mut records = self.0.lock();
-            records.own_competitor(user_id, id)?;
-            change(&mut records)?;
-            records.own_competitor(user_id, id).cloned()
-        };
-        change().map_err(|error: Error| error.in_operation(operation).for_record(id))
+        let mut records = self.0.lock();
+        records.own_competitor(user_id, id)?;
+        change(&mut records)?;
+        records.own_competitor(user_id, id).cloned()
     }
 }
 
 #[async_trait]
 impl CompetitorRepository for MemoryCompetitors {
     async fn track(&self, user_id: Id<User>, competitor: NewCompetitor) -> Result<Competitor> {
-        let track = || {
-            let competitor = competitor.into_competitor(user_id)?;
-            let mut records = self.0.lock();
-            records.known_user(user_id)?;
-            if records.competitor_of(user_id, &competitor.asin).is_some() {
-                return Err(Error::already_exists("asin"));
-            }
-            records
-                .competitors
-                .insert(competitor.id, competitor.clone());
-            Ok(competitor)
-        };
-        track().map_err(|error: Error| error.in_operation("competitors.track"))
+        let competitor = competitor.into_competitor(user_id);
+        let mut records = self.0.lock();
+        records.known_user(user_id)?;
+        if records.competitor_of(user_id, &competitor.asin).is_some() {
+            return Err(Error::already_exists("asin"));
+        }
+        records
+            .competitors
+            .insert(competitor.id, competitor.clone());
+        Ok(competitor)
     }
 
     async fn get(&self, user_id: Id<User>, id: Id<Competitor>) -> Result<Competitor> {
-        self.change("competitors.get", user_id, id, |_| Ok(()))
+        self.change(user_id, id, |_| Ok(()))
     }
 
     async fn get_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Competitor> {
         let records = self.0.lock();
         let found = records.competitor_of(user_id, asin).cloned();
-        found.ok_or_else(|| Error::not_found().in_operation("competitors.get_by_asin"))
+        found.ok_or_else(Error::not_found)
     }
 
     async fn list(&self, user_id: Id<User>, request: PageRequest) -> Result<Page<Competitor>> {
         let records = self.0.lock();
         let matches = |rival: &Competitor| rival.user_id == user_id;
         page(&records.competitors, &request, |rival| rival.id, matches)
-            .map_err(|error| error.in_operation("competitors.list"))
     }
 
     async fn update(
@@ -88,22 +80,18 @@ impl CompetitorRepository for MemoryCompetitors {
         id: Id<Competitor>,
         patch: CompetitorPatch,
     ) -> Result<Competitor> {
-        let operation = "competitors.update";
-        let checked = patch.check();
-        checked.map_err(|error| error.in_operation(operation).for_record(id))?;
-        self.change(operation, user_id, id, |records| {
+        self.change(user_id, id, |records| {
             patch.apply(records.own_competitor(user_id, id)?);
             Ok(())
         })
     }
 
     async fn delete(&self, user_id: Id<User>, id: Id<Competitor>) -> Result<()> {
-        let deleted = self.change("competitors.delete", user_id, id, |_| Ok(()));
-        deleted.map(|_| {
-            let mut records = self.0.lock();
-            records.competitors.remove(&id);
-            records.remove_dependents();
-        })
+        let mut records = self.0.lock();
+        records.own_competitor(user_id, id)?;
+        records.competitors.remove(&id);
+        records.remove_dependents();
+        Ok(())
     }
 
     async fn record_price(
@@ -113,7 +101,7 @@ impl CompetitorRepository for MemoryCompetitors {
         price: Price,
         at: DateTime<Utc>,
     ) -> Result<Competitor> {
-        self.change("competitors.record_price", user_id, id, |records| {
+        self.change(user_id, id, |records| {
             let mut point = PricePoint::new(price, at);
             let newest = records.history(id).last().map(|point| point.date);
             records
@@ -133,7 +121,7 @@ impl CompetitorRepository for MemoryCompetitors {
         id: Id<Competitor>,
         at: DateTime<Utc>,
     ) -> Result<Competitor> {
-        self.change("competitors.mark_checked", user_id, id, |records| {
+        self.change(user_id, id, |records| {
             let rival = records.own_competitor(user_id, id)?;
             rival.last_checked = rival.last_checked.max(Some(time::to_millis(at)));
             Ok(())
@@ -147,18 +135,15 @@ impl CompetitorRepository for MemoryCompetitors {
         range: DateRange,
         request: PageRequest,
     ) -> Result<Page<PricePoint>> {
-        let history = || {
-            request.after_moment()?;
-            let mut records = self.0.lock();
-            records.own_competitor(user_id, id)?;
-            let seen = records
-                .history(id)
-                .filter(|point| range.contains(point.date));
-            page_by_moment(seen.cloned().collect(), &request, |point| {
-                (point.date, String::new())
-            })
-        };
-        history().map_err(|error: Error| error.in_operation("competitors.history").for_record(id))
+        request.after_moment()?;
+        let mut records = self.0.lock();
+        records.own_competitor(user_id, id)?;
+        let seen = records
+            .history(id)
+            .filter(|point| range.contains(point.date));
+        page_by_moment(seen.cloned().collect(), &request, |point| {
+            (point.date, String::new())
+        })
     }
 
     async fn due_for_check(&self, before: DateTime<Utc>, limit: u32) -> Result<Vec<Competitor>> {

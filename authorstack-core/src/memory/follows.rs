@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 
 use super::{MemoryStore, Records, page};
-use crate::{Error, Follow, FollowCounts, FollowRepository, Id, Page, PageRequest, Result, User};
+use crate::{Follow, FollowCounts, FollowRepository, Id, Page, PageRequest, Result, User};
 
 #[derive(Debug)]
 pub(super) struct MemoryFollows(pub(super) MemoryStore);
@@ -17,18 +17,15 @@ impl Records {
 #[async_trait]
 impl FollowRepository for MemoryFollows {
     async fn follow(&self, follower_id: Id<User>, author_id: Id<User>) -> Result<Follow> {
-        let follow = || {
-            let follow = Follow::new(follower_id, author_id)?;
-            let mut records = self.0.lock();
-            records.known_user(follower_id)?;
-            records.known_user(author_id)?;
-            if let Some(present) = records.follow(follower_id, author_id) {
-                return Ok(present.clone());
-            }
-            records.follows.insert(follow.id, follow.clone());
-            Ok(follow)
-        };
-        follow().map_err(|error: Error| error.in_operation("follows.follow"))
+        let follow = Follow::new(follower_id, author_id);
+        let mut records = self.0.lock();
+        records.known_user(follower_id)?;
+        records.known_user(author_id)?;
+        if let Some(present) = records.follow(follower_id, author_id) {
+            return Ok(present.clone());
+        }
+        records.follows.insert(follow.id, follow.clone());
+        Ok(follow)
     }
 
     async fn unfollow(&self, follower_id: Id<User>, author_id: Id<User>) -> Result<()> {
@@ -47,14 +44,12 @@ impl FollowRepository for MemoryFollows {
         let records = self.0.lock();
         let matches = |follow: &Follow| follow.author_id == author_id;
         page(&records.follows, &request, |follow| follow.id, matches)
-            .map_err(|error| error.in_operation("follows.followers"))
     }
 
     async fn following(&self, follower_id: Id<User>, request: PageRequest) -> Result<Page<Follow>> {
         let records = self.0.lock();
         let matches = |follow: &Follow| follow.follower_id == follower_id;
         page(&records.follows, &request, |follow| follow.id, matches)
-            .map_err(|error| error.in_operation("follows.following"))
     }
 
     async fn counts(&self, user_id: Id<User>) -> Result<FollowCounts> {

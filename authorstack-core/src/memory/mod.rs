@@ -20,12 +20,13 @@ use std::{
 use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::{
-    AggregateRepository, AnalyticsStore, Book, BookRepository, Boost, BoostRepository, Checklist,
-    ChecklistRepository, Comment, CommentId, CommunityRepository, Competitor, CompetitorRepository,
-    Cursor, DailyAggregate, DocumentStore, Error, Follow, FollowRepository, Forecast,
-    ForecastRepository, Id, Insight, InsightRepository, Order, Page, PageRequest, Post, PricePoint,
-    Result, Sale, SaleKey, SalesRepository, SyncLog, SyncLogRepository, User, UserRepository,
+    Analytics, AnalyticsStore, AuthorStack, Book, Boost, Checklist, Comment, CommentId, Competitor,
+    Cursor, DailyAggregate, DocumentStore, Documents, Error, Follow, Forecast, Id, Insight, Order,
+    Page, PageRequest, Post, PricePoint, Result, Sale, SaleKey, SyncLog, User,
 };
+
+/// The store's name in messages.
+const NAME: &str = "memory";
 
 /// The documents of an app in memory, and either side of a migration. Clones share what they hold.
 #[derive(Debug, Clone, Default)]
@@ -61,6 +62,12 @@ impl MemoryStore {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A stack on this store alone, without layers of a host.
+    #[must_use]
+    pub fn stack(&self) -> AuthorStack {
+        AuthorStack::builder().store(self).build()
     }
 
     /// No call panics while it holds the lock, so what a poisoned lock guards is sound.
@@ -121,55 +128,37 @@ impl Records {
     }
 }
 
-impl AnalyticsStore for MemoryStore {
-    fn sales(&self) -> Arc<dyn SalesRepository> {
-        Arc::new(sales::MemorySales(self.clone()))
+impl DocumentStore for MemoryStore {
+    fn name(&self) -> &'static str {
+        NAME
     }
 
-    fn aggregates(&self) -> Arc<dyn AggregateRepository> {
-        Arc::new(aggregates::MemoryAggregates(self.clone()))
-    }
-
-    fn sync_logs(&self) -> Arc<dyn SyncLogRepository> {
-        Arc::new(analytics::MemorySyncLogs(self.clone()))
-    }
-
-    fn insights(&self) -> Arc<dyn InsightRepository> {
-        Arc::new(analytics::MemoryInsights(self.clone()))
-    }
-
-    fn forecasts(&self) -> Arc<dyn ForecastRepository> {
-        Arc::new(analytics::MemoryForecasts(self.clone()))
+    fn documents(&self) -> Documents {
+        Documents {
+            users: Arc::new(users::MemoryUsers(self.clone())),
+            books: Arc::new(books::MemoryBooks(self.clone())),
+            checklists: Arc::new(checklists::MemoryChecklists(self.clone())),
+            follows: Arc::new(follows::MemoryFollows(self.clone())),
+            community: Arc::new(community::MemoryCommunity(self.clone())),
+            boosts: Arc::new(boosts::MemoryBoosts(self.clone())),
+            competitors: Arc::new(competitors::MemoryCompetitors(self.clone())),
+        }
     }
 }
 
-impl DocumentStore for MemoryStore {
-    fn users(&self) -> Arc<dyn UserRepository> {
-        Arc::new(users::MemoryUsers(self.clone()))
+impl AnalyticsStore for MemoryStore {
+    fn name(&self) -> &'static str {
+        NAME
     }
 
-    fn books(&self) -> Arc<dyn BookRepository> {
-        Arc::new(books::MemoryBooks(self.clone()))
-    }
-
-    fn checklists(&self) -> Arc<dyn ChecklistRepository> {
-        Arc::new(checklists::MemoryChecklists(self.clone()))
-    }
-
-    fn follows(&self) -> Arc<dyn FollowRepository> {
-        Arc::new(follows::MemoryFollows(self.clone()))
-    }
-
-    fn community(&self) -> Arc<dyn CommunityRepository> {
-        Arc::new(community::MemoryCommunity(self.clone()))
-    }
-
-    fn boosts(&self) -> Arc<dyn BoostRepository> {
-        Arc::new(boosts::MemoryBoosts(self.clone()))
-    }
-
-    fn competitors(&self) -> Arc<dyn CompetitorRepository> {
-        Arc::new(competitors::MemoryCompetitors(self.clone()))
+    fn analytics(&self) -> Analytics {
+        Analytics {
+            sales: Arc::new(sales::MemorySales(self.clone())),
+            aggregates: Arc::new(aggregates::MemoryAggregates(self.clone())),
+            sync_logs: Arc::new(analytics::MemorySyncLogs(self.clone())),
+            insights: Arc::new(analytics::MemoryInsights(self.clone())),
+            forecasts: Arc::new(analytics::MemoryForecasts(self.clone())),
+        }
     }
 }
 

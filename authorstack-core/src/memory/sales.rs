@@ -7,7 +7,7 @@ use super::MemoryStore;
 use crate::{
     Error, Id, NewSale, Result, Sale, SaleKey, SalesFilter, SalesRepository, SalesTotal, TotalsBy,
     UpsertCounts, User,
-    sales::{checked_batch, currency_conflict, total_sales},
+    records::sales::{currency_conflict, in_order, total_sales},
     time,
 };
 
@@ -16,7 +16,7 @@ pub(super) struct MemorySales(pub(super) MemoryStore);
 
 impl MemorySales {
     fn write(&self, user_id: Id<User>, sales: &[NewSale]) -> Result<UpsertCounts> {
-        let batch = checked_batch(sales)?;
+        let batch = in_order(sales);
         let mut records = self.0.lock();
         records.known_user(user_id)?;
         let stored = |sale: &NewSale| records.sales.get(&(user_id, sale.key.clone()));
@@ -88,22 +88,19 @@ impl MemorySales {
 #[async_trait]
 impl SalesRepository for MemorySales {
     async fn upsert(&self, user_id: Id<User>, sales: &[NewSale]) -> Result<UpsertCounts> {
-        let written = self.write(user_id, sales);
-        written.map_err(|error| error.in_operation("sales.upsert"))
+        self.write(user_id, sales)
     }
 
     async fn get(&self, user_id: Id<User>, key: &SaleKey) -> Result<Sale> {
         let records = self.0.lock();
         let found = records.sales.get(&(user_id, key.clone())).cloned();
-        found.ok_or_else(|| Error::not_found().in_operation("sales.get").for_record(key))
+        found.ok_or_else(Error::not_found)
     }
 
     async fn delete(&self, user_id: Id<User>, key: &SaleKey) -> Result<()> {
         match self.0.lock().sales.remove(&(user_id, key.clone())) {
             Some(_) => Ok(()),
-            None => Err(Error::not_found()
-                .in_operation("sales.delete")
-                .for_record(key)),
+            None => Err(Error::not_found()),
         }
     }
 

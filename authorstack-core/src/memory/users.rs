@@ -4,25 +4,20 @@ use chrono::{DateTime, Utc};
 use super::{MemoryStore, Records, page};
 use crate::{
     AuthId, ConnectedPlatform, Email, Error, ErrorKind, Extra, Id, NewUser, Page, PageRequest,
-    Platform, Result, User, UserPatch, UserRepository, time, user::check_credits,
+    Platform, Result, User, UserPatch, UserRepository, time,
 };
 
 #[derive(Debug)]
 pub(super) struct MemoryUsers(pub(super) MemoryStore);
 
 impl MemoryUsers {
-    fn find(&self, operation: &'static str, matches: impl Fn(&User) -> bool) -> Result<User> {
+    fn find(&self, matches: impl Fn(&User) -> bool) -> Result<User> {
         let records = self.0.lock();
         let found = records.users.values().find(|user| matches(user)).cloned();
-        found.ok_or_else(|| Error::not_found().in_operation(operation))
+        found.ok_or_else(Error::not_found)
     }
 
-    fn change(
-        &self,
-        operation: &'static str,
-        id: Id<User>,
-        change: impl FnOnce(&mut User) -> Result<()>,
-    ) -> Result<User> {
+    fn change(&self, id: Id<User>, change: impl FnOnce(&mut User) -> Result<()>) -> Result<User> {
         let mut records = self.0.lock();
         let result = match records.users.get_mut(&id) {
             None => Err(Error::not_found()),
@@ -35,7 +30,7 @@ impl MemoryUsers {
                 })
             }
         };
-        result.map_err(|error| error.in_operation(operation).for_record(id))
+        result
     }
 }
 
@@ -59,55 +54,46 @@ pub(super) fn check_unique(records: &Records, candidate: &User) -> Result<()> {
 #[async_trait]
 impl UserRepository for MemoryUsers {
     async fn create(&self, user: NewUser) -> Result<User> {
-        let create = || {
-            let user = user.into_user()?;
-            let mut records = self.0.lock();
-            check_unique(&records, &user)?;
-            records.users.insert(user.id, user.clone());
-            Ok(user)
-        };
-        create().map_err(|error: Error| error.in_operation("users.create"))
+        let user = user.into_user();
+        let mut records = self.0.lock();
+        check_unique(&records, &user)?;
+        records.users.insert(user.id, user.clone());
+        Ok(user)
     }
 
     async fn get(&self, id: Id<User>) -> Result<User> {
-        self.find("users.get", |user| user.id == id)
-            .map_err(|error| error.for_record(id))
+        self.find(|user| user.id == id)
     }
 
     async fn get_by_auth_id(&self, auth_id: &AuthId) -> Result<User> {
-        self.find("users.get_by_auth_id", |user| user.auth_id == *auth_id)
+        self.find(|user| user.auth_id == *auth_id)
     }
 
     async fn get_by_email(&self, email: &Email) -> Result<User> {
-        self.find("users.get_by_email", |user| user.email == *email)
+        self.find(|user| user.email == *email)
     }
 
     async fn list(&self, request: PageRequest) -> Result<Page<User>> {
         page(&self.0.lock().users, &request, |user| user.id, |_| true)
-            .map_err(|error| error.in_operation("users.list"))
     }
 
     async fn update(&self, id: Id<User>, patch: UserPatch) -> Result<User> {
-        let update = || {
-            patch.check()?;
-            let mut records = self.0.lock();
-            let mut user = records
-                .users
-                .get(&id)
-                .cloned()
-                .ok_or_else(Error::not_found)?;
-            if patch
-                .expected_updated_at
-                .is_some_and(|expected| expected != user.updated_at)
-            {
-                return Err(Error::stale());
-            }
-            patch.apply(&mut user);
-            check_unique(&records, &user)?;
-            records.users.insert(id, user.clone());
-            Ok(user)
-        };
-        update().map_err(|error: Error| error.in_operation("users.update").for_record(id))
+        let mut records = self.0.lock();
+        let mut user = records
+            .users
+            .get(&id)
+            .cloned()
+            .ok_or_else(Error::not_found)?;
+        if patch
+            .expected_updated_at
+            .is_some_and(|expected| expected != user.updated_at)
+        {
+            return Err(Error::stale());
+        }
+        patch.apply(&mut user);
+        check_unique(&records, &user)?;
+        records.users.insert(id, user.clone());
+        Ok(user)
     }
 
     async fn delete(&self, id: Id<User>) -> Result<()> {
@@ -115,14 +101,11 @@ impl UserRepository for MemoryUsers {
         if records.remove_user(id) {
             return Ok(());
         }
-        Err(Error::not_found()
-            .in_operation("users.delete")
-            .for_record(id))
+        Err(Error::not_found())
     }
 
     async fn add_credits(&self, id: Id<User>, amount: i64) -> Result<User> {
-        self.change("users.add_credits", id, |user| {
-            check_credits(amount)?;
+        self.change(id, |user| {
             user.credits = user.credits.checked_add(amount).ok_or_else(|| {
                 Error::invalid("amount", "the balance would be larger than can be stored")
             })?;
@@ -131,8 +114,7 @@ impl UserRepository for MemoryUsers {
     }
 
     async fn spend_credits(&self, id: Id<User>, amount: i64) -> Result<User> {
-        self.change("users.spend_credits", id, |user| {
-            check_credits(amount)?;
+        self.change(id, |user| {
             if user.credits < amount {
                 return Err(Error::new(ErrorKind::InsufficientCredits {
                     balance: user.credits,
@@ -150,7 +132,7 @@ impl UserRepository for MemoryUsers {
         platform: Platform,
         at: DateTime<Utc>,
     ) -> Result<User> {
-        self.change("users.connect_platform", id, |user| {
+        self.change(id, |user| {
             let at = Some(time::to_millis(at));
             let connected = &mut user.connected_platforms;
             match connected.iter_mut().find(|c| c.platform == platform) {
@@ -167,7 +149,7 @@ impl UserRepository for MemoryUsers {
     }
 
     async fn disconnect_platform(&self, id: Id<User>, platform: &Platform) -> Result<User> {
-        self.change("users.disconnect_platform", id, |user| {
+        self.change(id, |user| {
             user.connected_platforms.retain(|c| c.platform != *platform);
             Ok(())
         })
@@ -179,7 +161,7 @@ impl UserRepository for MemoryUsers {
         platform: &Platform,
         at: DateTime<Utc>,
     ) -> Result<User> {
-        self.change("users.mark_synced", id, |user| {
+        self.change(id, |user| {
             let connected = &mut user.connected_platforms;
             let found = connected
                 .iter_mut()

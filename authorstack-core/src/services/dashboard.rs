@@ -1,22 +1,19 @@
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use chrono::{DateTime, Datelike, Days as ChronoDays, NaiveDate, Utc};
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AggregateRepository, AnalyticsStore, Book, Days, Error, Forecast, ForecastAccuracy,
-    ForecastRepository, Id, Insight, InsightRepository, PageRequest, Platform, Result, Sums, User,
-    time,
+    AuthorStack, Book, Days, Error, Forecast, ForecastAccuracy, Id, Insight, PageRequest, Platform,
+    Result, Sums, User, layers::Operation, time,
 };
 
 /// What an author sees first: computed from the roll-ups, with one call of each repository, all
 /// at once.
 #[derive(Debug, Clone)]
 pub struct Dashboard {
-    aggregates: Arc<dyn AggregateRepository>,
-    insights: Arc<dyn InsightRepository>,
-    forecasts: Arc<dyn ForecastRepository>,
+    stack: AuthorStack,
 }
 
 /// A period of a dashboard, up to the author's today.
@@ -117,12 +114,9 @@ impl Dashboard {
 
     /// The service on this store.
     #[must_use]
-    pub fn new(store: &dyn AnalyticsStore) -> Self {
-        Self {
-            aggregates: store.aggregates(),
-            insights: store.insights(),
-            forecasts: store.forecasts(),
-        }
+    pub fn new(stack: &AuthorStack) -> Self {
+        let stack = stack.clone();
+        Self { stack }
     }
 
     /// What the user sees first. Sales count once their days were refreshed, as
@@ -136,7 +130,7 @@ impl Dashboard {
         query: &DashboardQuery,
     ) -> Result<DashboardSummary> {
         let summary = self.gather(user_id, query).await;
-        summary.map_err(|error| error.in_operation("dashboard.summary"))
+        summary.map_err(|error| error.in_operation(Operation::DashboardSummary))
     }
 
     async fn gather(&self, user_id: Id<User>, query: &DashboardQuery) -> Result<DashboardSummary> {
@@ -147,9 +141,9 @@ impl Dashboard {
         }
         let newest = PageRequest::first(query.insights);
         let (overview, insights, forecasts) = tokio::try_join!(
-            self.aggregates.overview(user_id, days, query.top),
-            self.insights.valid(user_id, query.at, newest),
-            self.forecasts.range(user_id, days),
+            self.stack.aggregates().overview(user_id, days, query.top),
+            self.stack.insights().valid(user_id, query.at, newest),
+            self.stack.forecasts().range(user_id, days),
         )?;
         let sold: HashMap<NaiveDate, Sums> = overview.days.into_iter().collect();
         let each = |day: NaiveDate| (day, sold.get(&day).copied().unwrap_or_default());

@@ -1,11 +1,11 @@
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
 
 use crate::{
-    AggregateRepository, AnalyticsStore, Conversion, Days, Error, ErrorKind, Id, NewSale,
-    NewSyncLog, Platform, RefreshCounts, Result, SaleKey, SalesRepository, SyncLog,
-    SyncLogRepository, SyncStatus, UpsertCounts, User, days::check_day,
+    AuthorStack, Conversion, Days, Error, ErrorKind, Id, NewSale, NewSyncLog, Platform,
+    RefreshCounts, Result, SaleKey, SyncLog, SyncStatus, UpsertCounts, User, layers::Operation,
+    values::days::check_day,
 };
 
 /// Takes over what a platform reports: writes the sales, refreshes the roll-ups of their days and
@@ -39,9 +39,7 @@ use crate::{
 /// ```
 #[derive(Debug, Clone)]
 pub struct SalesIngest {
-    sales: Arc<dyn SalesRepository>,
-    aggregates: Arc<dyn AggregateRepository>,
-    sync_logs: Arc<dyn SyncLogRepository>,
+    stack: AuthorStack,
 }
 
 /// What became of a run.
@@ -83,14 +81,11 @@ impl SalesIngest {
     /// How many sales are written in one transaction.
     const BATCH: usize = 5_000;
 
-    /// The service on this store, or on an [`AuthorStack`](crate::AuthorStack).
+    /// The service on this stack.
     #[must_use]
-    pub fn new(store: &dyn AnalyticsStore) -> Self {
-        Self {
-            sales: store.sales(),
-            aggregates: store.aggregates(),
-            sync_logs: store.sync_logs(),
-        }
+    pub fn new(stack: &AuthorStack) -> Self {
+        let stack = stack.clone();
+        Self { stack }
     }
 
     /// Takes over sales of one platform. A sale that cannot be written is refused alone: one
@@ -108,7 +103,7 @@ impl SalesIngest {
         conversion: &Conversion,
     ) -> Result<IngestReport> {
         let run = self.take_over(user_id, platform, sales, conversion).await;
-        run.map_err(|error| error.in_operation("sales.ingest"))
+        run.map_err(|error| error.in_operation(Operation::SalesIngest))
     }
 
     async fn take_over(
@@ -139,7 +134,7 @@ impl SalesIngest {
                 failure.as_ref(),
             ),
         };
-        let logged = self.sync_logs.append(user_id, log).await;
+        let logged = self.stack.sync_logs().append(user_id, log).await;
         match failure {
             Some(error) => Err(error),
             None => Ok(IngestReport {
@@ -162,7 +157,7 @@ impl SalesIngest {
     ) -> Result<()> {
         let mut waiting: Vec<&[NewSale]> = sales.chunks(Self::BATCH).rev().collect();
         while let Some(batch) = waiting.pop() {
-            match self.sales.upsert(user_id, batch).await {
+            match self.stack.sales().upsert(user_id, batch).await {
                 Ok(counts) => {
                     progress.counts += counts;
                     progress.taken += batch.len() as u64;
@@ -194,7 +189,8 @@ impl SalesIngest {
         let mut counts = RefreshCounts::default();
         for stretch in stretches(days) {
             counts += self
-                .aggregates
+                .stack
+                .aggregates()
                 .refresh(user_id, stretch, conversion)
                 .await?;
         }

@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::{author, users::assert_kind};
 use crate::{
-    Book, BookFilter, BookMetadata, BookPatch, BookStatus, Change, DocumentStore, ErrorKind, Id,
-    NewBook, Order, PageRequest, Platform, User,
+    AuthorStack, Book, BookFilter, BookMetadata, BookPatch, BookStatus, Change, ErrorKind, Id,
+    NewBook, Order, PageRequest, Platform, User, layers::Operation,
 };
 
 fn at(text: &str) -> DateTime<Utc> {
@@ -50,7 +50,7 @@ fn full_book() -> NewBook {
     }
 }
 
-pub async fn creates_and_gets_books(store: &dyn DocumentStore) {
+pub async fn creates_and_gets_books(store: &AuthorStack) {
     let ada = author(store, "ada").await;
     let book = store
         .books()
@@ -63,7 +63,7 @@ pub async fn creates_and_gets_books(store: &dyn DocumentStore) {
     assert_eq!(store.books().get(ada.id, book.id).await.unwrap(), book);
 }
 
-pub async fn every_field_of_a_book_survives(store: &dyn DocumentStore) {
+pub async fn every_field_of_a_book_survives(store: &AuthorStack) {
     let ada = author(store, "ada").await;
     let new = full_book();
     let created = store.books().create(ada.id, new.clone()).await.unwrap();
@@ -91,20 +91,20 @@ pub async fn every_field_of_a_book_survives(store: &dyn DocumentStore) {
     assert_eq!(read, expected);
 }
 
-pub async fn a_book_needs_its_user(store: &dyn DocumentStore) {
+pub async fn a_book_needs_its_user(store: &AuthorStack) {
     let nobody = Id::<User>::new();
     let refused = store.books().create(nobody, NewBook::new("Orphan")).await;
     assert_kind!(refused, ErrorKind::NotFound);
     assert_eq!(titles(store, nobody, BookFilter::default()).await, [""; 0]);
 }
 
-pub async fn unknown_books_are_not_found(store: &dyn DocumentStore) {
+pub async fn unknown_books_are_not_found(store: &AuthorStack) {
     let (books, ada) = (store.books(), author(store, "ada").await);
     let id = Id::new();
     let error = books.get(ada.id, id).await.unwrap_err();
     assert!(error.is_not_found());
     assert_eq!(error.record(), Some(id.to_string().as_str()), "{error:?}");
-    assert_eq!(error.operation(), Some("books.get"));
+    assert_eq!(error.operation(), Some(Operation::BooksGet));
     assert_kind!(
         books.update(ada.id, id, BookPatch::default()).await,
         ErrorKind::NotFound
@@ -112,7 +112,7 @@ pub async fn unknown_books_are_not_found(store: &dyn DocumentStore) {
     assert_kind!(books.delete(ada.id, id).await, ErrorKind::NotFound);
 }
 
-pub async fn a_book_of_another_user_is_not_found(store: &dyn DocumentStore) {
+pub async fn a_book_of_another_user_is_not_found(store: &AuthorStack) {
     let (books, ada) = (store.books(), author(store, "ada").await);
     let bob = author(store, "bob").await;
     let book = books.create(ada.id, full_book()).await.unwrap();
@@ -140,7 +140,7 @@ pub async fn a_book_of_another_user_is_not_found(store: &dyn DocumentStore) {
     assert_eq!(books.get(ada.id, book.id).await.unwrap(), book);
 }
 
-pub async fn asin_finds_the_users_books(store: &dyn DocumentStore) {
+pub async fn asin_finds_the_users_books(store: &AuthorStack) {
     let (books, ada) = (store.books(), author(store, "ada").await);
     let first = books.create(ada.id, full_book()).await.unwrap();
     books.create(ada.id, NewBook::new("Without")).await.unwrap();
@@ -155,7 +155,7 @@ pub async fn asin_finds_the_users_books(store: &dyn DocumentStore) {
 }
 
 async fn walk(
-    store: &dyn DocumentStore,
+    store: &AuthorStack,
     user: Id<User>,
     filter: BookFilter,
     order: Order,
@@ -178,13 +178,13 @@ async fn walk(
     }
 }
 
-async fn titles(store: &dyn DocumentStore, user: Id<User>, filter: BookFilter) -> Vec<String> {
+async fn titles(store: &AuthorStack, user: Id<User>, filter: BookFilter) -> Vec<String> {
     let books = walk(store, user, filter, Order::OldestFirst, 2).await;
     books.into_iter().map(|book| book.title).collect()
 }
 
 /// Six books: statuses in turn, every other one on KDP, every third one a mystery.
-async fn shelf(store: &dyn DocumentStore, user: Id<User>) -> Vec<Book> {
+async fn shelf(store: &AuthorStack, user: Id<User>) -> Vec<Book> {
     let mut books = Vec::new();
     for n in 0..6 {
         let mut new = NewBook::new(format!("b{n}"));
@@ -204,7 +204,7 @@ async fn shelf(store: &dyn DocumentStore, user: Id<User>) -> Vec<Book> {
     books
 }
 
-pub async fn filters_narrow_the_list(store: &dyn DocumentStore) {
+pub async fn filters_narrow_the_list(store: &AuthorStack) {
     let ada = author(store, "ada").await;
     let bob = author(store, "bob").await;
     shelf(store, ada.id).await;
@@ -247,7 +247,7 @@ pub async fn filters_narrow_the_list(store: &dyn DocumentStore) {
     }
 }
 
-pub async fn pages_walk_the_filtered_list_in_both_orders(store: &dyn DocumentStore) {
+pub async fn pages_walk_the_filtered_list_in_both_orders(store: &AuthorStack) {
     let ada = author(store, "ada").await;
     let books = shelf(store, ada.id).await;
     let filter = BookFilter {
@@ -264,7 +264,7 @@ pub async fn pages_walk_the_filtered_list_in_both_orders(store: &dyn DocumentSto
     }
 }
 
-pub async fn pages_stay_right_while_books_come_and_go(store: &dyn DocumentStore) {
+pub async fn pages_stay_right_while_books_come_and_go(store: &AuthorStack) {
     let (repository, ada) = (store.books(), author(store, "ada").await);
     let books = shelf(store, ada.id).await;
     let filter = BookFilter::default;
@@ -286,7 +286,7 @@ pub async fn pages_stay_right_while_books_come_and_go(store: &dyn DocumentStore)
     );
 }
 
-pub async fn a_patch_changes_its_fields_only_in_books(store: &dyn DocumentStore) {
+pub async fn a_patch_changes_its_fields_only_in_books(store: &AuthorStack) {
     let (books, ada) = (store.books(), author(store, "ada").await);
     let book = books.create(ada.id, full_book()).await.unwrap();
     let patch = BookPatch {
@@ -324,7 +324,7 @@ pub async fn a_patch_changes_its_fields_only_in_books(store: &dyn DocumentStore)
     assert_eq!(books.get(ada.id, book.id).await.unwrap(), expected);
 }
 
-pub async fn a_patch_clears_fields(store: &dyn DocumentStore) {
+pub async fn a_patch_clears_fields(store: &AuthorStack) {
     let (books, ada) = (store.books(), author(store, "ada").await);
     let book = books.create(ada.id, full_book()).await.unwrap();
     let patch = BookPatch {
@@ -346,7 +346,7 @@ pub async fn a_patch_clears_fields(store: &dyn DocumentStore) {
     assert_eq!(books.get(ada.id, cleared.id).await.unwrap(), expected);
 }
 
-pub async fn an_outdated_patch_of_a_book_is_a_conflict(store: &dyn DocumentStore) {
+pub async fn an_outdated_patch_of_a_book_is_a_conflict(store: &AuthorStack) {
     let (books, ada) = (store.books(), author(store, "ada").await);
     let book = books.create(ada.id, full_book()).await.unwrap();
     let patch = BookPatch {
@@ -360,7 +360,7 @@ pub async fn an_outdated_patch_of_a_book_is_a_conflict(store: &dyn DocumentStore
     assert_eq!(books.get(ada.id, book.id).await.unwrap(), changed);
 }
 
-pub async fn a_blank_title_is_invalid(store: &dyn DocumentStore) {
+pub async fn a_blank_title_is_invalid(store: &AuthorStack) {
     let (books, ada) = (store.books(), author(store, "ada").await);
     let refused = books.create(ada.id, NewBook::new(" \t")).await;
     assert_kind!(refused, ErrorKind::Invalid { field, .. } if field == "title");
@@ -374,7 +374,7 @@ pub async fn a_blank_title_is_invalid(store: &dyn DocumentStore) {
     assert_eq!(books.get(ada.id, book.id).await.unwrap(), book);
 }
 
-pub async fn nul_in_a_book_is_invalid(store: &dyn DocumentStore) {
+pub async fn nul_in_a_book_is_invalid(store: &AuthorStack) {
     let (books, ada) = (store.books(), author(store, "ada").await);
     let mut described = full_book();
     described.description = Some("a\0b".to_owned());
@@ -399,7 +399,7 @@ pub async fn nul_in_a_book_is_invalid(store: &dyn DocumentStore) {
     );
 }
 
-pub async fn a_series_position_is_finite(store: &dyn DocumentStore) {
+pub async fn a_series_position_is_finite(store: &AuthorStack) {
     let ada = author(store, "ada").await;
     for position in [f64::NAN, f64::INFINITY] {
         let mut new = full_book();
@@ -409,7 +409,7 @@ pub async fn a_series_position_is_finite(store: &dyn DocumentStore) {
     }
 }
 
-pub async fn a_long_description_survives(store: &dyn DocumentStore) {
+pub async fn a_long_description_survives(store: &AuthorStack) {
     let ada = author(store, "ada").await;
     let mut new = full_book();
     new.description = Some("long ".repeat(2 << 20));
@@ -418,7 +418,7 @@ pub async fn a_long_description_survives(store: &dyn DocumentStore) {
     assert!(read == created, "a description of 10 MB came back changed");
 }
 
-pub async fn far_dates_survive(store: &dyn DocumentStore) {
+pub async fn far_dates_survive(store: &AuthorStack) {
     let ada = author(store, "ada").await;
     for year in [-4000, -1, 0, 1, 1583, 1969, 9999, 10_000, 200_000] {
         let date = chrono::NaiveDate::from_ymd_opt(year, 7, 14).unwrap();
@@ -430,7 +430,7 @@ pub async fn far_dates_survive(store: &dyn DocumentStore) {
     }
 }
 
-pub async fn dates_are_in_milliseconds(store: &dyn DocumentStore) {
+pub async fn dates_are_in_milliseconds(store: &AuthorStack) {
     let (books, ada) = (store.books(), author(store, "ada").await);
     let mut new = full_book();
     new.published_date = Some(at("2024-01-01T00:00:00.123456789Z"));
@@ -446,7 +446,7 @@ pub async fn dates_are_in_milliseconds(store: &dyn DocumentStore) {
     assert_eq!(books.get(ada.id, created.id).await.unwrap(), changed);
 }
 
-pub async fn deletes_once(store: &dyn DocumentStore) {
+pub async fn deletes_once(store: &AuthorStack) {
     let (books, ada) = (store.books(), author(store, "ada").await);
     let book = books.create(ada.id, full_book()).await.unwrap();
     let other = books.create(ada.id, full_book()).await.unwrap();

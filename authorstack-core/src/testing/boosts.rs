@@ -6,10 +6,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
 
 use super::{author, users::assert_kind};
-use crate::{Book, Boost, DocumentStore, ErrorKind, Id, NewBook, NewBoost, PageRequest, User};
+use crate::{AuthorStack, Book, Boost, ErrorKind, Id, NewBook, NewBoost, PageRequest, User};
 
 /// A user with credits and a book.
-async fn buyer(store: &dyn DocumentStore, name: &str, credits: i64) -> (Id<User>, Id<Book>) {
+async fn buyer(store: &AuthorStack, name: &str, credits: i64) -> (Id<User>, Id<Book>) {
     let user = author(store, name).await.id;
     if credits > 0 {
         store.users().add_credits(user, credits).await.unwrap();
@@ -28,11 +28,11 @@ fn boost(book: Id<Book>, position: u32) -> NewBoost {
     boost
 }
 
-async fn credits(store: &dyn DocumentStore, user: Id<User>) -> i64 {
+async fn credits(store: &AuthorStack, user: Id<User>) -> i64 {
     store.users().get(user).await.unwrap().credits
 }
 
-pub async fn a_purchase_spends_and_creates(store: &dyn DocumentStore) {
+pub async fn a_purchase_spends_and_creates(store: &AuthorStack) {
     let (user, book) = buyer(store, "ada", 100).await;
     let before = store.users().get(user).await.unwrap();
     let mut new = boost(book, 3);
@@ -57,7 +57,7 @@ pub async fn a_purchase_spends_and_creates(store: &dyn DocumentStore) {
     assert!(after.updated_at > before.updated_at);
 }
 
-pub async fn a_purchase_without_credits_changes_nothing(store: &dyn DocumentStore) {
+pub async fn a_purchase_without_credits_changes_nothing(store: &AuthorStack) {
     let (user, book) = buyer(store, "ada", 29).await;
     let refused = store.boosts().purchase(user, boost(book, 1)).await;
     assert_kind!(
@@ -76,7 +76,7 @@ pub async fn a_purchase_without_credits_changes_nothing(store: &dyn DocumentStor
     assert_eq!(page.items, []);
 }
 
-pub async fn only_own_books_are_boosted(store: &dyn DocumentStore) {
+pub async fn only_own_books_are_boosted(store: &AuthorStack) {
     let (ada, book) = buyer(store, "ada", 100).await;
     let (bob, _) = buyer(store, "bob", 100).await;
     let boosts = store.boosts();
@@ -97,7 +97,7 @@ pub async fn only_own_books_are_boosted(store: &dyn DocumentStore) {
     assert_eq!(credits(store, bob).await, 100);
 }
 
-pub async fn bad_purchases_are_invalid(store: &dyn DocumentStore) {
+pub async fn bad_purchases_are_invalid(store: &AuthorStack) {
     let (user, book) = buyer(store, "ada", 100).await;
     let with = |change: &dyn Fn(&mut NewBoost)| {
         let mut new = boost(book, 1);
@@ -123,7 +123,7 @@ pub async fn bad_purchases_are_invalid(store: &dyn DocumentStore) {
     assert_eq!(credits(store, user).await, 100);
 }
 
-pub async fn a_repeated_purchase_spends_once(store: &dyn DocumentStore) {
+pub async fn a_repeated_purchase_spends_once(store: &AuthorStack) {
     let (user, book) = buyer(store, "ada", 100).await;
     let boosts = store.boosts();
     let new = boost(book, 1);
@@ -137,7 +137,7 @@ pub async fn a_repeated_purchase_spends_once(store: &dyn DocumentStore) {
     assert_eq!(credits(store, user).await, 70);
 }
 
-pub async fn purchases_repeated_at_once_spend_once(store: &dyn DocumentStore) {
+pub async fn purchases_repeated_at_once_spend_once(store: &AuthorStack) {
     let (user, book) = buyer(store, "ada", 100).await;
     let boosts = store.boosts();
     let new = boost(book, 1);
@@ -152,7 +152,7 @@ pub async fn purchases_repeated_at_once_spend_once(store: &dyn DocumentStore) {
     assert_eq!(credits(store, user).await, 70);
 }
 
-pub async fn a_taken_position_is_a_conflict(store: &dyn DocumentStore) {
+pub async fn a_taken_position_is_a_conflict(store: &AuthorStack) {
     let (ada, book) = buyer(store, "ada", 100).await;
     let (bob, bobs) = buyer(store, "bob", 100).await;
     let boosts = store.boosts();
@@ -173,7 +173,7 @@ pub async fn a_taken_position_is_a_conflict(store: &dyn DocumentStore) {
     boosts.purchase(bob, overlapping).await.unwrap();
 }
 
-pub async fn positions_without_a_wish_fill_the_gaps(store: &dyn DocumentStore) {
+pub async fn positions_without_a_wish_fill_the_gaps(store: &AuthorStack) {
     let (user, book) = buyer(store, "ada", 1_000).await;
     let boosts = store.boosts();
     for position in [1, 3] {
@@ -188,7 +188,7 @@ pub async fn positions_without_a_wish_fill_the_gaps(store: &dyn DocumentStore) {
     assert_eq!(positions, [2, 4, 5]);
 }
 
-pub async fn the_leaderboard_is_of_a_moment(store: &dyn DocumentStore) {
+pub async fn the_leaderboard_is_of_a_moment(store: &AuthorStack) {
     let (user, book) = buyer(store, "ada", 1_000).await;
     let boosts = store.boosts();
     let second = boosts.purchase(user, boost(book, 2)).await.unwrap();
@@ -211,7 +211,7 @@ pub async fn the_leaderboard_is_of_a_moment(store: &dyn DocumentStore) {
     assert_eq!(boosts.leaderboard(start(), 0).await.unwrap(), [first]);
 }
 
-pub async fn what_is_due_expires(store: &dyn DocumentStore) {
+pub async fn what_is_due_expires(store: &AuthorStack) {
     let (user, book) = buyer(store, "ada", 1_000).await;
     let boosts = store.boosts();
     let bought = boosts.purchase(user, boost(book, 1)).await.unwrap();
@@ -228,7 +228,7 @@ pub async fn what_is_due_expires(store: &dyn DocumentStore) {
     boosts.purchase(user, boost(book, 1)).await.unwrap();
 }
 
-pub async fn boosts_come_in_pages(store: &dyn DocumentStore) {
+pub async fn boosts_come_in_pages(store: &AuthorStack) {
     let (user, book) = buyer(store, "ada", 1_000).await;
     let boosts = store.boosts();
     let mut made = Vec::new();
@@ -249,7 +249,7 @@ pub async fn boosts_come_in_pages(store: &dyn DocumentStore) {
 }
 
 /// Repeats a purchase that met others, as a host does.
-async fn buy(store: &dyn DocumentStore, user: Id<User>, new: NewBoost) -> Result<Boost, ErrorKind> {
+async fn buy(store: &AuthorStack, user: Id<User>, new: NewBoost) -> Result<Boost, ErrorKind> {
     loop {
         match store.boosts().purchase(user, new.clone()).await {
             Err(error) if error.is_retryable() => {}
@@ -258,7 +258,7 @@ async fn buy(store: &dyn DocumentStore, user: Id<User>, new: NewBoost) -> Result
     }
 }
 
-pub async fn a_hundred_buyers_never_overdraw(store: &dyn DocumentStore) {
+pub async fn a_hundred_buyers_never_overdraw(store: &AuthorStack) {
     let (user, book) = buyer(store, "ada", 1_000).await;
     let calls = (1..=100).map(|position| buy(store, user, boost(book, position)));
     let mut bought = 0;
@@ -275,7 +275,7 @@ pub async fn a_hundred_buyers_never_overdraw(store: &dyn DocumentStore) {
     assert_eq!(held.len(), 33);
 }
 
-pub async fn of_many_buyers_one_gets_the_position(store: &dyn DocumentStore) {
+pub async fn of_many_buyers_one_gets_the_position(store: &AuthorStack) {
     let mut buyers = Vec::new();
     for n in 0..15 {
         buyers.push(buyer(store, &format!("user{n}"), 50).await);
@@ -297,7 +297,7 @@ pub async fn of_many_buyers_one_gets_the_position(store: &dyn DocumentStore) {
     }
 }
 
-pub async fn positions_found_at_once_differ(store: &dyn DocumentStore) {
+pub async fn positions_found_at_once_differ(store: &AuthorStack) {
     let mut buyers = Vec::new();
     for n in 0..15 {
         buyers.push(buyer(store, &format!("user{n}"), 50).await);

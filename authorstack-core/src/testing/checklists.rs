@@ -6,23 +6,23 @@ use serde_json::json;
 
 use super::{author, users::assert_kind};
 use crate::{
-    Book, Change, Checklist, ChecklistFilter, ChecklistPatch, ChecklistTemplate, Cursor,
-    DocumentStore, ErrorKind, Id, NewBook, NewChecklist, NewTask, Order, PageRequest, TaskId,
-    TaskPatch, TemplateTask, User,
+    AuthorStack, Book, Change, Checklist, ChecklistFilter, ChecklistPatch, ChecklistRepositoryExt,
+    ChecklistTemplate, Cursor, ErrorKind, Id, NewBook, NewChecklist, NewTask, Order, PageRequest,
+    TaskId, TaskPatch, TemplateTask, User, layers::Operation,
 };
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-async fn with_book(store: &dyn DocumentStore, name: &str) -> (Id<User>, Id<Book>) {
+async fn with_book(store: &AuthorStack, name: &str) -> (Id<User>, Id<Book>) {
     let user = author(store, name).await.id;
     let book = store.books().create(user, NewBook::new("Tide")).await;
     (user, book.unwrap().id)
 }
 
 /// A checklist of so many open tasks.
-async fn with_tasks(store: &dyn DocumentStore, tasks: usize) -> (Id<User>, Checklist) {
+async fn with_tasks(store: &AuthorStack, tasks: usize) -> (Id<User>, Checklist) {
     let (user, book) = with_book(store, "ada").await;
     let mut new = NewChecklist::empty(book, "Launch");
     new.tasks = (0..tasks).map(|n| NewTask::new(format!("t{n}"))).collect();
@@ -37,7 +37,7 @@ fn titles(checklist: &Checklist) -> Vec<&str> {
         .collect()
 }
 
-pub async fn an_empty_checklist_has_no_progress(store: &dyn DocumentStore) {
+pub async fn an_empty_checklist_has_no_progress(store: &AuthorStack) {
     let (user, checklist) = with_tasks(store, 0).await;
     assert_eq!((checklist.progress, checklist.tasks.len()), (0, 0));
     assert_eq!(checklist.template_id, None);
@@ -45,7 +45,7 @@ pub async fn an_empty_checklist_has_no_progress(store: &dyn DocumentStore) {
     assert_eq!(read, checklist);
 }
 
-pub async fn a_template_makes_tasks_with_due_dates(store: &dyn DocumentStore) {
+pub async fn a_template_makes_tasks_with_due_dates(store: &AuthorStack) {
     let (user, book) = with_book(store, "ada").await;
     let task = |title: &str, days| TemplateTask {
         title: title.to_owned(),
@@ -78,7 +78,7 @@ pub async fn a_template_makes_tasks_with_due_dates(store: &dyn DocumentStore) {
     assert_eq!(read.tasks[0].description.as_deref(), Some("$literally"));
 }
 
-pub async fn unknown_fields_of_a_checklist_survive_changes(store: &dyn DocumentStore) {
+pub async fn unknown_fields_of_a_checklist_survive_changes(store: &AuthorStack) {
     let (user, book) = with_book(store, "ada").await;
     let mut new = NewChecklist::empty(book, "Launch");
     new.extra = json!({"__v": 3, "nested": {"a": [1, 2.5]}})
@@ -95,7 +95,7 @@ pub async fn unknown_fields_of_a_checklist_survive_changes(store: &dyn DocumentS
     assert_eq!(checklists.get(user, created.id).await.unwrap(), changed);
 }
 
-pub async fn a_checklist_needs_a_book_of_the_user(store: &dyn DocumentStore) {
+pub async fn a_checklist_needs_a_book_of_the_user(store: &AuthorStack) {
     let (ada, book) = with_book(store, "ada").await;
     let bob = author(store, "bob").await.id;
     let checklists = store.checklists();
@@ -109,7 +109,7 @@ pub async fn a_checklist_needs_a_book_of_the_user(store: &dyn DocumentStore) {
     assert_kind!(blank, ErrorKind::Invalid { field, .. } if field == "name");
 }
 
-pub async fn checklists_of_others_are_not_found(store: &dyn DocumentStore) {
+pub async fn checklists_of_others_are_not_found(store: &AuthorStack) {
     let (ada, checklist) = with_tasks(store, 1).await;
     let bob = author(store, "bob").await.id;
     let (checklists, id) = (store.checklists(), checklist.id);
@@ -125,11 +125,11 @@ pub async fn checklists_of_others_are_not_found(store: &dyn DocumentStore) {
         .await;
     assert_kind!(complete, ErrorKind::NotFound);
     let error = checklists.get(ada, Id::new()).await.unwrap_err();
-    assert_eq!(error.operation(), Some("checklists.get"));
+    assert_eq!(error.operation(), Some(Operation::ChecklistsGet));
     assert_eq!(checklists.get(ada, id).await.unwrap(), checklist);
 }
 
-pub async fn progress_is_what_the_tasks_say(store: &dyn DocumentStore) {
+pub async fn progress_is_what_the_tasks_say(store: &AuthorStack) {
     let (user, checklist) = with_tasks(store, 3).await;
     let (checklists, id) = (store.checklists(), checklist.id);
     let ids: Vec<TaskId> = checklist.tasks.iter().map(|task| task.id.clone()).collect();
@@ -161,7 +161,7 @@ pub async fn progress_is_what_the_tasks_say(store: &dyn DocumentStore) {
     assert_eq!(checklists.get(user, id).await.unwrap(), reopened);
 }
 
-pub async fn completing_twice_keeps_the_moment(store: &dyn DocumentStore) {
+pub async fn completing_twice_keeps_the_moment(store: &AuthorStack) {
     let (user, checklist) = with_tasks(store, 1).await;
     let (checklists, task) = (store.checklists(), checklist.tasks[0].id.clone());
     let first = at("2024-05-01T00:00:00.123Z");
@@ -175,7 +175,7 @@ pub async fn completing_twice_keeps_the_moment(store: &dyn DocumentStore) {
     }
 }
 
-pub async fn tasks_are_edited_and_cleared(store: &dyn DocumentStore) {
+pub async fn tasks_are_edited_and_cleared(store: &AuthorStack) {
     let (user, checklist) = with_tasks(store, 2).await;
     let (checklists, id) = (store.checklists(), checklist.id);
     let task = checklist.tasks[1].id.clone();
@@ -218,7 +218,7 @@ pub async fn tasks_are_edited_and_cleared(store: &dyn DocumentStore) {
     assert_kind!(refused, ErrorKind::Invalid { field, .. } if field == "tasks.title");
 }
 
-pub async fn unknown_tasks_are_not_found(store: &dyn DocumentStore) {
+pub async fn unknown_tasks_are_not_found(store: &AuthorStack) {
     let (user, checklist) = with_tasks(store, 2).await;
     let (checklists, id) = (store.checklists(), checklist.id);
     let none = TaskId::new;
@@ -242,7 +242,7 @@ pub async fn unknown_tasks_are_not_found(store: &dyn DocumentStore) {
     assert_eq!(checklists.get(user, id).await.unwrap(), checklist);
 }
 
-pub async fn tasks_take_the_order_that_names_each_once(store: &dyn DocumentStore) {
+pub async fn tasks_take_the_order_that_names_each_once(store: &AuthorStack) {
     let (user, checklist) = with_tasks(store, 3).await;
     let (checklists, id) = (store.checklists(), checklist.id);
     let ids: Vec<TaskId> = checklist.tasks.iter().map(|task| task.id.clone()).collect();
@@ -263,7 +263,7 @@ pub async fn tasks_take_the_order_that_names_each_once(store: &dyn DocumentStore
     assert_eq!(titles(&sorted), ["t2", "t0", "t1"]);
 }
 
-pub async fn tasks_completed_at_once_lose_nothing(store: &dyn DocumentStore) {
+pub async fn tasks_completed_at_once_lose_nothing(store: &AuthorStack) {
     let (user, checklist) = with_tasks(store, 20).await;
     let checklists = store.checklists();
     let calls = checklist.tasks.iter().map(|task| {
@@ -278,7 +278,7 @@ pub async fn tasks_completed_at_once_lose_nothing(store: &dyn DocumentStore) {
     assert_eq!(read.progress, 100);
 }
 
-pub async fn tasks_added_at_once_are_all_kept(store: &dyn DocumentStore) {
+pub async fn tasks_added_at_once_are_all_kept(store: &AuthorStack) {
     let (user, checklist) = with_tasks(store, 1).await;
     let checklists = store.checklists();
     let calls =
@@ -291,7 +291,7 @@ pub async fn tasks_added_at_once_are_all_kept(store: &dyn DocumentStore) {
     assert_eq!((ids.len(), read.tasks[0].title.as_str()), (16, "t0"));
 }
 
-pub async fn checklists_are_listed_by_user_and_by_book(store: &dyn DocumentStore) {
+pub async fn checklists_are_listed_by_user_and_by_book(store: &AuthorStack) {
     let (ada, book) = with_book(store, "ada").await;
     let (bob, bobs) = with_book(store, "bob").await;
     let other = store
@@ -334,7 +334,7 @@ pub async fn checklists_are_listed_by_user_and_by_book(store: &dyn DocumentStore
     assert_kind!(refused, ErrorKind::Invalid { field, .. } if field == "cursor");
 }
 
-pub async fn due_tasks_come_by_date_across_checklists(store: &dyn DocumentStore) {
+pub async fn due_tasks_come_by_date_across_checklists(store: &AuthorStack) {
     let (user, book) = with_book(store, "ada").await;
     let checklists = store.checklists();
     let days = [
@@ -401,7 +401,7 @@ pub async fn due_tasks_come_by_date_across_checklists(store: &dyn DocumentStore)
     assert_kind!(refused, ErrorKind::Invalid { field, .. } if field == "cursor");
 }
 
-pub async fn an_outdated_patch_of_a_checklist_is_a_conflict(store: &dyn DocumentStore) {
+pub async fn an_outdated_patch_of_a_checklist_is_a_conflict(store: &AuthorStack) {
     let (user, checklist) = with_tasks(store, 1).await;
     let checklists = store.checklists();
     let patch = ChecklistPatch {
@@ -422,7 +422,7 @@ pub async fn an_outdated_patch_of_a_checklist_is_a_conflict(store: &dyn Document
     assert_kind!(again, ErrorKind::NotFound);
 }
 
-pub async fn deleting_a_book_removes_its_checklists(store: &dyn DocumentStore) {
+pub async fn deleting_a_book_removes_its_checklists(store: &AuthorStack) {
     let (user, checklist) = with_tasks(store, 1).await;
     let other = store
         .books()

@@ -6,18 +6,18 @@ use serde_json::json;
 
 use super::{author, users::assert_kind};
 use crate::{
-    Attachment, AttachmentKind, CommentId, Cursor, DocumentStore, ErrorKind, Feed, Id, NewPost,
+    Attachment, AttachmentKind, AuthorStack, CommentId, Cursor, ErrorKind, Feed, Id, NewPost,
     Order, PageRequest, Post, PostPatch, User, Visibility,
 };
 
-async fn post(store: &dyn DocumentStore, author: Id<User>, visibility: Visibility) -> Post {
+async fn post(store: &AuthorStack, author: Id<User>, visibility: Visibility) -> Post {
     let mut new = NewPost::new("Out now");
     new.visibility = visibility;
     store.community().create(author, new).await.unwrap()
 }
 
 /// An author, a follower of theirs and a stranger.
-async fn circle(store: &dyn DocumentStore) -> [Id<User>; 3] {
+async fn circle(store: &AuthorStack) -> [Id<User>; 3] {
     let author_id = author(store, "author").await.id;
     let follower = author(store, "follower").await.id;
     let stranger = author(store, "stranger").await.id;
@@ -25,7 +25,7 @@ async fn circle(store: &dyn DocumentStore) -> [Id<User>; 3] {
     [author_id, follower, stranger]
 }
 
-async fn feed(store: &dyn DocumentStore, viewer: Id<User>, feed: Feed) -> Vec<Id<Post>> {
+async fn feed(store: &AuthorStack, viewer: Id<User>, feed: Feed) -> Vec<Id<Post>> {
     let (mut request, mut found) = (PageRequest::first(2), Vec::new());
     loop {
         let page = store
@@ -41,7 +41,7 @@ async fn feed(store: &dyn DocumentStore, viewer: Id<User>, feed: Feed) -> Vec<Id
     }
 }
 
-pub async fn every_field_of_a_post_survives(store: &dyn DocumentStore) {
+pub async fn every_field_of_a_post_survives(store: &AuthorStack) {
     let ada = author(store, "ada").await.id;
     let url = "https://Example.org/a?b=$c#d";
     let mut attachment = Attachment::new("audio".parse().unwrap(), url.parse().unwrap());
@@ -72,7 +72,7 @@ pub async fn every_field_of_a_post_survives(store: &dyn DocumentStore) {
     );
 }
 
-pub async fn a_post_says_something_and_has_an_author(store: &dyn DocumentStore) {
+pub async fn a_post_says_something_and_has_an_author(store: &AuthorStack) {
     let ada = author(store, "ada").await.id;
     let community = store.community();
     let refused = community.create(ada, NewPost::new(" ")).await;
@@ -87,7 +87,7 @@ pub async fn a_post_says_something_and_has_an_author(store: &dyn DocumentStore) 
     community.create(ada, picture).await.unwrap();
 }
 
-pub async fn followers_posts_are_for_followers_and_their_author(store: &dyn DocumentStore) {
+pub async fn followers_posts_are_for_followers_and_their_author(store: &AuthorStack) {
     let [writer, follower, stranger] = circle(store).await;
     let hidden = post(store, writer, Visibility::Followers).await;
     let public = post(store, writer, Visibility::Public).await;
@@ -128,7 +128,7 @@ pub async fn followers_posts_are_for_followers_and_their_author(store: &dyn Docu
     assert_eq!(feed(store, follower, Feed::Following).await, []);
 }
 
-pub async fn the_feed_stays_right_while_posts_arrive(store: &dyn DocumentStore) {
+pub async fn the_feed_stays_right_while_posts_arrive(store: &AuthorStack) {
     let [writer, follower, stranger] = circle(store).await;
     let mut posts = Vec::new();
     for n in 0..6 {
@@ -162,7 +162,7 @@ pub async fn the_feed_stays_right_while_posts_arrive(store: &dyn DocumentStore) 
     assert_eq!(own, [posts[2]], "one's own posts are in one's feed");
 }
 
-pub async fn likes_count_once(store: &dyn DocumentStore) {
+pub async fn likes_count_once(store: &AuthorStack) {
     let [writer, follower, stranger] = circle(store).await;
     let id = post(store, writer, Visibility::Public).await.id;
     let community = store.community();
@@ -184,7 +184,7 @@ pub async fn likes_count_once(store: &dyn DocumentStore) {
     assert_kind!(community.like(writer, Id::new()).await, ErrorKind::NotFound);
 }
 
-pub async fn likes_at_once_are_all_counted(store: &dyn DocumentStore) {
+pub async fn likes_at_once_are_all_counted(store: &AuthorStack) {
     let writer = author(store, "writer").await.id;
     let id = post(store, writer, Visibility::Public).await.id;
     let community = store.community();
@@ -209,7 +209,7 @@ pub async fn likes_at_once_are_all_counted(store: &dyn DocumentStore) {
     assert_eq!(left.items, users[10..]);
 }
 
-pub async fn likers_come_in_pages(store: &dyn DocumentStore) {
+pub async fn likers_come_in_pages(store: &AuthorStack) {
     let writer = author(store, "writer").await.id;
     let id = post(store, writer, Visibility::Public).await.id;
     let community = store.community();
@@ -239,7 +239,7 @@ pub async fn likers_come_in_pages(store: &dyn DocumentStore) {
     assert_kind!(refused, ErrorKind::Invalid { field, .. } if field == "cursor");
 }
 
-pub async fn comments_come_by_date(store: &dyn DocumentStore) {
+pub async fn comments_come_by_date(store: &AuthorStack) {
     let [writer, follower, stranger] = circle(store).await;
     let id = post(store, writer, Visibility::Public).await.id;
     let community = store.community();
@@ -281,7 +281,7 @@ pub async fn comments_come_by_date(store: &dyn DocumentStore) {
     assert_kind!(unknown, ErrorKind::NotFound);
 }
 
-pub async fn a_comment_goes_by_its_author_or_the_posts(store: &dyn DocumentStore) {
+pub async fn a_comment_goes_by_its_author_or_the_posts(store: &AuthorStack) {
     let [writer, follower, stranger] = circle(store).await;
     let id = post(store, writer, Visibility::Followers).await.id;
     let community = store.community();
@@ -308,7 +308,7 @@ pub async fn a_comment_goes_by_its_author_or_the_posts(store: &dyn DocumentStore
     assert_eq!(community.get(writer, id).await.unwrap().comment_count, 0);
 }
 
-pub async fn comments_at_once_are_all_kept(store: &dyn DocumentStore) {
+pub async fn comments_at_once_are_all_kept(store: &AuthorStack) {
     let writer = author(store, "writer").await.id;
     let id = post(store, writer, Visibility::Public).await.id;
     let community = store.community();
@@ -325,7 +325,7 @@ pub async fn comments_at_once_are_all_kept(store: &dyn DocumentStore) {
     assert_eq!(community.get(writer, id).await.unwrap().comment_count, 20);
 }
 
-pub async fn a_post_is_edited_by_its_author(store: &dyn DocumentStore) {
+pub async fn a_post_is_edited_by_its_author(store: &AuthorStack) {
     let [writer, follower, _] = circle(store).await;
     let created = post(store, writer, Visibility::Public).await;
     let community = store.community();
@@ -359,7 +359,7 @@ pub async fn a_post_is_edited_by_its_author(store: &dyn DocumentStore) {
     assert_kind!(refused, ErrorKind::Invalid { field, .. } if field == "content");
 }
 
-pub async fn deleting_a_post_takes_likes_and_comments(store: &dyn DocumentStore) {
+pub async fn deleting_a_post_takes_likes_and_comments(store: &AuthorStack) {
     let [writer, follower, _] = circle(store).await;
     let id = post(store, writer, Visibility::Public).await.id;
     let community = store.community();
@@ -376,7 +376,7 @@ pub async fn deleting_a_post_takes_likes_and_comments(store: &dyn DocumentStore)
     assert_kind!(refused, ErrorKind::NotFound);
 }
 
-pub async fn far_cursors_are_no_error(store: &dyn DocumentStore) {
+pub async fn far_cursors_are_no_error(store: &AuthorStack) {
     let writer = author(store, "writer").await.id;
     let id = post(store, writer, Visibility::Public).await.id;
     store

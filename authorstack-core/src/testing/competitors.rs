@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{author, users::assert_kind};
 use crate::{
-    Change, Competitor, CompetitorPatch, Cursor, DateRange, DocumentStore, ErrorKind, Id,
+    AuthorStack, Change, Competitor, CompetitorPatch, Cursor, DateRange, ErrorKind, Id,
     NewCompetitor, Order, PageRequest, Price, PricePoint, User,
 };
 
@@ -26,14 +26,14 @@ fn rival(asin: &str) -> NewCompetitor {
     NewCompetitor::new(asin.parse().unwrap())
 }
 
-async fn tracked(store: &dyn DocumentStore) -> (Id<User>, Competitor) {
+async fn tracked(store: &AuthorStack) -> (Id<User>, Competitor) {
     let user = author(store, "ada").await.id;
     let tracked = store.competitors().track(user, rival("B08N5WRWNW")).await;
     (user, tracked.unwrap())
 }
 
 async fn history(
-    store: &dyn DocumentStore,
+    store: &AuthorStack,
     user: Id<User>,
     id: Id<Competitor>,
     range: DateRange,
@@ -53,7 +53,7 @@ async fn history(
     }
 }
 
-pub async fn every_field_of_a_competitor_survives(store: &dyn DocumentStore) {
+pub async fn every_field_of_a_competitor_survives(store: &AuthorStack) {
     let user = author(store, "ada").await.id;
     let mut new = rival("b08n5wrwnw");
     new.title = Some("$The 'Salt' Road".to_owned());
@@ -80,7 +80,7 @@ pub async fn every_field_of_a_competitor_survives(store: &dyn DocumentStore) {
     assert_eq!(found, created);
 }
 
-pub async fn an_asin_is_tracked_once_by_a_user(store: &dyn DocumentStore) {
+pub async fn an_asin_is_tracked_once_by_a_user(store: &AuthorStack) {
     let (ada, first) = tracked(store).await;
     let bob = author(store, "bob").await.id;
     let competitors = store.competitors();
@@ -98,7 +98,7 @@ pub async fn an_asin_is_tracked_once_by_a_user(store: &dyn DocumentStore) {
     );
 }
 
-pub async fn an_asin_tracked_at_once_is_tracked_once(store: &dyn DocumentStore) {
+pub async fn an_asin_tracked_at_once_is_tracked_once(store: &AuthorStack) {
     let ada = author(store, "ada").await.id;
     let competitors = store.competitors();
     let calls = (0..15).map(|_| competitors.track(ada, rival("B08N5WRWNW")));
@@ -108,7 +108,7 @@ pub async fn an_asin_tracked_at_once_is_tracked_once(store: &dyn DocumentStore) 
     assert_eq!(page.items.len(), 1);
 }
 
-pub async fn a_patch_of_a_competitor_changes_its_fields(store: &dyn DocumentStore) {
+pub async fn a_patch_of_a_competitor_changes_its_fields(store: &AuthorStack) {
     let (user, created) = tracked(store).await;
     let competitors = store.competitors();
     let patch = CompetitorPatch {
@@ -133,7 +133,7 @@ pub async fn a_patch_of_a_competitor_changes_its_fields(store: &dyn DocumentStor
     assert_kind!(missing, ErrorKind::NotFound);
 }
 
-pub async fn prices_out_of_order_keep_the_newest(store: &dyn DocumentStore) {
+pub async fn prices_out_of_order_keep_the_newest(store: &AuthorStack) {
     let (user, created) = tracked(store).await;
     let (competitors, id) = (store.competitors(), created.id);
     for (text, on, current, checked) in [
@@ -160,7 +160,7 @@ pub async fn prices_out_of_order_keep_the_newest(store: &dyn DocumentStore) {
     assert_kind!(missing, ErrorKind::NotFound);
 }
 
-pub async fn a_price_of_the_same_moment_is_replaced(store: &dyn DocumentStore) {
+pub async fn a_price_of_the_same_moment_is_replaced(store: &AuthorStack) {
     let (user, created) = tracked(store).await;
     let (competitors, id) = (store.competitors(), created.id);
     for text in ["4.99", "5.99"] {
@@ -175,7 +175,7 @@ pub async fn a_price_of_the_same_moment_is_replaced(store: &dyn DocumentStore) {
     assert_eq!(read.current_price, Some(price("5.99")));
 }
 
-pub async fn prices_are_exact(store: &dyn DocumentStore) {
+pub async fn prices_are_exact(store: &AuthorStack) {
     let (user, created) = tracked(store).await;
     let competitors = store.competitors();
     let texts = [
@@ -199,7 +199,7 @@ pub async fn prices_are_exact(store: &dyn DocumentStore) {
     assert_eq!(seen, texts);
 }
 
-pub async fn history_comes_in_ranges_and_pages(store: &dyn DocumentStore) {
+pub async fn history_comes_in_ranges_and_pages(store: &AuthorStack) {
     let (user, created) = tracked(store).await;
     let (competitors, id) = (store.competitors(), created.id);
     for on in [3, 1, 4, 2, 5] {
@@ -252,7 +252,7 @@ pub async fn history_comes_in_ranges_and_pages(store: &dyn DocumentStore) {
     assert_kind!(refused, ErrorKind::Invalid { field, .. } if field == "cursor");
 }
 
-pub async fn the_longest_unchecked_come_first(store: &dyn DocumentStore) {
+pub async fn the_longest_unchecked_come_first(store: &AuthorStack) {
     let user = author(store, "ada").await.id;
     let competitors = store.competitors();
     let mut ids = Vec::new();
@@ -295,7 +295,7 @@ pub async fn the_longest_unchecked_come_first(store: &dyn DocumentStore) {
     assert_kind!(missing, ErrorKind::NotFound);
 }
 
-pub async fn prices_at_once_are_all_kept(store: &dyn DocumentStore) {
+pub async fn prices_at_once_are_all_kept(store: &AuthorStack) {
     let (user, created) = tracked(store).await;
     let competitors = store.competitors();
     let calls = (1..=20).map(|on| {
@@ -314,7 +314,7 @@ pub async fn prices_at_once_are_all_kept(store: &dyn DocumentStore) {
     assert_eq!(seen.len(), 20);
 }
 
-pub async fn competitors_come_in_pages_and_go(store: &dyn DocumentStore) {
+pub async fn competitors_come_in_pages_and_go(store: &AuthorStack) {
     let user = author(store, "ada").await.id;
     let competitors = store.competitors();
     let mut made = Vec::new();

@@ -3,9 +3,9 @@
 use futures::future::join_all;
 
 use super::{author, users::assert_kind};
-use crate::{DocumentStore, ErrorKind, FollowCounts, Id, Order, PageRequest};
+use crate::{AuthorStack, ErrorKind, FollowCounts, Id, Order, PageRequest};
 
-pub async fn following_twice_is_one_follow(store: &dyn DocumentStore) {
+pub async fn following_twice_is_one_follow(store: &AuthorStack) {
     let (ada, bob) = (author(store, "ada").await.id, author(store, "bob").await.id);
     let follows = store.follows();
     assert!(!follows.is_following(ada, bob).await.unwrap());
@@ -21,7 +21,7 @@ pub async fn following_twice_is_one_follow(store: &dyn DocumentStore) {
     assert_eq!(follows.counts(bob).await.unwrap(), counts);
 }
 
-pub async fn unfollowing_twice_is_no_error(store: &dyn DocumentStore) {
+pub async fn unfollowing_twice_is_no_error(store: &AuthorStack) {
     let (ada, bob) = (author(store, "ada").await.id, author(store, "bob").await.id);
     let follows = store.follows();
     follows.follow(ada, bob).await.unwrap();
@@ -31,7 +31,7 @@ pub async fn unfollowing_twice_is_no_error(store: &dyn DocumentStore) {
     assert_eq!(follows.counts(bob).await.unwrap(), FollowCounts::default());
 }
 
-pub async fn nobody_follows_themselves_or_nobody(store: &dyn DocumentStore) {
+pub async fn nobody_follows_themselves_or_nobody(store: &AuthorStack) {
     let ada = author(store, "ada").await.id;
     let follows = store.follows();
     let refused = follows.follow(ada, ada).await;
@@ -41,7 +41,7 @@ pub async fn nobody_follows_themselves_or_nobody(store: &dyn DocumentStore) {
     assert_eq!(follows.counts(ada).await.unwrap(), FollowCounts::default());
 }
 
-pub async fn follows_at_once_are_one(store: &dyn DocumentStore) {
+pub async fn follows_at_once_are_one(store: &AuthorStack) {
     let (ada, bob) = (author(store, "ada").await.id, author(store, "bob").await.id);
     let follows = store.follows();
     let calls = (0..20).map(|_| follows.follow(ada, bob));
@@ -54,7 +54,7 @@ pub async fn follows_at_once_are_one(store: &dyn DocumentStore) {
     assert_eq!(follows.counts(ada).await.unwrap().following, 1);
 }
 
-pub async fn pages_walk_followers_and_following(store: &dyn DocumentStore) {
+pub async fn pages_walk_followers_and_following(store: &AuthorStack) {
     let star = author(store, "star").await.id;
     let follows = store.follows();
     let mut fans = Vec::new();

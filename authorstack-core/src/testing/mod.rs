@@ -4,14 +4,14 @@
 //! [`conformance!`](crate::conformance) makes one named test of each case:
 //!
 //! ```
-//! use authorstack_core::{DocumentStore, MemoryStore, testing::FreshStore};
+//! use authorstack_core::{AuthorStack, MemoryStore, testing::FreshStore};
 //!
 //! struct Fresh(MemoryStore);
 //!
 //! #[async_trait::async_trait]
 //! impl FreshStore for Fresh {
-//!     fn store(&self) -> &dyn DocumentStore {
-//!         &self.0
+//!     fn stack(&self) -> AuthorStack {
+//!         self.0.stack()
 //!     }
 //!     async fn clean_up(self) {}
 //! }
@@ -57,13 +57,13 @@ use futures::{FutureExt, future::BoxFuture};
 
 pub use analytics::{FreshAnalytics, Stage, fill_analytics, run_analytics_case};
 
-use crate::{DocumentStore, NewUser, User};
+use crate::{AuthorStack, NewUser, User};
 
 /// A store of a test's own, empty at first.
 #[async_trait]
 pub trait FreshStore: Sized + Send + Sync {
-    /// The store.
-    fn store(&self) -> &dyn DocumentStore;
+    /// A stack on the store.
+    fn stack(&self) -> AuthorStack;
 
     /// Removes what the test made on the server; called also when the case has failed.
     async fn clean_up(self);
@@ -73,9 +73,10 @@ pub trait FreshStore: Sized + Send + Sync {
 pub async fn run_case<F, C>(fresh: F, case: C)
 where
     F: FreshStore,
-    C: for<'a> FnOnce(&'a dyn DocumentStore) -> BoxFuture<'a, ()>,
+    C: for<'a> FnOnce(&'a AuthorStack) -> BoxFuture<'a, ()>,
 {
-    let outcome = AssertUnwindSafe(case(fresh.store())).catch_unwind().await;
+    let stack = fresh.stack();
+    let outcome = AssertUnwindSafe(case(&stack)).catch_unwind().await;
     fresh.clean_up().await;
     if let Err(panic) = outcome {
         resume_unwind(panic);
@@ -83,7 +84,7 @@ where
 }
 
 /// A user with this name, with an account and an address made from it.
-pub async fn author(store: &dyn DocumentStore, name: &str) -> User {
+pub async fn author(store: &AuthorStack, name: &str) -> User {
     store.users().create(new_author(name)).await.unwrap()
 }
 

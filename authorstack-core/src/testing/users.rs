@@ -6,8 +6,9 @@ use serde_json::json;
 
 use super::{author, new_author};
 use crate::{
-    AuthProvider, ConnectedPlatform, DocumentStore, Error, ErrorKind, Id, NewBook, Order,
+    AuthProvider, AuthorStack, ConnectedPlatform, Error, ErrorKind, Id, NewBook, Order,
     PageRequest, Platform, Preferences, SubscriptionTier, Theme, User, UserPatch,
+    layers::Operation,
 };
 
 /// Asserts that a call failed with a kind of error.
@@ -26,7 +27,7 @@ fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-pub async fn creates_and_gets(store: &dyn DocumentStore) {
+pub async fn creates_and_gets(store: &AuthorStack) {
     let before = crate::time::now();
     let ada = author(store, "ada").await;
     assert_eq!(ada.name, "ada");
@@ -37,7 +38,7 @@ pub async fn creates_and_gets(store: &dyn DocumentStore) {
     assert_eq!(store.users().get(ada.id).await.unwrap(), ada);
 }
 
-pub async fn every_field_survives(store: &dyn DocumentStore) {
+pub async fn every_field_survives(store: &AuthorStack) {
     let mut new = new_author("grace");
     new.auth_provider = "keycloak".parse().unwrap();
     new.name = "Grâce 🦀 \"quoted\" \\ \n\t line".to_owned();
@@ -80,7 +81,7 @@ pub async fn every_field_survives(store: &dyn DocumentStore) {
     assert_eq!(read.extra, new.extra);
 }
 
-pub async fn unknown_users_are_not_found(store: &dyn DocumentStore) {
+pub async fn unknown_users_are_not_found(store: &AuthorStack) {
     let (users, id) = (store.users(), Id::<User>::new());
     author(store, "ada").await;
     assert_kind!(users.get(id).await, ErrorKind::NotFound);
@@ -107,10 +108,10 @@ pub async fn unknown_users_are_not_found(store: &dyn DocumentStore) {
     let error = users.mark_synced(id, &kdp, now).await.unwrap_err();
     assert!(error.is_not_found() && !error.is_retryable());
     assert_eq!(error.record(), Some(id.to_string().as_str()), "{error:?}");
-    assert_eq!(error.operation(), Some("users.mark_synced"));
+    assert_eq!(error.operation(), Some(Operation::UsersMarkSynced));
 }
 
-pub async fn found_by_account_and_by_email_whatever_its_case(store: &dyn DocumentStore) {
+pub async fn found_by_account_and_by_email_whatever_its_case(store: &AuthorStack) {
     let users = store.users();
     let mut new = new_author("ada");
     new.email = "Ada.L@Example.ORG".parse().unwrap();
@@ -122,7 +123,7 @@ pub async fn found_by_account_and_by_email_whatever_its_case(store: &dyn Documen
     assert_eq!(users.get_by_auth_id(&ada.auth_id).await.unwrap(), ada);
 }
 
-pub async fn a_taken_email_is_already_exists(store: &dyn DocumentStore) {
+pub async fn a_taken_email_is_already_exists(store: &AuthorStack) {
     author(store, "ada").await;
     let mut other = new_author("other");
     other.email = "ADA@example.org".parse().unwrap();
@@ -131,7 +132,7 @@ pub async fn a_taken_email_is_already_exists(store: &dyn DocumentStore) {
     assert_eq!(all(store, Order::OldestFirst, 200).await.len(), 1);
 }
 
-pub async fn a_taken_account_is_already_exists(store: &dyn DocumentStore) {
+pub async fn a_taken_account_is_already_exists(store: &AuthorStack) {
     let ada = author(store, "ada").await;
     let mut other = new_author("other");
     other.auth_id = ada.auth_id;
@@ -139,7 +140,7 @@ pub async fn a_taken_account_is_already_exists(store: &dyn DocumentStore) {
     assert_kind!(refused, ErrorKind::AlreadyExists { field } if field == "authId");
 }
 
-pub async fn nul_is_invalid_and_writes_nothing(store: &dyn DocumentStore) {
+pub async fn nul_is_invalid_and_writes_nothing(store: &AuthorStack) {
     let mut named = new_author("ada");
     named.name = "A\0da".to_owned();
     let mut with_extra = new_author("bob");
@@ -170,20 +171,20 @@ pub async fn nul_is_invalid_and_writes_nothing(store: &dyn DocumentStore) {
     assert_eq!(store.users().get(ada.id).await.unwrap(), ada);
 }
 
-pub async fn credits_below_zero_are_invalid(store: &dyn DocumentStore) {
+pub async fn credits_below_zero_are_invalid(store: &AuthorStack) {
     let mut new = new_author("ada");
     new.credits = -1;
     let refused = store.users().create(new).await;
     assert_kind!(refused, ErrorKind::Invalid { field, .. } if field == "credits");
 }
 
-pub async fn extra_may_not_shadow_the_schema(store: &dyn DocumentStore) {
+pub async fn extra_may_not_shadow_the_schema(store: &AuthorStack) {
     let mut new = new_author("ada");
     new.extra = json!({"credits": 1_000_000}).as_object().unwrap().clone();
     assert_kind!(store.users().create(new).await, ErrorKind::Invalid { .. });
 }
 
-async fn all(store: &dyn DocumentStore, order: Order, limit: u32) -> Vec<User> {
+async fn all(store: &AuthorStack, order: Order, limit: u32) -> Vec<User> {
     let mut found = Vec::new();
     let mut request = PageRequest::first(limit).order(order);
     loop {
@@ -197,7 +198,7 @@ async fn all(store: &dyn DocumentStore, order: Order, limit: u32) -> Vec<User> {
     }
 }
 
-pub async fn pages_walk_all_users_in_both_orders(store: &dyn DocumentStore) {
+pub async fn pages_walk_all_users_in_both_orders(store: &AuthorStack) {
     assert_eq!(all(store, Order::NewestFirst, 3).await, []);
     let mut users = Vec::new();
     for n in 0..7 {
@@ -213,7 +214,7 @@ pub async fn pages_walk_all_users_in_both_orders(store: &dyn DocumentStore) {
     assert_eq!(whole.next, None, "a full last page has no next");
 }
 
-pub async fn pages_stay_right_while_users_come_and_go(store: &dyn DocumentStore) {
+pub async fn pages_stay_right_while_users_come_and_go(store: &AuthorStack) {
     let mut users = Vec::new();
     for n in 0..4 {
         users.push(author(store, &format!("user{n}")).await);
@@ -228,7 +229,7 @@ pub async fn pages_stay_right_while_users_come_and_go(store: &dyn DocumentStore)
     assert_eq!(second.next, None);
 }
 
-pub async fn a_patch_changes_its_fields_only(store: &dyn DocumentStore) {
+pub async fn a_patch_changes_its_fields_only(store: &AuthorStack) {
     let users = store.users();
     let mut new = new_author("ada");
     new.credits = 7;
@@ -280,7 +281,7 @@ pub async fn a_patch_changes_its_fields_only(store: &dyn DocumentStore) {
     assert_eq!(users.get(ada.id).await.unwrap(), moved);
 }
 
-pub async fn a_patch_to_a_taken_value_changes_nothing(store: &dyn DocumentStore) {
+pub async fn a_patch_to_a_taken_value_changes_nothing(store: &AuthorStack) {
     let ada = author(store, "ada").await;
     let bob = author(store, "bob").await;
     let email = UserPatch {
@@ -307,7 +308,7 @@ pub async fn a_patch_to_a_taken_value_changes_nothing(store: &dyn DocumentStore)
         .expect("one's own address is free");
 }
 
-pub async fn an_outdated_patch_is_a_conflict(store: &dyn DocumentStore) {
+pub async fn an_outdated_patch_is_a_conflict(store: &AuthorStack) {
     let ada = author(store, "ada").await;
     let patch = UserPatch {
         name: Some("first".to_owned()),
@@ -320,7 +321,7 @@ pub async fn an_outdated_patch_is_a_conflict(store: &dyn DocumentStore) {
     assert_eq!(store.users().get(ada.id).await.unwrap(), first);
 }
 
-pub async fn of_patches_at_once_one_wins(store: &dyn DocumentStore) {
+pub async fn of_patches_at_once_one_wins(store: &AuthorStack) {
     let ada = author(store, "ada").await;
     let users = store.users();
     let results = join_all((0..10).map(|n| {
@@ -346,7 +347,7 @@ pub async fn of_patches_at_once_one_wins(store: &dyn DocumentStore) {
     assert_eq!(&users.get(ada.id).await.unwrap(), winners[0]);
 }
 
-pub async fn updated_at_moves_with_every_change(store: &dyn DocumentStore) {
+pub async fn updated_at_moves_with_every_change(store: &AuthorStack) {
     let users = store.users();
     let mut last = author(store, "ada").await;
     let (id, kdp) = (last.id, Platform::KDP);
@@ -367,7 +368,7 @@ pub async fn updated_at_moves_with_every_change(store: &dyn DocumentStore) {
     }
 }
 
-pub async fn credits_add_and_spend(store: &dyn DocumentStore) {
+pub async fn credits_add_and_spend(store: &AuthorStack) {
     let (users, ada) = (store.users(), author(store, "ada").await);
     let bob = author(store, "bob").await;
     assert_eq!(users.add_credits(ada.id, 100).await.unwrap().credits, 100);
@@ -389,7 +390,7 @@ pub async fn credits_add_and_spend(store: &dyn DocumentStore) {
     );
 }
 
-pub async fn credits_refuse_bad_amounts(store: &dyn DocumentStore) {
+pub async fn credits_refuse_bad_amounts(store: &AuthorStack) {
     let (users, ada) = (store.users(), author(store, "ada").await);
     for amount in [0, -1, i64::MIN] {
         let refused = users.add_credits(ada.id, amount).await;
@@ -400,7 +401,7 @@ pub async fn credits_refuse_bad_amounts(store: &dyn DocumentStore) {
     assert_eq!(users.get(ada.id).await.unwrap(), ada);
 }
 
-pub async fn credits_overflow_is_invalid(store: &dyn DocumentStore) {
+pub async fn credits_overflow_is_invalid(store: &AuthorStack) {
     let (users, ada) = (store.users(), author(store, "ada").await);
     let rich = users.add_credits(ada.id, i64::MAX).await.unwrap();
     assert_eq!(rich.credits, i64::MAX);
@@ -409,7 +410,7 @@ pub async fn credits_overflow_is_invalid(store: &dyn DocumentStore) {
     assert_eq!(users.get(ada.id).await.unwrap(), rich);
 }
 
-pub async fn spending_at_once_never_goes_below_zero(store: &dyn DocumentStore) {
+pub async fn spending_at_once_never_goes_below_zero(store: &AuthorStack) {
     let (users, ada) = (store.users(), author(store, "ada").await);
     users.add_credits(ada.id, 50).await.unwrap();
     let results = join_all((0..100).map(|_| users.spend_credits(ada.id, 1))).await;
@@ -430,7 +431,7 @@ pub async fn spending_at_once_never_goes_below_zero(store: &dyn DocumentStore) {
     assert_eq!(users.get(ada.id).await.unwrap().credits, 0);
 }
 
-pub async fn adding_at_once_loses_nothing(store: &dyn DocumentStore) {
+pub async fn adding_at_once_loses_nothing(store: &AuthorStack) {
     let (users, ada) = (store.users(), author(store, "ada").await);
     for result in join_all((1..=50).map(|n| users.add_credits(ada.id, n))).await {
         result.unwrap();
@@ -438,7 +439,7 @@ pub async fn adding_at_once_loses_nothing(store: &dyn DocumentStore) {
     assert_eq!(users.get(ada.id).await.unwrap().credits, 50 * 51 / 2);
 }
 
-pub async fn platforms_connect_sync_and_disconnect(store: &dyn DocumentStore) {
+pub async fn platforms_connect_sync_and_disconnect(store: &AuthorStack) {
     let (users, ada) = (store.users(), author(store, "ada").await);
     let (first, later) = (at("2026-01-01T00:00:00Z"), at("2026-02-01T08:30:00.250Z"));
     let kdp = Platform::KDP;
@@ -498,7 +499,7 @@ pub async fn platforms_connect_sync_and_disconnect(store: &dyn DocumentStore) {
     assert_eq!(users.get(ada.id).await.unwrap(), again);
 }
 
-pub async fn platforms_connected_at_once_are_all_kept(store: &dyn DocumentStore) {
+pub async fn platforms_connected_at_once_are_all_kept(store: &AuthorStack) {
     let (users, ada) = (store.users(), author(store, "ada").await);
     let names = (0..10).map(|n| format!("platform-{n}").parse::<Platform>().unwrap());
     let names: Vec<Platform> = names.collect();
@@ -518,7 +519,7 @@ pub async fn platforms_connected_at_once_are_all_kept(store: &dyn DocumentStore)
     assert_eq!(kept, names);
 }
 
-pub async fn one_platform_connected_at_once_is_kept_once(store: &dyn DocumentStore) {
+pub async fn one_platform_connected_at_once_is_kept_once(store: &AuthorStack) {
     let (users, ada) = (store.users(), author(store, "ada").await);
     let now = at("2026-01-01T00:00:00Z");
     let calls = (0..10)
@@ -532,7 +533,7 @@ pub async fn one_platform_connected_at_once_is_kept_once(store: &dyn DocumentSto
     );
 }
 
-pub async fn deleting_removes_the_books_too(store: &dyn DocumentStore) {
+pub async fn deleting_removes_the_books_too(store: &AuthorStack) {
     let (ada, bob) = (author(store, "ada").await, author(store, "bob").await);
     let books = store.books();
     let hers = books.create(ada.id, NewBook::new("Hers")).await.unwrap();
@@ -545,7 +546,7 @@ pub async fn deleting_removes_the_books_too(store: &dyn DocumentStore) {
     author(store, "ada").await;
 }
 
-pub async fn deleting_removes_all_that_is_theirs(store: &dyn DocumentStore) {
+pub async fn deleting_removes_all_that_is_theirs(store: &AuthorStack) {
     use crate::{ChecklistFilter, Feed, NewBoost, NewChecklist, NewCompetitor, NewPost};
 
     let (ada, bob) = (author(store, "ada").await.id, author(store, "bob").await.id);

@@ -18,6 +18,14 @@ use crate::{Error, Result};
 pub struct Currency(String);
 text_value!(Currency);
 
+impl Currency {
+    /// The US dollar, which the schema takes for the currency of a sale that has none.
+    #[must_use]
+    pub fn usd() -> Self {
+        Self("USD".to_owned())
+    }
+}
+
 impl FromStr for Currency {
     type Err = Error;
 

@@ -1,4 +1,4 @@
-//! The conformance suite of the analytics: what every [`AnalyticsStore`] answers alike.
+//! The conformance suite of the analytics: what every [`AuthorStack`] answers alike.
 //!
 //! A backend gives a fresh store, and [`analytics_conformance!`](crate::analytics_conformance)
 //! makes one named test of each case.
@@ -25,15 +25,15 @@ use chrono::NaiveDate;
 use futures::{FutureExt, future::BoxFuture};
 
 use crate::{
-    AnalyticsStore, Book, Conversion, Currency, Days, Id, InsightKind, NewForecast, NewInsight,
+    AuthorStack, Book, Conversion, Currency, Days, Id, InsightKind, NewForecast, NewInsight,
     NewSale, Platform, SaleKey, Sums, SyncStatus, User, services::SalesIngest,
 };
 
 /// An analytics store of a test's own, empty at first.
 #[async_trait]
 pub trait FreshAnalytics: Sized + Send + Sync {
-    /// The store.
-    fn store(&self) -> &dyn AnalyticsStore;
+    /// A stack on the store.
+    fn stack(&self) -> AuthorStack;
 
     /// A user whose records the store takes, and a book of theirs; others at each call.
     async fn author(&self) -> (Id<User>, Id<Book>);
@@ -46,7 +46,7 @@ pub trait FreshAnalytics: Sized + Send + Sync {
 #[derive(Debug, Clone, Copy)]
 pub struct Stage<'a> {
     /// The store.
-    pub store: &'a dyn AnalyticsStore,
+    pub store: &'a AuthorStack,
     /// The user whom the case is about.
     pub user: Id<User>,
     /// Their book.
@@ -63,8 +63,9 @@ where
 {
     let (user, book) = fresh.author().await;
     let (stranger, _) = fresh.author().await;
+    let stack = fresh.stack();
     let stage = Stage {
-        store: fresh.store(),
+        store: &stack,
         user,
         book,
         stranger,
@@ -78,7 +79,7 @@ where
 
 /// Fills a user's analytics: two sales on two days with their roll-ups and the log of their sync,
 /// two insights, one of them about the book, and a forecast.
-pub async fn fill_analytics(store: &dyn AnalyticsStore, user: Id<User>, book: Id<Book>) {
+pub async fn fill_analytics(store: &AuthorStack, user: Id<User>, book: Id<Book>) {
     let ingest = SalesIngest::new(store);
     let mut sales = vec![
         sale(book, "kdp", "2024-03-01", "27.93"),

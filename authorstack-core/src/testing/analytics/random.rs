@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::Stage;
 use crate::{
-    Amount, AnalyticsStore, Book, Conversion, Currency, DailyAggregate, Days, DocumentStore,
-    Forecast, Id, Insight, InsightKind, InsightScope, MemoryStore, NewBook, NewForecast,
-    NewInsight, NewSale, NewSyncLog, Order, PageRequest, Platform, Result, Sale, SaleKey,
-    SalesFilter, SyncLog, SyncStatus, TotalsBy, User,
+    Amount, AuthorStack, Book, Conversion, Currency, DailyAggregate, Days, Forecast, Id, Insight,
+    InsightKind, InsightScope, MemoryStore, NewBook, NewForecast, NewInsight, NewSale, NewSyncLog,
+    Order, PageRequest, Platform, Result, Sale, SaleKey, SalesFilter, SyncLog, SyncStatus,
+    TotalsBy, User,
     migrate::{Load, Problems, Record, Reject, Step, Target},
     testing::{author, random},
 };
@@ -30,7 +30,7 @@ pub async fn agrees(stage: Stage<'_>, seed: u64, operations: usize) {
     put_user(&model, stage.user, Some(stage.book)).await;
     put_user(&model, stage.stranger, None).await;
     let mut both = Both {
-        sides: [&model, stage.store],
+        sides: [&model.stack(), stage.store],
         users: [stage.user, stage.stranger],
         own_book: stage.book,
         books: [stage.book, Id::new(), Id::new()],
@@ -53,9 +53,14 @@ pub async fn agrees(stage: Stage<'_>, seed: u64, operations: usize) {
 /// Gives the model a user with the id that the store has given.
 async fn put_user(model: &MemoryStore, id: Id<User>, book: Option<Id<Book>>) {
     let scratch = MemoryStore::new();
-    let mut user = author(&scratch, &id.to_string()).await;
+    let mut user = author(&scratch.stack(), &id.to_string()).await;
     let title = NewBook::new("The Tide House");
-    let mut held = scratch.books().create(user.id, title).await.unwrap();
+    let mut held = scratch
+        .stack()
+        .books()
+        .create(user.id, title)
+        .await
+        .unwrap();
     user.id = id;
     held.user_id = id;
     let mut records: Vec<Record> = vec![user.into()];
@@ -88,7 +93,7 @@ fn all_days() -> Days {
 }
 
 struct Both<'s> {
-    sides: [&'s dyn AnalyticsStore; 2],
+    sides: [&'s AuthorStack; 2],
     users: [Id<User>; 2],
     /// A book of the first user.
     own_book: Id<Book>,

@@ -297,10 +297,10 @@ impl Both<'_> {
         };
         let id = |side: usize| task[side].parse().unwrap();
         let changes: [TaskChange; 2] = match self.number(7) {
-            0..2 => match self.new_task().into_task() {
-                Ok(task) => [TaskChange::Add(task.clone()), TaskChange::Add(task)],
-                Err(_) => return,
-            },
+            0..2 => {
+                let task = self.new_task().into_task();
+                [TaskChange::Add(task.clone()), TaskChange::Add(task)]
+            }
             2 => {
                 let patch = TaskPatch {
                     title: self.chance(40).then(|| self.text()),

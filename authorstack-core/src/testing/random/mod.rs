@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 pub(super) use self::compare::said;
 use self::compare::{Names, outcome};
 use crate::{
-    Book, Boost, Checklist, Competitor, Cursor, DocumentStore, Id, MemoryStore, Order, Page,
-    PageRequest, Post, Result, User,
+    AuthorStack, Book, Boost, Checklist, Competitor, Cursor, Id, Order, Page, PageRequest, Post,
+    Result, User,
 };
 
 /// How many operations, unless `AUTHORSTACK_TEST_OPERATIONS` says otherwise.
@@ -25,7 +25,7 @@ const OPERATIONS: usize = 2_000;
 ///
 /// `AUTHORSTACK_TEST_OPERATIONS` is their number; `AUTHORSTACK_TEST_SEED` repeats those of an
 /// earlier run, whose failure names it.
-pub async fn agrees_with_the_model(store: &dyn DocumentStore) {
+pub async fn agrees_with_the_model(store: &AuthorStack) {
     let (seed, operations) = settings(OPERATIONS);
     agrees(store, seed, operations).await;
 }
@@ -44,8 +44,8 @@ pub(super) fn settings(operations: usize) -> (u64, usize) {
 }
 
 /// The same with a seed and a number of operations.
-pub async fn agrees(store: &dyn DocumentStore, seed: u64, operations: usize) {
-    let model = MemoryStore::new();
+pub async fn agrees(store: &AuthorStack, seed: u64, operations: usize) {
+    let model = AuthorStack::memory();
     let mut pair = Both {
         sides: [&model, store],
         names: [Names::default(), Names::default()],
@@ -116,7 +116,7 @@ struct PartTwin<T> {
 
 /// The model and the store, and what the test knows of them.
 struct Both<'s> {
-    sides: [&'s dyn DocumentStore; 2],
+    sides: [&'s AuthorStack; 2],
     names: [Names; 2],
     random: StdRng,
     seed: u64,

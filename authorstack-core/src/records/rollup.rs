@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use async_trait::async_trait;
 use chrono::NaiveDate;
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Serialize};
 
+use super::fields::{
+    Field, FieldReader, FieldValue, FieldWriter, Fields, Read, Scalar, Shape, Value, fields,
+};
 use crate::{
-    Amount, Book, Currency, Days, Error, Id, Platform, Result, Sale, Sums, User, days::check_day,
+    Amount, Book, Currency, Error, Id, Platform, Result, Sale, Sums, User, values::days::check_day,
 };
 
 /// What a user earned and sold on a day, in the currency that the caller of
@@ -86,6 +88,85 @@ impl DailyAggregate {
     pub fn check(&self) -> Result<()> {
         check_day("date", self.date)?;
         check_totals(self)
+    }
+}
+
+fields! {
+    Columns;
+    id: "id" required("give the row a number"),
+    user_id: "user_id" required("say whose day it is"),
+    date: "date" required("say which day"),
+    total_revenue: "total_revenue" required("say what was earned"),
+    total_units: "total_units" shape(INTEGER) required("say how many were sold"),
+    total_page_reads: "total_page_reads" shape(INTEGER) or(0),
+    platform_breakdown: "platform_breakdown" or(BTreeMap::new()),
+    book_breakdown: "book_breakdown" or(BTreeMap::new()),
+}
+
+/// What the column of a total holds.
+const INTEGER: Shape = Shape::Whole(i32::MIN as i64, i32::MAX as i64);
+
+impl Fields for DailyAggregate {
+    const FIELDS: &'static [Field] = Columns::FIELDS;
+    const HAS_EXTRA: bool = Columns::HAS_EXTRA;
+
+    fn write<W: FieldWriter>(&self, writer: &mut W) -> Result<()> {
+        Columns::from(self.clone()).write(writer)
+    }
+
+    fn read<R: FieldReader>(reader: &mut R) -> Option<Self> {
+        Columns::read(reader).map(Self::from)
+    }
+}
+
+/// Sums by a text, as a table holds them.
+pub trait Breakdown: std::fmt::Debug {
+    /// Each key with its sums, in the order of the keys.
+    fn sums(&self) -> Box<dyn Iterator<Item = (String, Sums)> + '_>;
+}
+
+impl<K: std::fmt::Display + std::fmt::Debug> Breakdown for BTreeMap<K, Sums> {
+    fn sums(&self) -> Box<dyn Iterator<Item = (String, Sums)> + '_> {
+        Box::new(self.iter().map(|(key, sums)| (key.to_string(), *sums)))
+    }
+}
+
+impl<K> FieldValue for BTreeMap<K, Sums>
+where
+    Self: Scalar,
+{
+    const SHAPE: Shape = Shape::Sums;
+
+    fn write<W: FieldWriter>(&self, field: &'static Field, writer: &mut W) -> Result<()> {
+        writer.value(field, Some(Scalar::value(self)))
+    }
+
+    fn read<R: FieldReader>(field: &'static Field, reader: &mut R) -> Read<Self> {
+        reader.value(field)
+    }
+}
+
+impl<K> Scalar for BTreeMap<K, Sums>
+where
+    K: Ord + std::fmt::Display + std::fmt::Debug + std::str::FromStr<Err = Error>,
+{
+    const SHAPE: Shape = Shape::Sums;
+
+    fn value(&self) -> Value<'_> {
+        Value::Sums(self)
+    }
+
+    fn of(value: Value<'_>) -> Result<Self> {
+        match value {
+            Value::Sums(breakdown) => breakdown
+                .sums()
+                .map(|(key, sums)| Ok((key.parse()?, sums)))
+                .collect(),
+            other => Err(Error::invalid(
+                "value",
+                format!("expected sums, found {other:?}"),
+            )),
+        }
     }
 }
 
@@ -302,40 +383,6 @@ fn check_totals(day: &DailyAggregate) -> Result<()> {
     i32::try_from(day.totals.units).map_err(|_| too_large("total_units"))?;
     i32::try_from(day.totals.page_reads).map_err(|_| too_large("total_page_reads"))?;
     Ok(())
-}
-
-/// What a host does with roll-ups. Each call takes the user whose sales they sum.
-#[cfg_attr(feature = "mocks", mockall::automock)]
-#[async_trait]
-pub trait AggregateRepository: std::fmt::Debug + Send + Sync {
-    /// Computes the roll-ups of these days anew from the sales, inside the store: days that have
-    /// lost their last sale lose their roll-up, days that are right already stay untouched.
-    ///
-    /// Refreshes of one user follow each other, so that the last one has seen every sale that
-    /// was written before it began. Use the same currency each time: the table has no column for it.
-    ///
-    /// # Errors
-    /// Invalid naming the currencies of sales without a rate, or a total that the table cannot
-    /// hold; NotFound when there is no such user. Nothing is changed then. A store's Timeout or
-    /// Unavailable, as for every call.
-    async fn refresh(
-        &self,
-        user_id: Id<User>,
-        days: Days,
-        conversion: &Conversion,
-    ) -> Result<RefreshCounts>;
-
-    /// The roll-ups of these days, in order; a day without sales has none.
-    ///
-    /// # Errors
-    /// Only a store's.
-    async fn range(&self, user_id: Id<User>, days: Days) -> Result<Vec<DailyAggregate>>;
-
-    /// The roll-ups of these days summed, with at most `top` books and platforms.
-    ///
-    /// # Errors
-    /// Only a store's.
-    async fn overview(&self, user_id: Id<User>, days: Days, top: u32) -> Result<Overview>;
 }
 
 #[cfg(test)]

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{
-    Amount, Confidence, Days, Error, Id, Result, User, days::check_day, extra::nul_in_value, time,
-};
+use super::{check::check_fields, fields::fields};
+use crate::{Amount, Confidence, Id, Result, User, time, values::days::check_day};
 
 /// What a model says a user will earn on a day, in the currency of their roll-ups.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,24 +70,46 @@ impl NewForecast {
         }
     }
 
-    /// The record that a store will hold: checked, of the present moment.
+    /// Checks what the field types do not.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when a field cannot be stored.
-    pub fn into_forecast(self, user_id: Id<User>) -> Result<Forecast> {
-        let forecast = Forecast {
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    pub fn check(&self) -> Result<()> {
+        self.clone().into_forecast(Id::new()).check()
+    }
+
+    /// The record that a store will hold, of the present moment; the store gives the number.
+    #[must_use]
+    pub fn into_forecast(self, user_id: Id<User>) -> Forecast {
+        let Self {
+            date,
+            predicted,
+            confidence,
+            factors,
+        } = self;
+        Forecast {
             id: 0,
             user_id,
-            date: self.date,
-            predicted: Some(self.predicted),
+            date,
+            predicted: Some(predicted),
             actual: None,
-            confidence: self.confidence,
-            factors: self.factors,
+            confidence,
+            factors,
             created_at: Some(time::now()),
-        };
-        forecast.check()?;
-        Ok(forecast)
+        }
     }
+}
+
+fields! {
+    Forecast;
+    id: "id" required("give the row a number"),
+    user_id: "user_id" required("say whose revenue"),
+    date: "forecast_date" column("forecast_date") required("say of which day"),
+    predicted: "predicted_revenue" column("predicted_revenue"),
+    actual: "actual_revenue" column("actual_revenue"),
+    confidence: "confidence",
+    factors: "factors",
+    created_at: "created_at",
 }
 
 impl Forecast {
@@ -99,13 +119,7 @@ impl Forecast {
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
     pub fn check(&self) -> Result<()> {
         check_day("forecast_date", self.date)?;
-        match self.factors.as_ref().and_then(nul_in_value) {
-            None => Ok(()),
-            Some(path) => Err(Error::invalid(
-                format!("factors{path}"),
-                "holds a NUL character, which PostgreSQL cannot store; remove it",
-            )),
-        }
+        check_fields(self)
     }
 }
 
@@ -117,7 +131,7 @@ impl Forecast {
 /// let user = Id::new();
 /// let made = |date: &str, predicted: &str, actual: &str| -> authorstack_core::Result<Forecast> {
 ///     let new = NewForecast::new(date.parse().unwrap(), predicted.parse()?);
-///     let mut forecast = new.into_forecast(user)?;
+///     let mut forecast = new.into_forecast(user);
 ///     forecast.actual = Some(actual.parse()?);
 ///     Ok(forecast)
 /// };
@@ -177,36 +191,4 @@ fn mean(values: &[Decimal]) -> Option<Decimal> {
     let mut mean = mean.round_dp_with_strategy(4, RoundingStrategy::MidpointAwayFromZero);
     mean.rescale(4);
     Some(mean)
-}
-
-/// What a host does with forecasts. Each call takes the user whose revenue they foretell.
-#[cfg_attr(feature = "mocks", mockall::automock)]
-#[async_trait]
-pub trait ForecastRepository: std::fmt::Debug + Send + Sync {
-    /// Keeps forecasts beside the older ones, in one transaction.
-    ///
-    /// # Errors
-    /// NotFound when there is no such user, where the store holds users too; Invalid; a store's
-    /// Timeout or Unavailable, as for every call. Nothing is written then.
-    async fn put(&self, user_id: Id<User>, forecasts: Vec<NewForecast>) -> Result<Vec<Forecast>>;
-
-    /// The forecasts of these days, by day; the newest of each day alone.
-    ///
-    /// # Errors
-    /// Only a store's.
-    async fn range(&self, user_id: Id<User>, days: Days) -> Result<Vec<Forecast>>;
-
-    /// Sets what was earned on these days, from the roll-ups, in all forecasts of these days, and
-    /// says how many have changed. A day without a roll-up counts as one without sales: call this
-    /// for days that are over, after their refresh. Calling it again corrects what was set.
-    ///
-    /// # Errors
-    /// Only a store's.
-    async fn fill_actuals(&self, user_id: Id<User>, days: Days) -> Result<u64>;
-
-    /// How right the forecasts of these days were.
-    ///
-    /// # Errors
-    /// Only a store's.
-    async fn accuracy(&self, user_id: Id<User>, days: Days) -> Result<ForecastAccuracy>;
 }

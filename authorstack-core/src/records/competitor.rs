@@ -1,13 +1,13 @@
 //! Competitors: books of others whose prices are tracked.
 
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Asin, Change, Currency, Extra, Id, Page, PageRequest, Price, Result, User, time,
-    user::check_extra, values::check_text,
+use super::{
+    check::{check_fields, check_part, check_patch},
+    fields::{Patch, fields, patch},
 };
+use crate::{Asin, Change, Currency, Extra, Id, Price, Result, User, time};
 
 /// A book that a user watches. Its price history is read on its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,9 +58,6 @@ pub struct PricePoint {
 }
 
 impl PricePoint {
-    /// The names of the fields in a stored document; `extra` may not use them.
-    pub const FIELDS: &'static [&'static str] = &["price", "date"];
-
     /// A price at a moment (in whole milliseconds).
     #[must_use]
     pub fn new(price: Price, date: DateTime<Utc>) -> Self {
@@ -76,8 +73,14 @@ impl PricePoint {
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
     pub fn check(&self) -> Result<()> {
-        check_extra("priceHistory", &self.extra, Self::FIELDS)
+        check_part("priceHistory", self)
     }
+}
+
+fields! {
+    PricePoint, extra: extra;
+    date: "date" required("say when it was seen"),
+    price: "price" required("say what it cost"),
 }
 
 /// A competitor to be tracked.
@@ -120,60 +123,62 @@ impl NewCompetitor {
         }
     }
 
-    /// The record that a store will hold: checked, with a new id and the present moment.
+    /// Checks what the field types do not.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when a field cannot be stored.
-    pub fn into_competitor(self, user_id: Id<User>) -> Result<Competitor> {
-        let competitor = Competitor {
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    pub fn check(&self) -> Result<()> {
+        self.clone().into_competitor(Id::new()).check()
+    }
+
+    /// The record that a store will hold, with a new id and the present moment.
+    #[must_use]
+    pub fn into_competitor(self, user_id: Id<User>) -> Competitor {
+        let Self {
+            asin,
+            title,
+            author,
+            currency,
+            genre,
+            extra,
+        } = self;
+        Competitor {
             id: Id::new(),
             user_id,
-            asin: self.asin,
-            title: self.title,
-            author: self.author,
+            asin,
+            title,
+            author,
             current_price: None,
-            currency: self.currency,
-            genre: self.genre,
+            currency,
+            genre,
             last_checked: None,
             created_at: time::now(),
-            extra: self.extra,
-        };
-        competitor.check()?;
-        Ok(competitor)
+            extra,
+        }
     }
 }
 
-impl Competitor {
-    /// The names of the fields in a stored document; `extra` may not use them.
-    pub const FIELDS: &'static [&'static str] = &[
-        "_id",
-        "userId",
-        "asin",
-        "title",
-        "author",
-        "currentPrice",
-        "currency",
-        "priceHistory",
-        "genre",
-        "lastChecked",
-        "createdAt",
-    ];
+fields! {
+    Competitor, extra: extra, reserved: ["priceHistory"];
+    id: "_id" required("a competitor needs an id"),
+    user_id: "userId" required("say who watches it"),
+    asin: "asin" required("say which book it is"),
+    title: "title",
+    author: "author",
+    current_price: "currentPrice",
+    currency: "currency",
+    genre: "genre",
+    last_checked: "lastChecked",
+    created_at: "createdAt" or(id.created_at()),
+}
 
+impl Competitor {
     /// Checks what the field types do not: that every backend can hold the record.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
     pub fn check(&self) -> Result<()> {
-        let texts = [
-            ("title", &self.title),
-            ("author", &self.author),
-            ("genre", &self.genre),
-        ];
-        for (field, text) in texts {
-            text.as_deref()
-                .map_or(Ok(()), |text| check_text(field, text))?;
-        }
-        check_extra("", &self.extra, Self::FIELDS)
+        check_fields(self)
     }
 
     /// Notes a price in memory. `newest` is the latest moment in the history before it: the price
@@ -207,26 +212,21 @@ impl CompetitorPatch {
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
     pub fn check(&self) -> Result<()> {
-        let texts = [
-            ("title", &self.title),
-            ("author", &self.author),
-            ("genre", &self.genre),
-        ];
-        for (field, change) in texts {
-            if let Change::Set(text) = change {
-                check_text(field, text)?;
-            }
-        }
-        Ok(())
+        check_patch(self)
     }
 
     /// Does it to a competitor in memory.
     pub fn apply(self, competitor: &mut Competitor) {
-        self.title.apply(&mut competitor.title);
-        self.author.apply(&mut competitor.author);
-        self.genre.apply(&mut competitor.genre);
-        self.currency.apply(&mut competitor.currency);
+        self.apply_to(competitor);
     }
+}
+
+patch! {
+    CompetitorPatch, Competitor;
+    title,
+    author,
+    genre,
+    currency,
 }
 
 /// A stretch of time.
@@ -244,100 +244,4 @@ impl DateRange {
     pub fn contains(&self, at: DateTime<Utc>) -> bool {
         self.from.is_none_or(|from| from <= at) && self.until.is_none_or(|until| at < until)
     }
-}
-
-/// What a host does with competitors. Each call takes the user who watches them, and another
-/// user's competitor is NotFound.
-///
-/// The record has no `updatedAt` in the schema, so that a patch has no expectation of it.
-#[cfg_attr(feature = "mocks", mockall::automock)]
-#[async_trait]
-pub trait CompetitorRepository: std::fmt::Debug + Send + Sync {
-    /// Begins to watch a book.
-    ///
-    /// # Errors
-    /// NotFound when there is no such user; AlreadyExists for `asin` when the user watches it
-    /// already; Invalid; a store's Timeout or Unavailable, as for every call.
-    async fn track(&self, user_id: Id<User>, competitor: NewCompetitor) -> Result<Competitor>;
-
-    /// A competitor of the user.
-    ///
-    /// # Errors
-    /// NotFound.
-    async fn get(&self, user_id: Id<User>, id: Id<Competitor>) -> Result<Competitor>;
-
-    /// The user's competitor with this ASIN.
-    ///
-    /// # Errors
-    /// NotFound.
-    async fn get_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Competitor>;
-
-    /// A page of the user's competitors.
-    ///
-    /// # Errors
-    /// Invalid for a cursor of another list.
-    async fn list(&self, user_id: Id<User>, page: PageRequest) -> Result<Page<Competitor>>;
-
-    /// Changes the fields that the patch names.
-    ///
-    /// # Errors
-    /// NotFound; Invalid.
-    async fn update(
-        &self,
-        user_id: Id<User>,
-        id: Id<Competitor>,
-        patch: CompetitorPatch,
-    ) -> Result<Competitor>;
-
-    /// Ends watching a book; its history goes too.
-    ///
-    /// # Errors
-    /// NotFound.
-    async fn delete(&self, user_id: Id<User>, id: Id<Competitor>) -> Result<()>;
-
-    /// Notes a price that was seen at a moment: the history, the current price and
-    /// `lastChecked` in one update. A price noted before at that moment is replaced. Prices may
-    /// come out of order: the newest stays the current one.
-    ///
-    /// # Errors
-    /// NotFound.
-    async fn record_price(
-        &self,
-        user_id: Id<User>,
-        id: Id<Competitor>,
-        price: Price,
-        at: DateTime<Utc>,
-    ) -> Result<Competitor>;
-
-    /// Notes that a price was looked for at a moment, and none found. An earlier moment than the
-    /// one noted changes nothing.
-    ///
-    /// # Errors
-    /// NotFound.
-    async fn mark_checked(
-        &self,
-        user_id: Id<User>,
-        id: Id<Competitor>,
-        at: DateTime<Utc>,
-    ) -> Result<Competitor>;
-
-    /// A page of the prices seen in a range, by their dates.
-    ///
-    /// # Errors
-    /// NotFound; Invalid for a cursor of another list.
-    async fn history(
-        &self,
-        user_id: Id<User>,
-        id: Id<Competitor>,
-        range: DateRange,
-        page: PageRequest,
-    ) -> Result<Page<PricePoint>>;
-
-    /// The competitors, everyone's, that were not looked at since a moment: those never looked
-    /// at first, then those whose check is the longest ago, then by id; at most `limit`, and at
-    /// most [`PageRequest::MAX_LIMIT`]; a limit of zero counts as one. For the job that checks prices.
-    ///
-    /// # Errors
-    /// Only a store's.
-    async fn due_for_check(&self, before: DateTime<Utc>, limit: u32) -> Result<Vec<Competitor>>;
 }

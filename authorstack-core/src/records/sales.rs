@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
-use futures::stream::BoxStream;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use super::{
+    check::check_fields,
+    fields::{Shape, fields},
+};
 use crate::{
     Amount, Book, Currency, Days, Error, Id, Platform, Result, User,
-    days::{check_day, first_of_month, first_of_week},
+    values::days::{check_day, first_of_month, first_of_week},
 };
 
 /// What a book sold on a platform on a day. A user has one for each [`SaleKey`].
@@ -119,8 +121,23 @@ impl Sale {
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
     pub fn check(&self) -> Result<()> {
-        check_day("date", self.date)
+        check_day("date", self.date)?;
+        check_fields(self)
     }
+}
+
+fields! {
+    Sale;
+    id: "id" required("give the row a number"),
+    user_id: "user_id" required("say whose sale it is"),
+    book_id: "book_id" required("say which book was sold"),
+    platform: "platform" required("say where it was sold"),
+    date: "date" required("say on which day"),
+    revenue: "revenue" required("say what was earned"),
+    units: "units" required("say how many were sold"),
+    page_reads: "page_reads" or(0),
+    currency: "currency" shape(Shape::Text) or(Currency::usd()),
+    synced_at: "synced_at",
 }
 
 /// What an upsert did to each row of its batch.
@@ -282,28 +299,34 @@ pub fn total_sales<'s>(sales: impl IntoIterator<Item = &'s Sale>, by: TotalsBy) 
         .collect()
 }
 
-/// A batch in the order of its keys, each row checked: writers that take the rows in one order
-/// do not deadlock.
+/// Checks a batch of sales.
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming a field, or the sales that are twice
 /// in the batch.
-pub fn checked_batch(sales: &[NewSale]) -> Result<Vec<&NewSale>> {
-    let mut batch: Vec<&NewSale> = sales.iter().collect();
-    for sale in &batch {
+pub fn check_batch(sales: &[NewSale]) -> Result<()> {
+    for sale in sales {
         check_day("date", sale.key.date).map_err(|error| error.for_record(&sale.key))?;
     }
-    batch.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    let batch = in_order(sales);
     let twice = batch.windows(2).filter(|pair| pair[0].key == pair[1].key);
     let twice: Vec<&SaleKey> = twice.map(|pair| &pair[0].key).collect();
     if twice.is_empty() {
-        return Ok(batch);
+        return Ok(());
     }
     let reason = format!(
         "the batch has {} more than once; add them up, or leave the outdated ones out",
         listed(&twice)
     );
     Err(Error::invalid("sales", reason))
+}
+
+/// A batch in the order of its keys: writers that take the rows in one order do not deadlock.
+#[must_use]
+pub fn in_order(sales: &[NewSale]) -> Vec<&NewSale> {
+    let mut batch: Vec<&NewSale> = sales.iter().collect();
+    batch.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    batch
 }
 
 /// The conflict of sales whose stored currency is another than the batch's. Nothing was written.
@@ -330,47 +353,4 @@ fn listed<T: std::fmt::Display>(items: &[T]) -> String {
         None | Some(0) => named.join(", "),
         Some(more) => format!("{} and {more} more", named.join(", ")),
     }
-}
-
-/// What a host does with sales. Each call takes the user whose sales they are.
-///
-/// Whether the user exists is checked where the store holds users too; a book is not looked for.
-#[cfg_attr(feature = "mocks", mockall::automock)]
-#[async_trait]
-pub trait SalesRepository: std::fmt::Debug + Send + Sync {
-    /// Writes a batch of any size in one transaction: sales with new keys are inserted, those with
-    /// other figures updated, the rest left alone.
-    ///
-    /// # Errors
-    /// Invalid for a date outside the years 1 to 9999, or naming sales that are twice in the
-    /// batch; Conflict naming those whose currency would change; NotFound when there is no such
-    /// user. Nothing is written then. A store's Timeout or Unavailable, as for every call.
-    async fn upsert(&self, user_id: Id<User>, sales: &[NewSale]) -> Result<UpsertCounts>;
-
-    /// The sale with this key.
-    ///
-    /// # Errors
-    /// NotFound.
-    async fn get(&self, user_id: Id<User>, key: &SaleKey) -> Result<Sale>;
-
-    /// Removes the sale with this key; refresh the roll-up of its day afterwards.
-    ///
-    /// # Errors
-    /// NotFound.
-    async fn delete(&self, user_id: Id<User>, key: &SaleKey) -> Result<()>;
-
-    /// Streams sales in the order of their dates, those of one date by book and platform; memory
-    /// stays flat. Sales that are written meanwhile may or may not be among them.
-    fn stream(&self, user_id: Id<User>, filter: SalesFilter) -> BoxStream<'static, Result<Sale>>;
-
-    /// Sums, by a group and by currency, ordered by both; computed in the store.
-    ///
-    /// # Errors
-    /// Only a store's.
-    async fn totals(
-        &self,
-        user_id: Id<User>,
-        filter: &SalesFilter,
-        by: TotalsBy,
-    ) -> Result<Vec<SalesTotal>>;
 }

@@ -1,14 +1,15 @@
 //! Users: who they are, their credits, preferences and connected platforms.
 
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::{
+    check::{check_fields, check_patch},
+    fields::{Patch, Shape, fields, patch},
+};
 use crate::{
-    AuthId, AuthProvider, Currency, Email, Error, Extra, Id, Page, PageRequest, Platform, Result,
-    change::replace,
-    extra, time,
-    values::{check_text, closed_set},
+    AuthId, AuthProvider, Currency, Email, Error, Extra, Id, Platform, Result, time,
+    values::closed_set,
 };
 
 /// An author's profile, synced from the authentication provider.
@@ -155,109 +156,90 @@ impl NewUser {
         }
     }
 
-    /// The record that a store will hold: checked, with a new id and the present moment.
+    /// Checks what the field types do not.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when a field cannot be stored.
-    pub fn into_user(self) -> Result<User> {
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    pub fn check(&self) -> Result<()> {
+        self.clone().into_user().check()
+    }
+
+    /// The record that a store will hold, with a new id and the present moment.
+    #[must_use]
+    pub fn into_user(self) -> User {
+        let Self {
+            auth_id,
+            auth_provider,
+            email,
+            name,
+            subscription_tier,
+            credits,
+            preferences,
+            extra,
+        } = self;
         let now = time::now();
-        let user = User {
+        User {
             id: Id::new(),
-            auth_id: self.auth_id,
-            auth_provider: self.auth_provider,
-            email: self.email,
-            name: self.name,
-            subscription_tier: self.subscription_tier,
-            credits: self.credits,
-            preferences: self.preferences,
+            auth_id,
+            auth_provider,
+            email,
+            name,
+            subscription_tier,
+            credits,
+            preferences,
             connected_platforms: Vec::new(),
             created_at: now,
             updated_at: now,
-            extra: self.extra,
-        };
-        user.check()?;
-        Ok(user)
+            extra,
+        }
     }
 }
 
 impl User {
-    /// The names of the fields in a stored document; `extra` may not use them.
-    pub const FIELDS: &'static [&'static str] = &[
-        "_id",
-        "authId",
-        "authProvider",
-        "email",
-        "name",
-        "subscriptionTier",
-        "credits",
-        "preferences",
-        "connectedPlatforms",
-        "createdAt",
-        "updatedAt",
-    ];
-
     /// Checks what the field types do not: that every backend can hold the record.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
     pub fn check(&self) -> Result<()> {
-        check_text("name", &self.name)?;
         if self.credits < 0 {
             return Err(Error::invalid(
                 "credits",
                 format!("{} is below zero", self.credits),
             ));
         }
-        self.preferences.check()?;
-        for (index, connected) in self.connected_platforms.iter().enumerate() {
-            let within = format!("connectedPlatforms.{index}");
-            check_extra(&within, &connected.extra, ConnectedPlatform::FIELDS)?;
-        }
-        check_extra("", &self.extra, Self::FIELDS)
+        check_fields(self)
     }
 }
 
-impl Preferences {
-    /// The names of the fields in a stored document; `extra` may not use them.
-    pub const FIELDS: &'static [&'static str] = &[
-        "emailNotifications",
-        "weeklyDigest",
-        "theme",
-        "timezone",
-        "currency",
-    ];
-
-    pub(crate) fn check(&self) -> Result<()> {
-        if let Some(timezone) = &self.timezone {
-            check_text("preferences.timezone", timezone)?;
-        }
-        check_extra("preferences", &self.extra, Self::FIELDS)
-    }
+fields! {
+    User, extra: extra;
+    id: "_id" required("a user needs an id"),
+    auth_id: "authId" required("a user needs the id of an account"),
+    auth_provider: "authProvider" or(AuthProvider::APPWRITE),
+    email: "email" required("a user needs an e-mail address"),
+    name: "name" or(String::new()),
+    subscription_tier: "subscriptionTier" or(SubscriptionTier::default()),
+    credits: "credits" shape(Shape::COUNT) or(0),
+    preferences: "preferences",
+    connected_platforms: "connectedPlatforms",
+    created_at: "createdAt" or(id.created_at()),
+    updated_at: "updatedAt" or(created_at),
 }
 
-impl ConnectedPlatform {
-    /// The names of the fields in a stored document; `extra` may not use them.
-    pub const FIELDS: &'static [&'static str] = &["platform", "connectedAt", "lastSync"];
+fields! {
+    Preferences, extra: extra;
+    email_notifications: "emailNotifications",
+    weekly_digest: "weeklyDigest",
+    theme: "theme",
+    timezone: "timezone",
+    currency: "currency" shape(Shape::Text),
 }
 
-/// Checks unknown fields: none that the schema knows, no NUL. `within` is the path of the document
-/// that holds them, empty for a record's own.
-pub(crate) fn check_extra(within: &str, extra: &Extra, known: &[&str]) -> Result<()> {
-    let path = |name: &str| match within {
-        "" => name.to_owned(),
-        within => format!("{within}.{name}"),
-    };
-    if let Some(name) = known.iter().find(|name| extra.contains_key(**name)) {
-        let reason = "stands among the unknown fields and is one of the schema's; set that instead";
-        return Err(Error::invalid(path(name), reason));
-    }
-    match extra::find_nul(extra) {
-        None => Ok(()),
-        Some(found) => Err(Error::invalid(
-            path(&found),
-            "holds a NUL character, which PostgreSQL cannot store; remove it",
-        )),
-    }
+fields! {
+    ConnectedPlatform, extra: extra;
+    platform: "platform" required("name the platform"),
+    connected_at: "connectedAt",
+    last_sync: "lastSync",
 }
 
 /// Changes of a user's profile. Credits and platforms change through their own calls.
@@ -292,105 +274,24 @@ impl UserPatch {
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
     pub fn check(&self) -> Result<()> {
-        if let Some(name) = &self.name {
-            check_text("name", name)?;
-        }
-        self.preferences.as_ref().map_or(Ok(()), Preferences::check)
+        check_patch(self)
+    }
+
+    /// Does it to a user in memory; `updated_at` moves forward.
+    pub fn apply(self, user: &mut User) {
+        self.apply_to(user);
+        user.updated_at = time::next_update(user.updated_at);
     }
 }
 
-/// What a host does with users.
-///
-/// Every call that changes a user answers with the user as it is then, and moves `updated_at`
-/// forward.
-#[cfg_attr(feature = "mocks", mockall::automock)]
-#[async_trait]
-pub trait UserRepository: std::fmt::Debug + Send + Sync {
-    /// Creates a user.
-    ///
-    /// # Errors
-    /// AlreadyExists for `authId` or `email`; Invalid; a store's Timeout or Unavailable, as for
-    /// every call.
-    async fn create(&self, user: NewUser) -> Result<User>;
-
-    /// The user with this id.
-    ///
-    /// # Errors
-    /// NotFound.
-    async fn get(&self, id: Id<User>) -> Result<User>;
-
-    /// The user of this account.
-    ///
-    /// # Errors
-    /// NotFound.
-    async fn get_by_auth_id(&self, auth_id: &AuthId) -> Result<User>;
-
-    /// The user with this e-mail address, whatever its case.
-    ///
-    /// # Errors
-    /// NotFound.
-    async fn get_by_email(&self, email: &Email) -> Result<User>;
-
-    /// A page of all users.
-    ///
-    /// # Errors
-    /// Only a store's.
-    async fn list(&self, page: PageRequest) -> Result<Page<User>>;
-
-    /// Changes the fields that the patch names.
-    ///
-    /// # Errors
-    /// NotFound; AlreadyExists for `authId` or `email`; Conflict when `expected_updated_at` no
-    /// longer holds; Invalid.
-    async fn update(&self, id: Id<User>, patch: UserPatch) -> Result<User>;
-
-    /// Deletes the user and all that is theirs.
-    ///
-    /// # Errors
-    /// NotFound.
-    async fn delete(&self, id: Id<User>) -> Result<()>;
-
-    /// Adds credits, atomically.
-    ///
-    /// # Errors
-    /// NotFound; Invalid when `amount` is not above zero or the balance would overflow.
-    async fn add_credits(&self, id: Id<User>, amount: i64) -> Result<User>;
-
-    /// Spends credits, atomically: never below zero.
-    ///
-    /// # Errors
-    /// NotFound; InsufficientCredits; Invalid when `amount` is not above zero.
-    async fn spend_credits(&self, id: Id<User>, amount: i64) -> Result<User>;
-
-    /// Connects a platform at a moment; a platform that is connected already is connected anew
-    /// and keeps its last sync.
-    ///
-    /// # Errors
-    /// NotFound.
-    async fn connect_platform(
-        &self,
-        id: Id<User>,
-        platform: Platform,
-        at: DateTime<Utc>,
-    ) -> Result<User>;
-
-    /// Disconnects a platform; one that is not connected is no error.
-    ///
-    /// # Errors
-    /// NotFound.
-    async fn disconnect_platform(&self, id: Id<User>, platform: &Platform) -> Result<User>;
-
-    /// Notes that a platform was synced at a moment. An earlier moment than the one noted changes
-    /// nothing.
-    ///
-    /// # Errors
-    /// NotFound, also when the platform is not connected.
-    async fn mark_synced(
-        &self,
-        id: Id<User>,
-        platform: &Platform,
-        at: DateTime<Utc>,
-    ) -> Result<User>;
+patch! {
+    UserPatch, User, beside: [expected_updated_at];
+    auth_id,
+    auth_provider,
+    email,
+    name,
+    subscription_tier,
+    preferences,
 }
 
 /// Checks an amount of credits.
@@ -405,18 +306,5 @@ pub fn check_credits(amount: i64) -> Result<()> {
             "amount",
             format!("{amount} credits; the amount must be above zero"),
         ))
-    }
-}
-
-impl UserPatch {
-    /// Does it to a user in memory; `updated_at` moves forward.
-    pub fn apply(self, user: &mut User) {
-        replace(&mut user.auth_id, self.auth_id);
-        replace(&mut user.auth_provider, self.auth_provider);
-        replace(&mut user.email, self.email);
-        replace(&mut user.name, self.name);
-        replace(&mut user.subscription_tier, self.subscription_tier);
-        replace(&mut user.preferences, self.preferences);
-        user.updated_at = time::next_update(user.updated_at);
     }
 }

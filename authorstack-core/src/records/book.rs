@@ -1,15 +1,14 @@
 //! Books: an author's catalogue.
 
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::{
+    check::{check_fields, check_patch},
+    fields::{Patch, fields, patch},
+};
 use crate::{
-    Asin, Change, Error, Extra, Id, Isbn, Page, PageRequest, Platform, Result, User,
-    change::replace,
-    time,
-    user::check_extra,
-    values::{check_text, closed_set},
+    Asin, Change, Error, Extra, Id, Isbn, Platform, Result, User, time, values::closed_set,
 };
 
 /// A book of an author.
@@ -144,34 +143,53 @@ impl NewBook {
         }
     }
 
-    /// The record that a store will hold: checked, with a new id and the present moment.
+    /// Checks what the field types do not.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when a field cannot be stored.
-    pub fn into_book(self, user_id: Id<User>) -> Result<Book> {
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    pub fn check(&self) -> Result<()> {
+        check_title(&self.title)?;
+        self.clone().into_book(Id::new()).check()
+    }
+
+    /// The record that a store will hold, with a new id and the present moment.
+    #[must_use]
+    pub fn into_book(self, user_id: Id<User>) -> Book {
+        let Self {
+            title,
+            subtitle,
+            author,
+            description,
+            isbn,
+            asin,
+            cover_url,
+            genres,
+            platforms,
+            published_date,
+            status,
+            metadata,
+            extra,
+        } = self;
         let now = time::now();
-        let book = Book {
+        Book {
             id: Id::new(),
             user_id,
-            title: self.title,
-            subtitle: self.subtitle,
-            author: self.author,
-            description: self.description,
-            isbn: self.isbn,
-            asin: self.asin,
-            cover_url: self.cover_url,
-            genres: self.genres,
-            platforms: self.platforms,
-            published_date: self.published_date.map(time::to_millis),
-            status: self.status,
-            metadata: self.metadata.without_negative_zero(),
+            title,
+            subtitle,
+            author,
+            description,
+            isbn,
+            asin,
+            cover_url,
+            genres,
+            platforms,
+            published_date: published_date.map(time::to_millis),
+            status,
+            metadata: metadata.without_negative_zero(),
             created_at: now,
             updated_at: now,
-            extra: self.extra,
-        };
-        check_title(&book.title)?;
-        book.check()?;
-        Ok(book)
+            extra,
+        }
     }
 }
 
@@ -185,75 +203,49 @@ fn check_title(title: &str) -> Result<()> {
 }
 
 impl Book {
-    /// The names of the fields in a stored document; `extra` may not use them.
-    pub const FIELDS: &'static [&'static str] = &[
-        "_id",
-        "userId",
-        "title",
-        "subtitle",
-        "author",
-        "description",
-        "isbn",
-        "asin",
-        "coverUrl",
-        "genres",
-        "platforms",
-        "publishedDate",
-        "status",
-        "metadata",
-        "createdAt",
-        "updatedAt",
-    ];
-
     /// Checks what the field types do not: that every backend can hold the record.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
     pub fn check(&self) -> Result<()> {
-        check_text("title", &self.title)?;
-        let texts = [
-            ("subtitle", &self.subtitle),
-            ("author", &self.author),
-            ("description", &self.description),
-            ("coverUrl", &self.cover_url),
-        ];
-        for (field, text) in texts {
-            text.as_deref()
-                .map_or(Ok(()), |text| check_text(field, text))?;
-        }
-        for genre in &self.genres {
-            check_text("genres", genre)?;
-        }
-        self.metadata.check()?;
-        check_extra("", &self.extra, Self::FIELDS)
+        check_fields(self)
     }
 }
 
-impl BookMetadata {
-    /// The names of the fields in a stored document; `extra` may not use them.
-    pub const FIELDS: &'static [&'static str] =
-        &["pageCount", "wordCount", "series", "seriesPosition"];
+fields! {
+    Book, extra: extra;
+    id: "_id" required("a book needs an id"),
+    user_id: "userId" required("say whose book it is"),
+    title: "title" required("a book needs a title"),
+    subtitle: "subtitle",
+    author: "author",
+    description: "description",
+    isbn: "isbn",
+    asin: "asin",
+    cover_url: "coverUrl",
+    genres: "genres",
+    platforms: "platforms",
+    published_date: "publishedDate",
+    status: "status" or(BookStatus::default()),
+    metadata: "metadata",
+    created_at: "createdAt" or(id.created_at()),
+    updated_at: "updatedAt" or(created_at),
+}
 
+fields! {
+    BookMetadata, extra: extra;
+    page_count: "pageCount",
+    word_count: "wordCount",
+    series: "series",
+    series_position: "seriesPosition",
+}
+
+impl BookMetadata {
     /// JSON in PostgreSQL has one zero.
     #[must_use]
     pub fn without_negative_zero(mut self) -> Self {
         self.series_position = self.series_position.map(|position| position + 0.0);
         self
-    }
-
-    fn check(&self) -> Result<()> {
-        if let Some(series) = &self.series {
-            check_text("metadata.series", series)?;
-        }
-        if let Some(position) = self.series_position
-            && !position.is_finite()
-        {
-            return Err(Error::invalid(
-                "metadata.seriesPosition",
-                format!("{position} is not a finite number"),
-            ));
-        }
-        check_extra("metadata", &self.extra, Self::FIELDS)
     }
 }
 
@@ -294,45 +286,33 @@ impl BookPatch {
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
     pub fn check(&self) -> Result<()> {
-        if let Some(title) = &self.title {
-            check_title(title)?;
-            check_text("title", title)?;
-        }
-        let texts = [
-            ("subtitle", &self.subtitle),
-            ("author", &self.author),
-            ("description", &self.description),
-            ("coverUrl", &self.cover_url),
-        ];
-        for (field, change) in texts {
-            if let Change::Set(text) = change {
-                check_text(field, text)?;
-            }
-        }
-        for genre in self.genres.iter().flatten() {
-            check_text("genres", genre)?;
-        }
-        self.metadata.as_ref().map_or(Ok(()), BookMetadata::check)
+        self.title.as_deref().map_or(Ok(()), check_title)?;
+        check_patch(self)
     }
 
     /// Does it to a book in memory; `updated_at` moves forward.
     pub fn apply(self, book: &mut Book) {
-        replace(&mut book.title, self.title);
-        self.subtitle.apply(&mut book.subtitle);
-        self.author.apply(&mut book.author);
-        self.description.apply(&mut book.description);
-        self.isbn.apply(&mut book.isbn);
-        self.asin.apply(&mut book.asin);
-        self.cover_url.apply(&mut book.cover_url);
-        replace(&mut book.genres, self.genres);
-        replace(&mut book.platforms, self.platforms);
-        self.published_date.apply(&mut book.published_date);
+        self.apply_to(book);
         book.published_date = book.published_date.map(time::to_millis);
-        replace(&mut book.status, self.status);
-        let metadata = self.metadata.map(BookMetadata::without_negative_zero);
-        replace(&mut book.metadata, metadata);
+        book.metadata = std::mem::take(&mut book.metadata).without_negative_zero();
         book.updated_at = time::next_update(book.updated_at);
     }
+}
+
+patch! {
+    BookPatch, Book, beside: [expected_updated_at];
+    title,
+    subtitle,
+    author,
+    description,
+    isbn,
+    asin,
+    cover_url,
+    genres,
+    platforms,
+    published_date,
+    status,
+    metadata,
 }
 
 /// Which books of a user: those that match every part that is set.
@@ -367,53 +347,4 @@ impl BookFilter {
                 .as_ref()
                 .is_none_or(|genre| book.genres.contains(genre))
     }
-}
-
-/// What a host does with books. Each call takes the user whose books they are, and another
-/// user's book is NotFound.
-#[cfg_attr(feature = "mocks", mockall::automock)]
-#[async_trait]
-pub trait BookRepository: std::fmt::Debug + Send + Sync {
-    /// Creates a book of a user.
-    ///
-    /// # Errors
-    /// NotFound when there is no such user; Invalid; a store's Timeout or Unavailable, as for
-    /// every call.
-    async fn create(&self, user_id: Id<User>, book: NewBook) -> Result<Book>;
-
-    /// A book of the user.
-    ///
-    /// # Errors
-    /// NotFound.
-    async fn get(&self, user_id: Id<User>, id: Id<Book>) -> Result<Book>;
-
-    /// The user's books with this ASIN, oldest first: editions may share one. At most
-    /// [`PageRequest::MAX_LIMIT`].
-    ///
-    /// # Errors
-    /// Only a store's.
-    async fn find_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Vec<Book>>;
-
-    /// A page of the user's books that match the filter.
-    ///
-    /// # Errors
-    /// Only a store's.
-    async fn list(
-        &self,
-        user_id: Id<User>,
-        filter: BookFilter,
-        page: PageRequest,
-    ) -> Result<Page<Book>>;
-
-    /// Changes the fields that the patch names.
-    ///
-    /// # Errors
-    /// NotFound; Conflict when `expected_updated_at` no longer holds; Invalid.
-    async fn update(&self, user_id: Id<User>, id: Id<Book>, patch: BookPatch) -> Result<Book>;
-
-    /// Deletes a book.
-    ///
-    /// # Errors
-    /// NotFound.
-    async fn delete(&self, user_id: Id<User>, id: Id<Book>) -> Result<()>;
 }

@@ -1,12 +1,13 @@
 //! Marketplace boosts: paid places on the leaderboard.
 
-use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Book, Error, ErrorKind, Extra, Id, Page, PageRequest, Result, User, time, user::check_extra,
+use super::{
+    check::check_fields,
+    fields::{Shape, fields},
 };
+use crate::{Book, Error, ErrorKind, Extra, Id, Result, User, time};
 
 /// A book's paid place on the leaderboard.
 ///
@@ -40,19 +41,6 @@ pub struct Boost {
 }
 
 impl Boost {
-    /// The names of the fields in a stored document; `extra` may not use them.
-    pub const FIELDS: &'static [&'static str] = &[
-        "_id",
-        "bookId",
-        "userId",
-        "duration",
-        "position",
-        "credits_spent",
-        "active",
-        "startedAt",
-        "expiresAt",
-    ];
-
     /// Checks what the field types do not: that it does not end before it starts, and that every
     /// backend can hold the record.
     ///
@@ -70,7 +58,7 @@ impl Boost {
             );
             return Err(Error::invalid("expiresAt", reason));
         }
-        check_extra("", &self.extra, Self::FIELDS)
+        check_fields(self)
     }
 
     /// Whether it holds its position at a moment.
@@ -101,6 +89,25 @@ impl Boost {
             .into(),
         })
     }
+}
+
+fields! {
+    Boost, extra: extra;
+    id: "_id" required("a boost needs an id"),
+    book_id: "bookId" required("say which book is boosted"),
+    user_id: "userId" required("say who paid"),
+    duration_days: "duration" column("duration") required("say for how many days"),
+    position: "position" required("say which position it holds"),
+    credits_spent: "credits_spent" shape(Shape::COUNT) or(0),
+    active: "active" or(false),
+    started_at: "startedAt" or(id.created_at()),
+    expires_at: "expiresAt" or(end_of(started_at, duration_days)),
+}
+
+/// When a boost ends; at its start where that is beyond all calendars.
+fn end_of(started_at: DateTime<Utc>, days: u32) -> DateTime<Utc> {
+    let end = started_at.checked_add_signed(TimeDelta::days(days.into()));
+    end.unwrap_or(started_at)
 }
 
 /// A boost to be purchased.
@@ -150,11 +157,11 @@ impl NewBoost {
         }
     }
 
-    /// The record that a store will hold at this position: checked, active.
+    /// Checks what the field types do not.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] when a field cannot be stored.
-    pub fn into_boost(self, user_id: Id<User>, position: u32) -> Result<Boost> {
+    /// [`ErrorKind::Invalid`], naming the first field at fault.
+    pub fn check(&self) -> Result<()> {
         if !(1..=Self::MOST_DAYS).contains(&self.duration_days) {
             let reason = format!(
                 "{} is not a number of days from 1 to {}",
@@ -167,38 +174,44 @@ impl NewBoost {
             let reason = format!("{} credits; the price must be above zero", self.credits);
             return Err(Error::invalid("credits_spent", reason));
         }
+        let position = self.position.unwrap_or(1);
         if position == 0 || i32::try_from(position).is_err() {
             let reason = format!("{position} is no position; 1 is the first");
             return Err(Error::invalid("position", reason));
         }
-        let started_at = time::to_millis(self.starts_at);
-        let duration = TimeDelta::days(self.duration_days.into());
-        let expires_at = started_at.checked_add_signed(duration).ok_or_else(|| {
-            Error::invalid("startedAt", "the boost would end beyond all calendars")
-        })?;
-        let boost = Boost {
-            id: self.id,
-            book_id: self.book_id,
-            user_id,
-            duration_days: self.duration_days,
-            position,
-            credits_spent: self.credits,
-            active: true,
-            started_at,
-            expires_at,
-            extra: self.extra,
-        };
-        boost.check()?;
-        Ok(boost)
+        let boost = self.clone().into_boost(Id::new(), position);
+        if boost.expires_at <= boost.started_at {
+            let reason = "the boost would end beyond all calendars";
+            return Err(Error::invalid("startedAt", reason));
+        }
+        boost.check()
     }
 
-    /// Checks the fields, as if the position were known.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`], naming the first field at fault.
-    pub fn check(&self) -> Result<()> {
-        let position = self.position.unwrap_or(1);
-        self.clone().into_boost(Id::new(), position).map(drop)
+    /// The record that a store will hold at this position: active.
+    #[must_use]
+    pub fn into_boost(self, user_id: Id<User>, position: u32) -> Boost {
+        let Self {
+            id,
+            book_id,
+            duration_days,
+            credits,
+            position: _,
+            starts_at,
+            extra,
+        } = self;
+        let started_at = time::to_millis(starts_at);
+        Boost {
+            id,
+            book_id,
+            user_id,
+            duration_days,
+            position,
+            credits_spent: credits,
+            active: true,
+            started_at,
+            expires_at: end_of(started_at, duration_days),
+            extra,
+        }
     }
 
     /// The answer when a boost of this id is there already: that boost, if this purchase made it.
@@ -239,47 +252,6 @@ pub fn first_free_position(taken: impl IntoIterator<Item = u32>) -> u32 {
     )
 }
 
-/// What a host does with boosts.
-#[cfg_attr(feature = "mocks", mockall::automock)]
-#[async_trait]
-pub trait BoostRepository: std::fmt::Debug + Send + Sync {
-    /// Spends the user's credits and creates the boost, in one transaction: never one without
-    /// the other. A repeated purchase of the same [`NewBoost`] spends nothing.
-    ///
-    /// # Errors
-    /// NotFound when there is no such user, or the book is not theirs; InsufficientCredits;
-    /// Conflict when the position is taken for a part of that time; AlreadyExists for `_id` when
-    /// the id is another purchase's; Invalid; a store's Timeout or Unavailable, as for every call.
-    /// Of several problems the first in this order is told, Invalid before all.
-    async fn purchase(&self, user_id: Id<User>, boost: NewBoost) -> Result<Boost>;
-
-    /// A boost of the user.
-    ///
-    /// # Errors
-    /// NotFound.
-    async fn get(&self, user_id: Id<User>, id: Id<Boost>) -> Result<Boost>;
-
-    /// A page of the user's boosts, expired ones too.
-    ///
-    /// # Errors
-    /// Invalid for a cursor of another list.
-    async fn list(&self, user_id: Id<User>, page: PageRequest) -> Result<Page<Boost>>;
-
-    /// The boosts that hold a position at a moment, everyone's, first position first; at most
-    /// `limit`, and at most [`PageRequest::MAX_LIMIT`]; a limit of zero counts as one.
-    ///
-    /// # Errors
-    /// Only a store's.
-    async fn leaderboard(&self, at: DateTime<Utc>, limit: u32) -> Result<Vec<Boost>>;
-
-    /// Marks the boosts, everyone's, whose time is over at a moment as no longer active; answers
-    /// how many they are.
-    ///
-    /// # Errors
-    /// Only a store's.
-    async fn expire_due(&self, at: DateTime<Utc>) -> Result<u64>;
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,11 +267,11 @@ mod tests {
     #[test]
     fn a_boost_that_ends_holds_its_position_no_longer() {
         let mut new = NewBoost::new(Id::new(), 1, 5);
-        let boost = new.clone().into_boost(Id::new(), 3).unwrap();
+        let boost = new.clone().into_boost(Id::new(), 3);
         assert!(boost.holds_at(boost.started_at) && !boost.holds_at(boost.expires_at));
         new.id = Id::new();
         new.starts_at = boost.expires_at;
-        let next = new.into_boost(Id::new(), 3).unwrap();
+        let next = new.into_boost(Id::new(), 3);
         assert!(!boost.collides_with(&next) && !next.collides_with(&boost));
     }
 }

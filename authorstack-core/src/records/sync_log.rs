@@ -1,13 +1,10 @@
 //! Sync logs: what became of each attempt to fetch sales from a platform.
 
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Id, Page, PageRequest, Platform, Result, User,
-    values::{check_text, closed_set},
-};
+use super::{check::check_fields, fields::fields};
+use crate::{Id, Platform, Result, User, time, values::closed_set};
 
 closed_set! {
     /// How a sync ended.
@@ -60,7 +57,27 @@ impl NewSyncLog {
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
     pub fn check(&self) -> Result<()> {
-        check_message(self.error_message.as_deref())
+        self.clone().into_sync_log(Id::new()).check()
+    }
+
+    /// The record that a store will hold, of the present moment; the store gives the number.
+    #[must_use]
+    pub fn into_sync_log(self, user_id: Id<User>) -> SyncLog {
+        let Self {
+            platform,
+            status,
+            records_synced,
+            error_message,
+        } = self;
+        SyncLog {
+            id: 0,
+            user_id,
+            platform,
+            status,
+            records_synced,
+            error_message,
+            synced_at: Some(time::now()),
+        }
     }
 }
 
@@ -70,33 +87,17 @@ impl SyncLog {
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
     pub fn check(&self) -> Result<()> {
-        check_message(self.error_message.as_deref())
+        check_fields(self)
     }
 }
 
-fn check_message(message: Option<&str>) -> Result<()> {
-    message.map_or(Ok(()), |message| check_text("error_message", message))
-}
-
-/// What a host does with sync logs. Each call takes the user whose logs they are.
-#[cfg_attr(feature = "mocks", mockall::automock)]
-#[async_trait]
-pub trait SyncLogRepository: std::fmt::Debug + Send + Sync {
-    /// Notes a sync that has ended now.
-    ///
-    /// # Errors
-    /// NotFound when there is no such user, where the store holds users too; Invalid; a store's
-    /// Timeout or Unavailable, as for every call.
-    async fn append(&self, user_id: Id<User>, log: NewSyncLog) -> Result<SyncLog>;
-
-    /// A page of the user's logs, by number; of one platform, where it is named.
-    ///
-    /// # Errors
-    /// Invalid for a cursor of another list.
-    async fn recent(
-        &self,
-        user_id: Id<User>,
-        platform: Option<Platform>,
-        page: PageRequest,
-    ) -> Result<Page<SyncLog>>;
+fields! {
+    SyncLog;
+    id: "id" required("give the row a number"),
+    user_id: "user_id" required("say whose sales"),
+    platform: "platform" required("say from which platform"),
+    status: "status" required("say how it ended"),
+    records_synced: "records_synced" or(0),
+    error_message: "error_message",
+    synced_at: "synced_at",
 }

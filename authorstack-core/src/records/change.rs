@@ -50,10 +50,3 @@ impl<T> From<T> for Change<T> {
         Self::Set(value)
     }
 }
-
-/// Replaces a field that always has a value, where a patch names it.
-pub(crate) fn replace<T>(field: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *field = value;
-    }
-}

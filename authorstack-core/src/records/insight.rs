@@ -1,14 +1,11 @@
 //! AI insights: generated texts about a user or a book, kept while they are valid.
 
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{
-    Book, Confidence, Error, Id, InsightKind, Page, PageRequest, Result, User, extra::nul_in_value,
-    time,
-};
+use super::{check::check_fields, fields::fields};
+use crate::{Book, Confidence, Id, InsightKind, Result, User, time};
 
 /// What a model found out, about a user or about one of their books.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,24 +65,47 @@ impl NewInsight {
         }
     }
 
-    /// The record that a store will hold: checked, of the present moment.
+    /// Checks what the field types do not.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when a field cannot be stored.
-    pub fn into_insight(self, user_id: Id<User>) -> Result<Insight> {
-        let insight = Insight {
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    pub fn check(&self) -> Result<()> {
+        self.clone().into_insight(Id::new()).check()
+    }
+
+    /// The record that a store will hold, of the present moment; the store gives the number.
+    #[must_use]
+    pub fn into_insight(self, user_id: Id<User>) -> Insight {
+        let Self {
+            book_id,
+            kind,
+            content,
+            confidence,
+            valid_until,
+        } = self;
+        Insight {
             id: 0,
             user_id,
-            book_id: self.book_id,
-            kind: Some(self.kind),
-            content: self.content,
-            confidence: self.confidence,
-            valid_until: self.valid_until.map(time::to_millis),
+            book_id,
+            kind: Some(kind),
+            content,
+            confidence,
+            valid_until: valid_until.map(time::to_millis),
             created_at: Some(time::now()),
-        };
-        insight.check()?;
-        Ok(insight)
+        }
     }
+}
+
+fields! {
+    Insight;
+    id: "id" required("give the row a number"),
+    user_id: "user_id" required("say whom it is for"),
+    book_id: "book_id",
+    kind: "insight_type" column("insight_type"),
+    content: "content" required("say what the model said"),
+    confidence: "confidence",
+    valid_until: "valid_until",
+    created_at: "created_at",
 }
 
 impl Insight {
@@ -94,13 +114,7 @@ impl Insight {
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
     pub fn check(&self) -> Result<()> {
-        match nul_in_value(&self.content) {
-            None => Ok(()),
-            Some(path) => Err(Error::invalid(
-                format!("content{path}"),
-                "holds a NUL character, which PostgreSQL cannot store; remove it",
-            )),
-        }
+        check_fields(self)
     }
 
     /// Whether it is not outdated at a moment.
@@ -128,46 +142,4 @@ impl InsightScope {
             Self::Book(id) => Some(id),
         }
     }
-}
-
-/// What a host does with insights. Each call takes the user whom they are for.
-#[cfg_attr(feature = "mocks", mockall::automock)]
-#[async_trait]
-pub trait InsightRepository: std::fmt::Debug + Send + Sync {
-    /// Keeps an insight beside the older ones.
-    ///
-    /// # Errors
-    /// NotFound when there is no such user or book of theirs, where the store holds these too;
-    /// Invalid; a store's Timeout or Unavailable, as for every call.
-    async fn put(&self, user_id: Id<User>, insight: NewInsight) -> Result<Insight>;
-
-    /// The newest insight of a kind about the user or a book that is valid at a moment.
-    ///
-    /// # Errors
-    /// NotFound when there is none.
-    async fn latest(
-        &self,
-        user_id: Id<User>,
-        scope: InsightScope,
-        kind: &InsightKind,
-        at: DateTime<Utc>,
-    ) -> Result<Insight>;
-
-    /// A page of the user's insights that are valid at a moment, by number: of all kinds, about
-    /// the user and their books.
-    ///
-    /// # Errors
-    /// Invalid for a cursor of another list.
-    async fn valid(
-        &self,
-        user_id: Id<User>,
-        at: DateTime<Utc>,
-        page: PageRequest,
-    ) -> Result<Page<Insight>>;
-
-    /// Removes everyone's insights that are outdated at a moment, and says how many: for a job.
-    ///
-    /// # Errors
-    /// Only a store's.
-    async fn purge_expired(&self, at: DateTime<Utc>) -> Result<u64>;
 }

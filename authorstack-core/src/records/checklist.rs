@@ -2,16 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::{
+    check::{check_fields, check_part, check_patch, check_patch_of_part},
+    fields::{Patch, fields, patch},
+};
 use crate::{
-    Book, Change, Error, ErrorKind, Extra, Id, Page, PageRequest, Result, TaskId, User,
-    change::replace,
-    time,
-    user::check_extra,
-    values::{check_text, excerpt},
+    Book, Change, Error, ErrorKind, Extra, Id, Result, TaskId, User, time, values::excerpt,
 };
 
 /// What is to be done for a book.
@@ -108,24 +107,33 @@ impl NewTask {
         }
     }
 
-    /// The task that a checklist will hold: checked, open, with a new id.
+    /// Checks what the field types do not.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] when a field cannot be stored.
-    pub fn into_task(self) -> Result<Task> {
-        check_title(&self.title)?;
-        let task = Task {
+    /// [`ErrorKind::Invalid`], naming the first field at fault.
+    pub fn check(&self) -> Result<()> {
+        self.clone().into_task().check_new()
+    }
+
+    /// The task that a checklist will hold: open, with a new id.
+    #[must_use]
+    pub fn into_task(self) -> Task {
+        let Self {
+            title,
+            description,
+            due_date,
+            category,
+        } = self;
+        Task {
             id: TaskId::new(),
-            title: self.title,
-            description: self.description,
+            title,
+            description,
             completed: false,
-            due_date: self.due_date.map(time::to_millis),
+            due_date: due_date.map(time::to_millis),
             completed_at: None,
-            category: self.category,
+            category,
             extra: Extra::new(),
-        };
-        task.check("tasks")?;
-        Ok(task)
+        }
     }
 }
 
@@ -237,28 +245,39 @@ impl NewChecklist {
         }
     }
 
-    /// The record that a store will hold: checked, with a new id and the present moment.
+    /// Checks what the field types do not.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] when a field cannot be stored.
-    pub fn into_checklist(self, user_id: Id<User>) -> Result<Checklist> {
-        let now = time::now();
+    /// [`ErrorKind::Invalid`], naming the first field at fault.
+    pub fn check(&self) -> Result<()> {
         check_name(&self.name)?;
-        let tasks: Result<Vec<Task>> = self.tasks.into_iter().map(NewTask::into_task).collect();
-        let checklist = Checklist {
+        self.tasks.iter().try_for_each(NewTask::check)?;
+        self.clone().into_checklist(Id::new()).check()
+    }
+
+    /// The record that a store will hold, with a new id and the present moment.
+    #[must_use]
+    pub fn into_checklist(self, user_id: Id<User>) -> Checklist {
+        let Self {
+            book_id,
+            template_id,
+            name,
+            tasks,
+            extra,
+        } = self;
+        let now = time::now();
+        Checklist {
             id: Id::new(),
-            book_id: self.book_id,
+            book_id,
             user_id,
-            template_id: self.template_id,
-            name: self.name,
-            tasks: tasks?,
+            template_id,
+            name,
+            tasks: tasks.into_iter().map(NewTask::into_task).collect(),
             progress: 0,
             created_at: now,
             updated_at: now,
-            extra: self.extra,
-        };
-        checklist.check()?;
-        Ok(checklist)
+            extra,
+        }
     }
 }
 
@@ -271,37 +290,19 @@ fn check_name(name: &str) -> Result<()> {
 }
 
 impl Checklist {
-    /// The names of the fields in a stored document; `extra` may not use them.
-    pub const FIELDS: &'static [&'static str] = &[
-        "_id",
-        "bookId",
-        "userId",
-        "templateId",
-        "name",
-        "tasks",
-        "progress",
-        "createdAt",
-        "updatedAt",
-    ];
-
     /// Checks what the field types do not: that every backend can hold the record, that the
     /// tasks' ids differ, and that the progress is theirs.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`], naming the first field at fault.
     pub fn check(&self) -> Result<()> {
-        check_text("name", &self.name)?;
-        if let Some(template) = &self.template_id {
-            check_text("templateId", template)?;
-        }
+        check_fields(self)?;
         let mut ids = HashSet::new();
         for (index, task) in self.tasks.iter().enumerate() {
-            let within = format!("tasks.{index}");
-            task.check(&within)?;
             if !ids.insert(&task.id) {
                 let id = excerpt(task.id.as_str());
                 return Err(Error::invalid(
-                    format!("{within}.id"),
+                    format!("tasks.{index}.id"),
                     format!("{id} is also the id of an earlier task; give it another"),
                 ));
             }
@@ -313,7 +314,7 @@ impl Checklist {
                 format!("{} is not what the tasks say, {progress}", self.progress),
             ));
         }
-        check_extra("", &self.extra, Self::FIELDS)
+        Ok(())
     }
 
     /// Does a change of the tasks to a checklist in memory; `progress` and `updated_at` follow.
@@ -322,7 +323,6 @@ impl Checklist {
     /// NotFound when the checklist has no such task; Conflict when a new order does not name each
     /// task once; Invalid. The checklist is as it was then.
     pub fn change(&mut self, change: TaskChange) -> Result<()> {
-        change.check()?;
         match change {
             TaskChange::Add(task) => {
                 if self.tasks.iter().any(|present| present.id == task.id) {
@@ -372,30 +372,35 @@ impl Checklist {
     }
 }
 
-impl Task {
-    /// The names of the fields in a stored document; `extra` may not use them.
-    pub const FIELDS: &'static [&'static str] = &[
-        "id",
-        "title",
-        "description",
-        "completed",
-        "dueDate",
-        "completedAt",
-        "category",
-    ];
+fields! {
+    Checklist, extra: extra;
+    id: "_id" required("a checklist needs an id"),
+    book_id: "bookId" required("say which book it is about"),
+    user_id: "userId" required("say whose checklist it is"),
+    template_id: "templateId",
+    name: "name" required("a checklist needs a name"),
+    tasks: "tasks",
+    progress: "progress" computed(self::progress(&tasks)),
+    created_at: "createdAt" or(id.created_at()),
+    updated_at: "updatedAt" or(created_at),
+}
 
-    /// `within` is the path of the task in the document.
-    fn check(&self, within: &str) -> Result<()> {
-        check_text("tasks.title", &self.title)?;
-        let texts = [
-            ("tasks.description", &self.description),
-            ("tasks.category", &self.category),
-        ];
-        for (field, text) in texts {
-            text.as_deref()
-                .map_or(Ok(()), |text| check_text(field, text))?;
-        }
-        check_extra(within, &self.extra, Self::FIELDS)
+fields! {
+    Task, extra: extra;
+    id: "id" required("give the task an id"),
+    title: "title" required("name the task"),
+    description: "description",
+    completed: "completed" or(false),
+    due_date: "dueDate",
+    completed_at: "completedAt",
+    category: "category",
+}
+
+impl Task {
+    /// Checks a task that is to be added; what a store already holds may have an empty title.
+    fn check_new(&self) -> Result<()> {
+        check_title(&self.title)?;
+        check_part("tasks", self)
     }
 }
 
@@ -439,9 +444,12 @@ impl TaskChange {
     /// [`ErrorKind::Invalid`], naming the first field at fault.
     pub fn check(&self) -> Result<()> {
         match self {
-            Self::Add(task) => task.check("tasks"),
+            Self::Add(task) => task.check_new(),
             Self::Edit { patch, .. } => patch.check(),
-            _ => Ok(()),
+            Self::Complete { .. }
+            | Self::Reopen { .. }
+            | Self::Remove { .. }
+            | Self::Reorder(_) => Ok(()),
         }
     }
 
@@ -475,30 +483,23 @@ impl TaskPatch {
     /// # Errors
     /// [`ErrorKind::Invalid`], naming the first field at fault.
     pub fn check(&self) -> Result<()> {
-        if let Some(title) = &self.title {
-            check_title(title)?;
-            check_text("tasks.title", title)?;
-        }
-        let texts = [
-            ("tasks.description", &self.description),
-            ("tasks.category", &self.category),
-        ];
-        for (field, change) in texts {
-            if let Change::Set(text) = change {
-                check_text(field, text)?;
-            }
-        }
-        Ok(())
+        self.title.as_deref().map_or(Ok(()), check_title)?;
+        check_patch_of_part("tasks", self)
     }
 
     /// Does it to a task in memory.
     pub fn apply(self, task: &mut Task) {
-        replace(&mut task.title, self.title);
-        self.description.apply(&mut task.description);
-        self.due_date.apply(&mut task.due_date);
+        self.apply_to(task);
         task.due_date = task.due_date.map(time::to_millis);
-        self.category.apply(&mut task.category);
     }
+}
+
+patch! {
+    TaskPatch, Task;
+    title,
+    description,
+    due_date,
+    category,
 }
 
 /// Changes of a checklist. Its tasks change through their own calls.
@@ -516,17 +517,20 @@ impl ChecklistPatch {
     /// # Errors
     /// [`ErrorKind::Invalid`], naming the first field at fault.
     pub fn check(&self) -> Result<()> {
-        match &self.name {
-            None => Ok(()),
-            Some(name) => check_name(name).and_then(|()| check_text("name", name)),
-        }
+        self.name.as_deref().map_or(Ok(()), check_name)?;
+        check_patch(self)
     }
 
     /// Does it to a checklist in memory; `updated_at` moves forward.
     pub fn apply(self, checklist: &mut Checklist) {
-        replace(&mut checklist.name, self.name);
+        self.apply_to(checklist);
         checklist.updated_at = time::next_update(checklist.updated_at);
     }
+}
+
+patch! {
+    ChecklistPatch, Checklist, beside: [expected_updated_at];
+    name,
 }
 
 /// Which checklists of a user: those that match every part that is set.
@@ -558,168 +562,5 @@ impl DueTask {
     #[must_use]
     pub fn key(&self) -> String {
         format!("{}.{}", self.checklist_id, self.task.id)
-    }
-}
-
-/// What a host does with launch checklists. Each call takes the user whose checklists they are,
-/// and another user's checklist is NotFound.
-///
-/// Every call that changes a checklist is one atomic update: of two people who change different
-/// tasks at once, neither loses anything. It answers with the checklist as it is then, and moves
-/// `updated_at` forward.
-#[cfg_attr(feature = "mocks", mockall::automock)]
-#[async_trait]
-pub trait ChecklistRepository: std::fmt::Debug + Send + Sync {
-    /// Creates a checklist about a book of the user.
-    ///
-    /// # Errors
-    /// NotFound when there is no such user, or the book is not theirs; Invalid; a store's Timeout
-    /// or Unavailable, as for every call.
-    async fn create(&self, user_id: Id<User>, checklist: NewChecklist) -> Result<Checklist>;
-
-    /// A checklist of the user.
-    ///
-    /// # Errors
-    /// NotFound.
-    async fn get(&self, user_id: Id<User>, id: Id<Checklist>) -> Result<Checklist>;
-
-    /// A page of the user's checklists that match the filter.
-    ///
-    /// # Errors
-    /// Invalid for a cursor of another list.
-    async fn list(
-        &self,
-        user_id: Id<User>,
-        filter: ChecklistFilter,
-        page: PageRequest,
-    ) -> Result<Page<Checklist>>;
-
-    /// A page of the tasks that are open and due at this moment or before, across all of the
-    /// user's checklists: by due date ([`Order::OldestFirst`](crate::Order::OldestFirst) for the
-    /// most urgent first), then by [`DueTask::key`].
-    ///
-    /// # Errors
-    /// Invalid for a cursor of another list.
-    async fn due(
-        &self,
-        user_id: Id<User>,
-        until: DateTime<Utc>,
-        page: PageRequest,
-    ) -> Result<Page<DueTask>>;
-
-    /// Changes the fields that the patch names.
-    ///
-    /// # Errors
-    /// NotFound; Conflict when `expected_updated_at` no longer holds; Invalid.
-    async fn update(
-        &self,
-        user_id: Id<User>,
-        id: Id<Checklist>,
-        patch: ChecklistPatch,
-    ) -> Result<Checklist>;
-
-    /// Changes the tasks, and the progress with them. The calls below are this one, by name.
-    ///
-    /// # Errors
-    /// NotFound, also when the checklist has no such task; Conflict when a new order does not name
-    /// each task once; AlreadyExists for `tasks.id`; Invalid.
-    async fn change_tasks(
-        &self,
-        user_id: Id<User>,
-        id: Id<Checklist>,
-        change: TaskChange,
-    ) -> Result<Checklist>;
-
-    /// Deletes a checklist.
-    ///
-    /// # Errors
-    /// NotFound.
-    async fn delete(&self, user_id: Id<User>, id: Id<Checklist>) -> Result<()>;
-
-    /// Adds a task, as the last one.
-    ///
-    /// # Errors
-    /// NotFound; Invalid.
-    async fn add_task(
-        &self,
-        user_id: Id<User>,
-        id: Id<Checklist>,
-        task: NewTask,
-    ) -> Result<Checklist> {
-        let change = TaskChange::Add(task.into_task()?);
-        self.change_tasks(user_id, id, change).await
-    }
-
-    /// Changes the fields of a task that the patch names.
-    ///
-    /// # Errors
-    /// NotFound, also when the checklist has no such task; Invalid.
-    async fn edit_task(
-        &self,
-        user_id: Id<User>,
-        id: Id<Checklist>,
-        task: TaskId,
-        patch: TaskPatch,
-    ) -> Result<Checklist> {
-        let change = TaskChange::Edit { id: task, patch };
-        self.change_tasks(user_id, id, change).await
-    }
-
-    /// Notes that a task was done at a moment. A task that was done before keeps its moment.
-    ///
-    /// # Errors
-    /// NotFound, also when the checklist has no such task.
-    async fn complete_task(
-        &self,
-        user_id: Id<User>,
-        id: Id<Checklist>,
-        task: TaskId,
-        at: DateTime<Utc>,
-    ) -> Result<Checklist> {
-        let change = TaskChange::Complete { id: task, at };
-        self.change_tasks(user_id, id, change).await
-    }
-
-    /// Notes that a task is not done after all.
-    ///
-    /// # Errors
-    /// NotFound, also when the checklist has no such task.
-    async fn reopen_task(
-        &self,
-        user_id: Id<User>,
-        id: Id<Checklist>,
-        task: TaskId,
-    ) -> Result<Checklist> {
-        let change = TaskChange::Reopen { id: task };
-        self.change_tasks(user_id, id, change).await
-    }
-
-    /// Removes a task.
-    ///
-    /// # Errors
-    /// NotFound, also when the checklist has no such task.
-    async fn remove_task(
-        &self,
-        user_id: Id<User>,
-        id: Id<Checklist>,
-        task: TaskId,
-    ) -> Result<Checklist> {
-        let change = TaskChange::Remove { id: task };
-        self.change_tasks(user_id, id, change).await
-    }
-
-    /// Puts the tasks into this order.
-    ///
-    /// # Errors
-    /// NotFound; Conflict when the order does not name each task once, since tasks were added or
-    /// removed meanwhile.
-    async fn reorder_tasks(
-        &self,
-        user_id: Id<User>,
-        id: Id<Checklist>,
-        order: Vec<TaskId>,
-    ) -> Result<Checklist> {
-        let change = TaskChange::Reorder(order);
-        self.change_tasks(user_id, id, change).await
     }
 }

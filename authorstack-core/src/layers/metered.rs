@@ -1,0 +1,51 @@
+use std::time::Instant;
+
+use async_trait::async_trait;
+
+use super::{Call, Layer, Next, Reply, traced::outcome};
+use crate::Result;
+
+/// Counts calls and their latency by the `metrics` facade:
+///
+/// - `authorstack_calls_total`, a counter, labelled `operation`, `store` and `outcome` (`ok`, the
+///   kind of the error, or `dropped` where the host gave up);
+/// - `authorstack_call_duration_seconds`, a histogram, labelled `operation` and `store`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Metered;
+
+#[async_trait]
+impl Layer for Metered {
+    async fn call(&self, call: &Call<'_>, next: Next<'_>) -> Result<Reply> {
+        let mut end = End {
+            operation: call.operation().name(),
+            store: call.store(),
+            started: Instant::now(),
+            outcome: "dropped",
+        };
+        let reply = next.run().await;
+        end.outcome = outcome(&reply);
+        reply
+    }
+}
+
+/// Counts the call when it ends, also when the host drops it.
+struct End {
+    operation: &'static str,
+    store: &'static str,
+    started: Instant,
+    outcome: &'static str,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let labels = [("operation", self.operation), ("store", self.store)];
+        metrics::histogram!("authorstack_call_duration_seconds", &labels)
+            .record(self.started.elapsed().as_secs_f64());
+        let labels = [
+            ("operation", self.operation),
+            ("store", self.store),
+            ("outcome", self.outcome),
+        ];
+        metrics::counter!("authorstack_calls_total", &labels).increment(1);
+    }
+}

@@ -1,0 +1,69 @@
+//! Layers: what stands between a host and a store.
+//!
+//! Every call to a repository passes through the layers of its [`AuthorStack`]: a [`Layer`] is one
+//! type with one method, which is told what is called and is given the call. It may look at it,
+//! delay it, refuse it, repeat it, or choose the store behind it. The repository traits are
+//! implemented for "layers around a store" once, in `repositories.rs`: there stand the operations'
+//! names, the checks of what is passed in, and nothing else does them.
+//!
+//! ```
+//! use std::sync::atomic::{AtomicU64, Ordering};
+//!
+//! use async_trait::async_trait;
+//! use authorstack_core::{
+//!     AuthorStack, MemoryStore, PageRequest, Result,
+//!     layers::{Access, Call, Layer, Next, Reply},
+//! };
+//!
+//! /// Counts writes.
+//! #[derive(Debug, Default)]
+//! struct Writes(AtomicU64);
+//!
+//! #[async_trait]
+//! impl Layer for Writes {
+//!     async fn call(&self, call: &Call<'_>, next: Next<'_>) -> Result<Reply> {
+//!         if call.operation().access() == Access::Write {
+//!             self.0.fetch_add(1, Ordering::Relaxed);
+//!         }
+//!         next.run().await
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<()> {
+//! let writes = std::sync::Arc::new(Writes::default());
+//! let stack = AuthorStack::builder()
+//!     .store(&MemoryStore::new())
+//!     .shared_layer(writes.clone())
+//!     .build();
+//! stack.users().list(PageRequest::first(10)).await?;
+//! assert_eq!(writes.0.load(Ordering::Relaxed), 0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`AuthorStack`]: crate::AuthorStack
+
+mod call;
+mod fenced;
+mod limited;
+#[cfg(feature = "metrics")]
+mod metered;
+mod named;
+mod operation;
+mod repositories;
+mod stream;
+mod switched;
+mod traced;
+
+pub use call::{Call, Layer, Next, Reply};
+pub use fenced::Fenced;
+pub use limited::Limited;
+#[cfg(feature = "metrics")]
+pub use metered::Metered;
+pub use named::Named;
+pub use operation::{Access, Operation};
+pub use switched::{Drain, Switched};
+pub use traced::Traced;
+
+pub(crate) use repositories::Layered;

@@ -1,0 +1,393 @@
+//! The repository traits, implemented once for layers around a store.
+//!
+//! An entry says all that there is to a call but the store's part: its operation, its arguments,
+//! the user and the record that it is about, and what its arguments must be.
+
+use std::{any::Any, fmt, sync::Arc};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use futures::{FutureExt, future::BoxFuture, stream::BoxStream};
+
+use super::{Call, Layer, Next, Operation, Reply, call::Run, stream};
+use crate::{
+    AggregateRepository, Asin, AuthId, AuthorStack, Book, BookFilter, BookPatch, BookRepository,
+    Boost, BoostRepository, Checklist, ChecklistFilter, ChecklistPatch, ChecklistRepository,
+    Comment, CommentId, CommunityRepository, Competitor, CompetitorPatch, CompetitorRepository,
+    Conversion, DailyAggregate, DateRange, Days, DueTask, Email, Error, ErrorKind, Feed, Follow,
+    FollowCounts, FollowRepository, Forecast, ForecastAccuracy, ForecastRepository, Id, Insight,
+    InsightKind, InsightRepository, InsightScope, NewBook, NewBoost, NewChecklist, NewCompetitor,
+    NewForecast, NewInsight, NewPost, NewSale, NewSyncLog, NewUser, Overview, Page, PageRequest,
+    Platform, Post, PostPatch, PostView, Price, PricePoint, RefreshCounts, Result, Sale, SaleKey,
+    SalesFilter, SalesRepository, SalesTotal, SyncLog, SyncLogRepository, TaskChange, TotalsBy,
+    UpsertCounts, User, UserPatch, UserRepository, check_credits,
+    records::{community::check_comment, sales::check_batch},
+};
+
+/// A repository of a store, behind layers.
+pub(crate) struct Layered<R: ?Sized> {
+    /// The store's name.
+    name: &'static str,
+    /// None where the stack was built without.
+    store: Option<Arc<R>>,
+    /// The repository of another stack that a layer may choose.
+    of_stack: fn(&AuthorStack) -> Option<Arc<R>>,
+    layers: Arc<[Arc<dyn Layer>]>,
+}
+
+impl<R: ?Sized> Clone for Layered<R> {
+    fn clone(&self) -> Self {
+        Self {
+            name: self.name,
+            store: self.store.clone(),
+            of_stack: self.of_stack,
+            layers: Arc::clone(&self.layers),
+        }
+    }
+}
+
+impl<R: ?Sized + fmt::Debug> fmt::Debug for Layered<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layered")
+            .field("layers", &self.layers)
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The error of a part that a stack was built without.
+pub(super) fn absent() -> Error {
+    Error::new(ErrorKind::Unsupported {
+        what: "this AuthorStack was built without a store for it; give its builder one".into(),
+    })
+}
+
+impl<R: ?Sized> Layered<R> {
+    pub(crate) fn new(
+        name: &'static str,
+        store: Option<Arc<R>>,
+        of_stack: fn(&AuthorStack) -> Option<Arc<R>>,
+        layers: Arc<[Arc<dyn Layer>]>,
+    ) -> Self {
+        Self {
+            name,
+            store,
+            of_stack,
+            layers,
+        }
+    }
+}
+
+impl<R: ?Sized + Send + Sync> Layered<R> {
+    /// Makes a call through the layers.
+    async fn call<'c, T: Any + Send>(
+        &'c self,
+        mut call: Call<'c>,
+        run: impl Fn(Arc<R>) -> BoxFuture<'c, Result<Reply>> + Sync,
+    ) -> Result<T> {
+        call.store = self.name;
+        let end = End { layered: self, run };
+        let next = Next {
+            call: &call,
+            layers: &self.layers,
+            run: &end,
+        };
+        next.run().await?.into()
+    }
+}
+
+/// The store at the end of a call's way.
+struct End<'l, R: ?Sized, F> {
+    layered: &'l Layered<R>,
+    run: F,
+}
+
+impl<'c, R, F> End<'c, R, F>
+where
+    R: ?Sized + Send + Sync,
+    F: Fn(Arc<R>) -> BoxFuture<'c, Result<Reply>> + Sync,
+{
+    fn on(&self, store: Option<Arc<R>>) -> BoxFuture<'_, Result<Reply>> {
+        match store {
+            Some(store) => (self.run)(store),
+            None => futures::future::ready(Err(absent())).boxed(),
+        }
+    }
+}
+
+impl<'c, R, F> Run for End<'c, R, F>
+where
+    R: ?Sized + Send + Sync,
+    F: Fn(Arc<R>) -> BoxFuture<'c, Result<Reply>> + Sync,
+{
+    fn run(&self) -> BoxFuture<'_, Result<Reply>> {
+        self.on(self.layered.store.clone())
+    }
+
+    fn run_on(&self, stack: &AuthorStack) -> BoxFuture<'_, Result<Reply>> {
+        self.on((self.layered.of_stack)(stack))
+    }
+}
+
+/// Each call: its operation; its name, arguments and answer; the `user` and the `record` that it
+/// is about; the `check`s of what is passed in, in their order.
+macro_rules! layered {
+    ($(
+        impl $repository:ident {
+            $(
+                $operation:ident: fn $name:ident($($argument:ident: $type:ty),*) -> $answer:ty
+                $(, user $user:expr)? $(, record $record:expr)? $(, check $check:expr)*;
+            )+
+        }
+        $(streams {$(
+            $stream_operation:ident: fn $stream:ident($($stream_argument:ident: $stream_type:ty),*) -> $item:ty
+            $(, user $stream_user:expr)?;
+        )+})?
+    )+) => {$(
+        #[async_trait]
+        impl $repository for Layered<dyn $repository> {
+            $(
+                async fn $name(&self, $($argument: $type),*) -> Result<$answer> {
+                    let call = Call {
+                        operation: Operation::$operation,
+                        store: self.name,
+                        user: first!($(Some($user))?),
+                        record: first!($(Some(&$record))?),
+                        is_stream: false,
+                    };
+                    // What the call takes by value is kept: a layer may make it again.
+                    let make = |store: Arc<dyn $repository>| {
+                        let arguments = ($(Clone::clone(&$argument),)*);
+                        let checked = || -> Result<()> {
+                            $($check?;)*
+                            Ok(())
+                        };
+                        let checked = checked();
+                        async move {
+                            checked?;
+                            let ($($argument,)*) = arguments;
+                            store.$name($($argument),*).await.map(Reply::new)
+                        }
+                        .boxed()
+                    };
+                    self.call(call, make).await
+                }
+            )+
+            $($(
+                fn $stream(&self, $($stream_argument: $stream_type),*) -> BoxStream<'static, Result<$item>> {
+                    let call = Call {
+                        operation: Operation::$stream_operation,
+                        store: self.name,
+                        user: first!($(Some($stream_user))?),
+                        record: None,
+                        is_stream: true,
+                    };
+                    let Self { store, of_stack, layers, .. } = self.clone();
+                    let open: stream::Open<dyn $repository, $item> =
+                        Arc::new(move |store| store.$stream($(Clone::clone(&$stream_argument)),*));
+                    stream::layered(call, layers, store, of_stack, open)
+                }
+            )+)?
+        }
+    )+};
+}
+
+/// The expression that is there, or none.
+macro_rules! first {
+    () => {
+        None
+    };
+    ($there:expr) => {
+        $there
+    };
+}
+
+/// A comment, in messages.
+#[derive(Clone)]
+struct CommentOf(Id<Post>, CommentId);
+
+impl fmt::Display for CommentOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
+/// Refuses the cursor of a list in another order.
+fn by_id(page: &PageRequest) -> Result<()> {
+    page.after_id::<()>().map(drop)
+}
+
+fn by_row(page: &PageRequest) -> Result<()> {
+    page.after_row().map(drop)
+}
+
+fn by_moment(page: &PageRequest) -> Result<()> {
+    page.after_moment().map(drop)
+}
+
+layered! {
+    impl UserRepository {
+        UsersCreate: fn create(user: NewUser) -> User, check user.check();
+        UsersGet: fn get(id: Id<User>) -> User, user id, record id;
+        UsersGetByAuthId: fn get_by_auth_id(auth_id: &AuthId) -> User;
+        UsersGetByEmail: fn get_by_email(email: &Email) -> User;
+        UsersList: fn list(page: PageRequest) -> Page<User>, check by_id(&page);
+        UsersUpdate: fn update(id: Id<User>, patch: UserPatch) -> User,
+            user id, record id, check patch.check();
+        UsersDelete: fn delete(id: Id<User>) -> (), user id, record id;
+        UsersAddCredits: fn add_credits(id: Id<User>, amount: i64) -> User,
+            user id, record id, check check_credits(amount);
+        UsersSpendCredits: fn spend_credits(id: Id<User>, amount: i64) -> User,
+            user id, record id, check check_credits(amount);
+        UsersConnectPlatform: fn connect_platform(id: Id<User>, platform: Platform, at: DateTime<Utc>) -> User,
+            user id, record id;
+        UsersDisconnectPlatform: fn disconnect_platform(id: Id<User>, platform: &Platform) -> User,
+            user id, record id;
+        UsersMarkSynced: fn mark_synced(id: Id<User>, platform: &Platform, at: DateTime<Utc>) -> User,
+            user id, record id;
+    }
+
+    impl BookRepository {
+        BooksCreate: fn create(user_id: Id<User>, book: NewBook) -> Book,
+            user user_id, check book.check();
+        BooksGet: fn get(user_id: Id<User>, id: Id<Book>) -> Book, user user_id, record id;
+        BooksFindByAsin: fn find_by_asin(user_id: Id<User>, asin: &Asin) -> Vec<Book>, user user_id;
+        BooksList: fn list(user_id: Id<User>, filter: BookFilter, page: PageRequest) -> Page<Book>,
+            user user_id, check by_id(&page);
+        BooksUpdate: fn update(user_id: Id<User>, id: Id<Book>, patch: BookPatch) -> Book,
+            user user_id, record id, check patch.check();
+        BooksDelete: fn delete(user_id: Id<User>, id: Id<Book>) -> (), user user_id, record id;
+    }
+
+    impl ChecklistRepository {
+        ChecklistsCreate: fn create(user_id: Id<User>, checklist: NewChecklist) -> Checklist,
+            user user_id, check checklist.check();
+        ChecklistsGet: fn get(user_id: Id<User>, id: Id<Checklist>) -> Checklist,
+            user user_id, record id;
+        ChecklistsList: fn list(user_id: Id<User>, filter: ChecklistFilter, page: PageRequest) -> Page<Checklist>,
+            user user_id, check by_id(&page);
+        ChecklistsDue: fn due(user_id: Id<User>, until: DateTime<Utc>, page: PageRequest) -> Page<DueTask>,
+            user user_id, check by_moment(&page);
+        ChecklistsUpdate: fn update(user_id: Id<User>, id: Id<Checklist>, patch: ChecklistPatch) -> Checklist,
+            user user_id, record id, check patch.check();
+        ChecklistsChangeTasks: fn change_tasks(user_id: Id<User>, id: Id<Checklist>, change: TaskChange) -> Checklist,
+            user user_id, record id, check change.check();
+        ChecklistsDelete: fn delete(user_id: Id<User>, id: Id<Checklist>) -> (),
+            user user_id, record id;
+    }
+
+    impl FollowRepository {
+        FollowsFollow: fn follow(follower_id: Id<User>, author_id: Id<User>) -> Follow,
+            user follower_id, check Follow::new(follower_id, author_id).check();
+        FollowsUnfollow: fn unfollow(follower_id: Id<User>, author_id: Id<User>) -> (),
+            user follower_id;
+        FollowsIsFollowing: fn is_following(follower_id: Id<User>, author_id: Id<User>) -> bool,
+            user follower_id;
+        FollowsFollowers: fn followers(author_id: Id<User>, page: PageRequest) -> Page<Follow>,
+            user author_id, check by_id(&page);
+        FollowsFollowing: fn following(follower_id: Id<User>, page: PageRequest) -> Page<Follow>,
+            user follower_id, check by_id(&page);
+        FollowsCounts: fn counts(user_id: Id<User>) -> FollowCounts, user user_id;
+    }
+
+    impl CommunityRepository {
+        CommunityCreate: fn create(author_id: Id<User>, post: NewPost) -> Post,
+            user author_id, check post.check();
+        CommunityGet: fn get(viewer_id: Id<User>, id: Id<Post>) -> PostView,
+            user viewer_id, record id;
+        CommunityFeed: fn feed(viewer_id: Id<User>, feed: Feed, page: PageRequest) -> Page<PostView>,
+            user viewer_id, check by_id(&page);
+        CommunityUpdate: fn update(author_id: Id<User>, id: Id<Post>, patch: PostPatch) -> Post,
+            user author_id, record id, check patch.check();
+        CommunityDelete: fn delete(author_id: Id<User>, id: Id<Post>) -> (),
+            user author_id, record id;
+        CommunityLike: fn like(user_id: Id<User>, id: Id<Post>) -> u64, user user_id, record id;
+        CommunityUnlike: fn unlike(user_id: Id<User>, id: Id<Post>) -> u64, user user_id, record id;
+        CommunityLikers: fn likers(viewer_id: Id<User>, id: Id<Post>, page: PageRequest) -> Page<Id<User>>,
+            user viewer_id, record id, check by_id(&page);
+        CommunityComment: fn comment(author_id: Id<User>, id: Id<Post>, content: String) -> Comment,
+            user author_id, record id, check check_comment(&content);
+        CommunityComments: fn comments(viewer_id: Id<User>, id: Id<Post>, page: PageRequest) -> Page<Comment>,
+            user viewer_id, record id, check by_moment(&page);
+        CommunityRemoveComment: fn remove_comment(user_id: Id<User>, id: Id<Post>, comment: CommentId) -> (),
+            user user_id, record CommentOf(id, comment.clone());
+    }
+
+    impl BoostRepository {
+        BoostsPurchase: fn purchase(user_id: Id<User>, boost: NewBoost) -> Boost,
+            user user_id, check boost.check();
+        BoostsGet: fn get(user_id: Id<User>, id: Id<Boost>) -> Boost, user user_id, record id;
+        BoostsList: fn list(user_id: Id<User>, page: PageRequest) -> Page<Boost>,
+            user user_id, check by_id(&page);
+        BoostsLeaderboard: fn leaderboard(at: DateTime<Utc>, limit: u32) -> Vec<Boost>;
+        BoostsExpireDue: fn expire_due(at: DateTime<Utc>) -> u64;
+    }
+
+    impl CompetitorRepository {
+        CompetitorsTrack: fn track(user_id: Id<User>, competitor: NewCompetitor) -> Competitor,
+            user user_id, check competitor.check();
+        CompetitorsGet: fn get(user_id: Id<User>, id: Id<Competitor>) -> Competitor,
+            user user_id, record id;
+        CompetitorsGetByAsin: fn get_by_asin(user_id: Id<User>, asin: &Asin) -> Competitor,
+            user user_id;
+        CompetitorsList: fn list(user_id: Id<User>, page: PageRequest) -> Page<Competitor>,
+            user user_id, check by_id(&page);
+        CompetitorsUpdate: fn update(user_id: Id<User>, id: Id<Competitor>, patch: CompetitorPatch) -> Competitor,
+            user user_id, record id, check patch.check();
+        CompetitorsDelete: fn delete(user_id: Id<User>, id: Id<Competitor>) -> (),
+            user user_id, record id;
+        CompetitorsRecordPrice: fn record_price(user_id: Id<User>, id: Id<Competitor>, price: Price, at: DateTime<Utc>) -> Competitor,
+            user user_id, record id;
+        CompetitorsMarkChecked: fn mark_checked(user_id: Id<User>, id: Id<Competitor>, at: DateTime<Utc>) -> Competitor,
+            user user_id, record id;
+        CompetitorsHistory: fn history(user_id: Id<User>, id: Id<Competitor>, range: DateRange, page: PageRequest) -> Page<PricePoint>,
+            user user_id, record id, check by_moment(&page);
+        CompetitorsDueForCheck: fn due_for_check(before: DateTime<Utc>, limit: u32) -> Vec<Competitor>;
+    }
+
+    impl SalesRepository {
+        SalesUpsert: fn upsert(user_id: Id<User>, sales: &[NewSale]) -> UpsertCounts,
+            user user_id, check check_batch(sales);
+        SalesGet: fn get(user_id: Id<User>, key: &SaleKey) -> Sale, user user_id, record key;
+        SalesDelete: fn delete(user_id: Id<User>, key: &SaleKey) -> (), user user_id, record key;
+        SalesTotals: fn totals(user_id: Id<User>, filter: &SalesFilter, by: TotalsBy) -> Vec<SalesTotal>,
+            user user_id;
+    }
+    streams {
+        SalesStream: fn stream(user_id: Id<User>, filter: SalesFilter) -> Sale, user user_id;
+    }
+
+    impl AggregateRepository {
+        AggregatesRefresh: fn refresh(user_id: Id<User>, days: Days, conversion: &Conversion) -> RefreshCounts,
+            user user_id;
+        AggregatesRange: fn range(user_id: Id<User>, days: Days) -> Vec<DailyAggregate>, user user_id;
+        AggregatesOverview: fn overview(user_id: Id<User>, days: Days, top: u32) -> Overview,
+            user user_id;
+    }
+
+    impl SyncLogRepository {
+        SyncLogsAppend: fn append(user_id: Id<User>, log: NewSyncLog) -> SyncLog,
+            user user_id, check log.check();
+        SyncLogsRecent: fn recent(user_id: Id<User>, platform: Option<Platform>, page: PageRequest) -> Page<SyncLog>,
+            user user_id, check by_row(&page);
+    }
+
+    impl InsightRepository {
+        InsightsPut: fn put(user_id: Id<User>, insight: NewInsight) -> Insight,
+            user user_id, check insight.check();
+        InsightsLatest: fn latest(user_id: Id<User>, scope: InsightScope, kind: &InsightKind, at: DateTime<Utc>) -> Insight,
+            user user_id;
+        InsightsValid: fn valid(user_id: Id<User>, at: DateTime<Utc>, page: PageRequest) -> Page<Insight>,
+            user user_id, check by_row(&page);
+        InsightsPurgeExpired: fn purge_expired(at: DateTime<Utc>) -> u64;
+    }
+
+    impl ForecastRepository {
+        ForecastsPut: fn put(user_id: Id<User>, forecasts: Vec<NewForecast>) -> Vec<Forecast>,
+            user user_id, check forecasts.iter().try_for_each(NewForecast::check);
+        ForecastsRange: fn range(user_id: Id<User>, days: Days) -> Vec<Forecast>, user user_id;
+        ForecastsFillActuals: fn fill_actuals(user_id: Id<User>, days: Days) -> u64, user user_id;
+        ForecastsAccuracy: fn accuracy(user_id: Id<User>, days: Days) -> ForecastAccuracy,
+            user user_id;
+    }
+}

@@ -1,0 +1,164 @@
+//! Streams as calls: a layer sees one call that lasts until the stream ends.
+
+use std::{
+    future::poll_fn,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use futures::{
+    FutureExt, StreamExt,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
+
+use super::{Call, Layer, Next, Reply, call::Run};
+use crate::{AuthorStack, Error, Result};
+
+/// Opens the stream of a store.
+pub(super) type Open<R, T> = Arc<dyn Fn(&R) -> BoxStream<'static, Result<T>> + Send + Sync>;
+
+/// The one place between the call, which fills it, and the host, who empties it.
+struct Slot<T> {
+    record: Option<T>,
+    /// Who waits for the place to be empty.
+    waiting: Option<Waker>,
+    /// Whether a record was ever in it.
+    is_used: bool,
+}
+
+type Shared<T> = Arc<Mutex<Slot<T>>>;
+
+/// No call panics while it holds the lock, so what a poisoned lock guards is sound.
+fn lock<T>(slot: &Mutex<Slot<T>>) -> MutexGuard<'_, Slot<T>> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Makes the call of a stream, and hands its records on one by one.
+struct Pump<R: ?Sized, T> {
+    store: Option<Arc<R>>,
+    of_stack: fn(&AuthorStack) -> Option<Arc<R>>,
+    open: Open<R, T>,
+    slot: Shared<T>,
+}
+
+impl<R: ?Sized + Send + Sync, T: Send> Pump<R, T> {
+    fn pump(&self, store: Option<Arc<R>>) -> BoxFuture<'_, Result<Reply>> {
+        async move {
+            if lock(&self.slot).is_used {
+                return Err(Error::internal(
+                    "a layer repeated a stream that had given records",
+                ));
+            }
+            let store = store.ok_or_else(super::repositories::absent)?;
+            let mut records = (self.open)(&store);
+            while let Some(record) = records.next().await {
+                let record = record?;
+                {
+                    let mut slot = lock(&self.slot);
+                    slot.record = Some(record);
+                    slot.is_used = true;
+                }
+                // The host takes it before the next one is asked for.
+                poll_fn(|context| {
+                    let mut slot = lock(&self.slot);
+                    if slot.record.is_none() {
+                        return Poll::Ready(());
+                    }
+                    slot.waiting = Some(context.waker().clone());
+                    Poll::Pending
+                })
+                .await;
+            }
+            Ok(Reply::new(()))
+        }
+        .boxed()
+    }
+}
+
+impl<R: ?Sized + Send + Sync, T: Send> Run for Pump<R, T> {
+    fn run(&self) -> BoxFuture<'_, Result<Reply>> {
+        self.pump(self.store.clone())
+    }
+
+    fn run_on(&self, stack: &AuthorStack) -> BoxFuture<'_, Result<Reply>> {
+        self.pump((self.of_stack)(stack))
+    }
+}
+
+/// The host's side: drives the call for as long as records are asked for.
+struct Driven<T> {
+    /// None when the call has ended.
+    call: Option<BoxFuture<'static, Result<Reply>>>,
+    slot: Shared<T>,
+    error: Option<Error>,
+}
+
+impl<T> Driven<T> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<T>>> {
+        if let Some(call) = &mut self.call {
+            // A layer may poll the call only when it is woken.
+            let waiting = lock(&self.slot).waiting.take();
+            if let Some(waiting) = waiting
+                && !waiting.will_wake(context.waker())
+            {
+                waiting.wake();
+            }
+            if let Poll::Ready(ended) = call.poll_unpin(context) {
+                self.call = None;
+                self.error = ended.err();
+            }
+        }
+        let record = lock(&self.slot).record.take();
+        match (record, &self.call) {
+            (Some(record), _) => Poll::Ready(Some(Ok(record))),
+            (None, Some(_)) => Poll::Pending,
+            (None, None) => Poll::Ready(self.error.take().map(Err)),
+        }
+    }
+}
+
+/// The stream behind the layers.
+pub(super) fn layered<R, T>(
+    call: Call<'static>,
+    layers: Arc<[Arc<dyn Layer>]>,
+    store: Option<Arc<R>>,
+    of_stack: fn(&AuthorStack) -> Option<Arc<R>>,
+    open: Open<R, T>,
+) -> BoxStream<'static, Result<T>>
+where
+    R: ?Sized + Send + Sync + 'static,
+    T: Send + 'static,
+{
+    let slot = Arc::new(Mutex::new(Slot {
+        record: None,
+        waiting: None,
+        is_used: false,
+    }));
+    let pump = Pump {
+        store,
+        of_stack,
+        open,
+        slot: Arc::clone(&slot),
+    };
+    let driven = Driven {
+        call: Some(
+            async move {
+                let next = Next {
+                    call: &call,
+                    layers: &layers,
+                    run: &pump,
+                };
+                next.run().await
+            }
+            .boxed(),
+        ),
+        slot,
+        error: None,
+    };
+    stream::unfold(driven, |mut driven| async move {
+        let record = poll_fn(|context| driven.poll(context)).await?;
+        Some((record, driven))
+    })
+    .boxed()
+}

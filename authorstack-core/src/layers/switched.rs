@@ -1,0 +1,111 @@
+use std::sync::{Arc, PoisonError, RwLock};
+
+use async_trait::async_trait;
+use tokio::sync::{OwnedRwLockReadGuard, RwLock as AsyncRwLock};
+
+use super::{Call, Layer, Next, Reply};
+use crate::{AuthorStack, Result};
+
+/// Changes the store behind a stack at run time: calls go to the stack that was last switched to,
+/// those under way finish on the one before. Clones are one switch.
+///
+/// ```
+/// use authorstack_core::{AuthorStack, MemoryStore, NewUser, PageRequest, layers::Switched};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> authorstack_core::Result<()> {
+/// let switch = Switched::new();
+/// let old = MemoryStore::new();
+/// let stack = AuthorStack::builder().store(&old).layer(switch.clone()).build();
+/// let ada = NewUser::new("66f2a1".parse()?, "ada@example.org".parse()?, "Ada");
+/// stack.users().create(ada).await?;
+///
+/// let calls_before = switch.to(AuthorStack::memory());
+/// calls_before.ended().await;
+/// assert!(stack.users().list(PageRequest::first(1)).await?.items.is_empty());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Switched {
+    now: Arc<RwLock<Arc<Behind>>>,
+}
+
+/// A stack that calls go to.
+#[derive(Debug, Default)]
+struct Behind {
+    /// None for the stack's own store.
+    stack: Option<AuthorStack>,
+    /// Held by each call that is under way.
+    calls: Arc<AsyncRwLock<()>>,
+}
+
+/// The calls that were under way when a [`Switched`] changed.
+#[derive(Debug)]
+#[must_use = "the calls under way go on; wait for their end, or drop this to let them"]
+pub struct Drain(Arc<Behind>);
+
+impl Drain {
+    /// Waits until all of them have ended.
+    pub async fn ended(self) {
+        drop(self.0.calls.write().await);
+    }
+}
+
+impl Default for Switched {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Switched {
+    /// A switch that leads to the stack's own store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            now: Arc::new(RwLock::new(Arc::default())),
+        }
+    }
+
+    /// Leads calls that come from now on to another stack. Answers the calls that are under way
+    /// on the one before.
+    pub fn to(&self, stack: AuthorStack) -> Drain {
+        self.change(Some(stack))
+    }
+
+    /// Leads calls that come from now on to the stack's own store.
+    pub fn back(&self) -> Drain {
+        self.change(None)
+    }
+
+    /// The stack that calls go to, and the mark of one under way. Both are taken in one step, so a
+    /// [`Drain`] that comes behind it sees the mark.
+    fn enter(&self) -> (Arc<Behind>, Option<OwnedRwLockReadGuard<()>>) {
+        let now = self.now.read().unwrap_or_else(PoisonError::into_inner);
+        // Nobody waits for the end of a stack's calls while new ones are led to it.
+        let under_way = Arc::clone(&now.calls).try_read_owned().ok();
+        (Arc::clone(&now), under_way)
+    }
+
+    fn change(&self, stack: Option<AuthorStack>) -> Drain {
+        let next = Arc::new(Behind {
+            stack,
+            calls: Arc::default(),
+        });
+        let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
+        Drain(std::mem::replace(&mut *now, next))
+    }
+}
+
+#[async_trait]
+impl Layer for Switched {
+    async fn call(&self, _: &Call<'_>, next: Next<'_>) -> Result<Reply> {
+        let (behind, under_way) = self.enter();
+        let reply = match &behind.stack {
+            None => next.run().await,
+            Some(stack) => next.run_on(stack).await,
+        };
+        drop(under_way);
+        reply
+    }
+}

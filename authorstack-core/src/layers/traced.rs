@@ -1,0 +1,62 @@
+use std::time::Instant;
+
+use async_trait::async_trait;
+use tracing::{Instrument, Span, field::Empty};
+
+use super::{Call, Layer, Next, Reply};
+use crate::Result;
+
+/// Makes a `tracing` span of every call, at level debug: `authorstack.call` with the operation,
+/// the store, the outcome (`ok`, or the kind of the error) and the duration in milliseconds. A
+/// value of a record is never in it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Traced;
+
+#[async_trait]
+impl Layer for Traced {
+    async fn call(&self, call: &Call<'_>, next: Next<'_>) -> Result<Reply> {
+        let span = tracing::debug_span!(
+            "authorstack.call",
+            operation = call.operation().name(),
+            store = call.store(),
+            outcome = Empty,
+            duration_ms = Empty,
+        );
+        let end = End {
+            span: span.clone(),
+            started: Instant::now(),
+            outcome: "dropped",
+        };
+        async move {
+            let mut end = end;
+            let reply = next.run().await;
+            end.outcome = outcome(&reply);
+            reply
+        }
+        .instrument(span)
+        .await
+    }
+}
+
+/// How a call ended: `ok`, or the kind of its error.
+pub(super) fn outcome(reply: &Result<Reply>) -> &'static str {
+    match reply {
+        Ok(_) => "ok",
+        Err(error) => error.kind().name(),
+    }
+}
+
+/// Fills the span in when the call ends, also when the host drops it.
+struct End {
+    span: Span,
+    started: Instant,
+    outcome: &'static str,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let millis = self.started.elapsed().as_secs_f64() * 1_000.0;
+        self.span.record("outcome", self.outcome);
+        self.span.record("duration_ms", millis);
+    }
+}

@@ -1,0 +1,153 @@
+//! What every backend must be able to hold: checked by the list of fields, so that no field is
+//! forgotten.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::{
+    extra::{find_nul, nul_in_value},
+    fields::{Field, FieldValue, FieldWriter, Fields, Patch, PatchWriter, Value},
+};
+use crate::{Change, Error, Extra, Result};
+
+/// Refuses a record that not every backend can hold: text with NUL characters, numbers that are
+/// not finite, unknown fields that shadow the schema's.
+pub(crate) fn check_fields<T: Fields>(record: &T) -> Result<()> {
+    record.write(&mut Checker::of::<T>(Path::Root))
+}
+
+/// The same for a part that stands in a document by itself, under this name.
+pub(crate) fn check_part<T: Fields>(name: &str, part: &T) -> Result<()> {
+    part.write(&mut Checker::of::<T>(Path::Field(&Path::Root, name)))
+}
+
+/// The same for the values that a patch sets.
+pub(crate) fn check_patch<P: Patch>(patch: &P) -> Result<()> {
+    patch.write(&mut Checker::of::<P::Record>(Path::Root))
+}
+
+/// The same for a patch of a part that stands under this name.
+pub(crate) fn check_patch_of_part<P: Patch>(name: &str, patch: &P) -> Result<()> {
+    patch.write(&mut Checker::of::<P::Record>(Path::Field(
+        &Path::Root,
+        name,
+    )))
+}
+
+#[derive(Clone, Copy)]
+enum Path<'p> {
+    Root,
+    Field(&'p Path<'p>, &'p str),
+    Index(&'p Path<'p>, usize),
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => Ok(()),
+            Self::Field(Path::Root, name) => f.write_str(name),
+            Self::Field(parent, name) => write!(f, "{parent}.{name}"),
+            Self::Index(parent, index) => write!(f, "{parent}.{index}"),
+        }
+    }
+}
+
+struct Checker<'p> {
+    within: Path<'p>,
+    knows: fn(&str) -> bool,
+}
+
+impl<'p> Checker<'p> {
+    fn of<T: Fields>(within: Path<'p>) -> Self {
+        Self {
+            within,
+            knows: T::knows,
+        }
+    }
+
+    fn text(&self, name: &str, text: &str) -> Result<()> {
+        match text.find('\0') {
+            None => Ok(()),
+            Some(at) => Err(Error::invalid(
+                Path::Field(&self.within, name).to_string(),
+                format!(
+                    "holds a NUL character at byte {at}, which PostgreSQL cannot store; remove it"
+                ),
+            )),
+        }
+    }
+}
+
+impl FieldWriter for Checker<'_> {
+    fn value(&mut self, field: &'static Field, value: Option<Value<'_>>) -> Result<()> {
+        match value {
+            Some(Value::Text(text)) => self.text(field.name, text),
+            Some(Value::Texts(list)) => list
+                .texts()
+                .try_for_each(|text| self.text(field.name, text)),
+            Some(Value::Float(number)) if !number.is_finite() => Err(Error::invalid(
+                Path::Field(&self.within, field.name).to_string(),
+                format!("{number} is not a finite number"),
+            )),
+            Some(Value::Json(json)) => match nul_in_value(json) {
+                None => Ok(()),
+                Some(rest) => Err(holds_nul(format!(
+                    "{}{rest}",
+                    Path::Field(&self.within, field.name)
+                ))),
+            },
+            None
+            | Some(
+                Value::Id(_)
+                | Value::Bool(_)
+                | Value::Whole(_)
+                | Value::Float(_)
+                | Value::Decimal(_)
+                | Value::Day(_)
+                | Value::Moment(_)
+                | Value::Sums(_),
+            ) => Ok(()),
+        }
+    }
+
+    fn part<T: Fields + Serialize>(&mut self, field: &'static Field, part: &T) -> Result<()> {
+        part.write(&mut Checker::of::<T>(Path::Field(&self.within, field.name)))
+    }
+
+    fn parts<T: Fields + Serialize>(&mut self, field: &'static Field, parts: &[T]) -> Result<()> {
+        let list = Path::Field(&self.within, field.name);
+        parts.iter().enumerate().try_for_each(|(index, part)| {
+            part.write(&mut Checker::of::<T>(Path::Index(&list, index)))
+        })
+    }
+
+    fn extra(&mut self, extra: &Extra) -> Result<()> {
+        if let Some(name) = extra.keys().find(|name| (self.knows)(name)) {
+            return Err(Error::invalid(
+                Path::Field(&self.within, name).to_string(),
+                "stands among the unknown fields and is one of the schema's; set that instead",
+            ));
+        }
+        match find_nul(extra) {
+            None => Ok(()),
+            Some(found) => Err(holds_nul(Path::Field(&self.within, &found).to_string())),
+        }
+    }
+}
+
+fn holds_nul(path: String) -> Error {
+    Error::invalid(
+        path,
+        "holds a NUL character, which PostgreSQL cannot store; remove it",
+    )
+}
+
+impl PatchWriter for Checker<'_> {
+    fn change<T: FieldValue>(&mut self, field: &'static Field, change: Change<&T>) -> Result<()> {
+        match change {
+            Change::Keep | Change::Clear => Ok(()),
+            Change::Set(value) => value.write(field, self),
+        }
+    }
+}

@@ -1,0 +1,826 @@
+//! The fields of a record, listed once beside it: names, columns, and what a missing value means.
+//!
+//! What stores, copies, checks or compares records goes by this list. It is made of the record's
+//! own fields by `let Self { … } = self`, so a field that is not listed does not compile.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use rust_decimal::Decimal;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::rollup::Breakdown;
+use crate::{Change, Error, Extra, Id, Result};
+
+/// A field of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field {
+    /// The name in documents and in JSON.
+    pub name: &'static str,
+    /// The column of the record's table; `None` where the table computes it.
+    pub column: Option<&'static str>,
+    /// What values it has.
+    pub shape: Shape,
+}
+
+/// What values a field has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// An id.
+    Id,
+    /// A text.
+    Text,
+    /// A text whose empty form means that there is no value.
+    TextOrEmpty,
+    /// A list of texts.
+    Texts,
+    /// True or false.
+    Bool,
+    /// A whole number from the first to the last. Between the bounds of `i32` its column is an
+    /// `integer`, else a `bigint`.
+    Whole(i64, i64),
+    /// A finite number.
+    Float,
+    /// A decimal number.
+    Decimal,
+    /// A day.
+    Day,
+    /// A moment.
+    Moment,
+    /// JSON of any form.
+    Json,
+    /// Sums by a text.
+    Sums,
+    /// A part with fields of its own.
+    Part,
+    /// A list of such parts.
+    Parts,
+}
+
+impl Shape {
+    /// A whole number of zero or more.
+    pub const COUNT: Self = Self::Whole(0, i64::MAX);
+
+    /// Whether the values are JSON in a table.
+    #[must_use]
+    pub const fn is_json(self) -> bool {
+        matches!(self, Self::Json | Self::Sums | Self::Part | Self::Parts)
+    }
+}
+
+/// The value of a field, in the form that every store knows.
+#[derive(Debug, Clone, Copy)]
+pub enum Value<'v> {
+    /// An id.
+    Id(Id<()>),
+    /// A text.
+    Text(&'v str),
+    /// A list of texts.
+    Texts(&'v dyn Texts),
+    /// True or false.
+    Bool(bool),
+    /// A whole number.
+    Whole(i64),
+    /// A finite number.
+    Float(f64),
+    /// A decimal number.
+    Decimal(Decimal),
+    /// A day.
+    Day(NaiveDate),
+    /// A moment.
+    Moment(DateTime<Utc>),
+    /// JSON of any form.
+    Json(&'v serde_json::Value),
+    /// Sums by a text.
+    Sums(&'v dyn Breakdown),
+}
+
+/// A list of texts.
+pub trait Texts: std::fmt::Debug {
+    /// The texts, in their order.
+    fn texts(&self) -> Box<dyn ExactSizeIterator<Item = &str> + '_>;
+}
+
+impl<T: AsRef<str> + std::fmt::Debug> Texts for Vec<T> {
+    fn texts(&self) -> Box<dyn ExactSizeIterator<Item = &str> + '_> {
+        Box::new(self.iter().map(AsRef::as_ref))
+    }
+}
+
+/// A record, or a part of one, whose fields are listed.
+pub trait Fields: Sized {
+    /// The fields, in the schema's order; without what stands in `extra`.
+    const FIELDS: &'static [Field];
+    /// Names that documents use for what is a record of its own, such as a post's `likes`.
+    const RESERVED: &'static [&'static str] = &[];
+    /// Whether there are unknown fields beside.
+    const HAS_EXTRA: bool;
+
+    /// Hands each field to a writer, in the order of the list; the unknown ones last.
+    ///
+    /// # Errors
+    /// The writer's first.
+    fn write<W: FieldWriter>(&self, writer: &mut W) -> Result<()>;
+
+    /// Takes each field from a reader, in the order of the list; the unknown ones last. `None`
+    /// where the reader has noted a problem.
+    fn read<R: FieldReader>(reader: &mut R) -> Option<Self>;
+
+    /// The columns of the record's table, in the order of the list, separated by commas.
+    #[must_use]
+    fn columns() -> String {
+        let columns = Self::FIELDS.iter().filter_map(|field| field.column);
+        let columns: Vec<&str> = columns.chain(Self::HAS_EXTRA.then_some("extra")).collect();
+        columns.join(", ")
+    }
+
+    /// Whether documents use this name for what the schema knows.
+    #[must_use]
+    fn knows(name: &str) -> bool {
+        Self::FIELDS.iter().any(|field| field.name == name) || Self::RESERVED.contains(&name)
+    }
+}
+
+/// Takes the fields of a record.
+pub trait FieldWriter {
+    /// A value, or that there is none.
+    ///
+    /// # Errors
+    /// Why it cannot be written.
+    fn value(&mut self, field: &'static Field, value: Option<Value<'_>>) -> Result<()>;
+
+    /// A part with fields of its own.
+    ///
+    /// # Errors
+    /// Why it cannot be written.
+    fn part<T: Fields + Serialize>(&mut self, field: &'static Field, part: &T) -> Result<()>;
+
+    /// A list of such parts.
+    ///
+    /// # Errors
+    /// Why it cannot be written.
+    fn parts<T: Fields + Serialize>(&mut self, field: &'static Field, parts: &[T]) -> Result<()>;
+
+    /// The unknown fields.
+    ///
+    /// # Errors
+    /// Why they cannot be written.
+    fn extra(&mut self, extra: &Extra) -> Result<()>;
+}
+
+/// Gives the fields of a record, and collects what is wrong with them.
+pub trait FieldReader {
+    /// The value of the next field.
+    fn value<T: Scalar>(&mut self, field: &'static Field) -> Read<T>;
+
+    /// The next field, a list of texts.
+    fn texts<T: Scalar>(&mut self, field: &'static Field) -> Read<Vec<T>>;
+
+    /// The next field, a part with fields of its own.
+    fn part<T: Fields + DeserializeOwned>(&mut self, field: &'static Field) -> Read<T>;
+
+    /// The next field, a list of such parts.
+    fn parts<T: Fields + DeserializeOwned>(&mut self, field: &'static Field) -> Read<Vec<T>>;
+
+    /// Passes over the next field, whose value is computed.
+    fn skip(&mut self, field: &'static Field);
+
+    /// The unknown fields.
+    fn extra(&mut self) -> Read<Extra>;
+
+    /// Notes that a field is missing without which there is no record, and what to do.
+    fn missing(&mut self, field: &'static Field, way_out: &'static str);
+}
+
+/// What was found of a field.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Read<T> {
+    /// Its value.
+    Value(T),
+    /// Nothing.
+    Missing,
+    /// Something that makes no sense; the reader has noted it.
+    Refused,
+}
+
+impl<T> Read<T> {
+    /// The value made into another.
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Read<U> {
+        match self {
+            Self::Value(value) => Read::Value(make(value)),
+            Self::Missing => Read::Missing,
+            Self::Refused => Read::Refused,
+        }
+    }
+}
+
+/// A value that every store knows how to hold.
+pub trait Scalar: Sized {
+    /// What values there are.
+    const SHAPE: Shape;
+
+    /// The value as stores know it.
+    fn value(&self) -> Value<'_>;
+
+    /// The value that a store holds. A store that has no such type may give a text for a number.
+    ///
+    /// # Errors
+    /// Invalid, with the value's problem.
+    fn of(value: Value<'_>) -> Result<Self>;
+}
+
+/// What the type of a field must be.
+pub trait FieldValue: Sized {
+    /// What values there are.
+    const SHAPE: Shape;
+
+    /// Hands the value to a writer.
+    ///
+    /// # Errors
+    /// The writer's.
+    fn write<W: FieldWriter>(&self, field: &'static Field, writer: &mut W) -> Result<()>;
+
+    /// Takes the value from a reader.
+    fn read<R: FieldReader>(field: &'static Field, reader: &mut R) -> Read<Self>;
+
+    /// The value of a field that is missing, where the type has one for that.
+    #[must_use]
+    fn missing() -> Option<Self> {
+        None
+    }
+}
+
+/// The error of a store that gives something else than was asked for.
+fn unexpected<T>(expected: &str, found: Value<'_>) -> Result<T> {
+    Err(Error::invalid(
+        "value",
+        format!("expected {expected}, found {found:?}"),
+    ))
+}
+
+macro_rules! scalars {
+    ($($type:ty, $shape:expr, |$this:ident| $value:expr, $($pattern:pat => $of:expr),+;)+) => {$(
+        impl Scalar for $type {
+            const SHAPE: Shape = $shape;
+
+            fn value(&self) -> Value<'_> {
+                let $this = self;
+                $value
+            }
+
+            fn of(value: Value<'_>) -> Result<Self> {
+                match value {
+                    $($pattern => $of,)+
+                    #[allow(unreachable_patterns, reason = "some take all")]
+                    other => unexpected(stringify!($type), other),
+                }
+            }
+        }
+        scalar_field!($type);
+    )+};
+}
+
+macro_rules! scalar_field {
+    ($type:ty) => {
+        impl FieldValue for $type {
+            const SHAPE: Shape = <$type as Scalar>::SHAPE;
+
+            fn write<W: FieldWriter>(&self, field: &'static Field, writer: &mut W) -> Result<()> {
+                writer.value(field, Some(Scalar::value(self)))
+            }
+
+            fn read<R: FieldReader>(field: &'static Field, reader: &mut R) -> Read<Self> {
+                reader.value(field)
+            }
+        }
+
+        impl FieldValue for Option<$type> {
+            const SHAPE: Shape = <$type as Scalar>::SHAPE;
+
+            fn write<W: FieldWriter>(&self, field: &'static Field, writer: &mut W) -> Result<()> {
+                writer.value(field, self.as_ref().map(Scalar::value))
+            }
+
+            fn read<R: FieldReader>(field: &'static Field, reader: &mut R) -> Read<Self> {
+                reader.value(field).map(Some)
+            }
+
+            fn missing() -> Option<Self> {
+                Some(None)
+            }
+        }
+    };
+}
+
+/// Texts that their type has checked.
+macro_rules! text_scalars {
+    ($shape:expr, $($type:ty),+) => {$(
+        impl Scalar for $type {
+            const SHAPE: Shape = $shape;
+
+            fn value(&self) -> Value<'_> {
+                Value::Text(self.as_str())
+            }
+
+            fn of(value: Value<'_>) -> Result<Self> {
+                match value {
+                    Value::Text(text) => text.parse(),
+                    other => unexpected("a text", other),
+                }
+            }
+        }
+        scalar_field!($type);
+    )+};
+}
+
+text_scalars!(
+    Shape::Text,
+    crate::AuthId,
+    crate::AuthProvider,
+    crate::AttachmentKind,
+    crate::BookStatus,
+    crate::CommentId,
+    crate::Email,
+    crate::InsightKind,
+    crate::Platform,
+    crate::SubscriptionTier,
+    crate::SyncStatus,
+    crate::TaskId,
+    crate::Theme,
+    crate::Visibility,
+    crate::WebUrl
+);
+text_scalars!(
+    Shape::TextOrEmpty,
+    crate::Asin,
+    crate::Currency,
+    crate::Isbn
+);
+
+/// A whole number of a narrower type.
+fn whole<T: TryFrom<i64>>(number: i64) -> Result<T> {
+    T::try_from(number).map_err(|_| Error::invalid("value", format!("{number} is out of range")))
+}
+
+scalars! {
+    String, Shape::Text, |text| Value::Text(text), Value::Text(text) => Ok(text.to_owned());
+    bool, Shape::Bool, |yes| Value::Bool(*yes), Value::Bool(yes) => Ok(yes);
+    i64, Shape::Whole(i64::MIN, i64::MAX), |number| Value::Whole(*number), Value::Whole(number) => Ok(number);
+    i32, Shape::Whole(i32::MIN as i64, i32::MAX as i64), |number| Value::Whole(i64::from(*number)), Value::Whole(number) => whole(number);
+    u32, Shape::Whole(0, u32::MAX as i64), |number| Value::Whole(i64::from(*number)), Value::Whole(number) => whole(number);
+    u8, Shape::Whole(0, u8::MAX as i64), |number| Value::Whole(i64::from(*number)), Value::Whole(number) => whole(number);
+    f64, Shape::Float, |number| Value::Float(*number), Value::Float(number) => Ok(number + 0.0);
+    NaiveDate, Shape::Day, |day| Value::Day(*day), Value::Day(day) => Ok(day);
+    DateTime<Utc>, Shape::Moment, |moment| Value::Moment(*moment), Value::Moment(moment) => Ok(moment);
+    Decimal, Shape::Decimal, |number| Value::Decimal(*number), Value::Decimal(number) => Ok(number);
+    crate::Price, Shape::Decimal, |price| Value::Decimal(price.amount()), Value::Decimal(amount) => Self::new(amount), Value::Float(amount) => Self::from_f64(amount), Value::Text(amount) => amount.parse();
+    crate::Amount, Shape::Decimal, |amount| Value::Decimal(amount.to_decimal()), Value::Decimal(amount) => Self::new(amount);
+    crate::Confidence, Shape::Decimal, |confidence| Value::Decimal(confidence.to_decimal()), Value::Decimal(amount) => Self::new(amount);
+    serde_json::Value, Shape::Json, |json| Value::Json(json), Value::Json(json) => Ok(json.clone());
+}
+
+impl<T> Scalar for Id<T> {
+    const SHAPE: Shape = Shape::Id;
+
+    fn value(&self) -> Value<'_> {
+        Value::Id(self.cast())
+    }
+
+    fn of(value: Value<'_>) -> Result<Self> {
+        match value {
+            Value::Id(id) => Ok(id.cast()),
+            other => unexpected("an id", other),
+        }
+    }
+}
+
+impl<T> FieldValue for Id<T> {
+    const SHAPE: Shape = Shape::Id;
+
+    fn write<W: FieldWriter>(&self, field: &'static Field, writer: &mut W) -> Result<()> {
+        writer.value(field, Some(self.value()))
+    }
+
+    fn read<R: FieldReader>(field: &'static Field, reader: &mut R) -> Read<Self> {
+        reader.value(field)
+    }
+}
+
+impl<T> FieldValue for Option<Id<T>> {
+    const SHAPE: Shape = Shape::Id;
+
+    fn write<W: FieldWriter>(&self, field: &'static Field, writer: &mut W) -> Result<()> {
+        writer.value(field, self.as_ref().map(Scalar::value))
+    }
+
+    fn read<R: FieldReader>(field: &'static Field, reader: &mut R) -> Read<Self> {
+        reader.value(field).map(Some)
+    }
+
+    fn missing() -> Option<Self> {
+        Some(None)
+    }
+}
+
+macro_rules! text_lists {
+    ($($type:ty),+) => {$(
+        impl FieldValue for Vec<$type> {
+            const SHAPE: Shape = Shape::Texts;
+
+            fn write<W: FieldWriter>(&self, field: &'static Field, writer: &mut W) -> Result<()> {
+                writer.value(field, Some(Value::Texts(self)))
+            }
+
+            fn read<R: FieldReader>(field: &'static Field, reader: &mut R) -> Read<Self> {
+                reader.texts(field)
+            }
+
+            fn missing() -> Option<Self> {
+                Some(Vec::new())
+            }
+        }
+    )+};
+}
+
+text_lists!(String, crate::Platform);
+
+/// Parts that a record has one of; a missing one has no values.
+macro_rules! part_fields {
+    ($($type:ty),+) => {$(
+        impl FieldValue for $type {
+            const SHAPE: Shape = Shape::Part;
+
+            fn write<W: FieldWriter>(&self, field: &'static Field, writer: &mut W) -> Result<()> {
+                writer.part(field, self)
+            }
+
+            fn read<R: FieldReader>(field: &'static Field, reader: &mut R) -> Read<Self> {
+                reader.part(field)
+            }
+
+            fn missing() -> Option<Self> {
+                Some(Self::default())
+            }
+        }
+    )+};
+}
+
+part_fields!(crate::Preferences, crate::BookMetadata);
+
+macro_rules! part_lists {
+    ($($type:ty),+) => {$(
+        impl FieldValue for Vec<$type> {
+            const SHAPE: Shape = Shape::Parts;
+
+            fn write<W: FieldWriter>(&self, field: &'static Field, writer: &mut W) -> Result<()> {
+                writer.parts(field, self)
+            }
+
+            fn read<R: FieldReader>(field: &'static Field, reader: &mut R) -> Read<Self> {
+                reader.parts(field)
+            }
+
+            fn missing() -> Option<Self> {
+                Some(Vec::new())
+            }
+        }
+    )+};
+}
+
+part_lists!(crate::ConnectedPlatform, crate::Task, crate::Attachment);
+
+/// The shape of the field that a function points at.
+pub(crate) const fn shape_of<R, T: FieldValue>(_: fn(&R) -> &T) -> Shape {
+    T::SHAPE
+}
+
+/// Lists the fields of a record, each as `field: "name"`, and behind that, in this order:
+/// `column("…")` where the column is not called as the field, `shape(…)` where not every value of
+/// the type makes sense, `required("…")` with the way out where there is no record without it,
+/// `or(…)` with the value of a missing one (earlier fields may be named), or `computed(…)` where
+/// the value follows from earlier ones and has no column.
+macro_rules! fields {
+    (
+        $record:ty $(, extra: $extra:ident)? $(, reserved: [$($reserved:literal),+])?;
+        $($field:ident: $name:literal
+            $(column($column:literal))? $(shape($shape:expr))?
+            $(required($way_out:literal))? $(or($default:expr))? $(computed($computed:expr))?,)+
+    ) => {
+        impl $crate::records::fields::Fields for $record {
+            const FIELDS: &'static [$crate::records::fields::Field] = &[$(
+                $crate::records::fields::Field {
+                    name: $name,
+                    column: $crate::records::fields::column!($field $(, $column)? $(; $computed)?),
+                    shape: $crate::records::fields::shape!($record, $field $(, $shape)?),
+                },
+            )+];
+            $(const RESERVED: &'static [&'static str] = &[$($reserved),+];)?
+            const HAS_EXTRA: bool = $crate::records::fields::is_some!($($extra)?);
+
+            fn write<W: $crate::records::fields::FieldWriter>(
+                &self,
+                writer: &mut W,
+            ) -> $crate::Result<()> {
+                let Self { $($field,)+ $($extra,)? } = self;
+                let mut index = 0;
+                $(
+                    $crate::records::fields::FieldValue::write($field, &Self::FIELDS[index], writer)?;
+                    index += 1;
+                )+
+                let _ = index;
+                $(writer.extra($extra)?;)?
+                Ok(())
+            }
+
+            fn read<R: $crate::records::fields::FieldReader>(reader: &mut R) -> Option<Self> {
+                let mut index = 0;
+                $(
+                    let $field = $crate::records::fields::read!(
+                        |record: &$record| &record.$field, reader, &Self::FIELDS[index] $(, required $way_out)? $(, or $default)? $(, computed $computed)?
+                    );
+                    index += 1;
+                )+
+                let _ = index;
+                $(let $extra = reader.extra();)?
+                $(
+                    let $field = $crate::records::fields::unwrap!($field $(, $default)? $(, $computed)?);
+                )+
+                $(let $extra = $crate::records::fields::unwrap!($extra, $crate::Extra::new());)?
+                Some(Self { $($field,)+ $($extra,)? })
+            }
+        }
+    };
+}
+pub(crate) use fields;
+
+macro_rules! column {
+    ($field:ident; $computed:expr) => {
+        None
+    };
+    ($field:ident) => {
+        Some(stringify!($field))
+    };
+    ($field:ident, $column:literal) => {
+        Some($column)
+    };
+}
+pub(crate) use column;
+
+macro_rules! shape {
+    ($record:ty, $field:ident) => {
+        $crate::records::fields::shape_of(|record: &$record| &record.$field)
+    };
+    ($record:ty, $field:ident, $shape:expr) => {
+        $shape
+    };
+}
+pub(crate) use shape;
+
+macro_rules! is_some {
+    () => {
+        false
+    };
+    ($there:ident) => {
+        true
+    };
+}
+pub(crate) use is_some;
+
+/// Reads a field; one that is missing becomes what its type says, a default, or a problem.
+macro_rules! read {
+    ($of:expr, $reader:ident, $field:expr) => {
+        $crate::records::fields::read_or_missing($of, $field, $reader, "add it")
+    };
+    ($of:expr, $reader:ident, $field:expr, required $way_out:literal) => {
+        $crate::records::fields::read_required($of, $field, $reader, $way_out)
+    };
+    ($of:expr, $reader:ident, $field:expr, or $default:expr) => {
+        $crate::records::fields::read_field($of, $field, $reader)
+    };
+    ($of:expr, $reader:ident, $field:expr, computed $computed:expr) => {
+        $reader.skip($field)
+    };
+}
+pub(crate) use read;
+
+/// Reads a field; the function says which field of the record it is.
+pub(crate) fn read_field<S, T: FieldValue, R: FieldReader>(
+    _: fn(&S) -> &T,
+    field: &'static Field,
+    reader: &mut R,
+) -> Read<T> {
+    T::read(field, reader)
+}
+
+/// Reads a field without which there is no record.
+pub(crate) fn read_required<S, T: FieldValue, R: FieldReader>(
+    of: fn(&S) -> &T,
+    field: &'static Field,
+    reader: &mut R,
+    way_out: &'static str,
+) -> Read<T> {
+    match read_field(of, field, reader) {
+        Read::Missing => {
+            reader.missing(field, way_out);
+            Read::Refused
+        }
+        found => found,
+    }
+}
+
+/// Reads a field that may be missing where its type says what that means.
+pub(crate) fn read_or_missing<S, T: FieldValue, R: FieldReader>(
+    of: fn(&S) -> &T,
+    field: &'static Field,
+    reader: &mut R,
+    way_out: &'static str,
+) -> Read<T> {
+    match (read_field(of, field, reader), T::missing()) {
+        (Read::Missing, Some(value)) => Read::Value(value),
+        (Read::Missing, None) => {
+            reader.missing(field, way_out);
+            Read::Refused
+        }
+        (found, _) => found,
+    }
+}
+
+macro_rules! unwrap {
+    ($field:ident) => {
+        match $field {
+            $crate::records::fields::Read::Value(value) => value,
+            _ => return None,
+        }
+    };
+    ($field:ident, $default:expr) => {
+        $crate::records::fields::or_else($field, || $default)?
+    };
+}
+pub(crate) use unwrap;
+
+/// What follows from a field with a default.
+pub(crate) trait OrElse<T> {
+    fn or_else(self, default: impl FnOnce() -> T) -> Option<T>;
+}
+
+impl<T> OrElse<T> for Read<T> {
+    fn or_else(self, default: impl FnOnce() -> T) -> Option<T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Missing => Some(default()),
+            Self::Refused => None,
+        }
+    }
+}
+
+/// A computed field was passed over.
+impl<T> OrElse<T> for () {
+    fn or_else(self, default: impl FnOnce() -> T) -> Option<T> {
+        Some(default())
+    }
+}
+
+pub(crate) fn or_else<T>(found: impl OrElse<T>, default: impl FnOnce() -> T) -> Option<T> {
+    found.or_else(default)
+}
+
+/// Changes of a record whose fields are listed.
+pub trait Patch {
+    /// The record.
+    type Record: Fields;
+
+    /// The fields that the patch can change.
+    const FIELDS: &'static [&'static Field];
+
+    /// Hands each of these fields to a writer, in the order of the list.
+    ///
+    /// # Errors
+    /// The writer's first.
+    fn write<W: PatchWriter>(&self, writer: &mut W) -> Result<()>;
+
+    /// Does the changes to a record in memory.
+    fn apply_to(self, record: &mut Self::Record);
+}
+
+/// Takes the fields of a patch.
+pub trait PatchWriter {
+    /// What becomes of a field.
+    ///
+    /// # Errors
+    /// Why it cannot be written.
+    fn change<T: FieldValue>(&mut self, field: &'static Field, change: Change<&T>) -> Result<()>;
+}
+
+/// What the type of a patch's field must be.
+pub(crate) trait PatchField<T> {
+    fn write<W: PatchWriter>(&self, field: &'static Field, writer: &mut W) -> Result<()>;
+    fn apply_to(self, value: &mut T);
+}
+
+/// Of a field that always has a value.
+impl<T: FieldValue> PatchField<T> for Option<T> {
+    fn write<W: PatchWriter>(&self, field: &'static Field, writer: &mut W) -> Result<()> {
+        let change = self.as_ref().map_or(Change::Keep, Change::Set);
+        writer.change(field, change)
+    }
+
+    fn apply_to(self, value: &mut T) {
+        if let Some(new) = self {
+            *value = new;
+        }
+    }
+}
+
+/// Of a field that may have none.
+impl<T> PatchField<Option<T>> for Change<T>
+where
+    T: FieldValue,
+{
+    fn write<W: PatchWriter>(&self, field: &'static Field, writer: &mut W) -> Result<()> {
+        let change = match self {
+            Self::Keep => Change::Keep,
+            Self::Clear => Change::Clear,
+            Self::Set(value) => Change::Set(value),
+        };
+        writer.change(field, change)
+    }
+
+    fn apply_to(self, value: &mut Option<T>) {
+        self.apply(value);
+    }
+}
+
+/// The listed field that has this column.
+pub(crate) const fn field_of(fields: &'static [Field], column: &str) -> &'static Field {
+    let mut index = 0;
+    while index < fields.len() {
+        if let Some(named) = fields[index].column
+            && equal(named.as_bytes(), column.as_bytes())
+        {
+            return &fields[index];
+        }
+        index += 1;
+    }
+    panic!("the patch names a field that its record does not list")
+}
+
+const fn equal(a: &[u8], b: &[u8]) -> bool {
+    let mut index = 0;
+    if a.len() != b.len() {
+        return false;
+    }
+    while index < a.len() {
+        if a[index] != b[index] {
+            return false;
+        }
+        index += 1;
+    }
+    true
+}
+
+/// Lists the fields that a patch changes; `beside` are those that are no changes.
+macro_rules! patch {
+    ($patch:ty, $record:ty $(, beside: [$($beside:ident),+])?; $($field:ident,)+) => {
+        impl $crate::records::fields::Patch for $patch {
+            type Record = $record;
+            const FIELDS: &'static [&'static $crate::records::fields::Field] = &[$(
+                $crate::records::fields::field_of(
+                    <$record as $crate::records::fields::Fields>::FIELDS,
+                    stringify!($field),
+                ),
+            )+];
+
+            fn write<W: $crate::records::fields::PatchWriter>(
+                &self,
+                writer: &mut W,
+            ) -> $crate::Result<()> {
+                let Self { $($field,)+ $($($beside: _,)+)? } = self;
+                let mut index = 0;
+                $(
+                    $crate::records::fields::patched(
+                        |record: &mut $record| &mut record.$field,
+                        $field,
+                        <Self as $crate::records::fields::Patch>::FIELDS[index],
+                        writer,
+                    )?;
+                    index += 1;
+                )+
+                let _ = index;
+                Ok(())
+            }
+
+            fn apply_to(self, record: &mut $record) {
+                $($crate::records::fields::PatchField::apply_to(self.$field, &mut record.$field);)+
+            }
+        }
+    };
+}
+pub(crate) use patch;
+
+/// Writes a field of a patch; the function says which field of the record it changes.
+pub(crate) fn patched<R, T, W: PatchWriter>(
+    _: fn(&mut R) -> &mut T,
+    change: &impl PatchField<T>,
+    field: &'static Field,
+    writer: &mut W,
+) -> Result<()> {
+    change.write(field, writer)
+}

@@ -1,0 +1,19 @@
+//! The records of an app, one file each: what a store holds, what creates it, what changes it, and
+//! the rules that every backend shares.
+
+pub(crate) mod book;
+pub(crate) mod boost;
+pub(crate) mod change;
+pub(crate) mod check;
+pub(crate) mod checklist;
+pub(crate) mod community;
+pub(crate) mod competitor;
+pub(crate) mod extra;
+pub mod fields;
+pub(crate) mod follow;
+pub(crate) mod forecast;
+pub(crate) mod insight;
+pub mod rollup;
+pub mod sales;
+pub(crate) mod sync_log;
+pub(crate) mod user;

@@ -1,0 +1,37 @@
+use async_trait::async_trait;
+
+use crate::{Conversion, DailyAggregate, Days, Id, Overview, RefreshCounts, Result, User};
+
+/// What a host does with roll-ups. Each call takes the user whose sales they sum.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait AggregateRepository: std::fmt::Debug + Send + Sync {
+    /// Computes the roll-ups of these days anew from the sales, inside the store: days that have
+    /// lost their last sale lose their roll-up, days that are right already stay untouched.
+    ///
+    /// Refreshes of one user follow each other, so that the last one has seen every sale that
+    /// was written before it began. Use the same currency each time: the table has no column for it.
+    ///
+    /// # Errors
+    /// Invalid naming the currencies of sales without a rate, or a total that the table cannot
+    /// hold; NotFound when there is no such user. Nothing is changed then. A store's Timeout or
+    /// Unavailable, as for every call.
+    async fn refresh(
+        &self,
+        user_id: Id<User>,
+        days: Days,
+        conversion: &Conversion,
+    ) -> Result<RefreshCounts>;
+
+    /// The roll-ups of these days, in order; a day without sales has none.
+    ///
+    /// # Errors
+    /// Only a store's.
+    async fn range(&self, user_id: Id<User>, days: Days) -> Result<Vec<DailyAggregate>>;
+
+    /// The roll-ups of these days summed, with at most `top` books and platforms.
+    ///
+    /// # Errors
+    /// Only a store's.
+    async fn overview(&self, user_id: Id<User>, days: Days, top: u32) -> Result<Overview>;
+}

@@ -1,0 +1,52 @@
+use async_trait::async_trait;
+
+use crate::{Asin, Book, BookFilter, BookPatch, Id, NewBook, Page, PageRequest, Result, User};
+
+/// What a host does with books. Each call takes the user whose books they are, and another
+/// user's book is NotFound.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait BookRepository: std::fmt::Debug + Send + Sync {
+    /// Creates a book of a user.
+    ///
+    /// # Errors
+    /// NotFound when there is no such user; Invalid; a store's Timeout or Unavailable, as for
+    /// every call.
+    async fn create(&self, user_id: Id<User>, book: NewBook) -> Result<Book>;
+
+    /// A book of the user.
+    ///
+    /// # Errors
+    /// NotFound.
+    async fn get(&self, user_id: Id<User>, id: Id<Book>) -> Result<Book>;
+
+    /// The user's books with this ASIN, oldest first: editions may share one. At most
+    /// [`PageRequest::MAX_LIMIT`].
+    ///
+    /// # Errors
+    /// Only a store's.
+    async fn find_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Vec<Book>>;
+
+    /// A page of the user's books that match the filter.
+    ///
+    /// # Errors
+    /// Only a store's.
+    async fn list(
+        &self,
+        user_id: Id<User>,
+        filter: BookFilter,
+        page: PageRequest,
+    ) -> Result<Page<Book>>;
+
+    /// Changes the fields that the patch names.
+    ///
+    /// # Errors
+    /// NotFound; Conflict when `expected_updated_at` no longer holds; Invalid.
+    async fn update(&self, user_id: Id<User>, id: Id<Book>, patch: BookPatch) -> Result<Book>;
+
+    /// Deletes a book.
+    ///
+    /// # Errors
+    /// NotFound.
+    async fn delete(&self, user_id: Id<User>, id: Id<Book>) -> Result<()>;
+}

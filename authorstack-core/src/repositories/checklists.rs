@@ -1,0 +1,177 @@
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use crate::{
+    Checklist, ChecklistFilter, ChecklistPatch, DueTask, Id, NewChecklist, NewTask, Page,
+    PageRequest, Result, TaskChange, TaskId, TaskPatch, User,
+};
+
+/// What a host does with launch checklists. Each call takes the user whose checklists they are,
+/// and another user's checklist is NotFound.
+///
+/// Every call that changes a checklist is one atomic update: of two people who change different
+/// tasks at once, neither loses anything. It answers with the checklist as it is then, and moves
+/// `updated_at` forward.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait ChecklistRepository: std::fmt::Debug + Send + Sync {
+    /// Creates a checklist about a book of the user.
+    ///
+    /// # Errors
+    /// NotFound when there is no such user, or the book is not theirs; Invalid; a store's Timeout
+    /// or Unavailable, as for every call.
+    async fn create(&self, user_id: Id<User>, checklist: NewChecklist) -> Result<Checklist>;
+
+    /// A checklist of the user.
+    ///
+    /// # Errors
+    /// NotFound.
+    async fn get(&self, user_id: Id<User>, id: Id<Checklist>) -> Result<Checklist>;
+
+    /// A page of the user's checklists that match the filter.
+    ///
+    /// # Errors
+    /// Invalid for a cursor of another list.
+    async fn list(
+        &self,
+        user_id: Id<User>,
+        filter: ChecklistFilter,
+        page: PageRequest,
+    ) -> Result<Page<Checklist>>;
+
+    /// A page of the tasks that are open and due at this moment or before, across all of the
+    /// user's checklists: by due date ([`Order::OldestFirst`](crate::Order::OldestFirst) for the
+    /// most urgent first), then by [`DueTask::key`].
+    ///
+    /// # Errors
+    /// Invalid for a cursor of another list.
+    async fn due(
+        &self,
+        user_id: Id<User>,
+        until: DateTime<Utc>,
+        page: PageRequest,
+    ) -> Result<Page<DueTask>>;
+
+    /// Changes the fields that the patch names.
+    ///
+    /// # Errors
+    /// NotFound; Conflict when `expected_updated_at` no longer holds; Invalid.
+    async fn update(
+        &self,
+        user_id: Id<User>,
+        id: Id<Checklist>,
+        patch: ChecklistPatch,
+    ) -> Result<Checklist>;
+
+    /// Changes the tasks, and the progress with them. [`ChecklistRepositoryExt`] has a call for each
+    /// change.
+    ///
+    /// # Errors
+    /// NotFound, also when the checklist has no such task; Conflict when a new order does not name
+    /// each task once; AlreadyExists for `tasks.id`; Invalid.
+    async fn change_tasks(
+        &self,
+        user_id: Id<User>,
+        id: Id<Checklist>,
+        change: TaskChange,
+    ) -> Result<Checklist>;
+
+    /// Deletes a checklist.
+    ///
+    /// # Errors
+    /// NotFound.
+    async fn delete(&self, user_id: Id<User>, id: Id<Checklist>) -> Result<()>;
+}
+
+/// The changes of tasks by name: each is one call of [`ChecklistRepository::change_tasks`].
+#[async_trait]
+pub trait ChecklistRepositoryExt: ChecklistRepository {
+    /// Adds a task, as the last one.
+    ///
+    /// # Errors
+    /// NotFound; Invalid.
+    async fn add_task(
+        &self,
+        user_id: Id<User>,
+        id: Id<Checklist>,
+        task: NewTask,
+    ) -> Result<Checklist> {
+        let change = TaskChange::Add(task.into_task());
+        self.change_tasks(user_id, id, change).await
+    }
+
+    /// Changes the fields of a task that the patch names.
+    ///
+    /// # Errors
+    /// NotFound, also when the checklist has no such task; Invalid.
+    async fn edit_task(
+        &self,
+        user_id: Id<User>,
+        id: Id<Checklist>,
+        task: TaskId,
+        patch: TaskPatch,
+    ) -> Result<Checklist> {
+        let change = TaskChange::Edit { id: task, patch };
+        self.change_tasks(user_id, id, change).await
+    }
+
+    /// Notes that a task was done at a moment. A task that was done before keeps its moment.
+    ///
+    /// # Errors
+    /// NotFound, also when the checklist has no such task.
+    async fn complete_task(
+        &self,
+        user_id: Id<User>,
+        id: Id<Checklist>,
+        task: TaskId,
+        at: DateTime<Utc>,
+    ) -> Result<Checklist> {
+        let change = TaskChange::Complete { id: task, at };
+        self.change_tasks(user_id, id, change).await
+    }
+
+    /// Notes that a task is not done after all.
+    ///
+    /// # Errors
+    /// NotFound, also when the checklist has no such task.
+    async fn reopen_task(
+        &self,
+        user_id: Id<User>,
+        id: Id<Checklist>,
+        task: TaskId,
+    ) -> Result<Checklist> {
+        let change = TaskChange::Reopen { id: task };
+        self.change_tasks(user_id, id, change).await
+    }
+
+    /// Removes a task.
+    ///
+    /// # Errors
+    /// NotFound, also when the checklist has no such task.
+    async fn remove_task(
+        &self,
+        user_id: Id<User>,
+        id: Id<Checklist>,
+        task: TaskId,
+    ) -> Result<Checklist> {
+        let change = TaskChange::Remove { id: task };
+        self.change_tasks(user_id, id, change).await
+    }
+
+    /// Puts the tasks into this order.
+    ///
+    /// # Errors
+    /// NotFound; Conflict when the order does not name each task once, since tasks were added or
+    /// removed meanwhile.
+    async fn reorder_tasks(
+        &self,
+        user_id: Id<User>,
+        id: Id<Checklist>,
+        order: Vec<TaskId>,
+    ) -> Result<Checklist> {
+        let change = TaskChange::Reorder(order);
+        self.change_tasks(user_id, id, change).await
+    }
+}
+
+impl<R: ChecklistRepository + ?Sized> ChecklistRepositoryExt for R {}

@@ -1,0 +1,38 @@
+//! What a host does with records: a trait for each repository, and the pages that lists come in.
+
+mod aggregates;
+mod books;
+mod boosts;
+mod checklists;
+mod community;
+mod competitors;
+mod follows;
+mod forecasts;
+mod insights;
+mod page;
+mod sales;
+mod sync_logs;
+mod users;
+
+pub use aggregates::AggregateRepository;
+pub use books::BookRepository;
+pub use boosts::BoostRepository;
+pub use checklists::{ChecklistRepository, ChecklistRepositoryExt};
+pub use community::CommunityRepository;
+pub use competitors::CompetitorRepository;
+pub use follows::FollowRepository;
+pub use forecasts::ForecastRepository;
+pub use insights::InsightRepository;
+pub use page::{Cursor, Order, Page, PageRequest};
+pub use sales::SalesRepository;
+pub use sync_logs::SyncLogRepository;
+pub use users::UserRepository;
+
+#[cfg(feature = "mocks")]
+pub use {
+    aggregates::MockAggregateRepository, books::MockBookRepository, boosts::MockBoostRepository,
+    checklists::MockChecklistRepository, community::MockCommunityRepository,
+    competitors::MockCompetitorRepository, follows::MockFollowRepository,
+    forecasts::MockForecastRepository, insights::MockInsightRepository, sales::MockSalesRepository,
+    sync_logs::MockSyncLogRepository, users::MockUserRepository,
+};

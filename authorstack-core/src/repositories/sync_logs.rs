@@ -1,0 +1,26 @@
+use async_trait::async_trait;
+
+use crate::{Id, NewSyncLog, Page, PageRequest, Platform, Result, SyncLog, User};
+
+/// What a host does with sync logs. Each call takes the user whose logs they are.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait SyncLogRepository: std::fmt::Debug + Send + Sync {
+    /// Notes a sync that has ended now.
+    ///
+    /// # Errors
+    /// NotFound when there is no such user, where the store holds users too; Invalid; a store's
+    /// Timeout or Unavailable, as for every call.
+    async fn append(&self, user_id: Id<User>, log: NewSyncLog) -> Result<SyncLog>;
+
+    /// A page of the user's logs, by number; of one platform, where it is named.
+    ///
+    /// # Errors
+    /// Invalid for a cursor of another list.
+    async fn recent(
+        &self,
+        user_id: Id<User>,
+        platform: Option<Platform>,
+        page: PageRequest,
+    ) -> Result<Page<SyncLog>>;
+}

@@ -1,0 +1,98 @@
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use crate::{AuthId, Email, Id, NewUser, Page, PageRequest, Platform, Result, User, UserPatch};
+
+/// What a host does with users.
+///
+/// Every call that changes a user answers with the user as it is then, and moves `updated_at`
+/// forward.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait UserRepository: std::fmt::Debug + Send + Sync {
+    /// Creates a user.
+    ///
+    /// # Errors
+    /// AlreadyExists for `authId` or `email`; Invalid; a store's Timeout or Unavailable, as for
+    /// every call.
+    async fn create(&self, user: NewUser) -> Result<User>;
+
+    /// The user with this id.
+    ///
+    /// # Errors
+    /// NotFound.
+    async fn get(&self, id: Id<User>) -> Result<User>;
+
+    /// The user of this account.
+    ///
+    /// # Errors
+    /// NotFound.
+    async fn get_by_auth_id(&self, auth_id: &AuthId) -> Result<User>;
+
+    /// The user with this e-mail address, whatever its case.
+    ///
+    /// # Errors
+    /// NotFound.
+    async fn get_by_email(&self, email: &Email) -> Result<User>;
+
+    /// A page of all users.
+    ///
+    /// # Errors
+    /// Only a store's.
+    async fn list(&self, page: PageRequest) -> Result<Page<User>>;
+
+    /// Changes the fields that the patch names.
+    ///
+    /// # Errors
+    /// NotFound; AlreadyExists for `authId` or `email`; Conflict when `expected_updated_at` no
+    /// longer holds; Invalid.
+    async fn update(&self, id: Id<User>, patch: UserPatch) -> Result<User>;
+
+    /// Deletes the user and all that is theirs.
+    ///
+    /// # Errors
+    /// NotFound.
+    async fn delete(&self, id: Id<User>) -> Result<()>;
+
+    /// Adds credits, atomically.
+    ///
+    /// # Errors
+    /// NotFound; Invalid when `amount` is not above zero or the balance would overflow.
+    async fn add_credits(&self, id: Id<User>, amount: i64) -> Result<User>;
+
+    /// Spends credits, atomically: never below zero.
+    ///
+    /// # Errors
+    /// NotFound; InsufficientCredits; Invalid when `amount` is not above zero.
+    async fn spend_credits(&self, id: Id<User>, amount: i64) -> Result<User>;
+
+    /// Connects a platform at a moment; a platform that is connected already is connected anew
+    /// and keeps its last sync.
+    ///
+    /// # Errors
+    /// NotFound.
+    async fn connect_platform(
+        &self,
+        id: Id<User>,
+        platform: Platform,
+        at: DateTime<Utc>,
+    ) -> Result<User>;
+
+    /// Disconnects a platform; one that is not connected is no error.
+    ///
+    /// # Errors
+    /// NotFound.
+    async fn disconnect_platform(&self, id: Id<User>, platform: &Platform) -> Result<User>;
+
+    /// Notes that a platform was synced at a moment. An earlier moment than the one noted changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// NotFound, also when the platform is not connected.
+    async fn mark_synced(
+        &self,
+        id: Id<User>,
+        platform: &Platform,
+        at: DateTime<Utc>,
+    ) -> Result<User>;
+}
