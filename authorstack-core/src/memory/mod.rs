@@ -8,21 +8,29 @@ mod checklists;
 mod community;
 mod competitors;
 mod follows;
-mod migrate;
+mod migration;
 mod sales;
+mod table;
 mod users;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    collections::BTreeMap,
+    ops::{Deref, DerefMut},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use chrono::{DateTime, NaiveDate, Utc};
+use tokio::sync::Notify;
 
+use self::{
+    migration::{Feed, MemoryLedger},
+    table::{Keyed, Table},
+};
 use crate::{
     Analytics, AnalyticsStore, AuthorStack, Book, Boost, Checklist, Comment, CommentId, Competitor,
-    Cursor, DailyAggregate, DocumentStore, Documents, Error, Follow, Forecast, Id, Insight, Order,
-    Page, PageRequest, Post, PricePoint, Result, Sale, SaleKey, SyncLog, User,
+    Cursor, DailyAggregate, DocumentStore, Documents, Error, Follow, Forecast, Id, Insight, Like,
+    Order, Page, PageRequest, Post, PricePoint, Result, Sale, SaleKey, SyncLog, User,
+    migrate::{Key, Kind},
 };
 
 /// The store's name in messages.
@@ -31,30 +39,97 @@ const NAME: &str = "memory";
 /// The documents of an app in memory, and either side of a migration. Clones share what they hold.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore {
-    records: Arc<Mutex<Records>>,
+    shared: Arc<Shared>,
 }
 
 #[derive(Debug, Default)]
-struct Records {
-    users: BTreeMap<Id<User>, User>,
-    books: BTreeMap<Id<Book>, Book>,
-    checklists: BTreeMap<Id<Checklist>, Checklist>,
-    follows: BTreeMap<Id<Follow>, Follow>,
-    posts: BTreeMap<Id<Post>, Post>,
-    likes: BTreeSet<(Id<Post>, Id<User>)>,
-    comments: BTreeMap<(Id<Post>, CommentId), Comment>,
-    boosts: BTreeMap<Id<Boost>, Boost>,
-    competitors: BTreeMap<Id<Competitor>, Competitor>,
-    prices: BTreeMap<(Id<Competitor>, DateTime<Utc>), PricePoint>,
-    sales: BTreeMap<(Id<User>, SaleKey), Sale>,
-    aggregates: BTreeMap<(Id<User>, NaiveDate), DailyAggregate>,
-    sync_logs: BTreeMap<i64, SyncLog>,
-    insights: BTreeMap<i64, Insight>,
-    forecasts: BTreeMap<i64, Forecast>,
-    /// The last number given to a row.
-    last_row: i64,
-    migration: migrate::Books,
-    run: Weak<()>,
+struct Shared {
+    records: Mutex<Records>,
+    /// Wakes those who follow the changes.
+    changed: Notify,
+}
+
+macro_rules! records {
+    ($($name:ident: $place:ty => $record:ty, $kind:ident, |$of:ident, $at:ident| $key:expr;)+) => {
+        /// What the store holds, a table for each kind, in the order of the kinds.
+        #[derive(Debug, Default)]
+        struct Records {
+            $($name: Table<$place, $record>,)+
+            /// The last number given to a row.
+            last_row: i64,
+            ledger: MemoryLedger,
+            feed: Feed,
+        }
+
+        $(impl Keyed<$place> for $record {
+            fn key(&self, place: &$place) -> Key {
+                let ($of, $at) = (self, place);
+                let _ = ($of, $at);
+                $key
+            }
+        })+
+
+        impl Records {
+            /// Hands the keys of what was changed to the feed, kind by kind.
+            fn note_changes(&mut self) -> bool {
+                let mut changed = false;
+                $(
+                    let touched = self.$name.take_touched();
+                    changed |= !touched.is_empty();
+                    self.feed.note(Kind::$kind, touched);
+                )+
+                changed
+            }
+        }
+    };
+}
+
+records! {
+    users: Id<User> => User, Users, |user, _at| user.id.into();
+    books: Id<Book> => Book, Books, |book, _at| book.id.into();
+    checklists: Id<Checklist> => Checklist, Checklists, |checklist, _at| checklist.id.into();
+    follows: Id<Follow> => Follow, Follows, |follow, _at| follow.id.into();
+    posts: Id<Post> => Post, CommunityPosts, |post, _at| post.id.into();
+    likes: (Id<Post>, Id<User>) => Like, PostLikes, |like, _at| Key::Like(like.post_id, like.user_id);
+    comments: (Id<Post>, CommentId) => Comment, PostComments,
+        |comment, _at| Key::Comment(comment.post_id, comment.id.clone());
+    boosts: Id<Boost> => Boost, MarketplaceBoosts, |boost, _at| boost.id.into();
+    competitors: Id<Competitor> => Competitor, Competitors, |competitor, _at| competitor.id.into();
+    prices: (Id<Competitor>, DateTime<Utc>) => PricePoint, CompetitorPrices,
+        |point, place| Key::Price(place.0, point.date);
+    sales: (Id<User>, SaleKey) => Sale, SalesData, |sale, _at| Key::Row(sale.id);
+    aggregates: (Id<User>, NaiveDate) => DailyAggregate, DailyAggregates, |day, _at| Key::Row(day.id);
+    sync_logs: i64 => SyncLog, SyncLogs, |log, _at| Key::Row(log.id);
+    insights: i64 => Insight, AiInsights, |insight, _at| Key::Row(insight.id);
+    forecasts: i64 => Forecast, RevenueForecasts, |forecast, _at| Key::Row(forecast.id);
+}
+
+/// The records, locked. What was changed is handed to the feed when they are given back.
+struct Locked<'s> {
+    records: MutexGuard<'s, Records>,
+    changed: &'s Notify,
+}
+
+impl Deref for Locked<'_> {
+    type Target = Records;
+
+    fn deref(&self) -> &Records {
+        &self.records
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut Records {
+        &mut self.records
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        if self.records.note_changes() {
+            self.changed.notify_waiters();
+        }
+    }
 }
 
 impl MemoryStore {
@@ -71,8 +146,12 @@ impl MemoryStore {
     }
 
     /// No call panics while it holds the lock, so what a poisoned lock guards is sound.
-    fn lock(&self) -> MutexGuard<'_, Records> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Locked<'_> {
+        let records = self.shared.records.lock();
+        Locked {
+            records: records.unwrap_or_else(PoisonError::into_inner),
+            changed: &self.shared.changed,
+        }
     }
 }
 
@@ -97,7 +176,7 @@ impl Records {
         self.follows
             .retain(|_, follow| follow.follower_id != id && follow.author_id != id);
         self.posts.retain(|_, post| post.author_id != id);
-        self.likes.retain(|(_, user)| *user != id);
+        self.likes.retain(|_, like| like.user_id != id);
         self.comments.retain(|_, comment| comment.author_id != id);
         self.competitors.retain(|_, rival| rival.user_id != id);
         self.checklists.retain(|_, list| list.user_id != id);
@@ -120,7 +199,7 @@ impl Records {
             .retain(|_, boost| books.contains_key(&boost.book_id));
         self.insights
             .retain(|_, insight| insight.book_id.is_none_or(|id| books.contains_key(&id)));
-        self.likes.retain(|(post, _)| posts.contains_key(post));
+        self.likes.retain(|(post, _), _| posts.contains_key(post));
         self.comments
             .retain(|(post, _), _| posts.contains_key(post));
         self.prices

@@ -3,13 +3,12 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 
-use super::{Kind, Record};
+use super::{KeyForm, Kind, Record};
 use crate::{CommentId, Competitor, Error, Id, Post, Result, User, values::excerpt};
 
 /// What tells the records of one kind apart. Keys of one kind are in the order of their parts:
 /// both sides of a migration are read in it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
 pub enum Key {
     /// The id of a record that has one.
     Id(Id<Record>),
@@ -29,24 +28,19 @@ impl Key {
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it is none.
     pub fn parse(kind: Kind, text: &str) -> Result<Self> {
-        let key = match (kind, text.split_once('.')) {
-            (Kind::PostLikes, Some((post, user))) => {
-                let ids = post.parse().and_then(|post| Ok((post, user.parse()?)));
-                ids.ok().map(|(post, user)| Self::Like(post, user))
-            }
-            (Kind::PostComments, Some((post, comment))) => {
-                let ids = post.parse().and_then(|post| Ok((post, comment.parse()?)));
-                ids.ok().map(|(post, comment)| Self::Comment(post, comment))
-            }
-            (Kind::CompetitorPrices, Some((competitor, millis))) => {
-                let millis: Option<i64> = millis.parse().ok();
-                let at = millis.and_then(DateTime::from_timestamp_millis);
-                at.zip(competitor.parse().ok())
-                    .map(|(at, competitor)| Self::Price(competitor, at))
-            }
-            (Kind::PostLikes | Kind::PostComments | Kind::CompetitorPrices, None) => None,
-            (kind, _) if Kind::ANALYTICS.contains(&kind) => text.parse().ok().map(Self::Row),
-            _ => text.parse().ok().map(Self::Id),
+        let parts = text.split_once('.');
+        let key = match kind.description().key {
+            KeyForm::Id => text.parse().ok().map(Self::Id),
+            KeyForm::Row => text.parse().ok().map(Self::Row),
+            KeyForm::Like => parts
+                .and_then(|(post, user)| Some(Self::Like(post.parse().ok()?, user.parse().ok()?))),
+            KeyForm::Comment => parts.and_then(|(post, comment)| {
+                Some(Self::Comment(post.parse().ok()?, comment.parse().ok()?))
+            }),
+            KeyForm::Price => parts.and_then(|(competitor, millis)| {
+                let at = DateTime::from_timestamp_millis(millis.parse().ok()?)?;
+                Some(Self::Price(competitor.parse().ok()?, at))
+            }),
         };
         key.ok_or_else(|| {
             let problem = format!("{} is no key of one of the {kind}", excerpt(text));

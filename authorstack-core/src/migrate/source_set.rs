@@ -9,43 +9,45 @@ use serde_json::Value;
 
 use super::{
     BatchLimits, Kind, Original, Position, Problem, Problems, Record, RowSource, Scanned,
-    ScannedBatch, Source,
+    ScannedBatch, Snapshot,
 };
 use crate::{Error, ErrorKind, Result};
 
 /// Several stores as one source, each with kinds of its own.
 #[derive(Debug, Clone)]
-pub struct Several {
-    sources: Vec<Arc<dyn Source>>,
+pub struct SourceSet {
+    sources: Vec<Arc<dyn Snapshot>>,
     kinds: Vec<Kind>,
 }
 
-impl Several {
+impl SourceSet {
     /// These stores. Where two of them hold a kind, it is read from the first.
     #[must_use]
-    pub fn new(sources: Vec<Arc<dyn Source>>) -> Self {
+    pub fn new(sources: Vec<Arc<dyn Snapshot>>) -> Self {
         let held = |kind: &&Kind| sources.iter().any(|source| source.kinds().contains(kind));
         let kinds = Kind::ALL.iter().filter(held).copied().collect();
         Self { sources, kinds }
     }
 
-    fn of(&self, kind: Kind) -> Option<&dyn Source> {
+    fn of(&self, kind: Kind) -> Option<&dyn Snapshot> {
         let mut sources = self.sources.iter();
-        let holds = |source: &&Arc<dyn Source>| source.kinds().contains(&kind);
+        let holds = |source: &&Arc<dyn Snapshot>| source.kinds().contains(&kind);
         sources.find(holds).map(AsRef::as_ref)
     }
 
-    fn known(&self, kind: Kind) -> Result<&dyn Source> {
-        self.of(kind).ok_or_else(|| {
-            Error::new(ErrorKind::Unsupported {
-                what: format!("no source holds {kind}").into(),
-            })
-        })
+    fn known(&self, kind: Kind) -> Result<&dyn Snapshot> {
+        self.of(kind).ok_or_else(|| none_holds(kind))
     }
 }
 
+pub(super) fn none_holds(kind: Kind) -> Error {
+    Error::new(ErrorKind::Unsupported {
+        what: format!("none of the stores holds {kind}; leave that kind out").into(),
+    })
+}
+
 #[async_trait]
-impl Source for Several {
+impl Snapshot for SourceSet {
     fn name(&self) -> &'static str {
         match self.sources.as_slice() {
             [one] => one.name(),
@@ -80,18 +82,18 @@ impl Source for Several {
         }
     }
 
-    async fn fetch(&self, kind: Kind, key: &str) -> Result<Option<Scanned>> {
-        self.known(kind)?.fetch(kind, key).await
+    async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {
+        self.known(kind)?.fetch(kind, keys).await
     }
 
-    fn render(&self, kind: Kind, original: &Original) -> Value {
+    fn encode(&self, kind: Kind, original: &Original) -> Value {
         self.of(kind)
-            .map_or(Value::Null, |source| source.render(kind, original))
+            .map_or(Value::Null, |source| source.encode(kind, original))
     }
 
-    fn parse(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {
+    fn decode(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {
         match self.known(kind) {
-            Ok(source) => source.parse(kind, value),
+            Ok(source) => source.decode(kind, value),
             Err(error) => Err(Problem::from(error).into()),
         }
     }

@@ -2,12 +2,12 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde_json::Value;
 
-use super::{Kind, Problems, Record, RowSource};
+use super::{Digest, Kind, Problems, Record, RowSource};
 use crate::Result;
 
-/// A store that records are read from.
+/// The records of a store as they are now: what either side of a migration is read by.
 #[async_trait]
-pub trait Source: std::fmt::Debug + Send + Sync {
+pub trait Snapshot: std::fmt::Debug + Send + Sync {
     /// The store's name in messages, such as `MongoDB`.
     fn name(&self) -> &'static str;
 
@@ -39,29 +39,29 @@ pub trait Source: std::fmt::Debug + Send + Sync {
         limits: BatchLimits,
     ) -> BoxStream<'_, Result<ScannedBatch>>;
 
-    /// The record with this key, as it is now.
+    /// The records with these keys as they are now, those that exist, in any order.
     ///
     /// # Errors
     /// The store's Timeout or Unavailable.
-    async fn fetch(&self, kind: Kind, key: &str) -> Result<Option<Scanned>>;
+    async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>>;
 
-    /// A record whole as JSON, in a form that [`Source::parse`] reads.
-    fn render(&self, kind: Kind, original: &Original) -> Value;
+    /// A record whole as JSON for the rejects, in a form that [`Snapshot::decode`] reads.
+    fn encode(&self, kind: Kind, original: &Original) -> Value;
 
-    /// Reads what [`Source::render`] made, perhaps edited since.
+    /// Reads what [`Snapshot::encode`] made, perhaps edited since.
     ///
     /// # Errors
     /// Every problem that the record still has.
-    fn parse(&self, kind: Kind, value: &Value) -> Result<Record, Problems>;
+    fn decode(&self, kind: Kind, value: &Value) -> Result<Record, Problems>;
 
-    /// The fast lane for a kind, where the source has one.
+    /// The fast lane for a kind, where the store has one.
     fn rows(&self, kind: Kind) -> Option<&dyn RowSource> {
         let _ = kind;
         None
     }
 }
 
-/// A place in a scan: opaque text of the source's.
+/// A place in a scan or among changes: opaque text of the store's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position(pub String);
 
@@ -83,26 +83,83 @@ impl Default for BatchLimits {
     }
 }
 
-/// A record as the source stores it: bytes that only the source can read.
+/// A record as the store holds it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Original(pub Vec<u8>);
+pub enum Original {
+    /// Bytes that only the store can read.
+    Bytes(Vec<u8>),
+    /// Nothing more than the record that was read from it.
+    Record,
+}
+
+impl Original {
+    /// The bytes that stand for the original of a record: its own, or the record's JSON.
+    #[must_use]
+    pub fn bytes(&self, record: Option<&Record>) -> Vec<u8> {
+        match (self, record) {
+            (Self::Bytes(bytes), _) => bytes.clone(),
+            (Self::Record, Some(record)) => record.to_json().to_string().into_bytes(),
+            (Self::Record, None) => Vec::new(),
+        }
+    }
+
+    /// How many bytes it holds itself.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Record => 0,
+        }
+    }
+
+    /// Whether it holds none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
 
 impl std::fmt::Debug for Original {
     /// The size alone: the bytes may hold secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Original({} bytes)", self.0.len())
+        match self {
+            Self::Bytes(bytes) => write!(f, "Original({} bytes)", bytes.len()),
+            Self::Record => f.write_str("Original(the record)"),
+        }
     }
 }
 
 /// A record that was read, whether or not it makes sense.
 #[derive(Debug, Clone)]
 pub struct Scanned {
-    /// The record's key as text: that of [`Record::key`], else a form of the source's.
+    /// The record's key as text: that of [`Record::key`], else a form of the store's.
     pub key: String,
     /// The record, or why it is none.
     pub outcome: Result<Record, Problems>,
     /// The record as stored, for the rejects.
     pub original: Original,
+}
+
+impl Scanned {
+    /// A record of a store that holds records as they are.
+    #[must_use]
+    pub fn of(record: Record) -> Self {
+        Self {
+            key: record.key().to_string(),
+            outcome: Ok(record),
+            original: Original::Record,
+        }
+    }
+
+    /// The digest of the original: tells whether the record has changed since.
+    #[must_use]
+    pub fn original_digest(&self) -> [u8; 32] {
+        let record = self.outcome.as_ref().ok();
+        match &self.original {
+            Original::Bytes(bytes) => Digest::of_bytes(bytes).0,
+            Original::Record => Digest::of_bytes(&self.original.bytes(record)).0,
+        }
+    }
 }
 
 /// Records in key order.

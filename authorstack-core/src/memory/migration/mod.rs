@@ -1,0 +1,9 @@
+//! The in-memory store in a migration: snapshot, sink, ledger and changes.
+
+mod changes;
+mod ledger;
+mod sink;
+mod snapshot;
+
+pub(super) use changes::Feed;
+pub(super) use ledger::MemoryLedger;
