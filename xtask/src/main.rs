@@ -1,6 +1,7 @@
 //! AuthorStack's development tasks.
 
 mod ci;
+mod house;
 mod process;
 mod programs;
 mod services;
@@ -33,6 +34,8 @@ enum Task {
     },
     /// Run all tests, with the servers they need
     Test(Rest),
+    /// Check the house rules: no circle of files, operations named in one place
+    Check,
     /// Run what CI runs
     Ci,
     /// Run the demo, with the servers it needs
@@ -85,6 +88,7 @@ fn run(task: Task) -> Result<()> {
             Action::Env => services::env(&workspace),
         },
         Task::Test(rest) => test::run(&workspace, &rest.args),
+        Task::Check => house::check(&workspace),
         Task::Ci => ci::run(&workspace),
         Task::Demo(rest) => programs::demo(&workspace, &rest.args),
         Task::Bench { name, rest } => programs::bench(&workspace, &name, &rest.args),
