@@ -5,40 +5,10 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
 
+use crate::packages::Package;
 use crate::workspace::Workspace;
-use crate::{process, programs, test, tools};
-
-#[derive(Debug, Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Package {
-    name: String,
-    rust_version: Option<String>,
-    publish: Option<Vec<String>>,
-    targets: Vec<Target>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Target {
-    kind: Vec<String>,
-}
-
-impl Package {
-    /// A crate for users to depend on, as against one that only serves this repository.
-    fn is_library(&self) -> bool {
-        let publishable = self.publish.as_ref().is_none_or(|to| !to.is_empty());
-        publishable
-            && self
-                .targets
-                .iter()
-                .any(|target| target.kind.iter().any(|kind| kind == "lib"))
-    }
-}
+use crate::{house, packages, process, programs, test, tools};
 
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let cargo = |arguments: &[&str]| {
@@ -50,14 +20,9 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         process::run(&mut cargo(&["fmt", "--all", "--check"]))
     })?;
 
-    let metadata = process::capture(&mut cargo(&[
-        "metadata",
-        "--no-deps",
-        "--format-version",
-        "1",
-    ]))?;
-    let Metadata { packages } = serde_json::from_str(&metadata)?;
+    step("house rules", || house::check(workspace))?;
 
+    let packages = packages::of(workspace)?;
     step("clippy", || {
         process::run(
             cargo(&["clippy", "--workspace", "--all-targets", "--all-features"])
@@ -84,6 +49,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
                 .env("RUSTDOCFLAGS", "-D warnings"),
         )
     })?;
+
+    step("packages", || packages::check(workspace, &packages))?;
 
     let helper = |name: &str| -> Result<Command> {
         let venv = tools::cargo(workspace)?;

@@ -2,6 +2,7 @@
 
 mod ci;
 mod house;
+mod packages;
 mod process;
 mod programs;
 mod services;
