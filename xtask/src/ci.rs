@@ -1,4 +1,4 @@
-//! What CI runs, in the order of the time each step takes to fail.
+//! What CI runs. Steps that fail fast come first.
 
 use std::env;
 use std::process::Command;
@@ -59,8 +59,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         Ok(command)
     };
     step("licences, sources and duplicate dependencies", || {
-        // Advisories are left out: their database is fetched from the network, and a build that
-        // was sound yesterday would fail today without any change here.
+        // Advisories are left out: their database changes without any change here, so a commit
+        // that passed yesterday could fail today.
         process::run(helper("cargo-deny")?.args(["check", "bans", "licenses", "sources"]))
     })?;
     step("unused dependencies", || {
@@ -84,7 +84,7 @@ fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
     }
 }
 
-/// Everything compiles with the oldest Rust we promise.
+/// Checks that everything compiles with the oldest Rust version that we promise.
 fn minimum_version(workspace: &Workspace, packages: &[Package]) -> Result<()> {
     let minimum = packages
         .iter()
@@ -104,7 +104,7 @@ fn minimum_version(workspace: &Workspace, packages: &[Package]) -> Result<()> {
         eprintln!("this is Rust {current}: every build here is the check for {minimum}");
         return Ok(());
     }
-    // Cargo's own variables would bind the other toolchain to this one.
+    // With these variables set, the other toolchain would run this one's programs.
     let mut check = Command::new("cargo");
     check
         .arg(format!("+{minimum}"))
