@@ -12,7 +12,6 @@
 mod changes;
 mod destination;
 mod digest;
-mod key;
 mod kind;
 mod ledger;
 mod plan;
@@ -25,6 +24,7 @@ mod replay;
 mod report;
 mod rows;
 mod run;
+mod scanned;
 mod sink;
 mod sink_set;
 mod snapshot;
@@ -34,8 +34,7 @@ mod verify;
 pub use changes::{ChangeBatch, Changes, RecordChange};
 pub use destination::Destination;
 pub use digest::{Digest, DigestSum};
-pub use key::Key;
-pub use kind::{Description, Group, KeyForm, Kind, Record, Reference, Unique};
+pub use kind::{Description, Group, Key, KeyForm, Kind, Record, Reference, Unique};
 pub use ledger::{Checkpoint, Entry, Ledger, Load, Loaded, RunLock, Settled, Step};
 pub use plan::{Collision, KindPlan, Plan, PlannedReject, plan};
 pub use progress::{Progress, Silent};
@@ -49,8 +48,9 @@ pub use rows::{
     RowsWritten,
 };
 pub use run::{RunOptions, run};
+pub use scanned::{BatchLimits, Original, Position, Scanned, ScannedBatch};
 pub use sink::{Applied, Sink, SinkBatch, SinkState, TransactionalSink};
 pub use sink_set::SinkSet;
-pub use snapshot::{BatchLimits, Original, Position, Scanned, ScannedBatch, Snapshot};
+pub use snapshot::Snapshot;
 pub use source_set::SourceSet;
 pub use verify::{Difference, DifferenceKind, KindVerification, Verification, verify};

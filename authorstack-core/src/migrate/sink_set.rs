@@ -35,11 +35,14 @@ impl SinkSet {
 
     /// With this store as well. A kind that an earlier one holds goes there.
     #[must_use]
-    pub fn with<S: Sink + Snapshot + 'static>(mut self, store: Arc<S>) -> Self {
-        self.stores.push(Part {
-            sink: store.clone(),
-            snapshot: store,
-        });
+    pub fn with<S: Sink + Snapshot + 'static>(self, store: Arc<S>) -> Self {
+        self.with_sides(store.clone(), store)
+    }
+
+    /// With a store whose two sides are at hand.
+    #[must_use]
+    pub fn with_sides(mut self, sink: Arc<dyn Sink>, snapshot: Arc<dyn Snapshot>) -> Self {
+        self.stores.push(Part { sink, snapshot });
         let held = |kind: &&Kind| {
             let mut stores = self.stores.iter();
             stores.any(|store| store.sink.kinds().contains(kind))
