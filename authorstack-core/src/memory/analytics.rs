@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::{MemoryStore, Records};
+use super::store::{MemoryStore, Records};
 use crate::{
     Amount, Cursor, Days, Error, Forecast, ForecastAccuracy, ForecastRepository, Id, Insight,
     InsightKind, InsightRepository, InsightScope, NewForecast, NewInsight, NewSyncLog, Order, Page,

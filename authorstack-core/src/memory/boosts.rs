@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{MemoryStore, page};
+use super::{pages::page, store::MemoryStore};
 use crate::{
     Boost, BoostRepository, Error, ErrorKind, Id, NewBoost, Page, PageRequest, Result, User,
     first_free_position, time,

@@ -1,6 +1,9 @@
 use async_trait::async_trait;
 
-use super::{MemoryStore, Records, page, page_by_moment};
+use super::{
+    pages::{page, page_by_moment},
+    store::{MemoryStore, Records},
+};
 use crate::{
     Comment, CommentId, CommunityRepository, Error, Feed, Id, Like, NewPost, Order, Page,
     PageRequest, Post, PostPatch, PostView, Result, User, Visibility,

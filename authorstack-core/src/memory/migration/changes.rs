@@ -1,42 +1,16 @@
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream, stream::BoxStream};
 
-use super::super::{MemoryStore, Records};
+use crate::memory::store::{MemoryStore, Records};
 use crate::{
     Error, ErrorKind, Result,
-    migrate::{ChangeBatch, Changes, Key, Kind, Position, RecordChange, Scanned},
+    migrate::{ChangeBatch, Changes, Position, RecordChange, Scanned},
 };
 
-/// How many changes are kept for those who follow.
-const KEPT: usize = 100_000;
 /// How many are handed on at once.
 const BATCH: usize = 1_000;
-
-/// The changes of the store, each with its number; kept from the first time that someone asks for
-/// the position.
-#[derive(Debug, Default)]
-pub(in crate::memory) struct Feed {
-    is_followed: bool,
-    /// The number of the last change.
-    last: u64,
-    changes: VecDeque<(u64, Kind, Key)>,
-}
-
-impl Feed {
-    pub(in crate::memory) fn note(&mut self, kind: Kind, keys: Vec<Key>) {
-        if !self.is_followed {
-            return;
-        }
-        for key in keys {
-            self.last += 1;
-            self.changes.push_back((self.last, kind, key));
-        }
-        let surplus = self.changes.len().saturating_sub(KEPT);
-        self.changes.drain(..surplus);
-    }
-}
 
 impl Records {
     /// The first changes behind a number, as the records are now; none where there are none yet.

@@ -4,6 +4,3 @@ mod changes;
 mod ledger;
 mod sink;
 mod snapshot;
-
-pub(super) use changes::Feed;
-pub(super) use ledger::MemoryLedger;

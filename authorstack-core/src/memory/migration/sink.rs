@@ -1,8 +1,11 @@
 use async_trait::async_trait;
 
-use super::super::{MemoryStore, NAME, Records, users::check_unique};
 use crate::{
     Result,
+    memory::{
+        store::{MemoryStore, NAME, Records},
+        users::check_unique,
+    },
     migrate::{
         Applied, Checkpoint, Counts, Entry, Key, Kind, Load, Loaded, Problem, Problems, Record,
         Reject, Sink, SinkBatch, SinkState, Step, TransactionalSink,

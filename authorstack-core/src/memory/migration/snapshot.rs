@@ -2,9 +2,9 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream, stream::BoxStream};
 use serde_json::Value;
 
-use super::super::{MemoryStore, NAME, Records};
 use crate::{
     Id, Result,
+    memory::store::{MemoryStore, NAME, Records},
     migrate::{
         BatchLimits, CompetitorPrice, Key, KeyForm, Kind, Original, Position, Problem, Problems,
         Record, Scanned, ScannedBatch, Snapshot,
