@@ -3,7 +3,7 @@
 mod common;
 
 use anyhow::{Context, Result};
-use authorstack_core::{Book, BookFilter, DocumentStore, Id, NewBook, NewUser, PageRequest, User};
+use authorstack_core::{AuthorStack, Book, BookFilter, Id, NewBook, NewUser, PageRequest, User};
 use authorstack_examples::scratch::Scratch;
 use authorstack_mongo::{MongoConfig, MongoStore};
 use authorstack_supabase::{SupabaseConfig, SupabaseStore};
@@ -51,7 +51,7 @@ async fn bench(options: &Options) -> Result<()> {
         let store = MongoStore::connect(MongoConfig::new(scratch.mongodb_url().to_owned())).await?;
         store.ensure_indexes().await?;
         let raw = RawMongo::of(&scratch).await?;
-        measure("mongodb", &store, &raw, options).await?;
+        measure("mongodb", &AuthorStack::builder().documents(&store).build(), &raw, options).await?;
 
         let store = SupabaseStore::connect(SupabaseConfig::new(scratch.supabase_db_url())).await?;
         store.migrate().await?;
@@ -60,7 +60,7 @@ async fn bench(options: &Options) -> Result<()> {
         let raw = RawPostgres {
             pool: pool.connect(&scratch.supabase_db_url()).await?,
         };
-        measure("supabase", &store, &raw, options).await?;
+        measure("supabase", &AuthorStack::supabase(&store), &raw, options).await?;
         raw.pool.close().await;
         Ok(())
     }
@@ -89,7 +89,7 @@ fn new_book(n: usize) -> NewBook {
 
 async fn measure(
     name: &str,
-    store: &dyn DocumentStore,
+    store: &AuthorStack,
     raw: &impl Raw,
     options: &Options,
 ) -> Result<()> {
@@ -114,7 +114,7 @@ async fn measure(
             get.time(call, ours, raw.get(reader, id)).await?;
 
             let book = new_book(call);
-            let twin = new_book(call).into_book(author)?;
+            let twin = new_book(call).into_book(author);
             let ours = async { books.create(author, book).await.map(drop).context("create") };
             insert.time(call, ours, raw.insert(author, &twin)).await?;
 
