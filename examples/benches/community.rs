@@ -74,12 +74,26 @@ async fn main() -> Result<()> {
         store.ensure_indexes().await?;
         run(&scratch, &scratch, &[])?;
         let raw = RawMongo(scratch.mongodb().await?);
-        measure("mongodb", &AuthorStack::builder().documents(&store).build(), &raw, (viewer, liked), &options).await?;
+        measure(
+            "mongodb",
+            &AuthorStack::builder().documents(&store).build(),
+            &raw,
+            (viewer, liked),
+            &options,
+        )
+        .await?;
         let store = SupabaseStore::connect(SupabaseConfig::new(scratch.supabase_db_url())).await?;
         let pool = PgPoolOptions::new().test_before_acquire(false);
         let raw = RawPostgres(pool.connect(&scratch.supabase_db_url()).await?);
         sqlx::raw_sql("vacuum analyze").execute(&raw.0).await?;
-        measure("supabase", &AuthorStack::supabase(&store), &raw, (viewer, liked), &options).await?;
+        measure(
+            "supabase",
+            &AuthorStack::supabase(&store),
+            &raw,
+            (viewer, liked),
+            &options,
+        )
+        .await?;
         raw.0.close().await;
         Ok(())
     }

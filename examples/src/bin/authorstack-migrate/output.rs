@@ -107,7 +107,9 @@ pub(crate) fn of_plan(plan: &Plan, target: &Destination, settings: &Settings) ->
     });
     section(&mut text, &format!("To {}", target.name()), kinds);
     let flags = settings.target_settings();
-    let flags: Vec<String> = flags.map(|it| format!("--{}", it.replace('_', "-"))).collect();
+    let flags: Vec<String> = flags
+        .map(|it| format!("--{}", it.replace('_', "-")))
+        .collect();
     let title = format!(
         "The target ({}) lets no run start until this is cleared",
         flags.join(", ")
