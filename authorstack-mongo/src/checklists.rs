@@ -2,141 +2,21 @@
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Change, Checklist, ChecklistFilter, ChecklistPatch, ChecklistRepository, Cursor, DueTask,
-    Error, Id, NewChecklist, Page, PageRequest, Result, TaskChange, TaskId, TaskPatch, User,
+    Checklist, ChecklistFilter, ChecklistPatch, ChecklistRepository, Cursor, DueTask, Error, Id,
+    NewChecklist, Page, PageRequest, Result, TaskChange, TaskId, TaskPatch, User, fields::Patch,
 };
 use bson::{Bson, Document, doc, oid::ObjectId};
 use chrono::{DateTime, Utc};
 
 use crate::{
-    document::{self, checklist_document, task_document},
-    error::within,
+    document::{due_task, encode, encode_task},
     page::{beyond, direction, one_more},
-    schema::by_id,
-    store::{Changes, MongoStore, array_of, contended, date, expect_update, literal, not_bson},
+    pipeline::{Changes, array_of, contended, date, literal},
+    store::{MongoStore, own},
 };
 
 #[derive(Debug)]
 pub(crate) struct MongoChecklists(pub(crate) MongoStore);
-
-fn own(user_id: Id<User>, id: Id<Checklist>) -> Document {
-    let mut filter = by_id(id.to_object_id());
-    filter.insert("userId", user_id.to_object_id());
-    filter
-}
-
-impl MongoChecklists {
-    async fn create_for(&self, user_id: Id<User>, new: NewChecklist) -> Result<Checklist> {
-        let mut checklist = new.into_checklist(user_id)?;
-        checklist.progress = authorstack_core::progress(&checklist.tasks);
-        let document = checklist_document(&checklist)?;
-        let store = &self.0;
-        store.known_user(user_id).await?;
-        store.own_book(user_id, checklist.book_id).await?;
-        within(store.deadline, store.checklists.insert_one(document)).await?;
-        Ok(checklist)
-    }
-
-    async fn find(&self, user_id: Id<User>, id: Id<Checklist>) -> Result<Checklist> {
-        let store = &self.0;
-        let filter = own(user_id, id);
-        let found = store.first_on_primary(&store.checklists, filter, document::checklist);
-        found.await?.ok_or_else(Error::not_found)
-    }
-
-    async fn update_own(
-        &self,
-        user_id: Id<User>,
-        id: Id<Checklist>,
-        patch: ChecklistPatch,
-    ) -> Result<Checklist> {
-        patch.check()?;
-        let store = &self.0;
-        let mut filter = own(user_id, id);
-        let expected = patch.expected_updated_at;
-        let possible = expected.is_none_or(|at| expect_update(&mut filter, id, at).is_some());
-        let mut changes = Changes::new();
-        changes.set_some("name", patch.name);
-        let pipeline = changes.into_pipeline();
-        if possible
-            && let Some(checklist) = store
-                .change(&store.checklists, filter, pipeline, document::checklist)
-                .await?
-        {
-            return Ok(checklist);
-        }
-        self.find(user_id, id).await?;
-        Err(match expected {
-            Some(_) => Error::stale(),
-            None => contended(),
-        })
-    }
-
-    /// One update: the tasks, then the progress that they make.
-    async fn change_own(
-        &self,
-        user_id: Id<User>,
-        id: Id<Checklist>,
-        change: TaskChange,
-    ) -> Result<Checklist> {
-        change.check()?;
-        let store = &self.0;
-        let mut filter = own(user_id, id);
-        demand(&mut filter, &change);
-        let mut changes = Changes::new();
-        changes.compute("tasks", tasks_after(&change)?);
-        let mut pipeline = changes.into_pipeline();
-        pipeline.push(doc! {"$set": {"progress": progress()}});
-        let call = store.change(&store.checklists, filter, pipeline, document::checklist);
-        if let Some(checklist) = call.await? {
-            return Ok(checklist);
-        }
-        // Why nothing matched: what the change would say of the checklist as it is.
-        let mut checklist = self.find(user_id, id).await?;
-        checklist.change(change)?;
-        Err(contended())
-    }
-
-    async fn due_page(
-        &self,
-        user_id: Id<User>,
-        until: DateTime<Utc>,
-        request: &PageRequest,
-    ) -> Result<Page<DueTask>> {
-        let open = doc! {"completed": {"$ne": true}, "dueDate": {"$lte": date(until)}};
-        let mut pipeline = vec![
-            doc! {"$match": {"userId": user_id.to_object_id(), "tasks": {"$elemMatch": open}}},
-            doc! {"$unwind": "$tasks"},
-            doc! {"$match": {
-                "tasks.completed": {"$ne": true},
-                "tasks.dueDate": {"$lte": date(until)},
-            }},
-        ];
-        if let Some((at, key)) = request.after_moment()? {
-            let (checklist, task) = parse_key(key)?;
-            let (at, beyond) = (date(at), beyond(request));
-            pipeline.push(doc! {"$match": {"$or": [
-                {"tasks.dueDate": {beyond: at}},
-                {"tasks.dueDate": at, "_id": {beyond: checklist}},
-                {"tasks.dueDate": at, "_id": checklist, "tasks.id": {beyond: task}},
-            ]}});
-        }
-        let order = direction(request);
-        pipeline.extend([
-            doc! {"$sort": {"tasks.dueDate": order, "_id": order, "tasks.id": order}},
-            doc! {"$limit": i64::from(one_more(request))},
-            doc! {"$set": {"tasks": ["$tasks"]}},
-        ]);
-        let store = &self.0;
-        let found = store.aggregate(&store.checklists, pipeline, document::due_task);
-        let cursor = |due: &DueTask| Cursor::behind_moment(due.due_date, due.key());
-        Ok(Page::from_one_more_by(
-            found.await?,
-            request.limit(),
-            cursor,
-        ))
-    }
-}
 
 fn parse_key(key: &str) -> Result<(ObjectId, &str)> {
     let parts = key.split_once('.');
@@ -192,10 +72,9 @@ fn tasks_after(change: &TaskChange) -> Result<Bson> {
     };
     let expression = match change {
         TaskChange::Add(task) => {
-            let task: Document = task_document(task)?.try_into().map_err(not_bson)?;
-            doc! {"$concatArrays": [tasks, [literal(task)]]}
+            doc! {"$concatArrays": [tasks, [literal(encode_task(task)?)]]}
         }
-        TaskChange::Edit { id, patch } => each(id, edited(patch)),
+        TaskChange::Edit { id, patch } => each(id, edited(patch)?),
         TaskChange::Complete { id, at } => {
             let done = doc! {"$mergeObjects": [
                 "$$task",
@@ -206,7 +85,7 @@ fn tasks_after(change: &TaskChange) -> Result<Bson> {
         }
         TaskChange::Reopen { id } => {
             let open = doc! {"$mergeObjects": ["$$task", {"completed": false}]};
-            each(id, without(open, &["completedAt"]))
+            each(id, without(open, vec!["completedAt".into()]))
         }
         TaskChange::Remove { id } => {
             let others = doc! {"$not": [is(id)]};
@@ -226,48 +105,19 @@ fn tasks_after(change: &TaskChange) -> Result<Bson> {
 }
 
 /// The task with a patch's fields.
-fn edited(patch: &TaskPatch) -> Document {
-    let mut set = Document::new();
-    let mut cleared: Vec<&str> = Vec::new();
-    if let Some(title) = &patch.title {
-        set.insert("title", literal(title.as_str()));
-    }
-    let mut change = |name: &'static str, change: &Change<Bson>| match change {
-        Change::Keep => {}
-        Change::Clear => cleared.push(name),
-        Change::Set(value) => {
-            set.insert(name, literal(value.clone()));
-        }
-    };
-    change("description", &text_change(&patch.description));
-    change("category", &text_change(&patch.category));
-    change(
-        "dueDate",
-        &match patch.due_date {
-            Change::Keep => Change::Keep,
-            Change::Clear => Change::Clear,
-            Change::Set(at) => Change::Set(date(at).into()),
-        },
-    );
-    let merged = doc! {"$mergeObjects": ["$$task", set]};
-    if cleared.is_empty() {
+fn edited(patch: &TaskPatch) -> Result<Document> {
+    let mut changes = Changes::without_date();
+    patch.write(&mut changes)?;
+    let merged = doc! {"$mergeObjects": ["$$task", changes.set]};
+    Ok(if changes.unset.is_empty() {
         merged
     } else {
-        without(merged, &cleared)
-    }
-}
-
-fn text_change(change: &Change<String>) -> Change<Bson> {
-    match change {
-        Change::Keep => Change::Keep,
-        Change::Clear => Change::Clear,
-        Change::Set(text) => Change::Set(text.as_str().into()),
-    }
+        without(merged, changes.unset)
+    })
 }
 
 /// An object without some of its fields.
-fn without(object: Document, fields: &[&str]) -> Document {
-    let names: Vec<Bson> = fields.iter().map(|name| Bson::from(*name)).collect();
+fn without(object: Document, names: Vec<Bson>) -> Document {
     doc! {"$arrayToObject": {"$filter": {
         "input": {"$objectToArray": object},
         "as": "field",
@@ -287,19 +137,19 @@ fn progress() -> Document {
 
 #[async_trait]
 impl ChecklistRepository for MongoChecklists {
-    async fn create(&self, user_id: Id<User>, checklist: NewChecklist) -> Result<Checklist> {
-        self.create_for(user_id, checklist)
-            .await
-            .map_err(|error| error.in_operation("checklists.create"))
+    async fn create(&self, user_id: Id<User>, new: NewChecklist) -> Result<Checklist> {
+        let store = &self.0;
+        let checklist = new.into_checklist(user_id);
+        let document = encode(&checklist)?;
+        store.known_user(user_id).await?;
+        store.own_book(user_id, checklist.book_id).await?;
+        store.insert(&store.checklists, document).await?;
+        Ok(checklist)
     }
 
     async fn get(&self, user_id: Id<User>, id: Id<Checklist>) -> Result<Checklist> {
         let store = &self.0;
-        let found = store.first(&store.checklists, own(user_id, id), document::checklist);
-        found
-            .await
-            .and_then(|checklist| checklist.ok_or_else(Error::not_found))
-            .map_err(|error| error.in_operation("checklists.get").for_record(id))
+        store.get(&store.checklists, own(user_id, id)).await
     }
 
     async fn list(
@@ -313,10 +163,8 @@ impl ChecklistRepository for MongoChecklists {
         if let Some(book_id) = filter.book_id {
             wanted.insert("bookId", book_id.to_object_id());
         }
-        let read = document::checklist;
-        let page = store.page(&store.checklists, wanted, &request, read, |list| list.id);
-        page.await
-            .map_err(|error| error.in_operation("checklists.list"))
+        let id = |checklist: &Checklist| checklist.id;
+        store.page(&store.checklists, wanted, &request, id).await
     }
 
     async fn due(
@@ -325,9 +173,38 @@ impl ChecklistRepository for MongoChecklists {
         until: DateTime<Utc>,
         request: PageRequest,
     ) -> Result<Page<DueTask>> {
-        self.due_page(user_id, until, &request)
-            .await
-            .map_err(|error| error.in_operation("checklists.due"))
+        let open = doc! {"completed": {"$ne": true}, "dueDate": {"$lte": date(until)}};
+        let mut pipeline = vec![
+            doc! {"$match": {"userId": user_id.to_object_id(), "tasks": {"$elemMatch": open}}},
+            doc! {"$unwind": "$tasks"},
+            doc! {"$match": {
+                "tasks.completed": {"$ne": true},
+                "tasks.dueDate": {"$lte": date(until)},
+            }},
+        ];
+        if let Some((at, key)) = request.after_moment()? {
+            let (checklist, task) = parse_key(key)?;
+            let (at, beyond) = (date(at), beyond(&request));
+            pipeline.push(doc! {"$match": {"$or": [
+                {"tasks.dueDate": {beyond: at}},
+                {"tasks.dueDate": at, "_id": {beyond: checklist}},
+                {"tasks.dueDate": at, "_id": checklist, "tasks.id": {beyond: task}},
+            ]}});
+        }
+        let order = direction(&request);
+        pipeline.extend([
+            doc! {"$sort": {"tasks.dueDate": order, "_id": order, "tasks.id": order}},
+            doc! {"$limit": i64::from(one_more(&request))},
+            doc! {"$set": {"tasks": ["$tasks"]}},
+        ]);
+        let store = &self.0;
+        let found = store.aggregate(&store.checklists, pipeline, due_task);
+        let cursor = |due: &DueTask| Cursor::behind_moment(due.due_date, due.key());
+        Ok(Page::from_one_more_by(
+            found.await?,
+            request.limit(),
+            cursor,
+        ))
     }
 
     async fn update(
@@ -336,32 +213,39 @@ impl ChecklistRepository for MongoChecklists {
         id: Id<Checklist>,
         patch: ChecklistPatch,
     ) -> Result<Checklist> {
-        self.update_own(user_id, id, patch)
-            .await
-            .map_err(|error| error.in_operation("checklists.update").for_record(id))
+        let store = &self.0;
+        let (own, expected) = (own(user_id, id), patch.expected_updated_at);
+        let updated = store.patch(&store.checklists, own, id, &patch, expected);
+        updated.await
     }
 
+    /// One update: the tasks, then the progress that they make.
     async fn change_tasks(
         &self,
         user_id: Id<User>,
         id: Id<Checklist>,
         change: TaskChange,
     ) -> Result<Checklist> {
-        let operation = "checklists.change_tasks";
-        self.change_own(user_id, id, change)
-            .await
-            .map_err(|error| error.in_operation(operation).for_record(id))
+        let store = &self.0;
+        let mut filter = own(user_id, id);
+        demand(&mut filter, &change);
+        let mut changes = Changes::new();
+        changes.compute("tasks", tasks_after(&change)?);
+        let mut pipeline = changes.into_pipeline();
+        pipeline.push(doc! {"$set": {"progress": progress()}});
+        let call = store.change(&store.checklists, filter, pipeline);
+        if let Some(checklist) = call.await? {
+            return Ok(checklist);
+        }
+        // Why nothing matched: what the change would say of the checklist as it is.
+        let found = store.get_from_primary(&store.checklists, own(user_id, id));
+        let mut checklist: Checklist = found.await?;
+        checklist.change(change)?;
+        Err(contended())
     }
 
     async fn delete(&self, user_id: Id<User>, id: Id<Checklist>) -> Result<()> {
         let store = &self.0;
-        let deleted = store.checklists.delete_one(own(user_id, id));
-        within(store.deadline, deleted)
-            .await
-            .and_then(|deleted| match deleted.deleted_count {
-                0 => Err(Error::not_found()),
-                _ => Ok(()),
-            })
-            .map_err(|error| error.in_operation("checklists.delete").for_record(id))
+        store.delete(&store.checklists, own(user_id, id)).await
     }
 }

@@ -5,18 +5,16 @@ use authorstack_core::{
     Comment, CommentId, CommunityRepository, Cursor, Error, Feed, Id, NewPost, Page, PageRequest,
     Post, PostPatch, PostView, Result, User, Visibility, migrate::Problems,
 };
-use bson::{Bson, Document, RawBson, RawDocument, doc, oid::ObjectId};
+use bson::{Bson, Document, RawDocument, doc, oid::ObjectId};
 use futures::{FutureExt, TryFutureExt, future::BoxFuture};
 use mongodb::options::{FindOptions, ReturnDocument};
 
 use crate::{
-    document::{self, attachments_array, comment_document, post_document},
-    error::within,
+    document::{comment, encode_comment, encode_with_arrays, post_view},
+    error::driver,
     page::{beyond, by_ids, direction, one_more},
-    schema::by_id,
-    store::{
-        Changes, MongoStore, array_of, contended, date, decode, expect_update, literal, not_bson,
-    },
+    pipeline::{array_of, date, is_date, literal},
+    store::{MongoStore, by_id},
 };
 
 #[derive(Debug)]
@@ -47,11 +45,6 @@ fn view_stages(viewer_id: Id<User>) -> [Document; 2] {
         }},
         doc! {"$unset": ["post.likes", "post.comments"]},
     ]
-}
-
-/// The posts' fields without the two that may be large.
-fn small() -> Document {
-    doc! {"likes": 0, "comments": 0}
 }
 
 fn author_of(bytes: &[u8]) -> Result<ObjectId, Problems> {
@@ -106,95 +99,12 @@ impl MongoCommunity {
         Ok(followed.chain([viewer_id.to_object_id().into()]).collect())
     }
 
-    async fn create_for(&self, author_id: Id<User>, post: NewPost) -> Result<Post> {
-        let post = post.into_post(author_id)?;
-        let document = post_document(&post)?;
-        let store = &self.0;
-        store.known_user(author_id).await?;
-        within(store.deadline, store.posts.insert_one(document)).await?;
-        Ok(post)
-    }
-
     async fn view(&self, viewer_id: Id<User>, filter: Document) -> Result<Option<PostView>> {
         let store = &self.0;
         let [project, unset] = view_stages(viewer_id);
         let pipeline = vec![doc! {"$match": filter}, project, unset];
-        let found = store.aggregate(&store.posts, pipeline, document::post_view);
+        let found = store.aggregate(&store.posts, pipeline, post_view);
         Ok(found.await?.pop())
-    }
-
-    async fn feed_page(
-        &self,
-        viewer_id: Id<User>,
-        feed: Feed,
-        request: &PageRequest,
-    ) -> Result<Page<PostView>> {
-        let store = &self.0;
-        let mut filter = match feed {
-            Feed::Following => doc! {"authorId": {"$in": self.circle(viewer_id).await?}},
-            Feed::Everyone => public_or_by(self.circle(viewer_id).await?),
-            Feed::Author(author_id) => {
-                let author = author_id.to_object_id();
-                let follows = doc! {"followerId": viewer_id.to_object_id(), "authorId": author};
-                let mut filter = doc! {"authorId": author};
-                if author_id != viewer_id && !store.exists(&store.follows, follows).await? {
-                    filter.insert("visibility", Visibility::Public.as_str());
-                }
-                filter
-            }
-        };
-        let sort = by_ids(&mut filter, request)?;
-        let [project, unset] = view_stages(viewer_id);
-        let pipeline = vec![
-            doc! {"$match": filter},
-            doc! {"$sort": sort},
-            doc! {"$limit": i64::from(one_more(request))},
-            project,
-            unset,
-        ];
-        let found = store.aggregate(&store.posts, pipeline, document::post_view);
-        let found = found.await?;
-        Ok(Page::from_one_more(found, request.limit(), |view| {
-            view.post.id
-        }))
-    }
-
-    async fn update_own(
-        &self,
-        author_id: Id<User>,
-        id: Id<Post>,
-        patch: PostPatch,
-    ) -> Result<Post> {
-        patch.check()?;
-        let store = &self.0;
-        let mut filter = own(author_id, id);
-        let expected = patch.expected_updated_at;
-        let possible = expected.is_none_or(|at| expect_update(&mut filter, id, at).is_some());
-        let mut changes = Changes::new();
-        changes.set_some("content", patch.content);
-        if let Some(attachments) = &patch.attachments {
-            let array = RawBson::Array(attachments_array(attachments)?);
-            let array = Bson::try_from(array);
-            changes.set("attachments", array.map_err(not_bson)?);
-        }
-        changes.set_some("visibility", patch.visibility.map(Visibility::as_str));
-        if possible {
-            let call = store
-                .posts
-                .find_one_and_update(filter, changes.into_pipeline())
-                .projection(small())
-                .return_document(ReturnDocument::After);
-            if let Some(post) = within(store.deadline, call).await? {
-                return decode(&post, document::post);
-            }
-        }
-        if !store.exists(&store.posts, own(author_id, id)).await? {
-            return Err(Error::not_found());
-        }
-        Err(match expected {
-            Some(_) => Error::stale(),
-            None => contended(),
-        })
     }
 
     /// Sets the likes to an expression; answers how many there are then.
@@ -208,7 +118,7 @@ impl MongoCommunity {
                 .projection(doc! {"_id": 0, "count": {"$size": "$likes"}})
                 .return_document(ReturnDocument::After);
             async move {
-                let answer = within(store.deadline, call).await?;
+                let answer = driver(store.deadline, call).await?;
                 let count = answer.map(|answer| answer.get_i32("count")).transpose();
                 count.map_err(|error| Error::internal(format!("no count of likes: {error}")))
             }
@@ -226,18 +136,100 @@ impl MongoCommunity {
         };
         self.in_sight(viewer_id, id, seen).await
     }
+}
 
-    async fn likers_page(
+#[async_trait]
+impl CommunityRepository for MongoCommunity {
+    async fn create(&self, author_id: Id<User>, post: NewPost) -> Result<Post> {
+        let store = &self.0;
+        let post = post.into_post(author_id);
+        let document = encode_with_arrays(&post, "visibility")?;
+        store.known_user(author_id).await?;
+        store.insert(&store.posts, document).await?;
+        Ok(post)
+    }
+
+    async fn get(&self, viewer_id: Id<User>, id: Id<Post>) -> Result<PostView> {
+        let view = |filter| self.view(viewer_id, filter).boxed();
+        self.in_sight(viewer_id, id, view).await
+    }
+
+    async fn feed(
+        &self,
+        viewer_id: Id<User>,
+        feed: Feed,
+        request: PageRequest,
+    ) -> Result<Page<PostView>> {
+        let store = &self.0;
+        let mut filter = match feed {
+            Feed::Following => doc! {"authorId": {"$in": self.circle(viewer_id).await?}},
+            Feed::Everyone => public_or_by(self.circle(viewer_id).await?),
+            Feed::Author(author_id) => {
+                let author = author_id.to_object_id();
+                let follows = doc! {"followerId": viewer_id.to_object_id(), "authorId": author};
+                let mut filter = doc! {"authorId": author};
+                if author_id != viewer_id && !store.exists(&store.follows, follows).await? {
+                    filter.insert("visibility", Visibility::Public.as_str());
+                }
+                filter
+            }
+        };
+        let sort = by_ids(&mut filter, &request)?;
+        let [project, unset] = view_stages(viewer_id);
+        let pipeline = vec![
+            doc! {"$match": filter},
+            doc! {"$sort": sort},
+            doc! {"$limit": i64::from(one_more(&request))},
+            project,
+            unset,
+        ];
+        let found = store.aggregate(&store.posts, pipeline, post_view);
+        let found = found.await?;
+        Ok(Page::from_one_more(found, request.limit(), |view| {
+            view.post.id
+        }))
+    }
+
+    async fn update(&self, author_id: Id<User>, id: Id<Post>, patch: PostPatch) -> Result<Post> {
+        let store = &self.0;
+        let (own, expected) = (own(author_id, id), patch.expected_updated_at);
+        store.patch(&store.posts, own, id, &patch, expected).await
+    }
+
+    async fn delete(&self, author_id: Id<User>, id: Id<Post>) -> Result<()> {
+        let store = &self.0;
+        store.delete(&store.posts, own(author_id, id)).await
+    }
+
+    async fn like(&self, user_id: Id<User>, id: Id<Post>) -> Result<u64> {
+        let user = user_id.to_object_id();
+        let likes = array_of("$likes");
+        let added = doc! {"$concatArrays": [&likes, [user]]};
+        let once = doc! {"$cond": [{"$in": [user, &likes]}, &likes, added]};
+        self.0.known_user(user_id).await?;
+        self.set_likes(user_id, id, once).await
+    }
+
+    async fn unlike(&self, user_id: Id<User>, id: Id<Post>) -> Result<u64> {
+        let others = doc! {"$filter": {
+            "input": array_of("$likes"),
+            "as": "user",
+            "cond": {"$ne": ["$$user", user_id.to_object_id()]},
+        }};
+        self.set_likes(user_id, id, others).await
+    }
+
+    async fn likers(
         &self,
         viewer_id: Id<User>,
         id: Id<Post>,
-        request: &PageRequest,
+        request: PageRequest,
     ) -> Result<Page<Id<User>>> {
         let after = request.after_id::<User>()?;
         self.seen(viewer_id, id).await?;
         let mut likes = doc! {"$type": "objectId"};
         if let Some(after) = after {
-            likes.insert(beyond(request), after.to_object_id());
+            likes.insert(beyond(&request), after.to_object_id());
         }
         let pipeline = vec![
             doc! {"$match": by_id(id.to_object_id())},
@@ -246,8 +238,8 @@ impl MongoCommunity {
             doc! {"$match": {"likes": likes}},
             // A user is listed once, also where an old app noted them twice.
             doc! {"$group": {"_id": "$likes"}},
-            doc! {"$sort": {"_id": direction(request)}},
-            doc! {"$limit": i64::from(one_more(request))},
+            doc! {"$sort": {"_id": direction(&request)}},
+            doc! {"$limit": i64::from(one_more(&request))},
         ];
         let store = &self.0;
         let read = |bytes: &[u8]| {
@@ -259,20 +251,15 @@ impl MongoCommunity {
         Ok(Page::from_one_more(found, request.limit(), |user| *user))
     }
 
-    async fn add_comment(
-        &self,
-        author_id: Id<User>,
-        id: Id<Post>,
-        content: String,
-    ) -> Result<Comment> {
-        let comment = Comment::new(id, author_id, content)?;
-        let document: Document = comment_document(&comment)?.try_into().map_err(not_bson)?;
-        let added = doc! {"$concatArrays": [array_of("$comments"), [literal(document)]]};
+    async fn comment(&self, author_id: Id<User>, id: Id<Post>, content: String) -> Result<Comment> {
         let store = &self.0;
+        let comment = Comment::new(id, author_id, content);
+        let document = encode_comment(&comment)?;
+        let added = doc! {"$concatArrays": [array_of("$comments"), [literal(document)]]};
         store.known_user(author_id).await?;
         let add = |filter| {
             let pipeline = vec![doc! {"$set": {"comments": added.clone()}}];
-            let updated = within(store.deadline, store.posts.update_one(filter, pipeline));
+            let updated = driver(store.deadline, store.posts.update_one(filter, pipeline));
             updated
                 .map_ok(|updated| (updated.matched_count > 0).then_some(()))
                 .boxed()
@@ -281,15 +268,14 @@ impl MongoCommunity {
         Ok(comment)
     }
 
-    async fn comments_page(
+    async fn comments(
         &self,
         viewer_id: Id<User>,
         id: Id<Post>,
-        request: &PageRequest,
+        request: PageRequest,
     ) -> Result<Page<Comment>> {
         let after = request.after_moment()?;
         self.seen(viewer_id, id).await?;
-        let is_date = |field: &str| doc! {"$eq": [{"$type": field}, "date"]};
         // As reading fills it in.
         let written = doc! {"$switch": {
             "branches": [
@@ -305,16 +291,16 @@ impl MongoCommunity {
             doc! {"$set": {"at": written}},
         ];
         if let Some((at, key)) = after {
-            let (at, beyond) = (date(at), beyond(request));
+            let (at, beyond) = (date(at), beyond(&request));
             pipeline.push(doc! {"$match": {"$or": [
                 {"at": {beyond: at}},
                 {"at": at, "comments.id": {beyond: key}},
             ]}});
         }
-        let order = direction(request);
+        let order = direction(&request);
         pipeline.extend([
             doc! {"$sort": {"at": order, "comments.id": order}},
-            doc! {"$limit": i64::from(one_more(request))},
+            doc! {"$limit": i64::from(one_more(&request))},
             doc! {"$project": {
                 "_id": 0,
                 "postId": "$_id",
@@ -323,7 +309,7 @@ impl MongoCommunity {
             }},
         ]);
         let store = &self.0;
-        let found = store.aggregate(&store.posts, pipeline, document::comment);
+        let found = store.aggregate(&store.posts, pipeline, comment);
         let cursor = |last: &Comment| Cursor::behind_moment(last.created_at, last.id.as_str());
         Ok(Page::from_one_more_by(
             found.await?,
@@ -332,11 +318,11 @@ impl MongoCommunity {
         ))
     }
 
-    async fn take_comment(
+    async fn remove_comment(
         &self,
         user_id: Id<User>,
         id: Id<Post>,
-        comment: &CommentId,
+        comment: CommentId,
     ) -> Result<()> {
         let (user, comment) = (user_id.to_object_id(), comment.as_str());
         let mut filter = by_id(id.to_object_id());
@@ -360,120 +346,9 @@ impl MongoCommunity {
         let store = &self.0;
         let pipeline = vec![doc! {"$set": {"comments": left}}];
         let updated = store.posts.update_one(filter, pipeline);
-        match within(store.deadline, updated).await?.matched_count {
+        match driver(store.deadline, updated).await?.matched_count {
             0 => Err(Error::not_found()),
             _ => Ok(()),
         }
-    }
-}
-
-#[async_trait]
-impl CommunityRepository for MongoCommunity {
-    async fn create(&self, author_id: Id<User>, post: NewPost) -> Result<Post> {
-        self.create_for(author_id, post)
-            .await
-            .map_err(|error| error.in_operation("community.create"))
-    }
-
-    async fn get(&self, viewer_id: Id<User>, id: Id<Post>) -> Result<PostView> {
-        let view = |filter| self.view(viewer_id, filter).boxed();
-        self.in_sight(viewer_id, id, view)
-            .await
-            .map_err(|error| error.in_operation("community.get").for_record(id))
-    }
-
-    async fn feed(
-        &self,
-        viewer_id: Id<User>,
-        feed: Feed,
-        request: PageRequest,
-    ) -> Result<Page<PostView>> {
-        self.feed_page(viewer_id, feed, &request)
-            .await
-            .map_err(|error| error.in_operation("community.feed"))
-    }
-
-    async fn update(&self, author_id: Id<User>, id: Id<Post>, patch: PostPatch) -> Result<Post> {
-        self.update_own(author_id, id, patch)
-            .await
-            .map_err(|error| error.in_operation("community.update").for_record(id))
-    }
-
-    async fn delete(&self, author_id: Id<User>, id: Id<Post>) -> Result<()> {
-        let store = &self.0;
-        let deleted = within(store.deadline, store.posts.delete_one(own(author_id, id))).await;
-        deleted
-            .and_then(|deleted| match deleted.deleted_count {
-                0 => Err(Error::not_found()),
-                _ => Ok(()),
-            })
-            .map_err(|error| error.in_operation("community.delete").for_record(id))
-    }
-
-    async fn like(&self, user_id: Id<User>, id: Id<Post>) -> Result<u64> {
-        let user = user_id.to_object_id();
-        let likes = array_of("$likes");
-        let added = doc! {"$concatArrays": [&likes, [user]]};
-        let once = doc! {"$cond": [{"$in": [user, &likes]}, &likes, added]};
-        let like = async {
-            self.0.known_user(user_id).await?;
-            self.set_likes(user_id, id, once).await
-        };
-        like.await
-            .map_err(|error: Error| error.in_operation("community.like").for_record(id))
-    }
-
-    async fn unlike(&self, user_id: Id<User>, id: Id<Post>) -> Result<u64> {
-        let others = doc! {"$filter": {
-            "input": array_of("$likes"),
-            "as": "user",
-            "cond": {"$ne": ["$$user", user_id.to_object_id()]},
-        }};
-        self.set_likes(user_id, id, others)
-            .await
-            .map_err(|error| error.in_operation("community.unlike").for_record(id))
-    }
-
-    async fn likers(
-        &self,
-        viewer_id: Id<User>,
-        id: Id<Post>,
-        request: PageRequest,
-    ) -> Result<Page<Id<User>>> {
-        self.likers_page(viewer_id, id, &request)
-            .await
-            .map_err(|error| error.in_operation("community.likers").for_record(id))
-    }
-
-    async fn comment(&self, author_id: Id<User>, id: Id<Post>, content: String) -> Result<Comment> {
-        self.add_comment(author_id, id, content)
-            .await
-            .map_err(|error| error.in_operation("community.comment").for_record(id))
-    }
-
-    async fn comments(
-        &self,
-        viewer_id: Id<User>,
-        id: Id<Post>,
-        request: PageRequest,
-    ) -> Result<Page<Comment>> {
-        self.comments_page(viewer_id, id, &request)
-            .await
-            .map_err(|error| error.in_operation("community.comments").for_record(id))
-    }
-
-    async fn remove_comment(
-        &self,
-        user_id: Id<User>,
-        id: Id<Post>,
-        comment: CommentId,
-    ) -> Result<()> {
-        self.take_comment(user_id, id, &comment)
-            .await
-            .map_err(|error| {
-                error
-                    .in_operation("community.remove_comment")
-                    .for_record(format_args!("{id}.{comment}"))
-            })
     }
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use authorstack_core::{Error, Result};
+use authorstack_core::{Error, Result, resilience::with_deadline};
 use mongodb::{
     Client,
-    error::ErrorKind as DriverKind,
+    error::{Error as DriverError, ErrorKind as DriverKind},
     options::{ClientOptions, ServerAddress},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -65,35 +65,35 @@ impl MongoConfig {
         self
     }
 
-    /// How long a call may take in all; 30 seconds unless set.
+    /// How long a call may take in all; 30 seconds by default.
     #[must_use]
     pub fn operation_timeout(mut self, timeout: Duration) -> Self {
         self.operation_timeout = timeout;
         self
     }
 
-    /// How long a connection may take to be made; the driver's 10 seconds unless set.
+    /// How long a connection may take to be made; the driver's 10 seconds by default.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = Some(timeout);
         self
     }
 
-    /// How long to look for a server that can serve a call; 10 seconds unless set.
+    /// How long to look for a server that can serve a call; 10 seconds by default.
     #[must_use]
     pub fn server_selection_timeout(mut self, timeout: Duration) -> Self {
         self.server_selection_timeout = Some(timeout);
         self
     }
 
-    /// How many connections may be open to a server at once; the driver's 10 unless set.
+    /// How many connections may be open to a server at once; the driver's 10 by default.
     #[must_use]
     pub fn max_pool_size(mut self, connections: u32) -> Self {
         self.max_pool_size = Some(connections);
         self
     }
 
-    /// The application's name in the server's logs; `authorstack` unless set.
+    /// The application's name in the server's logs; `authorstack` by default.
     #[must_use]
     pub fn app_name(mut self, name: impl Into<String>) -> Self {
         self.app_name = Some(name.into());
@@ -119,16 +119,12 @@ impl MongoConfig {
 
     /// A client for the address, not connected yet.
     pub(crate) async fn open(&self) -> Result<Opened> {
+        let deadline = self.operation_timeout;
         let parse = ClientOptions::parse(self.url.expose_secret());
-        let mut options = tokio::time::timeout(self.operation_timeout, parse)
-            .await
-            .map_err(|_| Error::timeout(self.operation_timeout))?
-            .map_err(|error| match error.kind.as_ref() {
-                DriverKind::InvalidArgument { message, .. } => {
-                    Error::configuration(SETTING, explain_address(message))
-                }
-                _ => map(&error, self.operation_timeout),
-            })?;
+        let mut options = with_deadline(deadline, async {
+            parse.await.map_err(|error| refused(&error, deadline))
+        })
+        .await?;
         let default = Duration::from_secs(10);
         let selection = self.server_selection_timeout;
         options.server_selection_timeout = selection
@@ -147,17 +143,22 @@ impl MongoConfig {
             .or_else(|| options.default_database.clone())
             .unwrap_or_else(|| Self::DEFAULT_DATABASE.to_owned());
         let hosts = options.hosts.clone();
-        let client = Client::with_options(options).map_err(|error| match error.kind.as_ref() {
-            DriverKind::InvalidArgument { message, .. } => {
-                Error::configuration(SETTING, explain_address(message))
-            }
-            _ => map(&error, self.operation_timeout),
-        })?;
+        let client = Client::with_options(options).map_err(|error| refused(&error, deadline))?;
         Ok(Opened {
             client,
             database,
             hosts,
         })
+    }
+}
+
+/// The error of an address that the driver does not take.
+fn refused(error: &DriverError, deadline: Duration) -> Error {
+    match error.kind.as_ref() {
+        DriverKind::InvalidArgument { message, .. } => {
+            Error::configuration(SETTING, explain_address(message))
+        }
+        _ => map(error, deadline),
     }
 }
 
@@ -192,9 +193,10 @@ impl Opened {
                 return false;
             };
             let lookup = tokio::net::lookup_host((host.as_str(), port.unwrap_or(27017)));
-            match tokio::time::timeout(deadline, lookup).await {
-                Ok(Err(_)) => {}
-                Ok(Ok(_)) | Err(_) => return false,
+            let found = with_deadline(deadline, async { Ok(lookup.await.is_ok()) });
+            // Who does not answer in time may know the name.
+            if found.await.unwrap_or(true) {
+                return false;
             }
         }
         true

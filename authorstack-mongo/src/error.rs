@@ -2,8 +2,9 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use authorstack_core::{Error, ErrorKind, Result};
+use authorstack_core::{Error, ErrorKind, Result, resilience::with_deadline};
 use bson::RawDocument;
+use futures::TryFutureExt;
 use mongodb::error::{
     Error as DriverError, ErrorKind as DriverKind, TRANSIENT_TRANSACTION_ERROR, WriteFailure,
 };
@@ -11,15 +12,13 @@ use mongodb::error::{
 /// The setting that all of MongoDB's own settings are part of.
 pub(crate) const SETTING: &str = "mongodb_url";
 
-/// Waits for the store, but not beyond the deadline.
-pub(crate) async fn within<T>(
+/// A call of the driver, within the deadline.
+pub(crate) fn driver<T>(
     deadline: Duration,
     call: impl IntoFuture<Output = mongodb::error::Result<T>>,
-) -> Result<T> {
-    match tokio::time::timeout(deadline, call.into_future()).await {
-        Ok(answer) => answer.map_err(|error| map(&error, deadline)),
-        Err(_) => Err(Error::timeout(deadline)),
-    }
+) -> impl Future<Output = Result<T>> {
+    let call = call.into_future();
+    with_deadline(deadline, call.map_err(move |error| map(&error, deadline)))
 }
 
 /// An error of the driver or the server. The cause that is kept is the server's text, without

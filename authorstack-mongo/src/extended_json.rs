@@ -19,7 +19,7 @@ use bson::{
 use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
 
-use crate::document::raw::{Elements, Raw};
+use crate::raw::{Elements, Raw};
 
 /// How numbers and dates are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,13 +91,18 @@ pub(crate) fn text(bytes: &[u8], path: &Path<'_>, problems: &mut Problems) -> St
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
         Err(error) => {
-            problems.push(path.problem(format!(
-                "holds bytes that are not UTF-8, from byte {} on; store the text as UTF-8",
-                error.valid_up_to()
-            )));
+            problems.push(not_utf8(&error, path));
             String::from_utf8_lossy(bytes).into_owned()
         }
     }
+}
+
+/// The problem of a text that is not UTF-8.
+pub(crate) fn not_utf8(error: &std::str::Utf8Error, path: &Path<'_>) -> Problem {
+    path.problem(format!(
+        "holds bytes that are not UTF-8, from byte {} on; store the text as UTF-8",
+        error.valid_up_to()
+    ))
 }
 
 /// The problem of a document that cannot be read to its end.

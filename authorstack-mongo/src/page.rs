@@ -1,24 +1,27 @@
 //! Keyset pages in MongoDB's terms.
 
-use authorstack_core::{Id, Order, Page, PageRequest, Result};
+use authorstack_core::{Id, Order, Page, PageRequest, Result, fields::Fields};
 use bson::{Bson, Document, RawDocumentBuf, doc};
 use mongodb::{Collection, options::FindOptions};
 
-use crate::store::{MongoStore, Read};
+use crate::{
+    document::decode,
+    store::{MongoStore, own_fields},
+};
 
 impl MongoStore {
     /// The page of the documents that match, in the order of their ids.
-    pub(crate) async fn page<T, R>(
+    pub(crate) async fn page<T: Fields>(
         &self,
         collection: &Collection<RawDocumentBuf>,
         mut filter: Document,
         request: &PageRequest,
-        read: Read<T>,
-        id: impl Fn(&T) -> Id<R>,
+        id: impl Fn(&T) -> Id<T>,
     ) -> Result<Page<T>> {
         let sort = by_ids(&mut filter, request)?;
-        let options = in_one_batch(sort, one_more(request));
-        let found = self.find(collection, filter, options, read).await?;
+        let mut options = in_one_batch(sort, one_more(request));
+        options.projection = own_fields::<T>();
+        let found = self.find(collection, filter, options, decode::<T>).await?;
         Ok(Page::from_one_more(found, request.limit(), id))
     }
 }

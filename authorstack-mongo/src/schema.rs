@@ -2,30 +2,15 @@
 
 use std::time::Duration;
 
-use authorstack_core::{Error, ErrorKind, Result};
-use bson::{Document, RawDocumentBuf, doc};
+use authorstack_core::{ErrorKind, Result, layers::Operation, resilience::with_deadline};
+use bson::{Document, RawDocumentBuf};
 use futures::TryStreamExt;
-use mongodb::{
-    Collection, IndexModel,
-    error::{Error as DriverError, ErrorKind as DriverKind},
-    options::IndexOptions,
-};
+use mongodb::{Collection, IndexModel, error::ErrorKind as DriverKind, options::IndexOptions};
 
 use crate::{
-    error::{map, within},
+    error::{driver, map},
     store::MongoStore,
 };
-
-pub(crate) const USERS: &str = "users";
-pub(crate) const BOOKS: &str = "books";
-pub(crate) const CHECKLISTS: &str = "checklists";
-pub(crate) const FOLLOWS: &str = "follows";
-pub(crate) const POSTS: &str = "community_posts";
-pub(crate) const BOOSTS: &str = "marketplace_boosts";
-pub(crate) const COMPETITORS: &str = "competitors";
-/// One document for each position on the leaderboard that was ever purchased: what two purchases
-/// of it collide on. No part of the schema, and not migrated.
-pub(crate) const BOOST_POSITIONS: &str = "boost_positions";
 
 /// Building an index on a large collection takes longer than a call does; the server goes on
 /// when nobody waits any more.
@@ -88,25 +73,41 @@ const COMPETITOR_INDEXES: &[Index] = &[
     plain(&[("lastChecked", 1), ("_id", 1)]),
 ];
 
-/// Creates the indexes that are not there yet.
-pub(crate) async fn ensure(store: &MongoStore) -> Result<()> {
-    for (collection, wanted) in [
-        (&store.users, USER_INDEXES),
-        (&store.books, BOOK_INDEXES),
-        (&store.checklists, CHECKLIST_INDEXES),
-        (&store.follows, FOLLOW_INDEXES),
-        (&store.posts, POST_INDEXES),
-        (&store.boosts, BOOST_INDEXES),
-        (&store.competitors, COMPETITOR_INDEXES),
-    ] {
-        let present = present(collection, store.deadline).await?;
-        for index in wanted {
-            if !index.is_among(&present, collection.name())? {
-                index.create(collection).await?;
+impl MongoStore {
+    /// Creates the indexes of all collections where they are missing. An index with the same keys,
+    /// such as one made by Mongoose, stays as it is.
+    ///
+    /// Unique are a user's account and e-mail address, a user's competitors by their ASIN, and who
+    /// follows whom.
+    ///
+    /// # Errors
+    /// Conflict when documents share a value that is to be unique, or when an index that is not
+    /// unique stands in the way.
+    pub async fn ensure_indexes(&self) -> Result<()> {
+        self.create_missing()
+            .await
+            .map_err(|error| error.in_operation(Operation::EnsureIndexes))
+    }
+
+    async fn create_missing(&self) -> Result<()> {
+        for (collection, wanted) in [
+            (&self.users, USER_INDEXES),
+            (&self.books, BOOK_INDEXES),
+            (&self.checklists, CHECKLIST_INDEXES),
+            (&self.follows, FOLLOW_INDEXES),
+            (&self.posts, POST_INDEXES),
+            (&self.boosts, BOOST_INDEXES),
+            (&self.competitors, COMPETITOR_INDEXES),
+        ] {
+            let present = present(collection, self.deadline).await?;
+            for index in wanted {
+                if !index.is_among(&present, collection.name())? {
+                    index.create(collection).await?;
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 async fn present(
@@ -116,10 +117,8 @@ async fn present(
     /// `NamespaceNotFound`: no collection, so no indexes.
     const NO_COLLECTION: i32 = 26;
     let list = async { collection.list_indexes().await?.try_collect().await };
-    let listed = tokio::time::timeout(deadline, list)
-        .await
-        .map_err(|_| Error::timeout(deadline))?;
-    listed.or_else(|error: DriverError| match error.kind.as_ref() {
+    let listed = with_deadline(deadline, async { Ok(list.await) }).await?;
+    listed.or_else(|error| match error.kind.as_ref() {
         DriverKind::Command(command) if command.code == NO_COLLECTION => Ok(Vec::new()),
         _ => Err(map(&error, deadline)),
     })
@@ -186,7 +185,7 @@ impl Index {
             .keys(self.keys())
             .options(options)
             .build();
-        let created = within(BUILD_DEADLINE, collection.create_index(model)).await;
+        let created = driver(BUILD_DEADLINE, collection.create_index(model)).await;
         created.map(drop).map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists { .. } => {
                 let fields = self.names().join(", ");
@@ -211,9 +210,4 @@ impl Index {
             _ => error,
         })
     }
-}
-
-/// The filter for one document of a collection.
-pub(crate) fn by_id(id: impl Into<bson::Bson>) -> Document {
-    doc! {"_id": id.into()}
 }

@@ -5,6 +5,7 @@ mod parts;
 use async_trait::async_trait;
 use authorstack_core::{
     Error, ErrorKind, Result,
+    layers::Operation,
     migrate::{
         BatchLimits, Kind, Original, Position, Problem, Problems, Record, Scanned, ScannedBatch,
         Source,
@@ -27,12 +28,11 @@ use crate::{
     document::{
         self,
         key::{WHOLE, id_from, key_of, place_of},
-        raw::{Elements, Raw},
     },
-    error::{SETTING, map, within},
+    error::{SETTING, driver, map},
     extended_json::{Form, Path, append_fields, document_to_json},
-    schema::by_id,
-    store::{MongoStore, documents},
+    raw::{Elements, Raw},
+    store::{MongoStore, by_id, documents},
 };
 
 /// The kinds that the schema's collections hold.
@@ -47,7 +47,7 @@ const WHOLES_AT_ONCE: u32 = 1_000;
 #[async_trait]
 impl Source for MongoStore {
     fn name(&self) -> &'static str {
-        "MongoDB"
+        Self::NAME
     }
 
     fn kinds(&self) -> &[Kind] {
@@ -57,13 +57,13 @@ impl Source for MongoStore {
     async fn check(&self) -> Result<()> {
         self.check_database()
             .await
-            .map_err(|error| error.in_operation("mongodb.check"))
+            .map_err(|error| error.in_operation(Operation::Check))
     }
 
     async fn count(&self, kind: Kind) -> Result<u64> {
         let count = async {
             let collection = self.collection(kind)?;
-            let documents = within(self.deadline, collection.estimated_document_count());
+            let documents = driver(self.deadline, collection.estimated_document_count());
             let Some(within_wholes) = Within::of(kind) else {
                 return documents.await;
             };
@@ -87,7 +87,7 @@ impl Source for MongoStore {
         };
         count
             .await
-            .map_err(|error: Error| error.in_operation(operation(kind)))
+            .map_err(|error: Error| named(error, Operation::Count, kind))
     }
 
     /// A cursor that the server has closed, because the consumer took longer than ten minutes
@@ -139,7 +139,7 @@ impl Source for MongoStore {
         };
         fetch
             .await
-            .map_err(|error: Error| error.in_operation(operation(kind)))
+            .map_err(|error: Error| named(error, Operation::Fetch, kind))
     }
 
     /// Canonical Extended JSON. A document that JSON would change (bytes that are not UTF-8, a
@@ -198,20 +198,9 @@ fn scanned(kind: Kind, bytes: &[u8]) -> Scanned {
     }
 }
 
-const fn operation(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Users => "users.scan",
-        Kind::Books => "books.scan",
-        Kind::Checklists => "checklists.scan",
-        Kind::Follows => "follows.scan",
-        Kind::CommunityPosts => "community_posts.scan",
-        Kind::PostLikes => "post_likes.scan",
-        Kind::PostComments => "post_comments.scan",
-        Kind::MarketplaceBoosts => "marketplace_boosts.scan",
-        Kind::Competitors => "competitors.scan",
-        Kind::CompetitorPrices => "competitor_prices.scan",
-        _ => "mongodb.scan",
-    }
+/// Names the call and the kind in an error.
+fn named(error: Error, operation: Operation, kind: Kind) -> Error {
+    error.in_operation(operation).for_record(kind)
 }
 
 /// What of a collection's documents a kind is made of.
@@ -266,7 +255,7 @@ impl MongoStore {
             .read_concern(ReadConcern::majority())
             .build();
         let found = self.collection(kind)?.find(by_id(id)).with_options(options);
-        let batch = within(self.deadline, async {
+        let batch = driver(self.deadline, async {
             found.batch().await?.next().await.transpose()
         });
         let Some(batch) = batch.await? else {
@@ -277,7 +266,7 @@ impl MongoStore {
     }
 
     async fn check_database(&self) -> Result<()> {
-        let names = within(self.deadline, self.database.list_collection_names()).await?;
+        let names = driver(self.deadline, self.database.list_collection_names()).await?;
         if KINDS
             .iter()
             .any(|kind| names.iter().any(|name| name == kind.as_str()))
@@ -304,7 +293,7 @@ impl MongoStore {
             .client()
             .list_database_names()
             .authorized_databases(true);
-        let mut names = within(self.deadline, list).await.unwrap_or_default();
+        let mut names = driver(self.deadline, list).await.unwrap_or_default();
         names.retain(|name| !matches!(name.as_str(), "admin" | "config" | "local"));
         names.sort_unstable();
         if names.is_empty() {
@@ -371,7 +360,7 @@ impl Scan<'_> {
         match scan.next().await {
             Ok(None) => None,
             Ok(Some(batch)) => Some((Ok(batch), Some(scan))),
-            Err(error) => Some((Err(error.in_operation(operation(scan.kind))), None)),
+            Err(error) => Some((Err(named(error, Operation::Scan, scan.kind)), None)),
         }
     }
 
@@ -471,7 +460,7 @@ impl Scan<'_> {
             let cursor = if let Some(cursor) = &mut self.cursor {
                 cursor
             } else {
-                let cursor = within(deadline, self.find()?.batch()).await?;
+                let cursor = driver(deadline, self.find()?.batch()).await?;
                 self.fresh = true;
                 self.resumed = self.place.as_deref().is_some_and(|place| place != LAST);
                 self.cursor.insert(cursor)
@@ -482,7 +471,7 @@ impl Scan<'_> {
                     // Index bounds with a start end before MaxKey.
                     self.resumed = false;
                     let last = self.walk(doc! {"_id": Bson::MaxKey}, None)?;
-                    let cursor = within(deadline, last.batch()).await?;
+                    let cursor = driver(deadline, last.batch()).await?;
                     self.cursor = Some(cursor);
                 }
                 Ok(None) => return Ok(None),

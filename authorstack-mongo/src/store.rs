@@ -3,9 +3,11 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use authorstack_core::{
-    Book, BookRepository, BoostRepository, ChecklistRepository, CommunityRepository,
-    CompetitorRepository, DocumentStore, Error, ErrorKind, FollowRepository, Id, Result, User,
-    UserRepository, migrate::Problems, time,
+    Book, Error, Id, Result, User,
+    fields::{Fields, Patch},
+    layers::Operation,
+    migrate::{Kind, Problems},
+    resilience::with_deadline,
 };
 use bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
 use chrono::{DateTime, Utc};
@@ -19,17 +21,10 @@ use mongodb::{
 use tokio::sync::Mutex;
 
 use crate::{
-    books::MongoBooks,
-    boosts::MongoBoosts,
-    checklists::MongoChecklists,
-    community::MongoCommunity,
-    competitors::MongoCompetitors,
     config::{MongoConfig, Opened},
-    document,
-    error::{map, within},
-    follows::MongoFollows,
-    schema::{self, by_id},
-    users::MongoUsers,
+    document::{self, decode},
+    error::{driver, map},
+    pipeline::{Changes, contended, expect_update},
 };
 
 /// The documents of an app in a MongoDB database. Clones share the connections.
@@ -60,6 +55,8 @@ impl fmt::Debug for MongoStore {
 }
 
 impl MongoStore {
+    pub(crate) const NAME: &'static str = "MongoDB";
+
     /// Connects, and waits for the server's answer.
     ///
     /// ```no_run
@@ -78,7 +75,7 @@ impl MongoStore {
     pub async fn connect(config: MongoConfig) -> Result<Self> {
         Self::open(&config)
             .await
-            .map_err(|error| error.in_operation("mongodb.connect"))
+            .map_err(|error| error.in_operation(Operation::Connect))
     }
 
     async fn open(config: &MongoConfig) -> Result<Self> {
@@ -86,14 +83,15 @@ impl MongoStore {
         let opened = config.open().await?;
         let database = opened.client.database(&opened.database);
         ping(&opened, &database, deadline).await?;
+        let collection = |kind: Kind| database.collection(kind.as_str());
         Ok(Self {
-            users: database.collection(schema::USERS),
-            books: database.collection(schema::BOOKS),
-            checklists: database.collection(schema::CHECKLISTS),
-            follows: database.collection(schema::FOLLOWS),
-            posts: database.collection(schema::POSTS),
-            boosts: database.collection(schema::BOOSTS),
-            competitors: database.collection(schema::COMPETITORS),
+            users: collection(Kind::Users),
+            books: collection(Kind::Books),
+            checklists: collection(Kind::Checklists),
+            follows: collection(Kind::Follows),
+            posts: collection(Kind::CommunityPosts),
+            boosts: collection(Kind::MarketplaceBoosts),
+            competitors: collection(Kind::Competitors),
             price_history_limit: config.history_limit(),
             purchases: Arc::default(),
             database,
@@ -107,47 +105,44 @@ impl MongoStore {
         &self.database
     }
 
-    /// Creates the indexes of all collections where they are missing. An index with the same keys,
-    /// such as one made by Mongoose, stays as it is.
-    ///
-    /// Unique are a user's account and e-mail address, a user's competitors by their ASIN, and who
-    /// follows whom.
-    ///
-    /// # Errors
-    /// Conflict when documents share a value that is to be unique, or when an index that is not
-    /// unique stands in the way.
-    pub async fn ensure_indexes(&self) -> Result<()> {
-        schema::ensure(self)
-            .await
-            .map_err(|error| error.in_operation("mongodb.ensure_indexes"))
-    }
-
-    /// The first document that matches.
-    pub(crate) async fn first<T>(
+    /// The first record that matches.
+    pub(crate) async fn first<T: Fields>(
         &self,
         collection: &Collection<RawDocumentBuf>,
         filter: Document,
-        read: Read<T>,
     ) -> Result<Option<T>> {
-        let options = FindOptions::builder().limit(-1).build();
-        let mut found = self.find(collection, filter, options, read).await?;
+        let options = FindOptions::builder()
+            .limit(-1)
+            .projection(own_fields::<T>())
+            .build();
+        let mut found = self.find(collection, filter, options, decode::<T>).await?;
         Ok(found.pop())
     }
 
-    /// The same from the primary, to explain why a change found nothing.
-    pub(crate) async fn first_on_primary<T>(
+    /// The record that matches, or NotFound.
+    pub(crate) async fn get<T: Fields>(
         &self,
         collection: &Collection<RawDocumentBuf>,
         filter: Document,
-        read: Read<T>,
-    ) -> Result<Option<T>> {
+    ) -> Result<T> {
+        let found = self.first(collection, filter).await?;
+        found.ok_or_else(Error::not_found)
+    }
+
+    /// The record from the primary, or NotFound: to explain why a change found nothing.
+    pub(crate) async fn get_from_primary<T: Fields>(
+        &self,
+        collection: &Collection<RawDocumentBuf>,
+        filter: Document,
+    ) -> Result<T> {
         let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
         let options = FindOptions::builder()
             .limit(-1)
             .selection_criteria(primary)
+            .projection(own_fields::<T>())
             .build();
-        let mut found = self.find(collection, filter, options, read).await?;
-        Ok(found.pop())
+        let mut found = self.find(collection, filter, options, decode::<T>).await?;
+        found.pop().ok_or_else(Error::not_found)
     }
 
     /// All documents that match. The options bound their number.
@@ -187,9 +182,9 @@ impl MongoStore {
             Ok(batches)
         };
         let mut records = Vec::new();
-        for batch in within(self.deadline, batches).await? {
+        for batch in driver(self.deadline, batches).await? {
             for document in documents(&batch, self.deadline)? {
-                records.push(decode(document?, read)?);
+                records.push(read_document(document?, read)?);
             }
         }
         Ok(records)
@@ -219,59 +214,122 @@ impl MongoStore {
 
     /// NotFound, unless the book is the user's.
     pub(crate) async fn own_book(&self, user_id: Id<User>, id: Id<Book>) -> Result<()> {
-        let mut own = by_id(id.to_object_id());
-        own.insert("userId", user_id.to_object_id());
-        if self.exists(&self.books, own).await? {
+        if self.exists(&self.books, own(user_id, id)).await? {
             return Ok(());
         }
         Err(Error::not_found().for_record(format_args!("book {id}")))
     }
 
+    /// Adds a document.
+    pub(crate) async fn insert(
+        &self,
+        collection: &Collection<RawDocumentBuf>,
+        document: RawDocumentBuf,
+    ) -> Result<()> {
+        let insert = collection.insert_one(document);
+        driver(self.deadline, insert).await.map(drop)
+    }
+
     /// Changes the document that matches in one step, and answers with what it is then.
-    pub(crate) async fn change<T>(
+    pub(crate) async fn change<T: Fields>(
         &self,
         collection: &Collection<RawDocumentBuf>,
         filter: Document,
         pipeline: Vec<Document>,
-        read: Read<T>,
     ) -> Result<Option<T>> {
-        let call = collection
+        let change = collection
             .find_one_and_update(filter, pipeline)
             .return_document(ReturnDocument::After);
-        match within(self.deadline, call).await? {
-            None => Ok(None),
-            Some(document) => decode(&document, read).map(Some),
+        let change = match own_fields::<T>() {
+            None => change,
+            Some(fields) => change.projection(fields),
+        };
+        let changed = driver(self.deadline, change).await?;
+        let record = changed.map(|document| read_document(&document, decode::<T>));
+        record.transpose()
+    }
+
+    /// Changes the fields that a patch names in the record that `own` matches, if it was last
+    /// changed when that is expected.
+    pub(crate) async fn patch<T: Fields>(
+        &self,
+        collection: &Collection<RawDocumentBuf>,
+        own: Document,
+        id: Id<T>,
+        patch: &impl Patch<Record = T>,
+        expected: Option<DateTime<Utc>>,
+    ) -> Result<T> {
+        let mut filter = own.clone();
+        let possible = expected.is_none_or(|at| expect_update(&mut filter, id, at).is_some());
+        let mut changes = Changes::new();
+        patch.write(&mut changes)?;
+        let pipeline = changes.into_pipeline();
+        if possible && let Some(record) = self.change(collection, filter, pipeline).await? {
+            return Ok(record);
+        }
+        self.get_from_primary::<T>(collection, own).await?;
+        Err(match expected {
+            Some(_) => Error::stale(),
+            None => contended(),
+        })
+    }
+
+    /// Deletes the document that matches.
+    pub(crate) async fn delete(
+        &self,
+        collection: &Collection<RawDocumentBuf>,
+        filter: Document,
+    ) -> Result<()> {
+        let deleted = driver(self.deadline, collection.delete_one(filter)).await?;
+        match deleted.deleted_count {
+            0 => Err(Error::not_found()),
+            _ => Ok(()),
         }
     }
 }
 
+/// The filter for one document of a collection.
+pub(crate) fn by_id(id: impl Into<Bson>) -> Document {
+    doc! {"_id": id.into()}
+}
+
+/// The filter for a record of a user.
+pub(crate) fn own<T>(user_id: Id<User>, id: Id<T>) -> Document {
+    doc! {"_id": id.to_object_id(), "userId": user_id.to_object_id()}
+}
+
+/// A projection without the arrays that a document keeps for other records: they may be large.
+pub(crate) fn own_fields<T: Fields>() -> Option<Document> {
+    let arrays = T::RESERVED.iter();
+    let fields: Document = arrays.map(|name| ((*name).to_owned(), 0.into())).collect();
+    (!fields.is_empty()).then_some(fields)
+}
+
 async fn ping(opened: &Opened, database: &Database, deadline: Duration) -> Result<()> {
     let ping = database.run_command(doc! {"ping": 1});
-    match tokio::time::timeout(deadline, ping).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(match error.kind.as_ref() {
+    let answer = with_deadline(deadline, async { Ok(ping.await) }).await;
+    let why = match &answer {
+        Ok(Ok(_)) => return Ok(()),
+        Ok(Err(error)) => match error.kind.as_ref() {
             DriverKind::ServerSelection { message, .. }
-            | DriverKind::ConnectionPoolCleared { message, .. } => {
-                opened.unreachable(message, deadline).await
-            }
-            DriverKind::Io(cause) => opened.unreachable(&cause.to_string(), deadline).await,
-            _ => map(&error, deadline),
-        }),
-        Err(_) => {
-            let why = format!("no answer within {deadline:?}");
-            Err(opened.unreachable(&why, deadline).await)
-        }
-    }
+            | DriverKind::ConnectionPoolCleared { message, .. } => message.clone(),
+            DriverKind::Io(cause) => cause.to_string(),
+            _ => return Err(map(error, deadline)),
+        },
+        Err(_) => format!("no answer within {deadline:?}"),
+    };
+    Err(opened.unreachable(&why, deadline).await)
 }
 
 /// Reads a document's bytes.
 pub(crate) type Read<T> = fn(&[u8]) -> Result<T, Problems>;
 
-pub(crate) fn decode<T>(document: &RawDocument, read: Read<T>) -> Result<T> {
+/// Reads a document. What is wrong with it is an error that names it.
+pub(crate) fn read_document<T>(document: &RawDocument, read: Read<T>) -> Result<T> {
     let bytes = document.as_bytes();
     read(bytes).map_err(|problems| {
         let error = Error::corrupt(problems.to_string());
-        match document::key_of(bytes) {
+        match document::key::key_of(bytes) {
             Some(key) => error.for_record(key),
             None => error,
         }
@@ -291,152 +349,4 @@ pub(crate) fn documents(
                 Error::internal("an answer of the server holds something else than documents")
             })
     }))
-}
-
-impl DocumentStore for MongoStore {
-    fn users(&self) -> Arc<dyn UserRepository> {
-        Arc::new(MongoUsers(self.clone()))
-    }
-
-    fn books(&self) -> Arc<dyn BookRepository> {
-        Arc::new(MongoBooks(self.clone()))
-    }
-
-    fn checklists(&self) -> Arc<dyn ChecklistRepository> {
-        Arc::new(MongoChecklists(self.clone()))
-    }
-
-    fn follows(&self) -> Arc<dyn FollowRepository> {
-        Arc::new(MongoFollows(self.clone()))
-    }
-
-    fn community(&self) -> Arc<dyn CommunityRepository> {
-        Arc::new(MongoCommunity(self.clone()))
-    }
-
-    fn boosts(&self) -> Arc<dyn BoostRepository> {
-        Arc::new(MongoBoosts(self.clone()))
-    }
-
-    fn competitors(&self) -> Arc<dyn CompetitorRepository> {
-        Arc::new(MongoCompetitors(self.clone()))
-    }
-}
-
-/// The stages of an update: fields to set, fields to remove, `updatedAt` moved forward.
-#[derive(Debug)]
-pub(crate) struct Changes {
-    set: Document,
-    unset: Vec<Bson>,
-}
-
-impl Changes {
-    /// Of a document that has no `updatedAt`.
-    pub(crate) fn without_date() -> Self {
-        Self {
-            set: Document::new(),
-            unset: Vec::new(),
-        }
-    }
-
-    pub(crate) fn new() -> Self {
-        Self {
-            set: doc! {"updatedAt": next_update(time::now())},
-            unset: Vec::new(),
-        }
-    }
-
-    /// Sets a field to a value, as it is.
-    pub(crate) fn set(&mut self, field: &str, value: impl Into<Bson>) {
-        self.compute(field, literal(value));
-    }
-
-    /// Sets a field to what an expression gives.
-    pub(crate) fn compute(&mut self, field: &str, expression: impl Into<Bson>) {
-        self.set.insert(field, expression);
-    }
-
-    /// Sets a field, if there is a value.
-    pub(crate) fn set_some(&mut self, field: &str, value: Option<impl Into<Bson>>) {
-        if let Some(value) = value {
-            self.set(field, value);
-        }
-    }
-
-    pub(crate) fn unset(&mut self, field: &str) {
-        self.unset.push(field.into());
-    }
-
-    pub(crate) fn into_pipeline(self) -> Vec<Document> {
-        let mut stages = Vec::new();
-        if !self.set.is_empty() {
-            stages.push(doc! {"$set": self.set});
-        }
-        if !self.unset.is_empty() {
-            stages.push(doc! {"$unset": self.unset});
-        }
-        stages
-    }
-}
-
-/// A value that a pipeline does not read as an expression, whatever it holds.
-pub(crate) fn literal(value: impl Into<Bson>) -> Bson {
-    Bson::Document(doc! {"$literal": value.into()})
-}
-
-pub(crate) fn date(moment: DateTime<Utc>) -> bson::DateTime {
-    bson::DateTime::from_millis(moment.timestamp_millis())
-}
-
-/// The next `updatedAt`: now, but later than the present one, which old documents may lack.
-fn next_update(now: DateTime<Utc>) -> Document {
-    let is_date = |field: &str| doc! {"$eq": [{"$type": field}, "date"]};
-    let present = doc! {"$switch": {
-        "branches": [
-            {"case": is_date("$updatedAt"), "then": "$updatedAt"},
-            {"case": is_date("$createdAt"), "then": "$createdAt"},
-        ],
-        "default": {"$toDate": "$_id"},
-    }};
-    doc! {"$max": [date(now), {"$add": [present, 1_i64]}]}
-}
-
-/// Adds the condition that a record was last changed at a moment, also where the document lacks
-/// the field and reading fills it in. `None` when no document can fulfil it.
-pub(crate) fn expect_update<T>(
-    filter: &mut Document,
-    id: Id<T>,
-    expected: DateTime<Utc>,
-) -> Option<()> {
-    if time::to_millis(expected) != expected {
-        return None;
-    }
-    let at = date(expected);
-    let mut forms = vec![
-        doc! {"updatedAt": at},
-        doc! {"updatedAt": null, "createdAt": at},
-    ];
-    if id.created_at() == expected {
-        forms.push(doc! {"updatedAt": null, "createdAt": null});
-    }
-    filter.insert("$or", forms);
-    Some(())
-}
-
-/// A call that met other writers at every attempt.
-pub(crate) fn contended() -> Error {
-    Error::new(ErrorKind::Conflict {
-        reason: "other writes came between again and again; repeat the call".into(),
-    })
-    .retryable(true)
-}
-
-/// An array of the document; empty where the field is none.
-pub(crate) fn array_of(field: &str) -> Document {
-    doc! {"$cond": [{"$isArray": field}, field, []]}
-}
-
-/// What was encoded before cannot be read back: a bug.
-pub(crate) fn not_bson(error: impl fmt::Display) -> Error {
-    Error::internal(format!("an encoded value is no BSON: {error}"))
 }

@@ -4,123 +4,35 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use authorstack_core::{
-    AuthId, AuthProvider, Email, Error, ErrorKind, Id, NewUser, Page, PageRequest, Platform,
-    Result, SubscriptionTier, User, UserPatch, UserRepository, check_credits,
+    AuthId, Email, Error, ErrorKind, Id, NewUser, Page, PageRequest, Platform, Result, User,
+    UserPatch, UserRepository, resilience::retry_on_conflict,
 };
-use bson::{Bson, Document, Regex, doc};
+use bson::{Document, Regex, doc};
 use chrono::{DateTime, Utc};
 
 use crate::{
-    document::{self, fields_of_preferences, user_document},
-    error::within,
+    document::{decode, encode},
+    error::driver,
     page::in_one_batch,
-    schema::by_id,
-    store::{Changes, MongoStore, contended, date, expect_update, literal},
+    pipeline::{Changes, contended, date, literal},
+    store::{MongoStore, by_id},
 };
-
-/// How often a change is tried again when another write came between it and its explanation.
-const ATTEMPTS: usize = 5;
 
 #[derive(Debug)]
 pub(crate) struct MongoUsers(pub(crate) MongoStore);
 
 impl MongoUsers {
-    async fn first(&self, filter: Document) -> Result<Option<User>> {
-        self.0.first(&self.0.users, filter, document::user).await
-    }
-
     async fn change(&self, filter: Document, changes: Changes) -> Result<Option<User>> {
+        let store = &self.0;
         let pipeline = changes.into_pipeline();
-        self.0
-            .change(&self.0.users, filter, pipeline, document::user)
-            .await
+        store.change(&store.users, filter, pipeline).await
     }
 
     /// The user that a change did not match: NotFound, Corrupt, or as they are.
     async fn unmatched(&self, id: Id<User>) -> Result<User> {
         let store = &self.0;
-        let found = store.first_on_primary(&store.users, by_id(id.to_object_id()), document::user);
-        found.await?.ok_or_else(Error::not_found)
-    }
-
-    async fn update_once(&self, id: Id<User>, patch: UserPatch) -> Result<User> {
-        patch.check()?;
-        let mut filter = by_id(id.to_object_id());
-        let possible = patch
-            .expected_updated_at
-            .is_none_or(|at| expect_update(&mut filter, id, at).is_some());
-        let mut changes = Changes::new();
-        changes.set_some("authId", patch.auth_id.map(AuthId::into_string));
-        let provider = patch.auth_provider.as_ref();
-        changes.set_some("authProvider", provider.map(AuthProvider::as_str));
-        changes.set_some("email", patch.email.map(Email::into_string));
-        changes.set_some("name", patch.name);
-        let tier = patch.subscription_tier;
-        changes.set_some("subscriptionTier", tier.map(SubscriptionTier::as_str));
-        if let Some(preferences) = &patch.preferences {
-            changes.set(
-                "preferences",
-                to_document(fields_of_preferences(preferences)?)?,
-            );
-        }
-        if possible && let Some(user) = self.change(filter, changes).await? {
-            return Ok(user);
-        }
-        self.unmatched(id).await?;
-        Err(match patch.expected_updated_at {
-            Some(_) => Error::stale(),
-            None => contended(),
-        })
-    }
-
-    /// Removes what is theirs, and the user last: a call that broke off can be repeated, and goes
-    /// on. In this order: their likes and comments on all posts, their posts, follows in both
-    /// directions, the checklists and boosts of their books, their own, their competitors, their
-    /// books, the user.
-    async fn erase(&self, id: Id<User>) -> Result<()> {
-        /// No index leads from a user to the posts that they like: it would grow with every like
-        /// for the sake of a rare call. So these passes read all posts.
-        const WHOLE_COLLECTION: Duration = Duration::from_mins(10);
-        let store = &self.0;
-        self.0.known_user(id).await?;
-        let user = id.to_object_id();
-        let likes = doc! {"$pull": {"likes": user}};
-        let of_likes = store.posts.update_many(doc! {"likes": user}, likes);
-        within(WHOLE_COLLECTION, of_likes).await?;
-        let comments = doc! {"$pull": {"comments": {"authorId": user}}};
-        let of_theirs = doc! {"comments": {"$elemMatch": {"authorId": user}}};
-        let commented = store.posts.update_many(of_theirs, comments);
-        within(WHOLE_COLLECTION, commented).await?;
-        let deadline = store.deadline;
-        let posts = store.posts.delete_many(doc! {"authorId": user});
-        within(deadline, posts).await?;
-        let both = doc! {"$or": [{"followerId": user}, {"authorId": user}]};
-        within(deadline, store.follows.delete_many(both)).await?;
-        for book in self.books_of(id).await? {
-            let of_book = doc! {"bookId": book};
-            within(deadline, store.checklists.delete_many(of_book.clone())).await?;
-            within(deadline, store.boosts.delete_many(of_book)).await?;
-        }
-        let own = doc! {"userId": user};
-        for collection in [
-            &store.checklists,
-            &store.boosts,
-            &store.competitors,
-            &store.books,
-        ] {
-            within(deadline, collection.delete_many(own.clone())).await?;
-        }
-        let user = store.users.delete_one(by_id(user));
-        match within(deadline, user).await?.deleted_count {
-            0 => Err(Error::not_found()),
-            _ => Ok(()),
-        }
-    }
-
-    async fn books_of(&self, id: Id<User>) -> Result<Vec<Bson>> {
-        let filter = doc! {"userId": id.to_object_id()};
-        let ids = self.0.books.distinct("_id", filter);
-        within(self.0.deadline, ids).await
+        let user = by_id(id.to_object_id());
+        store.get_from_primary(&store.users, user).await
     }
 
     /// Adds to the balance where the sum is within the limits, decided by the server.
@@ -130,7 +42,8 @@ impl MongoUsers {
         } else {
             (0, i64::MAX - amount)
         };
-        for _ in 0..ATTEMPTS {
+        // Another write may come between a change that matches nothing and its explanation.
+        retry_on_conflict(|| async move {
             let mut filter = by_id(id.to_object_id());
             filter.insert(
                 "$expr",
@@ -157,8 +70,9 @@ impl MongoUsers {
                     "the balance would be larger than can be stored",
                 ));
             }
-        }
-        Err(contended())
+            Err(contended())
+        })
+        .await
     }
 
     /// Changes the list of connected platforms. A document whose list is none is not touched.
@@ -232,10 +146,6 @@ fn with_item(platform: &str, members: Document) -> Document {
     }}
 }
 
-fn to_document(raw: bson::RawDocumentBuf) -> Result<Document> {
-    Document::try_from(raw).map_err(|error| Error::internal(error.to_string()))
-}
-
 /// Matches an e-mail address whatever its case.
 fn in_any_case(email: &Email) -> Result<Regex> {
     let mut pattern = String::from("^");
@@ -259,95 +169,100 @@ fn in_any_case(email: &Email) -> Result<Regex> {
 #[async_trait]
 impl UserRepository for MongoUsers {
     async fn create(&self, user: NewUser) -> Result<User> {
-        let create = async {
-            let user = user.into_user()?;
-            let document = user_document(&user)?;
-            within(self.0.deadline, self.0.users.insert_one(document)).await?;
-            Ok(user)
-        };
-        create
-            .await
-            .map_err(|error: Error| error.in_operation("users.create"))
+        let user = user.into_user();
+        let store = &self.0;
+        store.insert(&store.users, encode(&user)?).await?;
+        Ok(user)
     }
 
     async fn get(&self, id: Id<User>) -> Result<User> {
-        let found = self.first(by_id(id.to_object_id())).await;
-        found
-            .and_then(|user| user.ok_or_else(Error::not_found))
-            .map_err(|error| error.in_operation("users.get").for_record(id))
+        let store = &self.0;
+        store.get(&store.users, by_id(id.to_object_id())).await
     }
 
     async fn get_by_auth_id(&self, auth_id: &AuthId) -> Result<User> {
-        let found = self.first(doc! {"authId": auth_id.as_str()}).await;
-        found
-            .and_then(|user| user.ok_or_else(Error::not_found))
-            .map_err(|error| error.in_operation("users.get_by_auth_id"))
+        let store = &self.0;
+        let of_account = doc! {"authId": auth_id.as_str()};
+        store.get(&store.users, of_account).await
     }
 
     /// An address in mixed case, left by an older app, is found by a walk over the e-mail index
     /// when the exact one is not there.
     async fn get_by_email(&self, email: &Email) -> Result<User> {
-        let get = async {
-            if let Some(user) = self.first(doc! {"email": email.as_str()}).await? {
-                return Ok(user);
-            }
-            let filter = doc! {"email": in_any_case(email)?};
-            let options = in_one_batch(doc! {"_id": 1}, 10);
-            let store = &self.0;
-            let found = store
-                .find(&store.users, filter, options, document::user)
-                .await?;
-            found
-                .into_iter()
-                .find(|user| user.email == *email)
-                .ok_or_else(Error::not_found)
-        };
-        get.await
-            .map_err(|error: Error| error.in_operation("users.get_by_email"))
+        let store = &self.0;
+        let exact = doc! {"email": email.as_str()};
+        if let Some(user) = store.first(&store.users, exact).await? {
+            return Ok(user);
+        }
+        let filter = doc! {"email": in_any_case(email)?};
+        let options = in_one_batch(doc! {"_id": 1}, 10);
+        let found = store.find(&store.users, filter, options, decode::<User>);
+        let mut found = found.await?.into_iter();
+        found
+            .find(|user| user.email == *email)
+            .ok_or_else(Error::not_found)
     }
 
     async fn list(&self, request: PageRequest) -> Result<Page<User>> {
         let store = &self.0;
         let all = Document::new();
-        let read = document::user;
-        let page = store.page(&store.users, all, &request, read, |user| user.id);
-        page.await.map_err(|error| error.in_operation("users.list"))
+        let page = store.page(&store.users, all, &request, |user: &User| user.id);
+        page.await
     }
 
     async fn update(&self, id: Id<User>, patch: UserPatch) -> Result<User> {
-        self.update_once(id, patch)
-            .await
-            .map_err(|error| error.in_operation("users.update").for_record(id))
+        let store = &self.0;
+        let (own, expected) = (by_id(id.to_object_id()), patch.expected_updated_at);
+        store.patch(&store.users, own, id, &patch, expected).await
     }
 
+    /// Removes what is theirs, and the user last: a call that broke off can be repeated, and goes
+    /// on. In this order: their likes and comments on all posts, their posts, follows in both
+    /// directions, the checklists and boosts of their books, their own, their competitors, their
+    /// books, the user.
     async fn delete(&self, id: Id<User>) -> Result<()> {
-        self.erase(id)
-            .await
-            .map_err(|error| error.in_operation("users.delete").for_record(id))
+        /// No index leads from a user to the posts that they like: it would grow with every like
+        /// for the sake of a rare call. So these passes read all posts.
+        const WHOLE_COLLECTION: Duration = Duration::from_mins(10);
+        let store = &self.0;
+        store.known_user(id).await?;
+        let user = id.to_object_id();
+        let likes = doc! {"$pull": {"likes": user}};
+        let of_likes = store.posts.update_many(doc! {"likes": user}, likes);
+        driver(WHOLE_COLLECTION, of_likes).await?;
+        let comments = doc! {"$pull": {"comments": {"authorId": user}}};
+        let of_theirs = doc! {"comments": {"$elemMatch": {"authorId": user}}};
+        let commented = store.posts.update_many(of_theirs, comments);
+        driver(WHOLE_COLLECTION, commented).await?;
+        let deadline = store.deadline;
+        let posts = store.posts.delete_many(doc! {"authorId": user});
+        driver(deadline, posts).await?;
+        let both = doc! {"$or": [{"followerId": user}, {"authorId": user}]};
+        driver(deadline, store.follows.delete_many(both)).await?;
+        let books = store.books.distinct("_id", doc! {"userId": user});
+        for book in driver(deadline, books).await? {
+            let of_book = doc! {"bookId": book};
+            driver(deadline, store.checklists.delete_many(of_book.clone())).await?;
+            driver(deadline, store.boosts.delete_many(of_book)).await?;
+        }
+        let own = doc! {"userId": user};
+        for collection in [
+            &store.checklists,
+            &store.boosts,
+            &store.competitors,
+            &store.books,
+        ] {
+            driver(deadline, collection.delete_many(own.clone())).await?;
+        }
+        store.delete(&store.users, by_id(user)).await
     }
 
     async fn add_credits(&self, id: Id<User>, amount: i64) -> Result<User> {
-        let add = async {
-            if let Err(error) = check_credits(amount) {
-                // As for every call, a user who is not there comes first.
-                return self.unmatched(id).await.and(Err(error));
-            }
-            self.move_credits(id, amount).await
-        };
-        add.await
-            .map_err(|error| error.in_operation("users.add_credits").for_record(id))
+        self.move_credits(id, amount).await
     }
 
     async fn spend_credits(&self, id: Id<User>, amount: i64) -> Result<User> {
-        let spend = async {
-            if let Err(error) = check_credits(amount) {
-                return self.unmatched(id).await.and(Err(error));
-            }
-            self.move_credits(id, -amount).await
-        };
-        spend
-            .await
-            .map_err(|error| error.in_operation("users.spend_credits").for_record(id))
+        self.move_credits(id, -amount).await
     }
 
     async fn connect_platform(
@@ -365,9 +280,7 @@ impl UserRepository for MongoUsers {
             with_item(name, connected),
             {"$concatArrays": [platforms(), [item]]},
         ]};
-        self.change_platforms(id, None, list)
-            .await
-            .map_err(|error| error.in_operation("users.connect_platform").for_record(id))
+        self.change_platforms(id, None, list).await
     }
 
     async fn disconnect_platform(&self, id: Id<User>, platform: &Platform) -> Result<User> {
@@ -376,13 +289,7 @@ impl UserRepository for MongoUsers {
             "as": "item",
             "cond": {"$ne": ["$$item.platform", literal(platform.as_str())]},
         }};
-        self.change_platforms(id, None, list)
-            .await
-            .map_err(|error| {
-                error
-                    .in_operation("users.disconnect_platform")
-                    .for_record(id)
-            })
+        self.change_platforms(id, None, list).await
     }
 
     async fn mark_synced(
@@ -396,6 +303,5 @@ impl UserRepository for MongoUsers {
         let connected = Some(("connectedPlatforms.platform", name));
         self.change_platforms(id, connected, with_item(name, later))
             .await
-            .map_err(|error| error.in_operation("users.mark_synced").for_record(id))
     }
 }

@@ -5,33 +5,33 @@
 mod common;
 
 use authorstack_core::{
-    DateRange, DocumentStore, Id, NewBook, NewChecklist, NewCompetitor, NewTask, Order,
+    ChecklistRepositoryExt, DateRange, Id, NewBook, NewChecklist, NewCompetitor, NewTask, Order,
     PageRequest, Post, TaskId, User,
     testing::{author, servers},
 };
 use authorstack_mongo::{MongoConfig, MongoStore};
 use bson::{Bson, DateTime, Document, doc, oid::ObjectId};
-use common::{documents, on_empty, on_indexed};
+use common::{Fresh, documents, on_empty, on_indexed};
 
 fn price(text: &str) -> authorstack_core::Price {
     text.parse().unwrap()
 }
 
-async fn stored(store: &MongoStore, collection: &str, id: ObjectId) -> Document {
-    let found = documents(store, collection)
+async fn stored(store: &Fresh, collection: &str, id: ObjectId) -> Document {
+    let found = documents(&store.mongo, collection)
         .find_one(doc! {"_id": id})
         .await;
     found.unwrap().unwrap()
 }
 
 /// A post with these likes and comments.
-async fn post(store: &MongoStore, by: Id<User>, likes: Bson, comments: Bson) -> Id<Post> {
+async fn post(store: &Fresh, by: Id<User>, likes: Bson, comments: Bson) -> Id<Post> {
     let id = ObjectId::new();
     let post = doc! {
         "_id": id, "authorId": by.to_object_id(), "content": "x", "visibility": "public",
         "likes": likes, "comments": comments,
     };
-    documents(store, "community_posts")
+    documents(&store.mongo, "community_posts")
         .insert_one(post)
         .await
         .unwrap();
@@ -69,7 +69,7 @@ async fn a_post_without_visibility_is_for_followers() {
         let (ada, bob) = (author(store, "ada").await.id, author(store, "bob").await.id);
         let id = post(store, ada, Bson::Null, Bson::Null).await;
         let unset = doc! {"$unset": {"visibility": 1}};
-        let posts = documents(store, "community_posts");
+        let posts = documents(&store.mongo, "community_posts");
         posts.update_one(doc! {}, unset).await.unwrap();
         assert!(
             store
@@ -116,7 +116,7 @@ async fn a_wrong_progress_is_put_right_by_the_next_change() {
         let checklist = store.checklists().create(ada, new).await.unwrap();
         let id = checklist.id.to_object_id();
         let wrong = doc! {"$set": {"progress": "ninety", "tasks.1.effort": 3.0}};
-        let checklists = documents(store, "checklists");
+        let checklists = documents(&store.mongo, "checklists");
         checklists
             .update_one(doc! {"_id": id}, wrong)
             .await
@@ -160,7 +160,7 @@ async fn a_history_keeps_the_newest_up_to_its_limit() {
     let config = MongoConfig::new(servers::mongodb_url())
         .database(servers::fresh_name())
         .price_history_limit(3);
-    let store = MongoStore::connect(config).await.unwrap();
+    let store = Fresh::on(MongoStore::connect(config).await.unwrap());
     let ada = author(&store, "ada").await.id;
     let rival = NewCompetitor::new("B08N5WRWNW".parse().unwrap());
     let rival = store.competitors().track(ada, rival).await.unwrap();
@@ -184,7 +184,7 @@ async fn a_history_keeps_the_newest_up_to_its_limit() {
         .map(|point| point.price.to_string())
         .collect();
     assert_eq!(seen, ["3", "4", "5"]);
-    store.database().drop().await.unwrap();
+    store.mongo.database().drop().await.unwrap();
 }
 
 #[tokio::test]
@@ -203,7 +203,7 @@ async fn prices_of_any_shape_do_not_stand_in_the_way() {
                 "currentPrice": "1.99", "lastChecked": DateTime::from_millis(1_000),
                 "priceHistory": history,
             };
-            documents(store, "competitors")
+            documents(&store.mongo, "competitors")
                 .insert_one(rival)
                 .await
                 .unwrap();
@@ -236,7 +236,7 @@ async fn a_deletion_that_broke_off_is_repeated() {
             .await
             .unwrap();
         // As if the first call had come as far as the books.
-        let posts = documents(store, "community_posts");
+        let posts = documents(&store.mongo, "community_posts");
         let pulled = doc! {"$pull": {"likes": ada.to_object_id()}};
         posts.update_many(doc! {}, pulled).await.unwrap();
         store.users().delete(ada).await.unwrap();

@@ -8,7 +8,7 @@
 
 mod common;
 
-use authorstack_core::{DocumentStore, ErrorKind, Platform, UserPatch, testing::author, time};
+use authorstack_core::{ErrorKind, Platform, UserPatch, testing::author, time};
 use common::on_indexed;
 use futures::future::join_all;
 

@@ -10,14 +10,14 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use authorstack_core::{Error, ErrorKind, migrate::Source, testing::servers};
+use authorstack_core::{Error, ErrorKind, layers::Operation, migrate::Source, testing::servers};
 use authorstack_mongo::{MongoConfig, MongoStore};
 use bson::doc;
 use common::{documents, on_empty};
 
 async fn refused(config: MongoConfig) -> Error {
     let error = MongoStore::connect(config).await.unwrap_err();
-    assert_eq!(error.operation(), Some("mongodb.connect"));
+    assert_eq!(error.operation(), Some(Operation::Connect));
     let all = format!("{error} {error:?}");
     assert!(!all.contains("hunter2"), "{all}");
     error
@@ -91,7 +91,7 @@ async fn debug_shows_no_secret() {
     let config = MongoConfig::new("mongodb://ada:hunter2@h/app");
     assert!(!format!("{config:?}").contains("hunter2"));
     on_empty(async |store| {
-        assert!(format!("{store:?}").starts_with("MongoStore { database: \"as_test_"));
+        assert!(format!("{:?}", store.mongo).starts_with("MongoStore { database: \"as_test_"));
     })
     .await;
 }
@@ -99,7 +99,7 @@ async fn debug_shows_no_secret() {
 #[tokio::test]
 async fn a_call_keeps_its_deadline() {
     on_empty(async |store| {
-        let name = store.database().name().to_owned();
+        let name = store.mongo.database().name().to_owned();
         let config = MongoConfig::new(servers::mongodb_url())
             .database(name)
             .operation_timeout(Duration::from_nanos(1));
@@ -113,12 +113,12 @@ async fn a_call_keeps_its_deadline() {
 #[tokio::test]
 async fn a_missing_database_is_said_with_the_ones_there() {
     on_empty(async |store| {
-        documents(store, "users")
+        documents(&store.mongo, "users")
             .insert_one(doc! {"a": 1})
             .await
             .unwrap();
-        store.check().await.unwrap();
-        let present = store.database().name().to_owned();
+        store.mongo.check().await.unwrap();
+        let present = store.mongo.database().name().to_owned();
 
         let config = MongoConfig::new(servers::mongodb_url()).database("as_test_missing");
         let other = MongoStore::connect(config).await.unwrap();
@@ -139,11 +139,11 @@ async fn a_missing_database_is_said_with_the_ones_there() {
 #[tokio::test]
 async fn a_database_of_something_else_is_said() {
     on_empty(async |store| {
-        documents(store, "invoices")
+        documents(&store.mongo, "invoices")
             .insert_one(doc! {"a": 1})
             .await
             .unwrap();
-        let error = store.check().await.unwrap_err().to_string();
+        let error = store.mongo.check().await.unwrap_err().to_string();
         assert!(
             error.contains("none of the schema's collections"),
             "{error}"

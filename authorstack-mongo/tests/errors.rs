@@ -8,7 +8,7 @@
 
 mod common;
 
-use authorstack_core::{BookPatch, DocumentStore, ErrorKind, NewBook, NewUser, testing::author};
+use authorstack_core::{BookPatch, ErrorKind, NewBook, NewUser, testing::author};
 use bson::doc;
 use common::{documents, on_indexed};
 
@@ -49,7 +49,7 @@ async fn a_document_beyond_16_mb_is_invalid() {
 async fn a_validator_of_the_collection_is_invalid() {
     on_indexed(async |store| {
         let rule = doc! {"collMod": "users", "validator": {"name": {"$ne": "hunter2"}}};
-        store.database().run_command(rule).await.unwrap();
+        store.mongo.database().run_command(rule).await.unwrap();
         let new = NewUser::new("a".parse().unwrap(), "a@b.c".parse().unwrap(), "hunter2");
         let error = store.users().create(new).await.unwrap_err();
         assert!(
@@ -83,9 +83,9 @@ async fn a_taken_value_of_an_update_names_its_field() {
 async fn an_aborted_command_keeps_the_servers_words() {
     on_indexed(async |store| {
         // A view cannot be written to.
-        documents(store, "books").drop().await.unwrap();
+        documents(&store.mongo, "books").drop().await.unwrap();
         let view = doc! {"create": "books", "viewOn": "users", "pipeline": []};
-        store.database().run_command(view).await.unwrap();
+        store.mongo.database().run_command(view).await.unwrap();
         let ada = author(store, "ada").await;
         let error = store
             .books()

@@ -8,7 +8,7 @@
 
 mod common;
 
-use authorstack_core::{DocumentStore, ErrorKind, NewUser, testing::author};
+use authorstack_core::{ErrorKind, NewUser, testing::author};
 use authorstack_mongo::MongoStore;
 use bson::doc;
 use common::{documents, on_empty};
@@ -39,7 +39,7 @@ fn index(keys: bson::Document, name: Option<&str>, unique: Option<bool>) -> Inde
 async fn they_are_the_schemas_and_made_once() {
     on_empty(async |store| {
         for _ in 0..2 {
-            store.ensure_indexes().await.unwrap();
+            store.mongo.ensure_indexes().await.unwrap();
         }
         let expect = |names: &[(&str, bool)]| -> Vec<_> {
             names
@@ -48,11 +48,11 @@ async fn they_are_the_schemas_and_made_once() {
                 .collect()
         };
         assert_eq!(
-            names(store, "users").await,
+            names(&store.mongo, "users").await,
             expect(&[("_id_", false), ("authId_1", true), ("email_1", true)])
         );
         assert_eq!(
-            names(store, "books").await,
+            names(&store.mongo, "books").await,
             expect(&[
                 ("_id_", false),
                 ("asin_1", false),
@@ -67,7 +67,7 @@ async fn they_are_the_schemas_and_made_once() {
 #[tokio::test]
 async fn those_of_mongoose_and_others_stay() {
     on_empty(async |store| {
-        let users = documents(store, "users");
+        let users = documents(&store.mongo, "users");
         // Mongoose's autoIndex, and an administrator with a name of their own.
         users
             .create_index(index(doc! {"email": 1}, Some("email_1"), Some(true)))
@@ -77,19 +77,19 @@ async fn those_of_mongoose_and_others_stay() {
             .create_index(index(doc! {"authId": 1.0}, Some("account"), Some(true)))
             .await
             .unwrap();
-        let books = documents(store, "books");
+        let books = documents(&store.mongo, "books");
         books
             .create_index(index(doc! {"asin": 1}, Some("by asin"), None))
             .await
             .unwrap();
-        store.ensure_indexes().await.unwrap();
-        let names: Vec<_> = names(store, "users")
+        store.mongo.ensure_indexes().await.unwrap();
+        let names: Vec<_> = names(&store.mongo, "users")
             .await
             .into_iter()
             .map(|(name, _)| name)
             .collect();
         assert_eq!(names, ["_id_", "account", "email_1"]);
-        assert_eq!(self::names(store, "books").await.len(), 4);
+        assert_eq!(self::names(&store.mongo, "books").await.len(), 4);
     })
     .await;
 }
@@ -97,12 +97,12 @@ async fn those_of_mongoose_and_others_stay() {
 #[tokio::test]
 async fn one_that_is_not_unique_is_said() {
     on_empty(async |store| {
-        let users = documents(store, "users");
+        let users = documents(&store.mongo, "users");
         users
             .create_index(index(doc! {"email": 1}, None, None))
             .await
             .unwrap();
-        let error = store.ensure_indexes().await.unwrap_err();
+        let error = store.mongo.ensure_indexes().await.unwrap_err();
         assert!(
             matches!(error.kind(), ErrorKind::Conflict { .. }),
             "{error:?}"
@@ -116,13 +116,13 @@ async fn one_that_is_not_unique_is_said() {
 #[tokio::test]
 async fn shared_values_are_said_by_their_field() {
     on_empty(async |store| {
-        let users = documents(store, "users");
+        let users = documents(&store.mongo, "users");
         let twice = [
             doc! {"email": "a@b.c", "authId": "1"},
             doc! {"email": "a@b.c", "authId": "2"},
         ];
         users.insert_many(twice).await.unwrap();
-        let error = store.ensure_indexes().await.unwrap_err();
+        let error = store.mongo.ensure_indexes().await.unwrap_err();
         assert!(
             matches!(error.kind(), ErrorKind::Conflict { .. }),
             "{error:?}"
@@ -140,12 +140,12 @@ async fn shared_values_are_said_by_their_field() {
 #[tokio::test]
 async fn a_taken_value_names_its_field_whatever_the_index_is_called() {
     on_empty(async |store| {
-        let users = documents(store, "users");
+        let users = documents(&store.mongo, "users");
         users
             .create_index(index(doc! {"authId": 1}, Some("account"), Some(true)))
             .await
             .unwrap();
-        store.ensure_indexes().await.unwrap();
+        store.mongo.ensure_indexes().await.unwrap();
         let ada = author(store, "ada").await;
         let again = NewUser::new(ada.auth_id, "other@example.org".parse().unwrap(), "");
         let error = store.users().create(again).await.unwrap_err();

@@ -9,30 +9,29 @@
 mod common;
 
 use authorstack_core::{
-    Book, BookFilter, BookPatch, BookStatus, DocumentStore, ErrorKind, Id, NewBook, PageRequest,
-    User, UserPatch, time,
+    Book, BookFilter, BookPatch, BookStatus, ErrorKind, Id, NewBook, PageRequest, User, UserPatch,
+    time,
 };
-use authorstack_mongo::MongoStore;
 use bson::{Bson, Decimal128, Document, doc, oid::ObjectId};
 use chrono::{DateTime, TimeDelta, Utc};
-use common::{documents, on_indexed};
+use common::{Fresh, documents, on_indexed};
 
-async fn insert_user(store: &MongoStore, more: Document) -> Id<User> {
+async fn insert_user(store: &Fresh, more: Document) -> Id<User> {
     let id = ObjectId::new();
     let mut document = doc! {"_id": id, "authId": id.to_hex(), "email": format!("{id}@x.org")};
     document.extend(more);
-    documents(store, "users")
+    documents(&store.mongo, "users")
         .insert_one(document)
         .await
         .unwrap();
     Id::from_object_id(id)
 }
 
-async fn insert_book(store: &MongoStore, user: Id<User>, more: Document) -> Id<Book> {
+async fn insert_book(store: &Fresh, user: Id<User>, more: Document) -> Id<Book> {
     let id = ObjectId::new();
     let mut document = doc! {"_id": id, "userId": user.to_object_id(), "title": "T"};
     document.extend(more);
-    documents(store, "books")
+    documents(&store.mongo, "books")
         .insert_one(document)
         .await
         .unwrap();
@@ -123,7 +122,7 @@ async fn credits_without_meaning_are_corrupt_and_stay() {
                 assert!(what.starts_with("credits: "), "{what}");
                 assert_eq!(error.record(), Some(id.to_string().as_str()));
             }
-            let collection = documents(store, "users");
+            let collection = documents(&store.mongo, "users");
             let stored = collection.find_one(doc! {"_id": id.to_object_id()});
             let stored = stored.await.unwrap().unwrap();
             assert_eq!(
@@ -414,7 +413,7 @@ async fn a_user_without_books_left_is_deleted_on_the_second_call() {
         let user = insert_user(store, doc! {}).await;
         store.books().create(user, NewBook::new("T")).await.unwrap();
         // As after a crash between the two steps.
-        documents(store, "books")
+        documents(&store.mongo, "books")
             .delete_many(doc! {})
             .await
             .unwrap();

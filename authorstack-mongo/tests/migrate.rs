@@ -11,7 +11,7 @@ mod common;
 use std::sync::Arc;
 
 use authorstack_core::{
-    DocumentStore, Id, MemoryStore,
+    Id, MemoryStore,
     migrate::{Kind, RunOptions, Silent, Status, Target, replay, run, verify},
     testing::author,
 };
@@ -27,7 +27,7 @@ async fn what_cannot_move_is_rejected_whole_corrected_and_replayed() {
         let owner = ada.id.to_object_id();
         let good = doc! {"_id": ObjectId::new(), "userId": owner, "title": "Good", "rank": 1e300};
         let wrong = doc! {"_id": ObjectId::new(), "userId": owner, "title": "Wrong", "isbn": "1"};
-        documents(store, "books")
+        documents(&store.mongo, "books")
             .insert_many([&good, &wrong])
             .await
             .unwrap();
@@ -36,9 +36,14 @@ async fn what_cannot_move_is_rejected_whole_corrected_and_replayed() {
         let mut bytes = RawDocumentBuf::try_from(&not_utf8).unwrap().into_bytes();
         let at = bytes.windows(2).position(|two| two == b"??").unwrap();
         bytes[at..at + 2].copy_from_slice(&[0xe9, b'!']);
-        insert_raw(store, "books", RawDocumentBuf::from_bytes(bytes).unwrap()).await;
+        insert_raw(
+            &store.mongo,
+            "books",
+            RawDocumentBuf::from_bytes(bytes).unwrap(),
+        )
+        .await;
 
-        let (source, memory) = (Arc::new(store.clone()), MemoryStore::new());
+        let (source, memory) = (Arc::new(store.mongo.clone()), MemoryStore::new());
         let target: Arc<dyn Target> = Arc::new(memory.clone());
         let report = run(
             source.clone(),
@@ -56,7 +61,7 @@ async fn what_cannot_move_is_rejected_whole_corrected_and_replayed() {
             .unwrap();
         assert_eq!((books.counts.written, books.counts.rejected), (1, 2));
         let id = Id::from_object_id(good.get_object_id("_id").unwrap());
-        let moved = memory.books().get(ada.id, id).await.unwrap();
+        let moved = memory.stack().books().get(ada.id, id).await.unwrap();
         assert_eq!(moved.extra["rank"], json!({"$numberDouble": "1e300"}));
 
         let rejects: Vec<Vec<_>> = target.rejects().try_collect().await.unwrap();
@@ -79,7 +84,7 @@ async fn what_cannot_move_is_rejected_whole_corrected_and_replayed() {
             .unwrap();
         assert_eq!(report.status, Status::Complete, "{report:?}");
         let id = Id::from_object_id(not_utf8.get_object_id("_id").unwrap());
-        let replayed = memory.books().get(ada.id, id).await.unwrap();
+        let replayed = memory.stack().books().get(ada.id, id).await.unwrap();
         assert_eq!(
             (replayed.title.as_str(), &replayed.extra["token"]),
             ("café!", &json!("hunter2"))

@@ -9,13 +9,12 @@
 mod common;
 
 use authorstack_core::{
-    Book, BookMetadata, BookPatch, BookStatus, DocumentStore, Id, NewBook, NewUser, Platform,
-    Preferences, SubscriptionTier, Theme, User, UserPatch,
+    Book, BookMetadata, BookPatch, BookStatus, Id, NewBook, NewUser, Platform, Preferences,
+    SubscriptionTier, Theme, User, UserPatch,
 };
-use authorstack_mongo::MongoStore;
 use bson::{Bson, Document, doc};
 use chrono::{DateTime, SecondsFormat, Utc};
-use common::{documents, node::mongoose, on_empty, on_indexed};
+use common::{Fresh, documents, node::mongoose, on_empty, on_indexed};
 use serde_json::{Value, json};
 
 fn date(moment: DateTime<Utc>) -> Value {
@@ -115,7 +114,7 @@ fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-async fn our_users(store: &MongoStore) -> [User; 2] {
+async fn our_users(store: &Fresh) -> [User; 2] {
     let users = store.users();
     let bare = NewUser::new("ours-1".parse().unwrap(), "bare@x.org".parse().unwrap(), "");
     let bare = users.create(bare).await.unwrap();
@@ -147,7 +146,7 @@ async fn our_users(store: &MongoStore) -> [User; 2] {
     [bare, full.await.unwrap()]
 }
 
-async fn our_books(store: &MongoStore, user: Id<User>) -> [Book; 2] {
+async fn our_books(store: &Fresh, user: Id<User>) -> [Book; 2] {
     let books = store.books();
     let bare = books.create(user, NewBook::new("Plain")).await.unwrap();
     let full = NewBook {
@@ -186,7 +185,7 @@ async fn mongoose_reads_what_we_wrote_and_we_what_it_changed() {
     on_indexed(async |store| {
         let users = our_users(store).await;
         let books = our_books(store, users[0].id).await;
-        let seen = mongoose(store, "read", ids(&users, &books)).await;
+        let seen = mongoose(&store.mongo, "read", ids(&users, &books)).await;
         assert_eq!(
             seen["users"],
             users.iter().map(seen_user).collect::<Value>()
@@ -198,7 +197,7 @@ async fn mongoose_reads_what_we_wrote_and_we_what_it_changed() {
 
         // A balance that a double still holds after the change.
         store.users().spend_credits(users[1].id, 100).await.unwrap();
-        mongoose(store, "change", ids(&users, &books)).await;
+        mongoose(&store.mongo, "change", ids(&users, &books)).await;
         for before in &users {
             let after = store.users().get(before.id).await.unwrap();
             assert_eq!(after.name, "Changed by Mongoose");
@@ -243,8 +242,8 @@ async fn mongoose_reads_what_we_wrote_and_we_what_it_changed() {
 async fn we_read_what_mongoose_wrote_and_it_what_we_changed() {
     // Mongoose makes the indexes here (autoIndex), and ours find them in place.
     on_empty(async |store| {
-        let written = mongoose(store, "write", Value::Null).await;
-        store.ensure_indexes().await.unwrap();
+        let written = mongoose(&store.mongo, "write", Value::Null).await;
+        store.mongo.ensure_indexes().await.unwrap();
         let (mut users, mut books) = (Vec::new(), Vec::new());
         for user in written["users"].as_array().unwrap() {
             let auth_id = user["authId"].as_str().unwrap().parse().unwrap();
@@ -268,7 +267,7 @@ async fn we_read_what_mongoose_wrote_and_it_what_we_changed() {
         );
 
         let changed = change_all(store, &users, &books).await;
-        let seen = mongoose(store, "read", ids(&users, &books)).await;
+        let seen = mongoose(&store.mongo, "read", ids(&users, &books)).await;
         assert_eq!(
             seen["users"],
             changed.0.iter().map(seen_user).collect::<Value>()
@@ -278,12 +277,12 @@ async fn we_read_what_mongoose_wrote_and_it_what_we_changed() {
             changed.1.iter().map(seen_book).collect::<Value>()
         );
         // A save() after our change still finds its version.
-        mongoose(store, "change", ids(&users, &books)).await;
+        mongoose(&store.mongo, "change", ids(&users, &books)).await;
     })
     .await;
 }
 
-async fn change_all(store: &MongoStore, users: &[User], books: &[Book]) -> (Vec<User>, Vec<Book>) {
+async fn change_all(store: &Fresh, users: &[User], books: &[Book]) -> (Vec<User>, Vec<Book>) {
     let (mut new_users, mut new_books) = (Vec::new(), Vec::new());
     for user in users {
         let patch = UserPatch {
@@ -346,7 +345,7 @@ async fn the_stored_types_are_the_schemas() {
         let users = our_users(store).await;
         let books = our_books(store, users[1].id).await;
         let raw = async |name: &str, id: bson::oid::ObjectId| -> Document {
-            documents(store, name)
+            documents(&store.mongo, name)
                 .find_one(doc! {"_id": id})
                 .await
                 .unwrap()

@@ -6,14 +6,13 @@
 mod common;
 
 use authorstack_core::{
-    Attachment, AttachmentKind, Change, CompetitorPatch, DateRange, DocumentStore, Feed, Id,
-    NewBook, NewBoost, NewChecklist, NewCompetitor, NewPost, NewTask, Order, PageRequest,
+    Attachment, AttachmentKind, Change, ChecklistRepositoryExt, CompetitorPatch, DateRange, Feed,
+    Id, NewBook, NewBoost, NewChecklist, NewCompetitor, NewPost, NewTask, Order, PageRequest,
     PostPatch, TaskId, TaskPatch, User, Visibility, testing::author,
 };
-use authorstack_mongo::MongoStore;
 use bson::{Bson, Document, doc, oid::ObjectId};
 use chrono::{DateTime, Utc};
-use common::{documents, node::mongoose, on_indexed};
+use common::{Fresh, documents, node::mongoose, on_indexed};
 use serde_json::{Value, json};
 
 fn at(text: &str) -> DateTime<Utc> {
@@ -24,16 +23,16 @@ fn id<T>(ids: &Value, collection: &str) -> Id<T> {
     ids[collection].as_str().unwrap().parse().unwrap()
 }
 
-async fn stored(store: &MongoStore, collection: &str, ids: &Value) -> Document {
+async fn stored(store: &Fresh, collection: &str, ids: &Value) -> Document {
     let id: ObjectId = ids[collection].as_str().unwrap().parse().unwrap();
-    let found = documents(store, collection)
+    let found = documents(&store.mongo, collection)
         .find_one(doc! {"_id": id})
         .await;
     found.unwrap().unwrap()
 }
 
 /// Two users, the first with credits and a book.
-async fn two(store: &MongoStore) -> (Id<User>, Id<User>, Id<authorstack_core::Book>) {
+async fn two(store: &Fresh) -> (Id<User>, Id<User>, Id<authorstack_core::Book>) {
     let (ada, bob) = (author(store, "ada").await.id, author(store, "bob").await.id);
     store.users().add_credits(ada, 100).await.unwrap();
     let book = store.books().create(ada, NewBook::new("Tide")).await;
@@ -86,7 +85,7 @@ async fn mongoose_reads_and_changes_what_we_write() {
             *id = json!([id.clone()]);
         }
         // The models change nothing of what they read, so every type is the schema's.
-        let found = mongoose(store, "read", wanted).await;
+        let found = mongoose(&store.mongo, "read", wanted).await;
         assert_eq!(found["checklists"][0]["progress"], 0);
         assert_eq!(found["competitors"][0]["priceHistory"][0]["price"], 4.99);
         assert_eq!(found["marketplace_boosts"][0]["credits_spent"], 30);
@@ -95,7 +94,12 @@ async fn mongoose_reads_and_changes_what_we_write() {
             ada.to_string()
         );
 
-        mongoose(store, "changeDocuments", json!({"ids": ids, "other": bob})).await;
+        mongoose(
+            &store.mongo,
+            "changeDocuments",
+            json!({"ids": ids, "other": bob}),
+        )
+        .await;
         let checklist = store.checklists().get(ada, checklist.id).await.unwrap();
         assert_eq!(checklist.tasks.len(), 3);
         assert_eq!(
@@ -129,7 +133,7 @@ async fn we_read_and_change_what_mongoose_writes() {
     on_indexed(async |store| {
         let (ada, bob, book) = two(store).await;
         let input = json!({"user": ada, "other": bob, "book": book});
-        let ids = mongoose(store, "writeDocuments", input).await;
+        let ids = mongoose(&store.mongo, "writeDocuments", input).await;
         let before = stored(store, "checklists", &ids).await;
 
         let (checklists, list) = (store.checklists(), id(&ids, "checklists"));
@@ -229,7 +233,7 @@ async fn we_read_and_change_what_mongoose_writes() {
         for (_, id) in wanted.as_object_mut().unwrap() {
             *id = json!([id.clone()]);
         }
-        let found = mongoose(store, "read", wanted).await;
+        let found = mongoose(&store.mongo, "read", wanted).await;
         assert_eq!(found["community_posts"][0]["content"], "Edited by us");
         assert_eq!(found["competitors"][0]["genre"], "Mystery");
         assert_eq!(found["marketplace_boosts"][0]["active"], false);

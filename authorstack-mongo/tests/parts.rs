@@ -53,7 +53,8 @@ fn problem(item: &Scanned) -> String {
 
 #[tokio::test]
 async fn every_way_to_cut_a_scan_gives_all_of_it() {
-    on_empty(async |store| {
+    on_empty(async |fresh| {
+        let store = &fresh.mongo;
         let likes = |n: u32| {
             (0..n)
                 .rev()
@@ -122,7 +123,8 @@ async fn every_way_to_cut_a_scan_gives_all_of_it() {
 
 #[tokio::test]
 async fn comments_and_prices_have_their_keys_and_problems() {
-    on_empty(async |store| {
+    on_empty(async |fresh| {
+        let store = &fresh.mongo;
         let comment = |name: &str| doc! {"id": name, "authorId": id(1), "content": "x"};
         let written = DateTime::from_millis(1_700_000_000_000);
         insert(
@@ -215,7 +217,8 @@ async fn comments_and_prices_have_their_keys_and_problems() {
 #[tokio::test]
 async fn a_post_that_very_many_like_comes_in_batches() {
     const LIKES: u32 = 200_000;
-    on_empty(async |store| {
+    on_empty(async |fresh| {
+        let store = &fresh.mongo;
         let likes: Vec<Bson> = (0..LIKES).rev().map(|user| id(user).into()).collect();
         insert(
             store,
@@ -240,7 +243,8 @@ async fn a_post_that_very_many_like_comes_in_batches() {
 
 #[tokio::test]
 async fn likes_that_come_and_go_between_two_runs_lose_no_other() {
-    on_empty(async |store| {
+    on_empty(async |fresh| {
+        let store = &fresh.mongo;
         let likes: Vec<Bson> = (0..10).map(|user| id(user * 10).into()).collect();
         insert(
             store,

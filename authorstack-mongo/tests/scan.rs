@@ -48,7 +48,8 @@ fn book(id: impl Into<Bson>) -> Document {
 
 #[tokio::test]
 async fn every_id_type_is_walked_once_from_every_place() {
-    on_empty(async |store| {
+    on_empty(async |fresh| {
+        let store = &fresh.mongo;
         let collection = documents(store, "books");
         let ids: Vec<Bson> = vec![
             Bson::MinKey,
@@ -123,7 +124,8 @@ async fn every_id_type_is_walked_once_from_every_place() {
 
 #[tokio::test]
 async fn batches_keep_their_limits() {
-    on_empty(async |store| {
+    on_empty(async |fresh| {
+        let store = &fresh.mongo;
         let ids: Vec<_> = (0..12_000).map(|_| ObjectId::new()).collect();
         documents(store, "books")
             .insert_many(ids.iter().copied().map(book))
@@ -160,7 +162,8 @@ async fn batches_keep_their_limits() {
 
 #[tokio::test]
 async fn a_missing_collection_is_empty() {
-    on_empty(async |store| {
+    on_empty(async |fresh| {
+        let store = &fresh.mongo;
         assert!(batches(store, None, at_once(5)).await.is_empty());
         let place = Position(r#"{"$oid":"6b0379ca3f6979be1a457c2c"}"#.to_owned());
         assert!(batches(store, Some(place), at_once(5)).await.is_empty());
@@ -188,7 +191,8 @@ async fn a_missing_collection_is_empty() {
 
 #[tokio::test]
 async fn large_documents_are_batches_of_their_own() {
-    on_empty(async |store| {
+    on_empty(async |fresh| {
+        let store = &fresh.mongo;
         let collection = documents(store, "books");
         for size in [12, 1, 15] {
             let mut large = book(ObjectId::new());
@@ -209,7 +213,8 @@ async fn large_documents_are_batches_of_their_own() {
 
 #[tokio::test]
 async fn a_cursor_that_the_server_closed_is_opened_again() {
-    on_empty(async |store| {
+    on_empty(async |fresh| {
+        let store = &fresh.mongo;
         let ids: Vec<_> = (0..11_000).map(|_| ObjectId::new()).collect();
         documents(store, "books")
             .insert_many(ids.iter().copied().map(book))
@@ -263,7 +268,8 @@ async fn only(store: &MongoStore) -> Scanned {
 
 #[tokio::test]
 async fn a_record_is_shown_with_its_types_and_read_back() {
-    on_empty(async |store| {
+    on_empty(async |fresh| {
+        let store = &fresh.mongo;
         let mut document = book(ObjectId::parse_str("6b0379ca3f6979be1a457c2c").unwrap());
         document.extend(doc! {
             "isbn": "9783161484101",
@@ -310,7 +316,8 @@ fn not_utf8() -> RawDocumentBuf {
 
 #[tokio::test]
 async fn a_record_that_is_not_utf8_loses_nothing() {
-    on_empty(async |store| {
+    on_empty(async |fresh| {
+        let store = &fresh.mongo;
         insert_raw(store, "books", not_utf8()).await;
         let scanned = only(store).await;
         assert_eq!(scanned.original.0, not_utf8().into_bytes());
@@ -338,7 +345,8 @@ async fn a_record_that_is_not_utf8_loses_nothing() {
 
 #[tokio::test]
 async fn an_id_that_is_not_utf8_holds_nothing_up() {
-    on_empty(async |store| {
+    on_empty(async |fresh| {
+        let store = &fresh.mongo;
         let mut bytes = RawDocumentBuf::try_from(&book("??")).unwrap().into_bytes();
         let at = bytes.windows(2).position(|two| two == b"??").unwrap();
         bytes[at..at + 2].copy_from_slice(&[0xe9, 0xe9]);

@@ -33,6 +33,7 @@ impl Fields for CompetitorPrice {
             name: "competitorId",
             column: Some("competitor_id"),
             shape: Shape::Id,
+            required: true,
         },
         PricePoint::FIELDS[0],
         PricePoint::FIELDS[1],

@@ -19,6 +19,8 @@ pub struct Field {
     pub column: Option<&'static str>,
     /// What values it has.
     pub shape: Shape,
+    /// Whether there is no record without a value.
+    pub required: bool,
 }
 
 /// What values a field has.
@@ -232,6 +234,9 @@ pub trait FieldValue: Sized {
     /// What values there are.
     const SHAPE: Shape;
 
+    /// The value of a field that is missing, where the type has one for that.
+    const MISSING: Option<fn() -> Self> = None;
+
     /// Hands the value to a writer.
     ///
     /// # Errors
@@ -240,12 +245,6 @@ pub trait FieldValue: Sized {
 
     /// Takes the value from a reader.
     fn read<R: FieldReader>(field: &'static Field, reader: &mut R) -> Read<Self>;
-
-    /// The value of a field that is missing, where the type has one for that.
-    #[must_use]
-    fn missing() -> Option<Self> {
-        None
-    }
 }
 
 /// The error of a store that gives something else than was asked for.
@@ -303,6 +302,7 @@ macro_rules! scalar_field {
         impl $crate::records::fields::FieldValue for Option<$type> {
             const SHAPE: $crate::records::fields::Shape =
                 <$type as $crate::records::fields::Scalar>::SHAPE;
+            const MISSING: Option<fn() -> Self> = Some(|| None);
 
             fn write<W: $crate::records::fields::FieldWriter>(
                 &self,
@@ -320,10 +320,6 @@ macro_rules! scalar_field {
                 reader: &mut R,
             ) -> $crate::records::fields::Read<Self> {
                 reader.value(field).map(Some)
-            }
-
-            fn missing() -> Option<Self> {
-                Some(None)
             }
         }
     };
@@ -422,6 +418,7 @@ impl<T> FieldValue for Id<T> {
 
 impl<T> FieldValue for Option<Id<T>> {
     const SHAPE: Shape = Shape::Id;
+    const MISSING: Option<fn() -> Self> = Some(|| None);
 
     fn write<W: FieldWriter>(&self, field: &'static Field, writer: &mut W) -> Result<()> {
         writer.value(field, self.as_ref().map(Scalar::value))
@@ -430,16 +427,13 @@ impl<T> FieldValue for Option<Id<T>> {
     fn read<R: FieldReader>(field: &'static Field, reader: &mut R) -> Read<Self> {
         reader.value(field).map(Some)
     }
-
-    fn missing() -> Option<Self> {
-        Some(None)
-    }
 }
 
 macro_rules! text_lists {
     ($($type:ty),+) => {$(
         impl FieldValue for Vec<$type> {
             const SHAPE: Shape = Shape::Texts;
+            const MISSING: Option<fn() -> Self> = Some(Vec::new);
 
             fn write<W: FieldWriter>(&self, field: &'static Field, writer: &mut W) -> Result<()> {
                 writer.value(field, Some(Value::Texts(self)))
@@ -447,10 +441,6 @@ macro_rules! text_lists {
 
             fn read<R: FieldReader>(field: &'static Field, reader: &mut R) -> Read<Self> {
                 reader.texts(field)
-            }
-
-            fn missing() -> Option<Self> {
-                Some(Vec::new())
             }
         }
     )+};
@@ -463,6 +453,7 @@ macro_rules! part_fields {
     ($($type:ty),+) => {$(
         impl $crate::records::fields::FieldValue for $type {
             const SHAPE: $crate::records::fields::Shape = $crate::records::fields::Shape::Part;
+            const MISSING: Option<fn() -> Self> = Some(Self::default);
 
             fn write<W: $crate::records::fields::FieldWriter>(&self, field: &'static $crate::records::fields::Field, writer: &mut W) -> $crate::Result<()> {
                 writer.part(field, self)
@@ -470,10 +461,6 @@ macro_rules! part_fields {
 
             fn read<R: $crate::records::fields::FieldReader>(field: &'static $crate::records::fields::Field, reader: &mut R) -> $crate::records::fields::Read<Self> {
                 reader.part(field)
-            }
-
-            fn missing() -> Option<Self> {
-                Some(Self::default())
             }
         }
     )+};
@@ -484,6 +471,7 @@ macro_rules! part_lists {
     ($($type:ty),+) => {$(
         impl $crate::records::fields::FieldValue for Vec<$type> {
             const SHAPE: $crate::records::fields::Shape = $crate::records::fields::Shape::Parts;
+            const MISSING: Option<fn() -> Self> = Some(Vec::new);
 
             fn write<W: $crate::records::fields::FieldWriter>(&self, field: &'static $crate::records::fields::Field, writer: &mut W) -> $crate::Result<()> {
                 writer.parts(field, self)
@@ -491,10 +479,6 @@ macro_rules! part_lists {
 
             fn read<R: $crate::records::fields::FieldReader>(field: &'static $crate::records::fields::Field, reader: &mut R) -> $crate::records::fields::Read<Self> {
                 reader.parts(field)
-            }
-
-            fn missing() -> Option<Self> {
-                Some(Vec::new())
             }
         }
     )+};
@@ -504,6 +488,11 @@ pub(crate) use part_lists;
 /// The shape of the field that a function points at.
 pub(crate) const fn shape_of<R, T: FieldValue>(_: fn(&R) -> &T) -> Shape {
     T::SHAPE
+}
+
+/// Whether the type of the field that a function points at has no value for a missing one.
+pub(crate) const fn is_needed<R, T: FieldValue>(_: fn(&R) -> &T) -> bool {
+    T::MISSING.is_none()
 }
 
 /// Lists the fields of a record, each as `field: "name"`, and behind that, in this order:
@@ -524,6 +513,9 @@ macro_rules! fields {
                     name: $name,
                     column: $crate::records::fields::column!($field $(, $column)? $(; $computed)?),
                     shape: $crate::records::fields::shape!($record, $field $(, $shape)?),
+                    required: $crate::records::fields::required!(
+                        $record, $field $(, required $way_out)? $(, or $default)? $(, computed $computed)?
+                    ),
                 },
             )+];
             $(const RESERVED: &'static [&'static str] = &[$($reserved),+];)?
@@ -588,6 +580,22 @@ macro_rules! shape {
 }
 pub(crate) use shape;
 
+macro_rules! required {
+    ($record:ty, $field:ident) => {
+        $crate::records::fields::is_needed(|record: &$record| &record.$field)
+    };
+    ($record:ty, $field:ident, required $way_out:literal) => {
+        true
+    };
+    ($record:ty, $field:ident, or $default:expr) => {
+        false
+    };
+    ($record:ty, $field:ident, computed $computed:expr) => {
+        false
+    };
+}
+pub(crate) use required;
+
 macro_rules! is_some {
     () => {
         false
@@ -647,8 +655,8 @@ pub(crate) fn read_or_missing<S, T: FieldValue, R: FieldReader>(
     reader: &mut R,
     way_out: &'static str,
 ) -> Read<T> {
-    match (read_field(of, field, reader), T::missing()) {
-        (Read::Missing, Some(value)) => Read::Value(value),
+    match (read_field(of, field, reader), T::MISSING) {
+        (Read::Missing, Some(value)) => Read::Value(value()),
         (Read::Missing, None) => {
             reader.missing(field, way_out);
             Read::Refused

@@ -1,292 +1,189 @@
-//! Records as documents: the schema's names in the schema's order, missing values left out.
+//! Writes records as documents, by the lists of their fields: the schema's names in the schema's
+//! order, missing values left out.
 
 use authorstack_core::{
-    Attachment, Book, BookMetadata, Boost, Checklist, Comment, Competitor, ConnectedPlatform,
-    Error, Extra, Follow, Post, Preferences, Result, Task, User, migrate::Problems,
+    Comment, Error, ErrorKind, Extra, Price, Result, Task,
+    fields::{Field, FieldValue, FieldWriter, Fields, Shape, Value},
+    migrate::Problems,
 };
-use bson::{
-    DateTime, RawArrayBuf, RawDocumentBuf,
-    raw::{CStr, cstr},
-};
-use chrono::Utc;
+use bson::{Bson, DateTime, Document, RawArrayBuf, RawDocumentBuf, raw::CStr};
+use chrono::{NaiveTime, Utc};
+use serde::Serialize;
 
-use crate::extended_json::{Path, append_fields};
+use crate::extended_json::{Path, append_fields, from_json};
+
+/// A record's document.
+pub(crate) fn encode<T: Fields>(record: &T) -> Result<RawDocumentBuf> {
+    let mut writer = DocumentWriter::new(Path::Root);
+    record.write(&mut writer)?;
+    Ok(writer.document)
+}
+
+/// The document of a new record that keeps others inside: their arrays are empty, and stand
+/// before this field, as in the schema.
+pub(crate) fn encode_with_arrays<T: Fields>(
+    record: &T,
+    before: &'static str,
+) -> Result<RawDocumentBuf> {
+    let mut writer = DocumentWriter::new(Path::Root);
+    writer.arrays = Some((before, T::RESERVED));
+    record.write(&mut writer)?;
+    Ok(writer.document)
+}
+
+/// A task as it stands in its checklist.
+pub(crate) fn encode_task(task: &Task) -> Result<Document> {
+    let mut writer = DocumentWriter::new(Path::Field(&Path::Root, "tasks"));
+    task.write(&mut writer)?;
+    to_document(writer.document)
+}
+
+/// A comment as it stands in its post: without the post's id.
+pub(crate) fn encode_comment(comment: &Comment) -> Result<Document> {
+    let mut writer = DocumentWriter::new(Path::Field(&Path::Root, "comments"));
+    writer.owner = Comment::FIELDS.first().map(|field| field.name);
+    comment.write(&mut writer)?;
+    to_document(writer.document)
+}
+
+/// The value of a field, where it has one.
+pub(crate) fn encode_value<T: FieldValue>(
+    field: &'static Field,
+    value: &T,
+) -> Result<Option<Bson>> {
+    let mut writer = DocumentWriter::new(Path::Root);
+    value.write(field, &mut writer)?;
+    Ok(to_document(writer.document)?.remove(field.name))
+}
+
+/// A document for a part of a command.
+pub(crate) fn to_document(document: RawDocumentBuf) -> Result<Document> {
+    // What was written here cannot fail to be read: that would be a bug.
+    Document::try_from(document)
+        .map_err(|error| Error::internal(format!("an encoded value is no BSON: {error}")))
+}
+
+/// Takes the fields of one document.
+struct DocumentWriter<'p> {
+    document: RawDocumentBuf,
+    path: Path<'p>,
+    /// The name of a field, and of the empty arrays to come before it.
+    arrays: Option<(&'static str, &'static [&'static str])>,
+    /// The field of a part that stands beside the part's document, not in it.
+    owner: Option<&'static str>,
+}
+
+impl<'p> DocumentWriter<'p> {
+    fn new(path: Path<'p>) -> Self {
+        Self {
+            document: RawDocumentBuf::new(),
+            path,
+            arrays: None,
+            owner: None,
+        }
+    }
+
+    /// Writes what comes before a field, and answers the field's name.
+    fn begin(&mut self, field: &'static Field) -> Result<&'static CStr> {
+        if let Some((before, arrays)) = self.arrays
+            && before == field.name
+        {
+            for array in arrays {
+                self.document.append(name(array)?, RawArrayBuf::new());
+            }
+        }
+        name(field.name)
+    }
+
+    /// The document of a part.
+    fn nested<T: Fields>(path: Path<'_>, part: &T) -> Result<RawDocumentBuf> {
+        let mut writer = DocumentWriter::new(path);
+        part.write(&mut writer)?;
+        Ok(writer.document)
+    }
+}
+
+fn name(name: &'static str) -> Result<&'static CStr> {
+    <&CStr>::try_from(name).map_err(|error| Error::internal(format!("the name {name:?}: {error}")))
+}
 
 fn date(moment: chrono::DateTime<Utc>) -> DateTime {
     DateTime::from_millis(moment.timestamp_millis())
 }
 
-fn text(document: &mut RawDocumentBuf, name: &CStr, value: Option<impl AsRef<str>>) {
-    if let Some(value) = value {
-        document.append(name, value.as_ref());
-    }
-}
-
-fn number(document: &mut RawDocumentBuf, name: &CStr, value: Option<u32>) {
-    match value.map(|value| (i32::try_from(value), value)) {
-        None => {}
-        Some((Ok(narrow), _)) => document.append(name, narrow),
-        Some((Err(_), wide)) => document.append(name, i64::from(wide)),
-    }
-}
-
-fn extra(document: &mut RawDocumentBuf, parent: &Path<'_>, fields: &Extra) -> Result<()> {
-    let mut problems = Problems::default();
-    append_fields(document, fields, parent, &mut problems);
+/// What JSON holds that BSON cannot.
+fn sound(problems: Problems) -> Result<()> {
     match problems.0.into_iter().next() {
         None => Ok(()),
         Some(problem) => Err(Error::invalid(problem.field, problem.problem)),
     }
 }
 
-/// A user's document.
-pub(crate) fn user_document(user: &User) -> Result<RawDocumentBuf> {
-    let mut document = RawDocumentBuf::new();
-    document.append(cstr!("_id"), user.id.to_object_id());
-    document.append(cstr!("authId"), user.auth_id.as_str());
-    document.append(cstr!("authProvider"), user.auth_provider.as_str());
-    document.append(cstr!("email"), user.email.as_str());
-    document.append(cstr!("name"), user.name.as_str());
-    document.append(cstr!("subscriptionTier"), user.subscription_tier.as_str());
-    document.append(cstr!("credits"), user.credits);
-    document.append(
-        cstr!("preferences"),
-        fields_of_preferences(&user.preferences)?,
-    );
-    let connected: Result<Vec<_>> = user.connected_platforms.iter().map(connected).collect();
-    document.append(
-        cstr!("connectedPlatforms"),
-        connected?.into_iter().collect::<RawArrayBuf>(),
-    );
-    document.append(cstr!("createdAt"), date(user.created_at));
-    document.append(cstr!("updatedAt"), date(user.updated_at));
-    extra(&mut document, &Path::Root, &user.extra)?;
-    Ok(document)
-}
-
-fn connected(connected: &ConnectedPlatform) -> Result<RawDocumentBuf> {
-    let mut document = RawDocumentBuf::new();
-    document.append(cstr!("platform"), connected.platform.as_str());
-    if let Some(at) = connected.connected_at {
-        document.append(cstr!("connectedAt"), date(at));
+impl FieldWriter for DocumentWriter<'_> {
+    fn value(&mut self, field: &'static Field, value: Option<Value<'_>>) -> Result<()> {
+        let name = self.begin(field)?;
+        let document = &mut self.document;
+        match value {
+            None => {}
+            Some(_) if self.owner == Some(field.name) => {}
+            Some(Value::Id(id)) => document.append(name, id.to_object_id()),
+            Some(Value::Text(text)) => document.append(name, text),
+            Some(Value::Texts(list)) => {
+                document.append(name, list.texts().collect::<RawArrayBuf>());
+            }
+            Some(Value::Bool(yes)) => document.append(name, yes),
+            Some(Value::Whole(number)) => match (field.shape, i32::try_from(number)) {
+                // Numbers that may grow large have one type whatever they are.
+                (Shape::Whole(_, most), _) if most > i64::from(u32::MAX) => {
+                    document.append(name, number);
+                }
+                (_, Ok(narrow)) => document.append(name, narrow),
+                (_, Err(_)) => document.append(name, number),
+            },
+            Some(Value::Float(number)) => document.append(name, number),
+            // The schema's prices are JavaScript's numbers.
+            Some(Value::Decimal(amount)) => document.append(name, Price::new(amount)?.to_f64()),
+            Some(Value::Day(day)) => {
+                document.append(name, date(day.and_time(NaiveTime::MIN).and_utc()));
+            }
+            Some(Value::Moment(moment)) => document.append(name, date(moment)),
+            Some(Value::Json(json)) => {
+                let mut problems = Problems::default();
+                let path = Path::Field(&self.path, field.name);
+                let json = from_json(json, &path, &mut problems);
+                sound(problems)?;
+                document.append(name, json);
+            }
+            Some(Value::Sums(_)) => {
+                return Err(Error::new(ErrorKind::Unsupported {
+                    what: "MongoDB's documents hold no sums".into(),
+                }));
+            }
+        }
+        Ok(())
     }
-    if let Some(at) = connected.last_sync {
-        document.append(cstr!("lastSync"), date(at));
+
+    fn part<T: Fields + Serialize>(&mut self, field: &'static Field, part: &T) -> Result<()> {
+        let name = self.begin(field)?;
+        let part = Self::nested(Path::Field(&self.path, field.name), part)?;
+        self.document.append(name, part);
+        Ok(())
     }
-    let path = Path::Field(&Path::Root, "connectedPlatforms");
-    extra(&mut document, &path, &connected.extra)?;
-    Ok(document)
-}
 
-/// The sub-document of a user's settings.
-pub(crate) fn fields_of_preferences(preferences: &Preferences) -> Result<RawDocumentBuf> {
-    let mut document = RawDocumentBuf::new();
-    if let Some(yes) = preferences.email_notifications {
-        document.append(cstr!("emailNotifications"), yes);
+    fn parts<T: Fields + Serialize>(&mut self, field: &'static Field, parts: &[T]) -> Result<()> {
+        let name = self.begin(field)?;
+        let list = Path::Field(&self.path, field.name);
+        let mut array = RawArrayBuf::new();
+        for (index, part) in parts.iter().enumerate() {
+            array.push(Self::nested(Path::Index(&list, index), part)?);
+        }
+        self.document.append(name, array);
+        Ok(())
     }
-    if let Some(yes) = preferences.weekly_digest {
-        document.append(cstr!("weeklyDigest"), yes);
+
+    fn extra(&mut self, extra: &Extra) -> Result<()> {
+        let mut problems = Problems::default();
+        append_fields(&mut self.document, extra, &self.path, &mut problems);
+        sound(problems)
     }
-    let theme = preferences.theme.map(authorstack_core::Theme::as_str);
-    text(&mut document, cstr!("theme"), theme);
-    text(
-        &mut document,
-        cstr!("timezone"),
-        preferences.timezone.as_ref(),
-    );
-    text(
-        &mut document,
-        cstr!("currency"),
-        preferences.currency.as_ref(),
-    );
-    let path = Path::Field(&Path::Root, "preferences");
-    extra(&mut document, &path, &preferences.extra)?;
-    Ok(document)
-}
-
-/// A book's document.
-pub(crate) fn book_document(book: &Book) -> Result<RawDocumentBuf> {
-    let mut document = RawDocumentBuf::new();
-    document.append(cstr!("_id"), book.id.to_object_id());
-    document.append(cstr!("userId"), book.user_id.to_object_id());
-    document.append(cstr!("title"), book.title.as_str());
-    text(&mut document, cstr!("subtitle"), book.subtitle.as_ref());
-    text(&mut document, cstr!("author"), book.author.as_ref());
-    text(
-        &mut document,
-        cstr!("description"),
-        book.description.as_ref(),
-    );
-    text(&mut document, cstr!("isbn"), book.isbn.as_ref());
-    text(&mut document, cstr!("asin"), book.asin.as_ref());
-    text(&mut document, cstr!("coverUrl"), book.cover_url.as_ref());
-    let genres = book.genres.iter().map(String::as_str);
-    document.append(cstr!("genres"), genres.collect::<RawArrayBuf>());
-    let platforms = book
-        .platforms
-        .iter()
-        .map(authorstack_core::Platform::as_str);
-    document.append(cstr!("platforms"), platforms.collect::<RawArrayBuf>());
-    if let Some(published) = book.published_date {
-        document.append(cstr!("publishedDate"), date(published));
-    }
-    document.append(cstr!("status"), book.status.as_str());
-    document.append(cstr!("metadata"), fields_of_metadata(&book.metadata)?);
-    document.append(cstr!("createdAt"), date(book.created_at));
-    document.append(cstr!("updatedAt"), date(book.updated_at));
-    extra(&mut document, &Path::Root, &book.extra)?;
-    Ok(document)
-}
-
-/// The sub-document of a book's lengths and series.
-pub(crate) fn fields_of_metadata(metadata: &BookMetadata) -> Result<RawDocumentBuf> {
-    let mut document = RawDocumentBuf::new();
-    number(&mut document, cstr!("pageCount"), metadata.page_count);
-    number(&mut document, cstr!("wordCount"), metadata.word_count);
-    text(&mut document, cstr!("series"), metadata.series.as_ref());
-    if let Some(position) = metadata.series_position {
-        document.append(cstr!("seriesPosition"), position);
-    }
-    let path = Path::Field(&Path::Root, "metadata");
-    extra(&mut document, &path, &metadata.extra)?;
-    Ok(document)
-}
-
-/// A checklist's document.
-pub(crate) fn checklist_document(checklist: &Checklist) -> Result<RawDocumentBuf> {
-    let mut document = RawDocumentBuf::new();
-    document.append(cstr!("_id"), checklist.id.to_object_id());
-    document.append(cstr!("bookId"), checklist.book_id.to_object_id());
-    document.append(cstr!("userId"), checklist.user_id.to_object_id());
-    text(
-        &mut document,
-        cstr!("templateId"),
-        checklist.template_id.as_ref(),
-    );
-    document.append(cstr!("name"), checklist.name.as_str());
-    let tasks: Result<Vec<_>> = checklist.tasks.iter().map(task_document).collect();
-    document.append(cstr!("tasks"), tasks?.into_iter().collect::<RawArrayBuf>());
-    document.append(cstr!("progress"), i32::from(checklist.progress));
-    document.append(cstr!("createdAt"), date(checklist.created_at));
-    document.append(cstr!("updatedAt"), date(checklist.updated_at));
-    extra(&mut document, &Path::Root, &checklist.extra)?;
-    Ok(document)
-}
-
-/// The sub-document of a task.
-pub(crate) fn task_document(task: &Task) -> Result<RawDocumentBuf> {
-    let mut document = RawDocumentBuf::new();
-    document.append(cstr!("id"), task.id.as_str());
-    document.append(cstr!("title"), task.title.as_str());
-    text(
-        &mut document,
-        cstr!("description"),
-        task.description.as_ref(),
-    );
-    document.append(cstr!("completed"), task.completed);
-    if let Some(due) = task.due_date {
-        document.append(cstr!("dueDate"), date(due));
-    }
-    if let Some(completed) = task.completed_at {
-        document.append(cstr!("completedAt"), date(completed));
-    }
-    text(&mut document, cstr!("category"), task.category.as_ref());
-    let path = Path::Field(&Path::Root, "tasks");
-    extra(&mut document, &path, &task.extra)?;
-    Ok(document)
-}
-
-/// A follow's document.
-pub(crate) fn follow_document(follow: &Follow) -> Result<RawDocumentBuf> {
-    let mut document = RawDocumentBuf::new();
-    document.append(cstr!("_id"), follow.id.to_object_id());
-    document.append(cstr!("followerId"), follow.follower_id.to_object_id());
-    document.append(cstr!("authorId"), follow.author_id.to_object_id());
-    document.append(cstr!("createdAt"), date(follow.created_at));
-    extra(&mut document, &Path::Root, &follow.extra)?;
-    Ok(document)
-}
-
-/// A post's document, without likes and comments yet.
-pub(crate) fn post_document(post: &Post) -> Result<RawDocumentBuf> {
-    let mut document = RawDocumentBuf::new();
-    document.append(cstr!("_id"), post.id.to_object_id());
-    document.append(cstr!("authorId"), post.author_id.to_object_id());
-    document.append(cstr!("content"), post.content.as_str());
-    document.append(cstr!("attachments"), attachments_array(&post.attachments)?);
-    document.append(cstr!("likes"), RawArrayBuf::new());
-    document.append(cstr!("comments"), RawArrayBuf::new());
-    document.append(cstr!("visibility"), post.visibility.as_str());
-    document.append(cstr!("createdAt"), date(post.created_at));
-    document.append(cstr!("updatedAt"), date(post.updated_at));
-    extra(&mut document, &Path::Root, &post.extra)?;
-    Ok(document)
-}
-
-/// What is attached to a post.
-pub(crate) fn attachments_array(attachments: &[Attachment]) -> Result<RawArrayBuf> {
-    let path = Path::Field(&Path::Root, "attachments");
-    let mut array = RawArrayBuf::new();
-    for attachment in attachments {
-        let mut document = RawDocumentBuf::new();
-        document.append(cstr!("type"), attachment.kind.as_str());
-        document.append(cstr!("url"), attachment.url.as_str());
-        extra(&mut document, &path, &attachment.extra)?;
-        array.push(document);
-    }
-    Ok(array)
-}
-
-/// A comment as it stands in its post.
-pub(crate) fn comment_document(comment: &Comment) -> Result<RawDocumentBuf> {
-    let mut document = RawDocumentBuf::new();
-    document.append(cstr!("id"), comment.id.as_str());
-    document.append(cstr!("authorId"), comment.author_id.to_object_id());
-    document.append(cstr!("content"), comment.content.as_str());
-    document.append(cstr!("createdAt"), date(comment.created_at));
-    let path = Path::Field(&Path::Root, "comments");
-    extra(&mut document, &path, &comment.extra)?;
-    Ok(document)
-}
-
-/// A boost's document.
-pub(crate) fn boost_document(boost: &Boost) -> Result<RawDocumentBuf> {
-    let mut document = RawDocumentBuf::new();
-    document.append(cstr!("_id"), boost.id.to_object_id());
-    document.append(cstr!("bookId"), boost.book_id.to_object_id());
-    document.append(cstr!("userId"), boost.user_id.to_object_id());
-    number(&mut document, cstr!("duration"), Some(boost.duration_days));
-    number(&mut document, cstr!("position"), Some(boost.position));
-    document.append(cstr!("credits_spent"), boost.credits_spent);
-    document.append(cstr!("active"), boost.active);
-    document.append(cstr!("startedAt"), date(boost.started_at));
-    document.append(cstr!("expiresAt"), date(boost.expires_at));
-    extra(&mut document, &Path::Root, &boost.extra)?;
-    Ok(document)
-}
-
-/// A competitor's document, without a history yet.
-pub(crate) fn competitor_document(competitor: &Competitor) -> Result<RawDocumentBuf> {
-    let mut document = RawDocumentBuf::new();
-    document.append(cstr!("_id"), competitor.id.to_object_id());
-    document.append(cstr!("userId"), competitor.user_id.to_object_id());
-    document.append(cstr!("asin"), competitor.asin.as_str());
-    text(&mut document, cstr!("title"), competitor.title.as_ref());
-    text(&mut document, cstr!("author"), competitor.author.as_ref());
-    if let Some(price) = competitor.current_price {
-        document.append(cstr!("currentPrice"), price.to_f64());
-    }
-    text(
-        &mut document,
-        cstr!("currency"),
-        competitor.currency.as_ref(),
-    );
-    document.append(cstr!("priceHistory"), RawArrayBuf::new());
-    text(&mut document, cstr!("genre"), competitor.genre.as_ref());
-    if let Some(checked) = competitor.last_checked {
-        document.append(cstr!("lastChecked"), date(checked));
-    }
-    document.append(cstr!("createdAt"), date(competitor.created_at));
-    extra(&mut document, &Path::Root, &competitor.extra)?;
-    Ok(document)
 }

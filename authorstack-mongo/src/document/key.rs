@@ -5,8 +5,10 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bson::{Bson, Document, RawDocument, RawDocumentBuf, oid::ObjectId, raw::cstr};
 use serde_json::{Value, json};
 
-use super::raw::{Elements, Raw, one_element};
-use crate::extended_json::{Form, Path, from_json, to_json};
+use crate::{
+    extended_json::{Form, Path, from_json, to_json},
+    raw::{Elements, Raw, one_element},
+};
 
 const ID: &[u8] = b"_id";
 

@@ -1,6 +1,6 @@
 //! Numbers of every BSON type, read exactly or not at all.
 
-use super::raw::Raw;
+use crate::raw::Raw;
 use bson::Decimal128;
 
 /// A finite decimal number: `digits × 10^exponent`, without outer zeros in `digits`; zero has

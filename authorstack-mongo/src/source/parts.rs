@@ -12,9 +12,8 @@ use authorstack_core::{
 };
 use bson::{Document, doc};
 
-use crate::document::{
-    self,
-    key::key_of,
+use crate::{
+    document::{self, key::key_of},
     raw::{Raw, Tagged, tagged},
 };
 

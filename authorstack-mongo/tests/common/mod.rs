@@ -5,11 +5,14 @@
 
 pub(crate) mod node;
 
-use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::{
+    ops::Deref,
+    panic::{AssertUnwindSafe, resume_unwind},
+};
 
 use async_trait::async_trait;
 use authorstack_core::{
-    DocumentStore,
+    AuthorStack,
     testing::{FreshStore, servers},
 };
 use authorstack_mongo::{MongoConfig, MongoStore};
@@ -17,45 +20,61 @@ use bson::{Document, RawArrayBuf, RawDocumentBuf, raw::cstr};
 use futures::FutureExt;
 use mongodb::Collection;
 
-/// A store on a database of its own.
-pub(crate) struct Fresh(pub(crate) MongoStore);
+/// A store on a database of its own, and a stack on it, whose repositories the tests call.
+pub(crate) struct Fresh {
+    pub(crate) mongo: MongoStore,
+    stack: AuthorStack,
+}
 
 impl Fresh {
+    pub(crate) fn on(mongo: MongoStore) -> Self {
+        let stack = AuthorStack::builder().documents(&mongo).build();
+        Self { mongo, stack }
+    }
+
     pub(crate) async fn empty() -> Self {
         let config = MongoConfig::new(servers::mongodb_url()).database(servers::fresh_name());
-        Self(MongoStore::connect(config).await.unwrap())
+        Self::on(MongoStore::connect(config).await.unwrap())
     }
 
     pub(crate) async fn with_indexes() -> Self {
         let fresh = Self::empty().await;
-        fresh.0.ensure_indexes().await.unwrap();
+        fresh.mongo.ensure_indexes().await.unwrap();
         fresh
+    }
+}
+
+impl Deref for Fresh {
+    type Target = AuthorStack;
+
+    fn deref(&self) -> &AuthorStack {
+        &self.stack
     }
 }
 
 #[async_trait]
 impl FreshStore for Fresh {
-    fn store(&self) -> &dyn DocumentStore {
-        &self.0
+    fn stack(&self) -> AuthorStack {
+        self.stack.clone()
     }
 
     async fn clean_up(self) {
-        self.0.database().drop().await.unwrap();
+        self.mongo.database().drop().await.unwrap();
     }
 }
 
 /// Runs a test on an empty database, which is dropped also when the test fails.
-pub(crate) async fn on_empty(test: impl AsyncFnOnce(&MongoStore)) {
+pub(crate) async fn on_empty(test: impl AsyncFnOnce(&Fresh)) {
     on(Fresh::empty().await, test).await;
 }
 
-/// The same with the schema's indexes.
-pub(crate) async fn on_indexed(test: impl AsyncFnOnce(&MongoStore)) {
+/// Runs a test on a database with the schema's indexes.
+pub(crate) async fn on_indexed(test: impl AsyncFnOnce(&Fresh)) {
     on(Fresh::with_indexes().await, test).await;
 }
 
-async fn on(fresh: Fresh, test: impl AsyncFnOnce(&MongoStore)) {
-    let outcome = AssertUnwindSafe(test(&fresh.0)).catch_unwind().await;
+async fn on(fresh: Fresh, test: impl AsyncFnOnce(&Fresh)) {
+    let outcome = AssertUnwindSafe(test(&fresh)).catch_unwind().await;
     fresh.clean_up().await;
     if let Err(panic) = outcome {
         resume_unwind(panic);

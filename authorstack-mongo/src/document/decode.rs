@@ -1,0 +1,428 @@
+//! Reads records from BSON's bytes, by the lists of their fields.
+//!
+//! One pass over a document puts the value of each known field into a slot. Then the record takes
+//! its slots, in the order of its list. All problems of a document are collected.
+
+use std::borrow::Cow;
+
+use authorstack_core::{
+    Error, Extra, Id,
+    fields::{Field, FieldReader, Fields, Read, Scalar, Shape, Value},
+    migrate::{Problem, Problems},
+    values::excerpt,
+};
+use bson::{Decimal128, oid::ObjectId};
+use chrono::DateTime;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    document::number,
+    extended_json::{Form, Path, malformed, not_utf8, repeated, text, to_json},
+    raw::{Elements, Raw},
+};
+
+/// More fields than any record has, reserved names included.
+const MOST_FIELDS: usize = 32;
+
+/// Reads a record's document.
+pub(crate) fn decode<T: Fields>(bytes: &[u8]) -> Result<T, Problems> {
+    let mut problems = Problems::default();
+    let mut reader = DocumentReader::of::<T>(bytes, Path::Root, &mut problems);
+    let record = T::read(&mut reader);
+    finished(record, problems)
+}
+
+/// The record, if nothing is wrong with its document.
+pub(super) fn finished<T>(record: Option<T>, problems: Problems) -> Result<T, Problems> {
+    match record {
+        Some(record) if problems.is_empty() => Ok(record),
+        _ => Err(problems),
+    }
+}
+
+/// Gives a record the values of one document.
+pub(super) struct DocumentReader<'d, 'p> {
+    path: Path<'p>,
+    /// The values by the places of their fields in the list, reserved names behind them.
+    slots: [Option<Raw<'d>>; MOST_FIELDS],
+    /// The slot of the next field.
+    next: usize,
+    extra: Extra,
+    problems: &'p mut Problems,
+}
+
+impl<'d, 'p> DocumentReader<'d, 'p> {
+    /// The values of a document.
+    fn of<T: Fields>(bytes: &'d [u8], path: Path<'p>, problems: &'p mut Problems) -> Self {
+        let mut reader = Self::empty(path, problems);
+        reader.collect::<T>(bytes, 0);
+        reader
+    }
+
+    /// The values of a part's document. The part's first field is the whole's id, which stands
+    /// outside.
+    pub(super) fn of_part<T: Fields>(
+        whole: Raw<'d>,
+        bytes: &'d [u8],
+        path: Path<'p>,
+        problems: &'p mut Problems,
+    ) -> Self {
+        let mut reader = Self::empty(path, problems);
+        reader.slots[0] = Some(whole);
+        reader.collect::<T>(bytes, 1);
+        reader
+    }
+
+    /// Gives a field a value where the document has none.
+    pub(super) fn or<T: Fields>(&mut self, name: &str, value: Raw<'d>) {
+        let place = T::FIELDS.iter().position(|field| field.name == name);
+        if let Some(slot) = place.and_then(|place| self.slots.get_mut(place))
+            && matches!(slot, None | Some(Raw::Null))
+        {
+            *slot = Some(value);
+        }
+    }
+
+    fn empty(path: Path<'p>, problems: &'p mut Problems) -> Self {
+        Self {
+            path,
+            slots: [None; MOST_FIELDS],
+            next: 0,
+            extra: Extra::new(),
+            problems,
+        }
+    }
+
+    /// Puts each value into its slot; `first` is the first field that the document can hold.
+    fn collect<T: Fields>(&mut self, bytes: &'d [u8], first: usize) {
+        const {
+            assert!(
+                T::FIELDS.len() + T::RESERVED.len() <= MOST_FIELDS,
+                "the record has more fields than there are slots"
+            );
+        }
+        // Most documents hold their fields in the schema's order.
+        let mut likely = first;
+        for element in Elements::new(bytes) {
+            let Ok((key, value)) = element else {
+                self.problems.push(malformed(&self.path));
+                continue;
+            };
+            let Some(place) = place_of::<T>(key, first, likely) else {
+                self.unknown(key, value);
+                continue;
+            };
+            likely = place + 1;
+            if let Some(slot @ None) = self.slots.get_mut(place) {
+                *slot = Some(value);
+            } else {
+                let name = String::from_utf8_lossy(key);
+                self.problems
+                    .push(repeated(&Path::Field(&self.path, &name)));
+            }
+        }
+    }
+
+    /// Keeps an unknown field.
+    fn unknown(&mut self, key: &[u8], value: Raw<'_>) {
+        let name = text(key, &self.path, self.problems);
+        let path = Path::Field(&self.path, &name);
+        if self.extra.contains_key(&name) {
+            self.problems.push(repeated(&path));
+            return;
+        }
+        let value = to_json(Form::Relaxed, value, &path, self.problems);
+        self.extra.insert(name, value);
+    }
+
+    /// The value of the next field. Null is none.
+    fn take(&mut self) -> Option<Raw<'d>> {
+        let slot = self.slots.get(self.next).copied().flatten();
+        self.next += 1;
+        slot.filter(|value| *value != Raw::Null)
+    }
+
+    /// Reads the next field at its place.
+    fn at<T>(
+        &mut self,
+        field: &'static Field,
+        read: impl FnOnce(&mut Place<'_>, Raw<'d>) -> Read<T>,
+    ) -> Read<T> {
+        let Some(value) = self.take() else {
+            return Read::Missing;
+        };
+        let mut place = Place {
+            path: Path::Field(&self.path, field.name),
+            required: field.required,
+            problems: self.problems,
+        };
+        read(&mut place, value)
+    }
+}
+
+/// The place of a name in a record's list, looked for at the likely place first.
+fn place_of<T: Fields>(key: &[u8], first: usize, likely: usize) -> Option<usize> {
+    let is_likely = |field: &Field| field.name.as_bytes() == key;
+    if T::FIELDS.get(likely).is_some_and(is_likely) {
+        return Some(likely);
+    }
+    let names = T::FIELDS.iter().map(|field| field.name);
+    let mut names = names.chain(T::RESERVED.iter().copied()).skip(first);
+    let place = names.position(|name| name.as_bytes() == key)?;
+    Some(first + place)
+}
+
+impl FieldReader for DocumentReader<'_, '_> {
+    fn value<T: Scalar>(&mut self, field: &'static Field) -> Read<T> {
+        self.at(field, |place, value| place.scalar(field.shape, value))
+    }
+
+    fn texts<T: Scalar>(&mut self, field: &'static Field) -> Read<Vec<T>> {
+        self.at(field, |place, value| {
+            place.list(value, |place, item| match place.scalar(T::SHAPE, item) {
+                Read::Value(text) => Some(text),
+                Read::Missing if item == Raw::Null => {
+                    place.wrong_type("a string", item);
+                    None
+                }
+                Read::Missing | Read::Refused => None,
+            })
+        })
+    }
+
+    fn part<T: Fields + DeserializeOwned>(&mut self, field: &'static Field) -> Read<T> {
+        self.at(field, |place, value| match place.document(value) {
+            Some(part) => Read::Value(part),
+            None => Read::Refused,
+        })
+    }
+
+    fn parts<T: Fields + DeserializeOwned>(&mut self, field: &'static Field) -> Read<Vec<T>> {
+        self.at(field, |place, value| {
+            place.list(value, |place, item| place.document(item))
+        })
+    }
+
+    fn skip(&mut self, _: &'static Field) {
+        self.next += 1;
+    }
+
+    fn extra(&mut self) -> Read<Extra> {
+        Read::Value(std::mem::take(&mut self.extra))
+    }
+
+    fn missing(&mut self, field: &'static Field, way_out: &'static str) {
+        let path = Path::Field(&self.path, field.name);
+        self.problems.push(missing(&path, way_out));
+    }
+}
+
+/// The problem of a missing field.
+pub(super) fn missing(path: &Path<'_>, way_out: &str) -> Problem {
+    path.problem(format!("is missing; {way_out}"))
+}
+
+/// A place in a document, whose problems are collected.
+pub(super) struct Place<'p> {
+    pub(super) path: Path<'p>,
+    /// Whether there is no record without a value here.
+    pub(super) required: bool,
+    pub(super) problems: &'p mut Problems,
+}
+
+/// A value as core knows it, or what such a value is made of.
+enum Found<'d> {
+    Value(Value<'d>),
+    Text(String),
+    Json(serde_json::Value),
+}
+
+impl Found<'_> {
+    fn value(&self) -> Value<'_> {
+        match self {
+            Self::Value(value) => *value,
+            Self::Text(text) => Value::Text(text),
+            Self::Json(json) => Value::Json(json),
+        }
+    }
+}
+
+impl Place<'_> {
+    /// A value of a shape.
+    pub(super) fn scalar<T: Scalar>(&mut self, shape: Shape, value: Raw<'_>) -> Read<T> {
+        match self.found(shape, value) {
+            Read::Value(found) => match T::of(found.value()) {
+                Ok(value) => Read::Value(value),
+                Err(error) => {
+                    self.refuse(error);
+                    Read::Refused
+                }
+            },
+            Read::Missing => Read::Missing,
+            Read::Refused => Read::Refused,
+        }
+    }
+
+    fn found<'d>(&mut self, shape: Shape, value: Raw<'d>) -> Read<Found<'d>> {
+        if value == Raw::Null {
+            return Read::Missing;
+        }
+        let found = match (shape, value) {
+            (Shape::Id, Raw::ObjectId(id)) => Found::Value(Value::Id(Id::from_bytes(id))),
+            (Shape::Text | Shape::TextOrEmpty, Raw::Text(bytes)) => {
+                match std::str::from_utf8(bytes) {
+                    // An old app may leave an empty text for none.
+                    Ok(text) if shape == Shape::TextOrEmpty && text.trim().is_empty() => {
+                        return Read::Missing;
+                    }
+                    Ok(text) => Found::Value(Value::Text(text)),
+                    Err(error) => {
+                        self.problems.push(not_utf8(&error, &self.path));
+                        return Read::Refused;
+                    }
+                }
+            }
+            (Shape::Bool, Raw::Bool(yes)) => Found::Value(Value::Bool(yes)),
+            (Shape::Day | Shape::Moment, Raw::Date(millis)) => {
+                let Some(moment) = DateTime::from_timestamp_millis(millis) else {
+                    self.problems.push(self.path.problem(format!(
+                        "the date, {millis} ms from 1970, is beyond the years that can be stored; \
+                         correct it"
+                    )));
+                    return Read::Refused;
+                };
+                Found::Value(match shape {
+                    Shape::Day => Value::Day(moment.date_naive()),
+                    _ => Value::Moment(moment),
+                })
+            }
+            (Shape::Whole(least, most), value) => match number::integer(value) {
+                Some(number) if (least..=most).contains(&number) => {
+                    Found::Value(Value::Whole(number))
+                }
+                _ => return self.unexpected(shape, value),
+            },
+            (Shape::Float, value) => match number::double(value) {
+                Some(number) => Found::Value(Value::Float(number)),
+                None => return self.unexpected(shape, value),
+            },
+            // A double counts by its first fifteen digits.
+            (Shape::Decimal, Raw::Double(number)) => Found::Value(Value::Float(number)),
+            (Shape::Decimal, value) => match number::plain(value) {
+                Some(number) => Found::Text(number),
+                None => return self.unexpected(shape, value),
+            },
+            (Shape::Json, value) => {
+                let before = self.problems.0.len();
+                let json = to_json(Form::Relaxed, value, &self.path, self.problems);
+                if self.problems.0.len() > before {
+                    return Read::Refused;
+                }
+                Found::Json(json)
+            }
+            (shape, value) => return self.unexpected(shape, value),
+        };
+        Read::Value(found)
+    }
+
+    /// The items of an array. A text alone stands for an array of one, as Mongoose casts it.
+    fn list<'d, T>(
+        &mut self,
+        value: Raw<'d>,
+        mut item: impl FnMut(&mut Place<'_>, Raw<'d>) -> Option<T>,
+    ) -> Read<Vec<T>> {
+        let before = self.problems.0.len();
+        let mut list = Vec::new();
+        match value {
+            Raw::Text(_) => list.extend(item(self, value)),
+            Raw::Array(bytes) => {
+                for (index, element) in Elements::new(bytes).enumerate() {
+                    let Ok((_, value)) = element else {
+                        self.problems.push(malformed(&self.path));
+                        continue;
+                    };
+                    let mut place = Place {
+                        path: Path::Index(&self.path, index),
+                        required: false,
+                        problems: self.problems,
+                    };
+                    list.extend(item(&mut place, value));
+                }
+            }
+            other => self.wrong_type("an array", other),
+        }
+        if self.problems.0.len() == before {
+            Read::Value(list)
+        } else {
+            Read::Refused
+        }
+    }
+
+    /// A part with fields of its own.
+    pub(super) fn document<T: Fields>(&mut self, value: Raw<'_>) -> Option<T> {
+        let Raw::Document(bytes) = value else {
+            self.wrong_type("an object", value);
+            return None;
+        };
+        T::read(&mut DocumentReader::of::<T>(
+            bytes,
+            self.path,
+            self.problems,
+        ))
+    }
+
+    fn unexpected<T>(&mut self, shape: Shape, value: Raw<'_>) -> Read<T> {
+        self.wrong_type(&name_of(shape), value);
+        Read::Refused
+    }
+
+    pub(super) fn wrong_type(&mut self, expected: &str, value: Raw<'_>) {
+        let found = value.type_name();
+        let shown = shown(value).map_or(String::new(), |text| format!(" {text}"));
+        let or_none = if self.required {
+            ""
+        } else {
+            " or remove the field"
+        };
+        self.problems.push(self.path.problem(format!(
+            "expected {expected}, found {found}{shown}; store {expected}{or_none}"
+        )));
+    }
+
+    /// A value's own refusal becomes the problem.
+    fn refuse(&mut self, error: Error) {
+        let reason = Problem::from(error).problem;
+        self.problems.push(self.path.problem(reason));
+    }
+}
+
+/// What a shape's values are called in messages.
+fn name_of(shape: Shape) -> Cow<'static, str> {
+    match shape {
+        Shape::Id => "an objectId".into(),
+        Shape::Text | Shape::TextOrEmpty => "a string".into(),
+        Shape::Bool => "true or false".into(),
+        Shape::Whole(least, most) => format!("a whole number from {least} to {most}").into(),
+        Shape::Float => "a finite number that a double can hold".into(),
+        Shape::Decimal => "an amount of money".into(),
+        Shape::Day | Shape::Moment => "a date".into(),
+        Shape::Json => "a value".into(),
+        Shape::Texts | Shape::Parts => "an array".into(),
+        Shape::Sums | Shape::Part => "an object".into(),
+    }
+}
+
+/// A value for a message, where one line can show it.
+fn shown(value: Raw<'_>) -> Option<String> {
+    Some(match value {
+        Raw::Double(number) => number.to_string(),
+        Raw::Int32(number) => number.to_string(),
+        Raw::Int64(number) => number.to_string(),
+        Raw::Decimal(bytes) => Decimal128::from_bytes(bytes).to_string(),
+        Raw::Bool(yes) => yes.to_string(),
+        Raw::Text(bytes) => excerpt(&String::from_utf8_lossy(bytes)),
+        Raw::ObjectId(bytes) => ObjectId::from_bytes(bytes).to_hex(),
+        Raw::Date(millis) => DateTime::from_timestamp_millis(millis)?.to_rfc3339(),
+        _ => return None,
+    })
+}

@@ -1,0 +1,131 @@
+//! Parts that stand inside other documents, read from `{postId, comments}` and its like: the
+//! whole's id and the one element. Likes, `{postId, likes}`, are read as they are listed.
+
+use authorstack_core::{
+    Comment, Competitor, Id, Post, PricePoint,
+    fields::{Fields, Read, Shape},
+    migrate::{CompetitorPrice, Problems},
+};
+use chrono::DateTime;
+
+use crate::{
+    document::decode::{DocumentReader, Place, finished, missing},
+    extended_json::{Path, malformed},
+    raw::{Elements, Raw},
+};
+
+/// The values of such a document.
+#[derive(Default)]
+struct Envelope<'d> {
+    whole: Option<Raw<'d>>,
+    part: Option<Raw<'d>>,
+    /// The whole's date, for parts that have none.
+    parent_created_at: Option<Raw<'d>>,
+}
+
+impl<'d> Envelope<'d> {
+    fn open(bytes: &'d [u8], whole: &str, part: &str, problems: &mut Problems) -> Self {
+        let mut envelope = Self::default();
+        for element in Elements::new(bytes) {
+            let Ok((key, value)) = element else {
+                problems.push(malformed(&Path::Root));
+                continue;
+            };
+            let slot = match key {
+                key if key == whole.as_bytes() => &mut envelope.whole,
+                key if key == part.as_bytes() => &mut envelope.part,
+                b"parentCreatedAt" => &mut envelope.parent_created_at,
+                _ => continue,
+            };
+            *slot = Some(value).filter(|value| *value != Raw::Null);
+        }
+        envelope
+    }
+
+    /// The whole's id.
+    fn id<T>(&self, name: &str, one: &str, problems: &mut Problems) -> Option<Id<T>> {
+        let mut place = Place {
+            path: Path::Field(&Path::Root, name),
+            required: true,
+            problems,
+        };
+        match self.whole.map(|id| place.scalar(Shape::Id, id)) {
+            Some(Read::Value(id)) => return Some(id),
+            Some(Read::Refused) => {}
+            Some(Read::Missing) | None => {
+                let way_out = format!("the {one} needs an id that is an objectId");
+                let problem = missing(&place.path, &way_out);
+                place.problems.push(problem);
+            }
+        }
+        None
+    }
+
+    /// The document of the part.
+    fn part(&self, name: &str, problems: &mut Problems) -> Option<&'d [u8]> {
+        let mut place = Place {
+            path: Path::Field(&Path::Root, name),
+            required: false,
+            problems,
+        };
+        match self.part {
+            Some(Raw::Document(part)) => return Some(part),
+            Some(other) => place.wrong_type("an object", other),
+            None => {
+                let problem = missing(&place.path, "remove the item");
+                place.problems.push(problem);
+            }
+        }
+        None
+    }
+}
+
+/// Reads `{postId, comments}`. A comment without a date has that of its post, `parentCreatedAt`.
+pub(crate) fn comment(bytes: &[u8]) -> Result<Comment, Problems> {
+    const PART: &str = "comments";
+    let mut problems = Problems::default();
+    let envelope = Envelope::open(bytes, "postId", PART, &mut problems);
+    let id: Option<Id<Post>> = envelope.id("postId", "post", &mut problems);
+    let part = envelope.part(PART, &mut problems);
+    let comment = part.and_then(|part| {
+        // Without an id the comment is refused; what else is wrong with it is found all the same.
+        let id = Raw::ObjectId(id.map_or([0; 12], Id::to_bytes));
+        let path = Path::Field(&Path::Root, PART);
+        let mut reader = DocumentReader::of_part::<Comment>(id, part, path, &mut problems);
+        // What is wrong with the post's date is the post's problem.
+        if let Some(date @ Raw::Date(millis)) = envelope.parent_created_at
+            && DateTime::from_timestamp_millis(millis).is_some()
+        {
+            reader.or::<Comment>("createdAt", date);
+        }
+        Comment::read(&mut reader)
+    });
+    finished(comment, problems)
+}
+
+/// Reads the point of `{competitorId, priceHistory}`.
+pub(crate) fn point(bytes: &[u8]) -> Result<PricePoint, Problems> {
+    price(bytes).map(|price| price.point)
+}
+
+/// Reads `{competitorId, priceHistory}`.
+pub(crate) fn price(bytes: &[u8]) -> Result<CompetitorPrice, Problems> {
+    const PART: &str = "priceHistory";
+    let mut problems = Problems::default();
+    let envelope = Envelope::open(bytes, "competitorId", PART, &mut problems);
+    let id: Option<Id<Competitor>> = envelope.id("competitorId", "competitor", &mut problems);
+    let part = envelope.part(PART, &mut problems);
+    let point = part.and_then(|part| {
+        let mut place = Place {
+            path: Path::Field(&Path::Root, PART),
+            required: false,
+            problems: &mut problems,
+        };
+        place.document(Raw::Document(part))
+    });
+    let price = id.zip(point).map(|(competitor_id, point)| CompetitorPrice {
+        competitor_id,
+        point,
+    });
+    finished(price, problems)
+}

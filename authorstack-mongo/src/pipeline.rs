@@ -1,0 +1,126 @@
+//! What updates and other pipelines are made of.
+
+use authorstack_core::{
+    Change, Error, ErrorKind, Id, Result,
+    fields::{Field, FieldValue, PatchWriter},
+    time,
+};
+use bson::{Bson, Document, doc};
+use chrono::{DateTime, Utc};
+
+use crate::document::encode_value;
+
+/// The stages of an update: fields to set, fields to remove, `updatedAt` moved forward.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    pub(crate) set: Document,
+    pub(crate) unset: Vec<Bson>,
+}
+
+impl Changes {
+    pub(crate) fn new() -> Self {
+        let mut changes = Self::without_date();
+        changes.compute("updatedAt", next_update(time::now()));
+        changes
+    }
+
+    /// Changes of what has no `updatedAt`.
+    pub(crate) fn without_date() -> Self {
+        Self {
+            set: Document::new(),
+            unset: Vec::new(),
+        }
+    }
+
+    /// Sets a field to what an expression gives.
+    pub(crate) fn compute(&mut self, field: &str, expression: impl Into<Bson>) {
+        self.set.insert(field, expression);
+    }
+
+    pub(crate) fn into_pipeline(self) -> Vec<Document> {
+        let mut stages = Vec::new();
+        if !self.set.is_empty() {
+            stages.push(doc! {"$set": self.set});
+        }
+        if !self.unset.is_empty() {
+            stages.push(doc! {"$unset": self.unset});
+        }
+        stages
+    }
+}
+
+impl PatchWriter for Changes {
+    fn change<T: FieldValue>(&mut self, field: &'static Field, change: Change<&T>) -> Result<()> {
+        match change {
+            Change::Keep => {}
+            Change::Clear => self.unset.push(field.name.into()),
+            Change::Set(value) => {
+                if let Some(value) = encode_value(field, value)? {
+                    self.compute(field.name, literal(value));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A value that a pipeline does not read as an expression, whatever it holds.
+pub(crate) fn literal(value: impl Into<Bson>) -> Bson {
+    Bson::Document(doc! {"$literal": value.into()})
+}
+
+pub(crate) fn date(moment: DateTime<Utc>) -> bson::DateTime {
+    bson::DateTime::from_millis(moment.timestamp_millis())
+}
+
+/// Whether a field holds a date.
+pub(crate) fn is_date(field: &str) -> Document {
+    doc! {"$eq": [{"$type": field}, "date"]}
+}
+
+/// An array of the document; empty where the field is none.
+pub(crate) fn array_of(field: &str) -> Document {
+    doc! {"$cond": [{"$isArray": field}, field, []]}
+}
+
+/// The next `updatedAt`: now, but later than the present one, which old documents may lack.
+fn next_update(now: DateTime<Utc>) -> Document {
+    let present = doc! {"$switch": {
+        "branches": [
+            {"case": is_date("$updatedAt"), "then": "$updatedAt"},
+            {"case": is_date("$createdAt"), "then": "$createdAt"},
+        ],
+        "default": {"$toDate": "$_id"},
+    }};
+    doc! {"$max": [date(now), {"$add": [present, 1_i64]}]}
+}
+
+/// Adds the condition that a record was last changed at a moment, also where the document lacks
+/// the field and reading fills it in. `None` when no document can fulfil it.
+pub(crate) fn expect_update<T>(
+    filter: &mut Document,
+    id: Id<T>,
+    expected: DateTime<Utc>,
+) -> Option<()> {
+    if time::to_millis(expected) != expected {
+        return None;
+    }
+    let at = date(expected);
+    let mut forms = vec![
+        doc! {"updatedAt": at},
+        doc! {"updatedAt": null, "createdAt": at},
+    ];
+    if id.created_at() == expected {
+        forms.push(doc! {"updatedAt": null, "createdAt": null});
+    }
+    filter.insert("$or", forms);
+    Some(())
+}
+
+/// The error of a change that other writes came before.
+pub(crate) fn contended() -> Error {
+    Error::new(ErrorKind::Conflict {
+        reason: "other writes came between again and again; repeat the call".into(),
+    })
+    .retryable(true)
+}
