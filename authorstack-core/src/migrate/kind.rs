@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
 
 use super::CompetitorPrice;
 use crate::{
@@ -161,6 +161,14 @@ pub struct Description {
     pub identity: &'static [&'static str],
     /// The fields, in the order of the columns.
     pub fields: &'static [Field],
+    /// Whether its records keep unknown fields beside these.
+    pub has_extra: bool,
+}
+
+/// A record that has a table of its own.
+pub trait Stored: Fields + Into<Record> + Serialize + DeserializeOwned {
+    /// The kind of the record.
+    const KIND: Kind;
 }
 
 /// What a record refers to in a field: nothing, where the field is empty.
@@ -228,18 +236,23 @@ macro_rules! kinds {
                         exclusive: $exclusive,
                         identity: &[$($identity),*],
                         fields: <$record as Fields>::FIELDS,
+                        has_extra: <$record as Fields>::HAS_EXTRA,
                     },)+
                 }
             }
 
-            /// The columns of its table, in the order of the list of fields, separated by commas.
-            #[must_use]
-            pub fn columns(self) -> String {
+            /// Takes the fields of a record from a reader, in the order of the list. `None` where
+            /// the reader has noted a problem.
+            pub fn read<R: FieldReader>(self, reader: &mut R) -> Option<Record> {
                 match self {
-                    $(Self::$kind => <$record as Fields>::columns(),)+
+                    $(Self::$kind => <$record as Fields>::read(reader).map(Record::from),)+
                 }
             }
         }
+
+        $(impl Stored for $record {
+            const KIND: Kind = Kind::$kind;
+        })+
 
         /// A record of any kind.
         #[derive(Debug, Clone, PartialEq)]
@@ -318,14 +331,6 @@ macro_rules! kinds {
             pub fn write<W: FieldWriter>(&self, writer: &mut W) -> Result<()> {
                 match self {
                     $(Self::$variant(record) => record.write(writer),)+
-                }
-            }
-
-            /// Takes the fields of a record from a reader, in the order of the kind's columns.
-            /// `None` where the reader has noted a problem.
-            pub fn read<R: FieldReader>(kind: Kind, reader: &mut R) -> Option<Self> {
-                match kind {
-                    $(Kind::$kind => <$record as Fields>::read(reader).map(Self::from),)+
                 }
             }
 
@@ -548,6 +553,25 @@ impl Kind {
             }
         }
         kinds
+    }
+
+    /// The fields of its records.
+    #[must_use]
+    pub const fn fields(self) -> &'static [Field] {
+        self.description().fields
+    }
+
+    /// Whether its records keep unknown fields beside.
+    #[must_use]
+    pub const fn has_extra(self) -> bool {
+        self.description().has_extra
+    }
+
+    /// The columns of its table that hold the fields, in the order of the list.
+    #[must_use]
+    pub fn column_names(self) -> Vec<&'static str> {
+        let columns = self.fields().iter().filter_map(|field| field.column);
+        columns.chain(self.has_extra().then_some("extra")).collect()
     }
 
     /// Whether its records have numbers that the store gives by a sequence.

@@ -34,7 +34,7 @@ mod verify;
 pub use changes::{ChangeBatch, Changes, RecordChange};
 pub use destination::Destination;
 pub use digest::{Digest, DigestSum};
-pub use kind::{Description, Group, Key, KeyForm, Kind, Record, Reference, Unique};
+pub use kind::{Description, Group, Key, KeyForm, Kind, Record, Reference, Stored, Unique};
 pub use ledger::{Checkpoint, Entry, Ledger, Load, Loaded, RunLock, Settled, Step};
 pub use plan::{Collision, KindPlan, Plan, PlannedReject, plan};
 pub use progress::{Progress, Silent};

@@ -26,18 +26,25 @@ impl CompetitorPrice {
     }
 }
 
-/// The competitor, then what the point lists.
+/// The competitor, then the fields of the price.
+const PRICE_FIELDS: &[Field; 1 + PricePoint::FIELDS.len()] = &{
+    let competitor = Field {
+        name: "competitorId",
+        column: Some("competitor_id"),
+        shape: Shape::Id,
+        required: true,
+    };
+    let mut fields = [competitor; 1 + PricePoint::FIELDS.len()];
+    let mut index = 0;
+    while index < PricePoint::FIELDS.len() {
+        fields[1 + index] = PricePoint::FIELDS[index];
+        index += 1;
+    }
+    fields
+};
+
 impl Fields for CompetitorPrice {
-    const FIELDS: &'static [Field] = &[
-        Field {
-            name: "competitorId",
-            column: Some("competitor_id"),
-            shape: Shape::Id,
-            required: true,
-        },
-        PricePoint::FIELDS[0],
-        PricePoint::FIELDS[1],
-    ];
+    const FIELDS: &'static [Field] = PRICE_FIELDS;
     const HAS_EXTRA: bool = PricePoint::HAS_EXTRA;
 
     fn write<W: FieldWriter>(&self, writer: &mut W) -> Result<()> {
@@ -50,24 +57,18 @@ impl Fields for CompetitorPrice {
     }
 
     fn read<R: FieldReader>(reader: &mut R) -> Option<Self> {
-        let competitor_id = match FieldValue::read(&Self::FIELDS[0], reader) {
-            Read::Missing => {
-                let way_out = "the competitor needs an id that is an objectId";
-                reader.missing(&Self::FIELDS[0], way_out);
-                Read::Refused
-            }
-            found => found,
-        };
-        let point = PricePoint::read(reader)?;
-        match competitor_id {
-            Read::Value(competitor_id) => Some(Self {
+        let field = &Self::FIELDS[0];
+        let competitor_id = FieldValue::read(field, reader);
+        if competitor_id == Read::Missing {
+            reader.missing(field, "say which competitor's price it is");
+        }
+        let point = PricePoint::read(reader);
+        match (competitor_id, point) {
+            (Read::Value(competitor_id), Some(point)) => Some(Self {
                 competitor_id,
                 point,
             }),
-            Read::Missing | Read::Refused => None,
+            _ => None,
         }
     }
 }
-
-// The list above names each field of a point.
-const _: () = assert!(PricePoint::FIELDS.len() == 2);
