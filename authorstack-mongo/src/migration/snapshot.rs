@@ -1,14 +1,13 @@
-//! MongoDB as a migration's source.
+//! The records of a MongoDB database as they are now.
 
-mod parts;
+use std::collections::HashSet;
 
 use async_trait::async_trait;
 use authorstack_core::{
     Error, ErrorKind, Result,
-    layers::Operation,
     migrate::{
         BatchLimits, Kind, Original, Position, Problem, Problems, Record, Scanned, ScannedBatch,
-        Source,
+        Snapshot,
     },
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -23,7 +22,10 @@ use mongodb::{
 };
 use serde_json::{Map, Value};
 
-use self::parts::{Parts, Place, Within};
+use super::{
+    parts::{Parts, Place, Within},
+    sink::no_such,
+};
 use crate::{
     document::{
         self,
@@ -32,7 +34,7 @@ use crate::{
     error::{SETTING, driver, map},
     extended_json::{Form, Path, append_fields, document_to_json},
     raw::{Elements, Raw},
-    store::{MongoStore, by_id, documents},
+    store::{MongoStore, by_id},
 };
 
 /// The kinds that the schema's collections hold.
@@ -45,7 +47,7 @@ const DOCUMENTS_AT_ONCE: u32 = 5_000;
 const WHOLES_AT_ONCE: u32 = 1_000;
 
 #[async_trait]
-impl Source for MongoStore {
+impl Snapshot for MongoStore {
     fn name(&self) -> &'static str {
         Self::NAME
     }
@@ -55,9 +57,7 @@ impl Source for MongoStore {
     }
 
     async fn check(&self) -> Result<()> {
-        self.check_database()
-            .await
-            .map_err(|error| error.in_operation(Operation::Check))
+        self.check_database().await
     }
 
     async fn count(&self, kind: Kind) -> Result<u64> {
@@ -85,9 +85,7 @@ impl Source for MongoStore {
                 counted => counted.map(|counts| counts.into_iter().sum()),
             }
         };
-        count
-            .await
-            .map_err(|error: Error| named(error, Operation::Count, kind))
+        count.await
     }
 
     /// A cursor that the server has closed, because the consumer took longer than ten minutes
@@ -125,35 +123,39 @@ impl Source for MongoStore {
         futures::stream::unfold(Some(scan), Scan::step).boxed()
     }
 
-    async fn fetch(&self, kind: Kind, key: &str) -> Result<Option<Scanned>> {
-        let fetch = async {
-            let Some(within_wholes) = Within::of(kind) else {
-                let whole = self.whole(kind, key).await?;
-                return Ok(whole.map(|bytes| scanned(kind, &bytes)));
-            };
-            let Some(whole) = within_wholes.whole_of(key) else {
-                return Ok(None);
-            };
-            let whole = self.whole(kind, &whole).await?;
-            Ok(whole.and_then(|bytes| within_wholes.parts(&bytes).only(key)))
+    async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {
+        let Some(within_wholes) = Within::of(kind) else {
+            let wholes = self.wholes(kind, keys).await?;
+            return Ok(wholes.iter().map(|bytes| scanned(kind, bytes)).collect());
         };
-        fetch
-            .await
-            .map_err(|error: Error| named(error, Operation::Fetch, kind))
+        let wanted: HashSet<String> = keys
+            .iter()
+            .filter_map(|key| within_wholes.whole_of(key))
+            .collect();
+        let wanted: Vec<String> = wanted.into_iter().collect();
+        let keys: HashSet<&str> = keys.iter().map(String::as_str).collect();
+        let mut found = Vec::new();
+        for whole in self.wholes(kind, &wanted).await? {
+            let parts = within_wholes.parts(&whole);
+            let parts = parts.map(|(_, part)| part);
+            found.extend(parts.filter(|part| keys.contains(part.key.as_str())));
+        }
+        Ok(found)
     }
 
     /// Canonical Extended JSON. A document that JSON would change (bytes that are not UTF-8, a
     /// field that appears twice, a reserved name) also carries its bytes, as base64 in `$bson`.
-    fn render(&self, _: Kind, original: &Original) -> Value {
-        let (mut fields, exact) = legible(&original.0);
+    fn encode(&self, _: Kind, original: &Original) -> Value {
+        let original = original.bytes(None);
+        let (mut fields, exact) = legible(&original);
         if !exact {
-            fields.insert(WHOLE.to_owned(), BASE64_STANDARD.encode(&original.0).into());
+            fields.insert(WHOLE.to_owned(), BASE64_STANDARD.encode(&original).into());
         }
         Value::Object(fields)
     }
 
     /// Where `$bson` is there and the rest was not edited, the bytes count; else the rest does.
-    fn parse(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {
+    fn decode(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {
         let Value::Object(fields) = value else {
             return Err(Problem::new("", "the record is no JSON object; write {…}").into());
         };
@@ -194,13 +196,8 @@ fn scanned(kind: Kind, bytes: &[u8]) -> Scanned {
     Scanned {
         key: key_of(bytes).unwrap_or_default(),
         outcome: document::record(kind, bytes),
-        original: Original(bytes.to_vec()),
+        original: Original::Bytes(bytes.to_vec()),
     }
-}
-
-/// Names the call and the kind in an error.
-fn named(error: Error, operation: Operation, kind: Kind) -> Error {
-    error.in_operation(operation).for_record(kind)
 }
 
 /// What of a collection's documents a kind is made of.
@@ -229,7 +226,7 @@ fn resumed_at(kind: Kind, position: Position) -> Result<(String, Option<Place>)>
 }
 
 impl MongoStore {
-    fn collection(&self, kind: Kind) -> Result<&Collection<RawDocumentBuf>> {
+    pub(super) fn collection(&self, kind: Kind) -> Result<&Collection<RawDocumentBuf>> {
         match kind {
             Kind::Users => Ok(&self.users),
             Kind::Books => Ok(&self.books),
@@ -238,31 +235,29 @@ impl MongoStore {
             Kind::CommunityPosts | Kind::PostLikes | Kind::PostComments => Ok(&self.posts),
             Kind::MarketplaceBoosts => Ok(&self.boosts),
             Kind::Competitors | Kind::CompetitorPrices => Ok(&self.competitors),
-            other => Err(Error::new(ErrorKind::Unsupported {
-                what: format!("MongoDB holds no {other}").into(),
-            })),
+            Kind::SalesData
+            | Kind::DailyAggregates
+            | Kind::SyncLogs
+            | Kind::AiInsights
+            | Kind::RevenueForecasts => Err(no_such(kind)),
         }
     }
 
-    /// The document with this key, as far as the kind needs it.
-    async fn whole(&self, kind: Kind, key: &str) -> Result<Option<Vec<u8>>> {
-        let Some(id) = id_from(key) else {
-            return Ok(None);
-        };
-        let options = FindOptions::builder()
-            .limit(-1)
-            .projection(projection(kind))
-            .read_concern(ReadConcern::majority())
-            .build();
-        let found = self.collection(kind)?.find(by_id(id)).with_options(options);
-        let batch = driver(self.deadline, async {
-            found.batch().await?.next().await.transpose()
-        });
-        let Some(batch) = batch.await? else {
-            return Ok(None);
-        };
-        let first = documents(&batch, self.deadline)?.next().transpose()?;
-        Ok(first.map(|document| document.as_bytes().to_vec()))
+    /// The documents with these keys, as far as the kind needs them, those that are there.
+    async fn wholes(&self, kind: Kind, keys: &[String]) -> Result<Vec<Vec<u8>>> {
+        let mut found = Vec::with_capacity(keys.len());
+        for some in keys.chunks(WHOLES_AT_ONCE as usize) {
+            let ids: Vec<Bson> = some.iter().filter_map(|key| id_from(key)).collect();
+            let options = FindOptions::builder()
+                .projection(projection(kind))
+                .read_concern(ReadConcern::majority())
+                .build();
+            let filter = doc! {"_id": {"$in": ids}};
+            let read = |bytes: &[u8]| Ok(bytes.to_vec());
+            let collection = self.collection(kind)?;
+            found.extend(self.find(collection, filter, options, read).await?);
+        }
+        Ok(found)
     }
 
     async fn check_database(&self) -> Result<()> {
@@ -322,7 +317,7 @@ impl Filling {
     }
 
     fn push(&mut self, item: Scanned) {
-        self.bytes += item.original.0.len();
+        self.bytes += item.original.len();
         self.items.push(item);
     }
 }
@@ -360,7 +355,7 @@ impl Scan<'_> {
         match scan.next().await {
             Ok(None) => None,
             Ok(Some(batch)) => Some((Ok(batch), Some(scan))),
-            Err(error) => Some((Err(named(error, Operation::Scan, scan.kind)), None)),
+            Err(error) => Some((Err(error.for_record(scan.kind)), None)),
         }
     }
 

@@ -114,7 +114,18 @@ impl Within {
             Kind::PostLikes => Some(LIKES),
             Kind::PostComments => Some(COMMENTS),
             Kind::CompetitorPrices => Some(PRICES),
-            _ => None,
+            Kind::Users
+            | Kind::Books
+            | Kind::Checklists
+            | Kind::Follows
+            | Kind::CommunityPosts
+            | Kind::MarketplaceBoosts
+            | Kind::Competitors
+            | Kind::SalesData
+            | Kind::DailyAggregates
+            | Kind::SyncLogs
+            | Kind::AiInsights
+            | Kind::RevenueForecasts => None,
         }
     }
 
@@ -266,16 +277,6 @@ impl Parts {
         self.entries.retain(|entry| entry.place > *after);
     }
 
-    /// Leaves out all but the part of this key.
-    pub(super) fn only(mut self, key: &str) -> Option<Scanned> {
-        let (within, whole) = (self.within, self.key.clone());
-        self.entries.retain(|entry| match &entry.place {
-            Place::Record(record) => record.to_string() == key,
-            Place::Other(index) => within.key_of_other(&whole, *index) == key,
-        });
-        self.next().map(|(_, scanned)| scanned)
-    }
-
     /// The bytes of the next part.
     pub(super) fn next_len(&self) -> usize {
         let next = self.entries.front();
@@ -299,7 +300,7 @@ impl Parts {
         Scanned {
             key,
             outcome,
-            original: Original(original),
+            original: Original::Bytes(original),
         }
     }
 
