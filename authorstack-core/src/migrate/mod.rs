@@ -7,6 +7,7 @@
 //! batch it came with.
 
 mod digest;
+mod fields;
 mod key;
 mod plan;
 mod progress;
@@ -24,6 +25,7 @@ mod target;
 mod verify;
 
 pub use digest::{Digest, DigestSum};
+pub use fields::Stored;
 pub use key::Key;
 pub use plan::{Collision, KindPlan, Plan, PlannedReject, plan};
 pub use progress::{Progress, Silent};

@@ -95,13 +95,27 @@ pub enum Value<'v> {
 
 /// A list of texts.
 pub trait Texts: std::fmt::Debug {
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// The one at this place.
+    fn text(&self, index: usize) -> &str;
+}
+
+impl dyn Texts + '_ {
     /// The texts, in their order.
-    fn texts(&self) -> Box<dyn ExactSizeIterator<Item = &str> + '_>;
+    pub fn texts(&self) -> impl ExactSizeIterator<Item = &str> {
+        (0..self.count()).map(|index| self.text(index))
+    }
 }
 
 impl<T: AsRef<str> + std::fmt::Debug> Texts for Vec<T> {
-    fn texts(&self) -> Box<dyn ExactSizeIterator<Item = &str> + '_> {
-        Box::new(self.iter().map(AsRef::as_ref))
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn text(&self, index: usize) -> &str {
+        self[index].as_ref()
     }
 }
 
