@@ -30,14 +30,19 @@ macro_rules! stored {
                 }
             }
 
+            /// Whether its records keep unknown fields beside.
+            #[must_use]
+            pub const fn has_extra(self) -> bool {
+                match self {
+                    $(Self::$kind => <$record>::HAS_EXTRA,)+
+                }
+            }
+
             /// The columns of its table that hold the fields, in the order of the list.
             #[must_use]
             pub fn column_names(self) -> Vec<&'static str> {
-                let has_extra = match self {
-                    $(Self::$kind => <$record>::HAS_EXTRA,)+
-                };
                 let columns = self.fields().iter().filter_map(|field| field.column);
-                columns.chain(has_extra.then_some("extra")).collect()
+                columns.chain(self.has_extra().then_some("extra")).collect()
             }
 
             /// Reads a record of the kind.

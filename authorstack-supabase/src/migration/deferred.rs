@@ -4,12 +4,10 @@
 //! the record in the same transaction: whenever a run is killed, the rest is still written down.
 
 use authorstack_core::{Error, Result, migrate::Kind};
+use authorstack_sql::has_code;
 use sqlx::{AssertSqlSafe, PgConnection, Row, query, raw_sql};
 
-use crate::{
-    error::{from_sqlx, has_code},
-    store::SupabaseStore,
-};
+use crate::{error::from_sqlx, store::SupabaseStore};
 
 /// The table's secondary indexes and foreign keys, with what makes them again; with the second
 /// parameter also its keys, each as an index and the constraint that takes it. Left alone is what
@@ -49,13 +47,13 @@ const FIND: &str = "\
     order by 1";
 
 /// The table of a kind.
-pub(crate) fn table(kind: Kind) -> String {
+pub(super) fn table(kind: Kind) -> String {
     format!("public.{kind}")
 }
 
 /// What a first load does without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PutOff {
+pub(super) enum PutOff {
     /// Secondary indexes and foreign keys.
     Secondary,
     /// The primary key and unique keys as well: for rows that cannot collide.
@@ -64,7 +62,7 @@ pub(crate) enum PutOff {
 
 /// Drops what a first load into an empty table need not keep up, in the transaction that is
 /// open. Where that must wait for others, or is not allowed, everything stays.
-pub(crate) async fn put_off(
+pub(super) async fn put_off(
     store: &SupabaseStore,
     connection: &mut PgConnection,
     kind: Kind,
@@ -131,7 +129,7 @@ async fn drop_all(
 
 /// What a kind still waits for: names of indexes, those that take longest first, then of
 /// constraints.
-pub(crate) async fn waiting(
+pub(super) async fn waiting(
     store: &SupabaseStore,
     connection: &mut PgConnection,
     kind: Kind,
@@ -148,7 +146,7 @@ pub(crate) async fn waiting(
 }
 
 /// Makes one again, in the transaction that is open.
-pub(crate) async fn restore(
+pub(super) async fn restore(
     store: &SupabaseStore,
     connection: &mut PgConnection,
     kind: Kind,

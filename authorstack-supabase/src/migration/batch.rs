@@ -3,28 +3,26 @@
 use std::{
     collections::{HashMap, HashSet},
     ops::{Range, RangeInclusive},
+    sync::LazyLock,
 };
 
 use authorstack_core::{
     Boost, Error, ErrorKind, Id, Result,
     migrate::{Key, Kind, Load, Problem, Problems, Record},
 };
-use chrono::{DateTime, Utc};
+use authorstack_sql::{get, is_data_error, select};
 use sqlx::{AssertSqlSafe, PgConnection, Row, query, raw_sql};
 use uuid::Uuid;
 
 use super::{
-    SupabaseTarget, Worker, lock,
-    read::read_record,
-    rows::taken_by,
-    statements::{Statements, bind_keys, statements},
-};
-use crate::{
     copy::{CopyError, copy},
+    dates::check_dates,
     deferred,
-    error::{from_sqlx, is_data_error},
-    row::{self, boost_columns, get, postgres_micros},
+    scan::read_record,
+    statements::{Statements, bind_keys, statements},
+    target::{SupabaseTarget, Worker},
 };
+use crate::{error::from_sqlx, store::record};
 
 /// How many records of a kind the target remembers to exist.
 const KNOWN_IDS: usize = 500_000;
@@ -108,7 +106,7 @@ impl<'l> Batch<'l> {
         let select = bind_keys(query(self.statements.some.as_str()), self.load.kind, &keys);
         let mut held: HashMap<Key, Record> = HashMap::new();
         for row in target.fetch_all(connection, select).await? {
-            let record = read_record(&target.store, self.load.kind, &row)?;
+            let record = read_record(self.load.kind, &row)?;
             held.insert(record.key(), record);
         }
         self.keep(|record| match (held.get(&record.key()), record.key()) {
@@ -163,7 +161,7 @@ impl<'l> Batch<'l> {
         for &kind in self.load.kind.depends_on() {
             let (mut known, mut unknown) = (HashSet::new(), HashSet::new());
             {
-                let cached = lock(&target.shared.known);
+                let cached = target.known();
                 let cached = cached.get(&kind);
                 for &index in &self.accepted {
                     for (_, of, id) in self.load.records[index].refers_to() {
@@ -189,7 +187,7 @@ impl<'l> Batch<'l> {
                     let id: Uuid = get(&row, 0)?;
                     known.extend(Id::<Record>::from_uuid(id));
                 }
-                let mut cached = lock(&target.shared.known);
+                let mut cached = target.known();
                 let cached = cached.entry(kind).or_default();
                 if cached.len() + known.len() > KNOWN_IDS {
                     cached.clear();
@@ -265,15 +263,10 @@ impl<'l> Batch<'l> {
                 }
             }
         }
-        let select = query(concat!(
-            "select ",
-            boost_columns!(),
-            " from public.marketplace_boosts where active and position = any ($1)"
-        ))
-        .bind(positions.into_iter().collect::<Vec<_>>());
+        let select = query(SELECT_BOOSTS.as_str()).bind(positions.into_iter().collect::<Vec<_>>());
         let mut held: HashMap<u32, Vec<Boost>> = HashMap::new();
         for row in target.fetch_all(connection, select).await? {
-            let boost = row::boost(&row)?;
+            let boost: Boost = record(&row)?;
             if !ids.contains(&boost.id) {
                 held.entry(boost.position).or_default().push(boost);
             }
@@ -411,7 +404,7 @@ impl<'l> Batch<'l> {
     }
 }
 
-/// Whether two rows of one number are of one record, by what lasts of it (`lasting_columns`).
+/// Whether two rows of one number are of one record, by what never changes of it (`identity_columns`).
 fn is_same(a: &Record, b: &Record) -> bool {
     match (a, b) {
         (Record::Sale(a), Record::Sale(b)) => a.user_id == b.user_id && a.key() == b.key(),
@@ -455,8 +448,9 @@ fn problems(record: &Record, error: CopyError) -> Problems {
             });
             Problems(problems.collect())
         }
-        (ErrorKind::Conflict { reason }, Record::Boost(_)) => {
-            Problem::new("position", reason.clone()).into()
+        (ErrorKind::Conflict { .. }, Record::Boost(_)) => {
+            let problem = "is taken for a part of that time; choose another, then replay";
+            Problem::new("position", problem).into()
         }
         (ErrorKind::AlreadyExists { field }, _) => Problem::new(
             field.clone(),
@@ -503,6 +497,9 @@ fn halves(range: Range<usize>) -> [Range<usize>; 2] {
     let middle = range.start + range.len() / 2;
     [middle..range.end, range.start..middle]
 }
+
+static SELECT_BOOSTS: LazyLock<String> =
+    LazyLock::new(|| select::<Boost>("where active and position = any ($1)"));
 
 const SELECT_USERS: &str = "\
     select id, auth_id, email from public.users where auth_id = any ($1) or email = any ($2)";
@@ -579,66 +576,25 @@ fn orphan(field: &str, kind: Kind, id: Id<Record>) -> Problem {
     )
 }
 
-/// Dates that PostgreSQL cannot hold.
-pub(super) fn check_dates(record: &Record) -> Problems {
-    let mut problems = Problems::default();
-    let mut check = |field: &str, date: DateTime<Utc>| {
-        if postgres_micros(date).is_none() {
-            problems.push(Problem::new(
-                field,
-                format!("{date} is outside PostgreSQL's range of dates, which begins in 4713 BC; correct it"),
-            ));
-        }
+/// Another record of the target is what the source's would be, or has its number.
+pub(super) fn taken_by(kind: Kind, number: i64, holder: i64) -> Problems {
+    let one = kind.one();
+    let (field, problem) = if number == holder {
+        let problem = format!(
+            "{number} is the number of another {one} in the target, which was written there; give \
+             one of the two another number, then run again"
+        );
+        ("id", problem)
+    } else {
+        let of_one = match kind {
+            Kind::SalesData => "book, platform and day",
+            _ => "day",
+        };
+        let problem = format!(
+            "{one} {holder} is of the same user, {of_one}; delete or change one of the two, then \
+             replay"
+        );
+        ("date", problem)
     };
-    for (field, date) in dates(record) {
-        check(field, date);
-    }
-    problems
-}
-
-/// The dates of a record that have columns of their own.
-fn dates(record: &Record) -> Vec<(&'static str, DateTime<Utc>)> {
-    let some = |field, date: Option<DateTime<Utc>>| date.map(|date| (field, date));
-    match record {
-        Record::User(user) => vec![
-            ("createdAt", user.created_at),
-            ("updatedAt", user.updated_at),
-        ],
-        Record::Book(book) => some("publishedDate", book.published_date)
-            .into_iter()
-            .chain([
-                ("createdAt", book.created_at),
-                ("updatedAt", book.updated_at),
-            ])
-            .collect(),
-        Record::Checklist(checklist) => vec![
-            ("createdAt", checklist.created_at),
-            ("updatedAt", checklist.updated_at),
-        ],
-        Record::Follow(follow) => vec![("createdAt", follow.created_at)],
-        Record::Post(post) => vec![
-            ("createdAt", post.created_at),
-            ("updatedAt", post.updated_at),
-        ],
-        Record::Comment(comment) => vec![("comments.createdAt", comment.created_at)],
-        Record::Boost(boost) => vec![
-            ("startedAt", boost.started_at),
-            ("expiresAt", boost.expires_at),
-        ],
-        Record::Competitor(rival) => some("lastChecked", rival.last_checked)
-            .into_iter()
-            .chain([("createdAt", rival.created_at)])
-            .collect(),
-        Record::Price(price) => vec![("priceHistory.date", price.point.date)],
-        Record::Sale(sale) => some("synced_at", sale.synced_at).into_iter().collect(),
-        Record::SyncLog(log) => some("synced_at", log.synced_at).into_iter().collect(),
-        Record::Insight(insight) => some("valid_until", insight.valid_until)
-            .into_iter()
-            .chain(some("created_at", insight.created_at))
-            .collect(),
-        Record::Forecast(forecast) => some("created_at", forecast.created_at)
-            .into_iter()
-            .collect(),
-        _ => vec![],
-    }
+    Problem::new(field, problem).into()
 }
