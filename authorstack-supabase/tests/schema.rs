@@ -8,7 +8,7 @@
 
 mod common;
 
-use authorstack_core::{DocumentStore, ErrorKind, NewUser, migrate::Target};
+use authorstack_core::{ErrorKind, NewUser, migrate::Target};
 use common::{Cli, Via, on_database};
 use sqlx::Row;
 

@@ -19,18 +19,18 @@ use authorstack_core::{
     },
 };
 use authorstack_supabase::SupabaseTarget;
-use common::{Database, Via, on_database};
+use common::{Database, Host, Via, on_database};
 use futures::TryStreamExt;
 use serde_json::json;
 
 fn user(name: &str) -> User {
     let auth_id = format!("auth-{name}").parse().unwrap();
     let email = format!("{name}@example.org").parse().unwrap();
-    NewUser::new(auth_id, email, name).into_user().unwrap()
+    NewUser::new(auth_id, email, name).into_user()
 }
 
 fn book(user: &User, title: &str) -> Book {
-    NewBook::new(title).into_book(user.id).unwrap()
+    NewBook::new(title).into_book(user.id)
 }
 
 fn records<T: Clone + Into<Record>>(of: &[T]) -> Vec<Record> {
@@ -724,7 +724,7 @@ async fn a_role_without_privileges_is_a_blocker() {
         url.set_username(&role).unwrap();
         url.set_password(Some("reader")).unwrap();
         let config = authorstack_supabase::SupabaseConfig::new(url);
-        let store = authorstack_supabase::SupabaseStore::connect(config)
+        let store = Host::connect(config)
             .await
             .unwrap();
         let state = store.target().inspect().await;
