@@ -79,13 +79,11 @@ impl ChecklistRepository for SupabaseChecklists {
     async fn create(&self, user_id: Id<User>, checklist: NewChecklist) -> Result<Checklist> {
         let checklist = checklist.into_checklist(user_id);
         let insert = query_with(INSERT.as_str(), arguments(&checklist)?);
-        match self.0.fetch_optional(insert).await? {
-            Some(_) => Ok(checklist),
-            None => {
-                let book = format_args!("book {}", checklist.book_id);
-                Err(Error::not_found().for_record(book))
-            }
+        if self.0.fetch_optional(insert).await?.is_none() {
+            let book = format_args!("book {}", checklist.book_id);
+            return Err(Error::not_found().for_record(book));
         }
+        Ok(checklist)
     }
 
     async fn get(&self, user_id: Id<User>, id: Id<Checklist>) -> Result<Checklist> {

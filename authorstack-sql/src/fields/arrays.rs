@@ -53,14 +53,13 @@ impl Column {
     const fn sql_type(&self) -> &'static str {
         match self {
             Self::Ids(_) => "uuid[]",
-            Self::Texts(_) => "text[]",
+            Self::Texts(_) | Self::Refused => "text[]",
             Self::Bools(_) => "bool[]",
             Self::Integers(_) => "int[]",
             Self::Bigints(_) => "bigint[]",
             Self::Decimals(_) => "numeric[]",
             Self::Days(_) => "date[]",
             Self::Moments(_) => "timestamptz[]",
-            Self::Refused => "text[]",
         }
     }
 }
