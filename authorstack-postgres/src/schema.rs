@@ -1,4 +1,4 @@
-//! The schema's migrations, applied by sqlx; and whether what was there before is the schema's.
+//! Applies the schema's migrations, and checks tables that existed before.
 
 use authorstack_core::{
     Error, Result, layers::Operation, migrate::Kind, resilience::with_deadline,
@@ -54,7 +54,7 @@ fn from_migrate(error: MigrateError) -> Error {
     }
 }
 
-/// Whether tables that were there before are the schema's.
+/// Checks that tables which existed before have the schema's columns and keys.
 async fn check(connection: &mut PgConnection) -> Result<()> {
     for &kind in Kind::ANALYTICS {
         let missing = missing_columns(connection, kind).await?;
@@ -65,7 +65,7 @@ async fn check(connection: &mut PgConnection) -> Result<()> {
                 missing.join(", ")
             )));
         }
-        // Upserts go by it.
+        // Upserts need it.
         let key = unique_columns(kind);
         if !key.is_empty() && !has_key(connection, kind, key).await? {
             return Err(Error::blocked(format!(

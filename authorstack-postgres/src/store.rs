@@ -1,4 +1,4 @@
-//! The store: its connections.
+//! The store and its connections.
 
 use authorstack_core::Result;
 use authorstack_sql::{IdForm, Pool};

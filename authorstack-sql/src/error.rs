@@ -1,4 +1,4 @@
-//! The driver's errors as AuthorStack's, one by one.
+//! Turns the driver's errors into AuthorStack's.
 
 use std::{io, time::Duration};
 
@@ -7,7 +7,7 @@ use sqlx::{Decode, Postgres, Row, Type, error::DatabaseError, postgres::PgRow};
 
 use crate::address::{Address, Server};
 
-/// What the server said, without the detail: that holds the row.
+/// What the server said, without the detail, which holds the row.
 #[derive(Debug, thiserror::Error)]
 #[error("{message} (SQLSTATE {code})")]
 struct ServerMessage {
@@ -74,7 +74,7 @@ fn from_server(error: &dyn DatabaseError, server: &Server) -> Error {
             field => Error::already_exists(field),
         },
         "23503" => Error::not_found(),
-        // Who knows the table says more.
+        // The repository of the table can say more.
         "23P01" => Error::new(ErrorKind::Conflict {
             reason: "another record holds a part of that; choose another value".into(),
         }),
@@ -247,10 +247,10 @@ fn field_name(kind: Kind, column: &str) -> &'static str {
     }
 }
 
-/// The field of the constraint that was violated; empty where it is none of ours.
+/// The field of the violated constraint; empty where the constraint is not AuthorStack's.
 ///
-/// Our constraints are named `table_columns_suffix`, as PostgreSQL itself names them; of several
-/// columns the last one tells most.
+/// AuthorStack names its constraints `table_columns_suffix`, as PostgreSQL does. Of several columns
+/// the last one is named.
 fn field_of(error: &dyn DatabaseError) -> &'static str {
     let constraint = error.constraint().unwrap_or_default();
     let found = Kind::ALL.iter().find_map(|kind| {
@@ -293,7 +293,7 @@ fn field_or_record(error: &dyn DatabaseError) -> &'static str {
     }
 }
 
-/// A column of a row that is no record's.
+/// Reads one column of a row that is not a record.
 ///
 /// # Errors
 /// Corrupt, naming the column.
@@ -309,7 +309,7 @@ pub fn get<'r, T: Decode<'r, Postgres> + Type<Postgres>>(
     })
 }
 
-/// Whether the server refused the data of a statement: an attempt with less of it may succeed.
+/// Whether the server refused the data of a statement: an attempt with fewer records may succeed.
 #[must_use]
 pub fn is_data_error(error: &sqlx::Error) -> bool {
     let Some(code) = error.as_database_error().and_then(DatabaseError::code) else {
@@ -320,7 +320,7 @@ pub fn is_data_error(error: &sqlx::Error) -> bool {
         || matches!(&*code, "54000" | "54001" | "21000")
 }
 
-/// Whether a statement found something made that it was to make.
+/// Whether a statement failed because the object that it creates exists already.
 #[must_use]
 pub fn is_duplicate_object(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(DatabaseError::code);

@@ -1,4 +1,4 @@
-//! Connections of one's own that are kept for the next unit of work.
+//! Connections outside the pool that are kept for the next unit of work.
 
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 /// How many connections are kept.
 pub const KEPT_CONNECTIONS: usize = 2;
 
-/// A few idle connections outside the pool, each with what else its next user needs.
+/// A few idle connections outside the pool, each with a value that is reused with it.
 pub struct KeptConnections<T = ()> {
     idle: Mutex<Vec<(PgConnection, T)>>,
 }
@@ -32,7 +32,7 @@ impl<T> fmt::Debug for KeptConnections<T> {
 }
 
 impl<T> KeptConnections<T> {
-    /// No call panics while it holds the lock, so what a poisoned one guards is sound.
+    /// No call panics while it holds the lock, so the value behind a poisoned lock is sound.
     fn lock(&self) -> MutexGuard<'_, Vec<(PgConnection, T)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }

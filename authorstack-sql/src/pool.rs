@@ -16,7 +16,7 @@ use crate::{
     error,
 };
 
-/// A connection that was idle this long is asked whether it still lives before it is used.
+/// A connection that was idle for longer is tested before it is used.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
 /// A statement with its parameters.
@@ -48,7 +48,7 @@ impl Pool {
     /// A pool that connects when it is first used.
     #[must_use]
     pub fn new(address: Address, timeouts: Timeouts, max_connections: u32) -> Self {
-        // The server gives up a little later than the client, so that no statement goes on
+        // The server gives up a little later than the client, so that no statement runs on
         // unnoticed for long.
         let server_side = (timeouts.operation + Duration::from_secs(5)).as_millis();
         let mut options = PgPoolOptions::new()
@@ -111,12 +111,12 @@ impl Pool {
         self.inner.address.transaction
     }
 
-    /// A statement as the mode wants it: prepared once where the connection is our own.
+    /// The statement, kept prepared unless a pooler in transaction mode is before the server.
     pub fn statement<'q>(&self, statement: Statement<'q>) -> Statement<'q> {
         statement.persistent(!self.transaction_mode())
     }
 
-    /// Opens a connection of one's own, outside the pool.
+    /// Opens a connection outside the pool.
     ///
     /// # Errors
     /// Configuration, naming what is wrong; Unavailable when the server does not answer.
@@ -137,7 +137,7 @@ impl Pool {
         }
     }
 
-    /// Closes a connection of one's own.
+    /// Closes a connection from outside the pool.
     pub async fn close_connection(&self, connection: PgConnection) {
         // A courtesy: the server notices a dropped connection, too.
         let _ = timeout(Duration::from_secs(1), connection.close()).await;
@@ -196,7 +196,7 @@ impl Pool {
         self.inner.pool.begin_with(begin).await
     }
 
-    /// Runs something of the driver's within the deadline of a call.
+    /// Runs a call of the driver within the deadline of an operation.
     async fn run<T>(&self, run: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
         let limit = self.inner.timeouts.operation;
         let run = run.map_err(|error| {

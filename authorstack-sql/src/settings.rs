@@ -1,4 +1,4 @@
-//! The settings of a connection, and what builds them.
+//! The settings of a connection, and the methods that build them.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// For the database that a URL names, with the defaults of everything else.
+    /// Settings for the database that a URL names; the rest has its defaults.
     #[must_use]
     pub fn new(server: &'static Server, url: String, pool_mode: PoolMode) -> Self {
         Self {
@@ -36,7 +36,7 @@ impl Settings {
         }
     }
 
-    /// Connections that are made when they are first used.
+    /// A pool with these settings, which connects when it is first used.
     ///
     /// # Errors
     /// Configuration of the setting, without what the URL holds.
@@ -57,7 +57,7 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// The builder's methods of a type that has its [`Settings`] in a field `settings`.
+/// Builder methods for a type that keeps its [`Settings`] in a field `settings`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __settings_methods {

@@ -38,7 +38,7 @@ impl BookRepository for SupabaseBooks {
         let insert = query_with(INSERT.as_str(), arguments(&book)?);
         match self.0.fetch_optional(insert).await {
             Ok(_) => Ok(book),
-            // The one foreign key is the user's.
+            // The only foreign key is the user's.
             Err(error) if error.is_not_found() => Err(error.for_record(user_label(user_id))),
             Err(error) => Err(error),
         }
@@ -65,7 +65,7 @@ impl BookRepository for SupabaseBooks {
         filter: BookFilter,
         page: PageRequest,
     ) -> Result<Page<Book>> {
-        // Text that PostgreSQL cannot hold is the genre of no book.
+        // No book has a genre that PostgreSQL cannot hold.
         if filter
             .genre
             .as_ref()
@@ -76,7 +76,7 @@ impl BookRepository for SupabaseBooks {
                 next: None,
             });
         }
-        // The statement has only what the page asks for: each form has a plan of its own.
+        // The statement has only the conditions that are asked for, so each form has its own plan.
         let mut select = QueryBuilder::new(SELECT_OF_USER.as_str());
         select.push_bind(user_id.to_uuid());
         if let Some(status) = filter.status {
@@ -101,7 +101,7 @@ impl BookRepository for SupabaseBooks {
 
     async fn update(&self, user_id: Id<User>, id: Id<Book>, patch: BookPatch) -> Result<Book> {
         let expected = patch.expected_updated_at;
-        // A moment that PostgreSQL cannot hold is that of no book.
+        // No record has a moment that PostgreSQL cannot hold.
         if expected.is_none_or(|at| postgres_micros(at).is_some()) {
             let mut arguments = ArgumentWriter::default();
             arguments.push(id.to_uuid())?;

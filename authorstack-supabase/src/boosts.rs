@@ -16,7 +16,7 @@ use crate::{
     store::{SupabaseStore, push_page, record},
 };
 
-/// Of the transaction lock of purchases that look for a free position.
+/// The key of the transaction lock of purchases that look for a free position.
 const POSITIONS_LOCK: i64 = 0x6175_7468_6f72_0003;
 
 #[derive(Debug)]
@@ -33,7 +33,7 @@ static LEADERBOARD: LazyLock<String> = LazyLock::new(|| {
 });
 
 impl SupabaseBoosts {
-    /// The user's row is locked first: purchases of one user follow each other.
+    /// The user's row is locked first, so purchases of one user run one after another.
     async fn buy(&self, user_id: Id<User>, new: &NewBoost) -> Result<Boost> {
         let mut unit = self.0.unit().await?;
         let user = query("select credits from public.users where id = $1 for no key update")
@@ -75,7 +75,7 @@ impl SupabaseBoosts {
             Ok(_) => {}
             Err(error) if position_was_taken(&error) => {
                 let taken = Boost::position_taken(boost.position);
-                // A position that was free a moment ago: there is another.
+                // The position was free a moment ago, so another attempt may find a free one.
                 return Err(taken.retryable(wanted.is_none()));
             }
             Err(error) => return Err(error),
@@ -102,8 +102,8 @@ async fn free_position(unit: &mut Unit<'_>, boost: &Boost) -> Result<u32> {
     Ok(first_free_position(taken))
 }
 
-/// The exclusion constraint's refusal, which no repetition of the call changes: the table's only
-/// one is that of positions.
+/// Whether the exclusion constraint refused the boost. The table has only one, over positions, and
+/// repeating the call does not help.
 fn position_was_taken(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Conflict { .. }) && !error.is_retryable()
 }

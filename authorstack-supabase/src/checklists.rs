@@ -22,7 +22,7 @@ use crate::store::{SupabaseStore, push_page, record};
 #[derive(Debug)]
 pub(crate) struct SupabaseChecklists(pub(crate) SupabaseStore);
 
-/// For a book of the same user.
+/// Inserts a checklist for a book of the same user.
 static INSERT: LazyLock<String> = LazyLock::new(|| {
     format!(
         "insert into public.checklists ({}) select {} from public.books as book \
@@ -49,7 +49,7 @@ static UPDATE: LazyLock<String> = LazyLock::new(|| {
 });
 
 impl SupabaseChecklists {
-    /// Under the row's lock: changes of two people follow each other.
+    /// Locks the row, so that changes of two people are made one after another.
     async fn change(
         &self,
         user_id: Id<User>,
@@ -109,7 +109,7 @@ impl ChecklistRepository for SupabaseChecklists {
         Ok(Page::from_one_more(found, page.limit(), |list| list.id))
     }
 
-    /// The user's open checklists are few: their tasks are looked through here.
+    /// A user has few open checklists, so their tasks are searched here.
     async fn due(
         &self,
         user_id: Id<User>,
@@ -160,7 +160,7 @@ impl ChecklistRepository for SupabaseChecklists {
         patch: ChecklistPatch,
     ) -> Result<Checklist> {
         let expected = patch.expected_updated_at;
-        // A moment that PostgreSQL cannot hold is that of no checklist.
+        // No record has a moment that PostgreSQL cannot hold.
         if expected.is_none_or(|at| postgres_micros(at).is_some()) {
             let mut arguments = ArgumentWriter::default();
             arguments.push(id.to_uuid())?;

@@ -40,7 +40,7 @@ fn visible() -> String {
     visible_to("$2")
 }
 
-/// What [`view_of`] reads of `post`, for the viewer `$2`.
+/// The columns of `post` that [`view_of`] reads, for the viewer `$2`.
 fn view() -> String {
     format!(
         "{}, like_count, comment_count, exists (\
@@ -63,14 +63,14 @@ fn view_of(row: &PgRow) -> Result<PostView> {
     })
 }
 
-/// A statement in both orders of its page.
+/// A statement for each order of its pages.
 struct Pages {
     oldest_first: String,
     newest_first: String,
 }
 
 impl Pages {
-    /// Made with the comparison that finds what is beyond a cursor, and the order.
+    /// Takes a function of the comparison with the cursor and the order.
     fn new(make: impl Fn(&str, &str) -> String) -> Self {
         Self {
             oldest_first: make(">", "asc"),
@@ -86,8 +86,8 @@ impl Pages {
     }
 }
 
-/// The posts of the viewer `$2` and of whom they follow: of each author as many as the page may
-/// need, by an index, so that every page costs the same.
+/// The posts of the viewer `$2` and of the authors whom they follow. Of each author, an index gives
+/// as many as the page may need, so every page costs the same.
 static CIRCLE: LazyLock<Pages> = LazyLock::new(|| {
     Pages::new(|beyond, order| {
         format!(
@@ -198,7 +198,7 @@ static LIKE_COUNT: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// On a post that the comment's author sees.
+/// Adds a comment to a post that its author sees.
 static COMMENT: LazyLock<String> = LazyLock::new(|| {
     format!(
         "insert into public.post_comments ({}) select {} from public.community_posts as post \
@@ -219,9 +219,9 @@ fn start<T>(page: &PageRequest) -> Result<Uuid> {
     Ok(page.after_id::<T>()?.map_or(edge, Id::to_uuid))
 }
 
-/// In 4000 BC: before every comment.
+/// In 4000 BC, before every comment.
 const FIRST_MOMENT: DateTime<Utc> = moment(-188_395_027_200);
-/// In the year 200000: behind every comment.
+/// In the year 200000, after every comment.
 const LAST_MOMENT: DateTime<Utc> = moment(6_249_223_180_800);
 
 const fn moment(seconds: i64) -> DateTime<Utc> {
@@ -232,8 +232,8 @@ const fn moment(seconds: i64) -> DateTime<Utc> {
 }
 
 impl SupabaseCommunity {
-    /// Changes the likes by a statement, then counts: the count is a trigger's, which has done its
-    /// work once the statement is over.
+    /// Changes the likes with a statement, then reads the count in another: a trigger keeps it, and
+    /// has run when the first statement is over.
     async fn set_like(
         &self,
         user_id: Id<User>,
@@ -260,7 +260,7 @@ impl CommunityRepository for SupabaseCommunity {
         let insert = query_with(INSERT.as_str(), arguments(&post)?);
         match self.0.fetch_optional(insert).await {
             Ok(_) => Ok(post),
-            // The one foreign key is the author's.
+            // The only foreign key is the author's.
             Err(error) if error.is_not_found() => Err(error.for_record(user_label(author_id))),
             Err(error) => Err(error),
         }
@@ -301,7 +301,7 @@ impl CommunityRepository for SupabaseCommunity {
 
     async fn update(&self, author_id: Id<User>, id: Id<Post>, patch: PostPatch) -> Result<Post> {
         let expected = patch.expected_updated_at;
-        // A moment that PostgreSQL cannot hold is that of no post.
+        // No record has a moment that PostgreSQL cannot hold.
         if expected.is_none_or(|at| postgres_micros(at).is_some()) {
             let mut arguments = ArgumentWriter::default();
             arguments.push(id.to_uuid())?;
@@ -354,7 +354,7 @@ impl CommunityRepository for SupabaseCommunity {
             .bind(start::<User>(&page)?)
             .bind(i64::from(page.limit()) + 1);
         let rows = self.0.fetch_all(select).await?;
-        // A post that the viewer sees has one row at least.
+        // A post that the viewer sees gives at least one row.
         rows.first().ok_or_else(Error::not_found)?;
         let mut likers = Vec::new();
         for row in &rows {

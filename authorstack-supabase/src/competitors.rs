@@ -56,7 +56,7 @@ static PUT_PRICE: LazyLock<String> = LazyLock::new(|| {
         insert::<CompetitorPrice>()
     )
 });
-/// The beginning of a page of the history.
+/// The first part of the statement of a page of the history.
 static HISTORY: LazyLock<String> = LazyLock::new(|| {
     format!(
         "select price.* from public.competitors as rival left join lateral ({}",
@@ -65,7 +65,7 @@ static HISTORY: LazyLock<String> = LazyLock::new(|| {
 });
 
 impl SupabaseCompetitors {
-    /// Under the competitor's lock: prices that come at once follow each other.
+    /// Locks the competitor, so that prices that arrive at once are recorded one after another.
     async fn note(
         &self,
         user_id: Id<User>,
@@ -105,7 +105,7 @@ impl CompetitorRepository for SupabaseCompetitors {
         let insert = query_with(INSERT.as_str(), arguments(&competitor)?);
         match self.0.fetch_optional(insert).await {
             Ok(_) => Ok(competitor),
-            // The one foreign key is the user's.
+            // The only foreign key is the user's.
             Err(error) if error.is_not_found() => Err(error.for_record(user_label(user_id))),
             Err(error) => Err(error),
         }
@@ -197,7 +197,7 @@ impl CompetitorRepository for SupabaseCompetitors {
         for at in bounds.into_iter().flatten() {
             check_moment("date", at)?;
         }
-        // A competitor of the user's has one row at least.
+        // A competitor of the user gives at least one row.
         let mut select = QueryBuilder::new(HISTORY.as_str());
         if let Some(from) = range.from {
             select.push(" and date >= ").push_bind(Moment(from));

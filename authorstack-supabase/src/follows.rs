@@ -15,8 +15,8 @@ use crate::store::{SupabaseStore, push_page};
 #[derive(Debug)]
 pub(crate) struct SupabaseFollows(pub(crate) SupabaseStore);
 
-/// A follow that is there already is answered, which takes an update of nothing: only so does the
-/// statement see one that another transaction has just made.
+/// Answers the follow, also when it exists already. The update changes nothing, but only so the
+/// statement sees a follow that another transaction has just made.
 static UPSERT: LazyLock<String> = LazyLock::new(|| {
     format!(
         "{} on conflict (follower_id, author_id) do update set author_id = excluded.author_id \

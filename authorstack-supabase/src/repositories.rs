@@ -11,7 +11,7 @@ use crate::{
     store::SupabaseStore, users::SupabaseUsers,
 };
 
-/// How the analytics stand in a project's database.
+/// The form of the analytics in a project's database.
 const DIALECT: Dialect = Dialect {
     plain_timestamps: false,
     has_books: true,

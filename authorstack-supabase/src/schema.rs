@@ -11,7 +11,7 @@ use crate::{error::from_sqlx, store::SupabaseStore};
 pub(crate) struct Migration {
     /// The file's name.
     pub(crate) file: &'static str,
-    /// The fourteen digits at its head.
+    /// The fourteen digits at its beginning.
     pub(crate) version: &'static str,
     /// What follows, without the ending.
     pub(crate) name: &'static str,
@@ -38,7 +38,7 @@ migrations! {
     "20261125000000", "authorstack_rows";
 }
 
-/// The tables that the migrations make in `public`, with the migration.
+/// The tables that the migrations make in `public`, each with its migration.
 pub(crate) const TABLES: &[(&str, &str)] = &[
     ("users", "20261123000001"),
     ("books", "20261123000001"),
@@ -57,7 +57,7 @@ pub(crate) const TABLES: &[(&str, &str)] = &[
     ("revenue_forecasts", "20261124000001"),
 ];
 
-/// Of the transaction lock that keeps two migrations from running side by side.
+/// The key of the transaction lock that keeps two migrations from running at once.
 const LOCK: i64 = 0x6175_7468_6f72_0001;
 
 const MAKE_HISTORY: &str = "\
@@ -73,7 +73,7 @@ pub(crate) struct Found {
     pub(crate) pending: Vec<&'static str>,
     /// What stands in their way, and how to clear it.
     pub(crate) blockers: Vec<String>,
-    /// Whether nothing more can be found out, for lack of privileges.
+    /// Whether privileges are missing to find out more.
     pub(crate) is_closed: bool,
     /// Applied, but missing from the history: after a restore of a dump without it.
     unrecorded: Vec<&'static str>,
@@ -149,7 +149,7 @@ async fn step(store: &SupabaseStore, connection: &mut PgConnection) -> Result<bo
     let apply = async {
         raw_sql(MAKE_HISTORY).execute(&mut *transaction).await?;
         if !found.pending.is_empty() {
-            // A load's deadline is ours, not the role's.
+            // The deadline is this program's, not the role's.
             raw_sql("set local statement_timeout = 0")
                 .execute(&mut *transaction)
                 .await?;
@@ -189,9 +189,9 @@ async fn step(store: &SupabaseStore, connection: &mut PgConnection) -> Result<bo
 
 /// What the catalogs and the histories hold.
 struct Catalog {
-    /// Tables of `public` that have the names of ours.
+    /// Tables of `public` that have the names of AuthorStack's.
     tables: Vec<String>,
-    /// Whether there is a schema `authorstack` without our versions.
+    /// Whether there is a schema `authorstack` without AuthorStack's versions.
     has_foreign_schema: bool,
     may_create: bool,
     /// Whether the histories may be read.
@@ -199,7 +199,7 @@ struct Catalog {
     role: String,
     /// The CLI's history: versions and names.
     history: Vec<(String, Option<String>)>,
-    /// The versions that our files have noted themselves.
+    /// The versions that AuthorStack's migrations have noted themselves.
     versions: Vec<String>,
 }
 

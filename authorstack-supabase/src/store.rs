@@ -53,12 +53,12 @@ impl SupabaseStore {
         self.pool.timeouts()
     }
 
-    /// A statement as the mode wants it: prepared once where the connection is our own.
+    /// The statement, kept prepared unless a pooler in transaction mode is before the server.
     pub(crate) fn statement<'q>(&self, statement: Statement<'q>) -> Statement<'q> {
         self.pool.statement(statement)
     }
 
-    /// Opens a connection of one's own, outside the pool.
+    /// Opens a connection outside the pool.
     pub(crate) async fn open(&self) -> Result<PgConnection> {
         self.pool.open().await
     }
@@ -115,8 +115,8 @@ pub(crate) fn records<T: Stored>(rows: &[PgRow]) -> Result<Vec<T>> {
     rows.iter().map(record).collect()
 }
 
-/// Ends a statement that has a condition already with the page's: behind its cursor, in the order
-/// of the ids, and one row more than the page holds.
+/// Adds a page's conditions to a statement that has one already: after the cursor, in the order of
+/// the ids, and one row more than the page holds.
 pub(crate) fn push_page<T>(select: &mut QueryBuilder<Postgres>, page: &PageRequest) -> Result<()> {
     let (beyond, order) = match page.sort_order() {
         Order::OldestFirst => (" and id > ", " order by id limit "),

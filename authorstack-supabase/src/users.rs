@@ -22,10 +22,10 @@ use crate::store::{SupabaseStore, record};
 #[derive(Debug)]
 pub(crate) struct SupabaseUsers(pub(crate) SupabaseStore);
 
-/// A change made at `$2` to the user `$1`: `updated_at` is always later than before.
+/// Sets `updated_at` to the moment `$2`, or later where it is that already.
 const CHANGED: &str = "updated_at = greatest($2, updated_at + interval '1 millisecond')";
 
-/// Changes a user, where a condition holds that begins with `and`.
+/// Changes the user `$1`. A condition begins with `and`.
 fn change(set: &str, condition: &str) -> String {
     format!(
         "update public.users set {set}, {CHANGED} where id = $1 {condition} returning {}",
@@ -47,7 +47,7 @@ static UPDATE: LazyLock<String> = LazyLock::new(|| {
 static ADD_CREDITS: LazyLock<String> = LazyLock::new(|| change("credits = credits + $3", ""));
 static SPEND_CREDITS: LazyLock<String> =
     LazyLock::new(|| change("credits = credits - $3", "and credits >= $3"));
-/// The moment is JSON like every stored one; the rest of the entry stays as it is.
+/// The moment is JSON, as in every entry; the rest of the entry is kept.
 static CONNECT: LazyLock<String> = LazyLock::new(|| {
     change(
         "connected_platforms = case \
@@ -69,8 +69,8 @@ static DISCONNECT: LazyLock<String> = LazyLock::new(|| {
         "",
     )
 });
-/// Moments are compared as moments: their texts differ in length and precision. Years before
-/// Christ and after 9999 have a sign that PostgreSQL does not read.
+/// Moments are compared as moments, since their texts differ in length and precision. PostgreSQL
+/// cannot read the sign of years before Christ and after 9999.
 static MARK_SYNCED: LazyLock<String> = LazyLock::new(|| {
     change(
         "connected_platforms = (select jsonb_agg( \
@@ -84,7 +84,7 @@ static MARK_SYNCED: LazyLock<String> = LazyLock::new(|| {
         "and connected_platforms @> jsonb_build_array(jsonb_build_object('platform', $3::text))",
     )
 });
-// One statement a case: a plan for "no cursor, or behind it" would not use the index.
+// One statement for each case: a plan for "no cursor, or behind it" would not use the index.
 static OLDEST: LazyLock<String> = LazyLock::new(|| select::<User>("order by id limit $1"));
 static OLDEST_BEHIND: LazyLock<String> =
     LazyLock::new(|| select::<User>("where id > $2 order by id limit $1"));
@@ -92,7 +92,7 @@ static NEWEST: LazyLock<String> = LazyLock::new(|| select::<User>("order by id d
 static NEWEST_BEHIND: LazyLock<String> =
     LazyLock::new(|| select::<User>("where id < $2 order by id desc limit $1"));
 
-/// How often a call that found the balance changed under it looks again.
+/// How often a call tries again when the balance changes meanwhile.
 const ATTEMPTS: usize = 5;
 
 impl SupabaseUsers {
@@ -143,7 +143,7 @@ impl UserRepository for SupabaseUsers {
 
     async fn update(&self, id: Id<User>, patch: UserPatch) -> Result<User> {
         let expected = patch.expected_updated_at;
-        // A moment that PostgreSQL cannot hold is that of no user.
+        // No record has a moment that PostgreSQL cannot hold.
         if expected.is_none_or(|at| postgres_micros(at).is_some()) {
             let mut arguments = ArgumentWriter::default();
             arguments.push(id.to_uuid())?;
@@ -163,8 +163,8 @@ impl UserRepository for SupabaseUsers {
     }
 
     async fn delete(&self, id: Id<User>) -> Result<()> {
-        // All that is theirs goes with them, in the same transaction. Counts of other people's
-        // posts change: two such calls may meet.
+        // The database deletes all their records in the same transaction, which also changes counts
+        // of other people's posts: two such calls can conflict.
         retry_on_conflict(|| {
             let delete = query("delete from public.users where id = $1 returning 1");
             self.0.delete(delete.bind(id.to_uuid()))
@@ -181,7 +181,7 @@ impl UserRepository for SupabaseUsers {
             .one(update)
             .await
             .map_err(|error| match error.kind() {
-                // 22003, and this statement has no other number.
+                // SQLSTATE 22003; this statement has no other number.
                 ErrorKind::Invalid { field, reason }
                     if field == "value" && reason.contains("larger") =>
                 {
@@ -206,7 +206,7 @@ impl UserRepository for SupabaseUsers {
                 return Err(Error::not_found());
             };
             let balance: i64 = get(&row, 0)?;
-            // Where it suffices by now, credits were added in between.
+            // If it is enough now, credits were added in between: try again.
             if balance < amount {
                 return Err(Error::new(ErrorKind::InsufficientCredits {
                     balance,

@@ -417,7 +417,7 @@ async fn orphans_are_rejected_and_replayed_when_their_user_is_there() {
 async fn a_settled_reject_stays_settled_until_its_source_changes() {
     on_database(async |database| {
         let target = database.migrated(Via::Direct).await.target();
-        let mended = Record::from(user("ada"));
+        let fixed = Record::from(user("ada"));
         let problems = || Problems::from(Problem::new("email", "is none \0"));
         let reject = Reject {
             kind: Kind::Users,
@@ -435,7 +435,7 @@ async fn a_settled_reject_stays_settled_until_its_source_changes() {
         assert_eq!(rejects(&target).await, std::slice::from_ref(&reject));
         target.finish(Kind::Users).await.unwrap();
         let keys = [reject.key.clone()];
-        replay(&target, Kind::Users, std::slice::from_ref(&mended), &keys).await;
+        replay(&target, Kind::Users, std::slice::from_ref(&fixed), &keys).await;
 
         // The next pass reads the same record, then a changed one.
         let mut pass = Pass::begin(&target, Kind::Users).await;

@@ -1,4 +1,5 @@
-//! How the source's server turns its rows into Supabase's, and finds those that cannot move.
+//! The SQL by which the source's server converts its rows into Supabase's form, and finds those
+//! that cannot move.
 
 use authorstack_core::{
     fields::{Field, Shape},
@@ -6,7 +7,7 @@ use authorstack_core::{
 };
 use authorstack_sql::{IdForm, row_digest};
 
-/// The settings of a transaction by which lists reach the statements: COPY takes no parameters.
+/// Transaction settings that hold lists for the statements, since COPY takes no parameters.
 pub(super) const ID_MAP: &str = "authorstack.id_map";
 pub(super) const ABSENT_USERS: &str = "authorstack.absent_users";
 pub(super) const ABSENT_BOOKS: &str = "authorstack.absent_books";
@@ -18,7 +19,7 @@ pub(super) enum Trouble {
     Id,
     /// A record that the target lacks.
     Absent(Kind),
-    /// A value that says itself what is wrong.
+    /// A wrong value, and what is wrong with it.
     Value(&'static str),
 }
 
@@ -91,7 +92,7 @@ impl Conversion {
         }
     }
 
-    /// The same for rows that a rule asks whether it stands for one: that is asked only once.
+    /// As [`Self::id`], but without the check that a rule makes: it is made only once.
     fn id_column(&self, column: &str, map: &str) -> String {
         if self.has_map {
             self.id(column, map)
@@ -137,7 +138,7 @@ impl Conversion {
                 }
                 ("book_breakdown", _) => self.book_breakdown(),
                 (_, Shape::Sums) => format!("coalesce({stored}, '{{}}')"),
-                // By an interval, which costs less than by a zone's name. For ever is none.
+                // An interval costs less than a zone's name. Valid for ever means no date.
                 ("valid_until", _) => {
                     format!("timezone(interval '0', nullif({stored}, 'infinity'))")
                 }
@@ -247,7 +248,7 @@ impl Conversion {
         depends.then_some((kind, list))
     }
 
-    /// The rules that these lists leave to be asked.
+    /// The rules that matter: those about absent records only where there are some.
     fn asked(&self, lists: Lists) -> impl Iterator<Item = &Rule> {
         self.rules.iter().filter(move |rule| match rule.trouble {
             Trouble::Absent(Kind::Users) => lists.users,
@@ -299,7 +300,7 @@ impl Conversion {
         let columns: Vec<String> = columns
             .chain(raw.map(|name| format!("t.{name} as raw_{name}")))
             .collect();
-        // Breakdowns are converted once for all that look at them.
+        // `offset 0` makes the server convert the breakdowns only once.
         let has_sums = self.fields().any(|(_, field)| field.shape == Shape::Sums);
         let fence = if has_sums { " offset 0" } else { "" };
         format!(
@@ -402,12 +403,13 @@ fn rule(field: &'static str, trouble: Trouble, broken: &str) -> Rule {
     }
 }
 
-/// What chrono's dates do not reach.
+/// SQL that is true for moments that `chrono` cannot hold.
 fn wrong_moment(column: &str) -> String {
     format!("not isfinite(c.raw_{column}) or c.raw_{column} >= '262142-01-01 00:00:00'")
 }
 
-/// As core reads names: of 1 to 50 bytes, without control characters and outer spaces.
+/// SQL that is true where core refuses a name: it must have 1 to 50 bytes, no control characters
+/// and no outer spaces.
 fn wrong_name(name: &str) -> String {
     const SPACE: &str = r"[\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]";
     format!(
@@ -417,7 +419,7 @@ fn wrong_name(name: &str) -> String {
     )
 }
 
-/// Numbers that become infinite as doubles, and depth that readers refuse.
+/// SQL that is true for JSON with numbers too large for a double, or nested too deep for readers.
 fn wrong_json(json: &str) -> String {
     format!(
         "jsonb_path_exists({json}, '$.** ? (@.type() == \"number\" \
@@ -426,7 +428,7 @@ fn wrong_json(json: &str) -> String {
     )
 }
 
-/// Sums by name, with numbers that are written as numbers or texts.
+/// SQL that is true where JSON is not an object of sums with numbers.
 fn wrong_breakdown(json: &str, wrong_key: &str) -> String {
     const NUMBER: &str = r"^-?[0-9]{1,11}(\.[0-9]{1,17})?$|^-?[0-9](\.[0-9]{1,9})?[eE][-+]?[0-9]$";
     const WHOLE: &str = r"^-?[0-9]{1,18}(\.0+)?$";

@@ -16,7 +16,7 @@ pub(super) fn read(shared: &Shared, kind: Kind, value: &Value) -> Result<Record,
     let mut problems = Problems::default();
     let mut fields = Map::new();
     for (name, value) in row {
-        // Of JSON that must be there, null is a value.
+        // `content` is required JSON, for which null is a value.
         if value.is_null() && name != "content" {
             continue;
         }
@@ -30,7 +30,7 @@ pub(super) fn read(shared: &Shared, kind: Kind, value: &Value) -> Result<Record,
     if !problems.is_empty() {
         return Err(problems);
     }
-    // For ever is none.
+    // Valid for ever means no date.
     if fields
         .get("valid_until")
         .is_some_and(|until| until == "infinity")
@@ -68,7 +68,7 @@ fn field(shared: &Shared, kind: Kind, name: &str, value: &Value) -> Result<Value
     }
 }
 
-/// The digits of an id: a UUID as the row has it, or the digits that a fix may write.
+/// The digits of an id, which the row has as a UUID and a fix may write as digits.
 fn id(shared: &Shared, text: &str) -> Result<String, String> {
     let Ok(uuid) = Uuid::try_parse(text) else {
         return Ok(text.to_owned());

@@ -77,7 +77,7 @@ impl Source for PostgresSource {
 
     async fn count(&self, kind: Kind) -> Result<u64> {
         self.shared.conversion(kind)?;
-        // Of a large table the server's estimate will do.
+        // For a large table the server's estimate is enough.
         let sql = format!(
             "select case when reltuples > 1000000 then reltuples::bigint \
                else (select count(*) from public.{kind}) end \

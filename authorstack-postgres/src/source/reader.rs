@@ -1,4 +1,4 @@
-//! A range of rows at one moment.
+//! Reads a range of rows as it is at one moment.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use super::{
     shared::{PAGE, Shared, failed},
 };
 
-/// Rows are handed on in pieces of this size: the server sends each by itself.
+/// Rows are handed on in pieces of this size, since the server sends each row by itself.
 const PIECE: usize = 256 << 10;
 
 pub(super) struct RangeReader {

@@ -66,14 +66,14 @@ impl Shared {
             .ok_or_else(|| Error::internal(format!("{kind} are no analytics")))
     }
 
-    /// A connection in a transaction that sees one moment and changes nothing.
+    /// A connection in a read-only transaction that sees the data of one moment.
     pub(super) async fn begin(&self) -> Result<PgConnection> {
         let kept = self.idle.take(self.pool.timeouts().connect).await;
         let mut connection = match kept {
             Some((connection, ())) => connection,
             None => self.pool.open().await?,
         };
-        // It may wait for the reader of its rows.
+        // No timeouts: it may wait for the reader of its rows.
         with_deadline(self.pool.timeouts().operation, async {
             raw_sql(
                 "begin isolation level repeatable read read only; \
@@ -93,7 +93,7 @@ impl Shared {
         Ok(connection)
     }
 
-    /// Hands a list to the statements of the transaction.
+    /// Sets a setting of the transaction, by which a list reaches its statements.
     pub(super) async fn set(
         &self,
         connection: &mut PgConnection,
@@ -161,7 +161,7 @@ impl Shared {
             }
         }
         drop(rows);
-        // Nobody listens any more when this fails.
+        // This fails only when the receiver is gone.
         let _ = sender.send(Ok(ids)).await;
         self.end(connection).await
     }
@@ -199,7 +199,7 @@ impl Shared {
         format!("the UUID {uuid} is not {own}; {hint}")
     }
 
-    /// The rules that a row breaks, in words.
+    /// The problems of a row, from the rules that it breaks.
     pub(super) fn problems(
         &self,
         kind: Kind,

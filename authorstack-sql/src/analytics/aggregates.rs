@@ -26,7 +26,7 @@ struct Texts {
     refresh: Arc<str>,
     range: Arc<str>,
     overview: Arc<str>,
-    /// For counts that an old app has written as 1.0, which costs more.
+    /// A slower form that also reads counts which an old app has written as 1.0.
     lenient_overview: Arc<str>,
 }
 
@@ -34,7 +34,7 @@ struct Texts {
 const ENTRY: &str =
     "jsonb_build_object('revenue', revenue, 'units', units, 'page_reads', page_reads)";
 const SUMS: &str = "sum(revenue) as revenue, sum(units) as units, sum(page_reads) as page_reads";
-/// The sums of entries, whose counts are read as this type.
+/// The sums of entries. Counts are read as this type.
 fn entry_sums(counts: &str) -> String {
     format!(
         "sum((value ->> 'revenue')::numeric), sum((value ->> 'units')::{counts})::bigint, \
@@ -42,8 +42,8 @@ fn entry_sums(counts: &str) -> String {
     )
 }
 
-/// The days, the sum of those before, and each side of the breakdowns, told apart by the first
-/// column.
+/// The days, the sum of the days before, and the sums by platform and by book. The first column
+/// says which of these a row is.
 fn overview(counts: &str) -> String {
     let sums = entry_sums(counts);
     format!(
@@ -143,8 +143,8 @@ impl SqlAggregates {
             .unzip();
         let user = self.base.uuid(user_id);
         let mut unit = self.base.pool.unit().await?;
-        // Refreshes of a user follow each other: the statement behind the lock sees all that was
-        // committed before.
+        // Refreshes of one user run one after another: a statement that runs after the lock was
+        // taken sees all that was committed before.
         let lock = query("select pg_advisory_xact_lock($1)").bind(lock_of(user));
         unit.fetch_optional(lock).await?;
         let refresh = statement(&self.texts.refresh)
@@ -170,7 +170,7 @@ impl SqlAggregates {
         })
     }
 
-    /// A book of a breakdown: by its digits, or by its UUID where an old app wrote that.
+    /// A book of a breakdown, named by its digits, or by its UUID where an old app wrote that.
     fn book(&self, name: &str) -> Result<Id<Book>> {
         match Uuid::try_parse(name) {
             Ok(uuid) => self.base.dialect.ids.read(uuid),
@@ -210,7 +210,7 @@ fn too_large(error: Error) -> Error {
     }
 }
 
-/// Of the transaction lock of a user's refreshes.
+/// The key of the transaction lock of a user's refreshes.
 fn lock_of(user: Uuid) -> i64 {
     const REFRESH: u64 = 0x6175_7468_6f72_0003;
     let (high, low) = user.as_u64_pair();
@@ -238,7 +238,7 @@ impl AggregateRepository for SqlAggregates {
     }
 
     async fn overview(&self, user_id: Id<User>, days: Days, top: u32) -> Result<Overview> {
-        // The first day of all has none before it.
+        // There are no days before the first possible one.
         let before = Some(days.before()).filter(|before| before.last() < days.first());
         let select = |text| {
             let select = statement(text)

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::dialect::Dialect;
 use crate::{ArgumentWriter, Pool, Statement, get, read};
 
-/// The connections, and how rows stand there.
+/// The connections, and the form of the rows.
 #[derive(Debug, Clone)]
 pub(super) struct Base {
     pub(super) pool: Pool,
@@ -38,7 +38,7 @@ impl Base {
         rows.iter().map(|row| self.read(row)).collect()
     }
 
-    /// Of a row whose number the table gives.
+    /// The arguments of an insert, without the row's number, which the table gives.
     pub(super) fn arguments<T: Stored>(&self, row: &T) -> Result<PgArguments> {
         let mut writer = ArgumentWriter::with_ids(self.dialect.ids).without("id");
         row.write(&mut writer)?;
@@ -46,7 +46,7 @@ impl Base {
     }
 }
 
-/// The texts are made of constants and the dialect alone.
+/// The texts are made only of constants and the dialect.
 pub(super) fn statement(text: &Arc<str>) -> Statement<'static> {
     query(AssertSqlSafe(Arc::clone(text)))
 }

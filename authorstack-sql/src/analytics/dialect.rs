@@ -7,7 +7,7 @@ use crate::ids::IdForm;
 pub struct Dialect {
     /// Whether moments are `TIMESTAMP` columns that hold UTC, rather than `timestamptz`.
     pub plain_timestamps: bool,
-    /// Whether the users and books are tables beside, so that an owner can be asked for.
+    /// Whether the database also has the users and books, so that a book's owner can be checked.
     pub has_books: bool,
     /// How ids are written as UUIDs.
     pub ids: IdForm,
@@ -20,7 +20,7 @@ impl Dialect {
         let columns = kind.fields().iter().filter_map(|field| {
             let column = field.column?;
             Some(match (column, field.shape) {
-                // What is valid for ever may say so with infinity.
+                // Infinity means valid for ever.
                 ("valid_until", _) => self.utc("nullif(valid_until, 'infinity')"),
                 (_, Shape::Moment) => self.utc(column),
                 _ => column.to_owned(),
@@ -39,8 +39,8 @@ impl Dialect {
         }
     }
 
-    /// Inserts rows of a kind, whose numbers the table gives: the columns, and the parameters that
-    /// hold them.
+    /// The columns and the parameters of an insert, without the row's number, which the table
+    /// gives.
     pub(super) fn insert(self, kind: Kind) -> (String, String) {
         let fields = kind.fields().iter().filter(|field| field.name != "id");
         let (mut columns, mut parameters) = (Vec::new(), Vec::new());
@@ -60,7 +60,7 @@ impl Dialect {
     pub(super) fn parameter(self, kind: Kind, column: &str) -> String {
         let (columns, _) = self.insert(kind);
         let index = columns.split(", ").position(|name| name == column);
-        // A name that is none makes a statement that fails whenever it is run.
+        // An unknown column gives a statement that always fails, so a test finds it.
         index.map_or_else(
             || format!("no_column_{column}"),
             |index| format!("${}", index + 1),

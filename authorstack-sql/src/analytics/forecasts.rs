@@ -37,7 +37,7 @@ impl Texts {
             "select distinct on (forecast_date) {columns} from public.revenue_forecasts \
              where user_id = $1 and forecast_date between $2 and $3 order by forecast_date, id desc"
         );
-        // What changes is locked in one order, beside another call for the same days.
+        // Rows are locked in one order, so that calls for the same days do not deadlock.
         let fill = "with earned as ( \
                select f.id, coalesce(a.total_revenue, 0) as revenue \
                from public.revenue_forecasts as f \

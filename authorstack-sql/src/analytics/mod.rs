@@ -1,5 +1,5 @@
-//! The analytics repositories on PostgreSQL: one text for each statement, in the words of the
-//! database's dialect.
+//! The analytics repositories on PostgreSQL. Each statement is made once, for the dialect of the
+//! database.
 
 mod aggregates;
 mod base;

@@ -1,10 +1,10 @@
-//! What tells the rows of the analytics apart, and what digests them.
+//! The keys of the analytics' rows, and the digest of rows.
 
 use authorstack_core::migrate::Kind;
 
 use crate::fields::json_columns;
 
-/// What tells the rows of a kind apart beside their numbers; empty where nothing does.
+/// The columns that are unique together, apart from the row's number; empty where there are none.
 #[must_use]
 pub const fn unique_columns(kind: Kind) -> &'static [&'static str] {
     match kind {
@@ -26,8 +26,8 @@ pub const fn identity_columns(kind: Kind) -> &'static [&'static str] {
     }
 }
 
-/// What a statement selects to digest the rows of a kind: how many there are, and the sum of their
-/// hashes as a text. JSON counts as its text, in which 1 and 1.0 differ.
+/// The select list that digests the rows of a kind: their count, and the sum of their hashes as a
+/// text. JSON is hashed as its text, in which 1 and 1.0 differ.
 #[must_use]
 pub fn row_digest(kind: Kind) -> String {
     let json = json_columns(kind);

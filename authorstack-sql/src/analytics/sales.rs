@@ -48,7 +48,7 @@ const FILTER: &str = "user_id = $1 and date between $2 and $3 \
      and ($4::text is null or platform = $4) and ($5::uuid is null or book_id = $5) \
      and ($6::text is null or coalesce(currency, 'USD') = $6)";
 
-/// What of a sale a batch does not say: its number is drawn, the rest is the same for all.
+/// Columns that a batch does not hold: the number is generated, the others are equal for all rows.
 const NOT_IN_BATCH: &[&str] = &["id", "user_id", "synced_at"];
 
 /// The columns of a batch, one array each.
@@ -56,13 +56,13 @@ fn arrays(base: &Base) -> ArrayWriter {
     ArrayWriter::new::<Sale>(base.dialect.ids, NOT_IN_BATCH)
 }
 
-/// Writes a batch: the user, the moment, then the arrays.
+/// The statement that writes a batch. Its parameters are the user, the moment, then the arrays.
 fn upsert(base: &Base) -> String {
     let arrays = arrays(base);
     let names = arrays.names();
     let list = names.join(", ");
     let unique = unique_columns(Sale::KIND);
-    // What may change of a sale. Its currency may not: that is looked at below.
+    // The columns that may change. A changed currency is refused, see below.
     let figures: Vec<&str> = names
         .iter()
         .copied()
@@ -82,7 +82,7 @@ fn upsert(base: &Base) -> String {
         .filter(|name| *name != "user_id")
         .collect();
     let key = key.join(", ");
-    // Row numbers are drawn first, so that an inserted row is known by its own.
+    // Row numbers are generated first, so that inserted rows can be told from updated ones.
     format!(
         "with incoming as materialized ( \
            select nextval((select pg_get_serial_sequence('public.sales_data', 'id')::regclass)) as id, t.* \
@@ -185,7 +185,7 @@ impl SqlSales {
                 };
                 changed.push((key, parsed(row, 5)?, parsed(row, 6)?));
             }
-            // The transaction ends without effect.
+            // Dropping the transaction undoes it.
             if !changed.is_empty() {
                 return Err(currency_conflict(&changed));
             }
@@ -244,7 +244,7 @@ impl SqlSales {
     }
 }
 
-/// The record that becomes of a new sale, without what [`NOT_IN_BATCH`] names.
+/// A new sale as a record; the columns of [`NOT_IN_BATCH`] have no meaning yet.
 fn sale(user_id: Id<User>, new: &NewSale) -> Sale {
     let NewSale {
         key: SaleKey {
@@ -295,7 +295,7 @@ impl SalesRepository for SqlSales {
 
     fn stream(&self, user_id: Id<User>, filter: SalesFilter) -> BoxStream<'static, Result<Sale>> {
         let sales = self.clone();
-        // Page by page, each behind the last row of the one before.
+        // Page by page; each page begins after the last row of the previous one.
         let start = (filter, (Uuid::nil(), String::new()), false);
         let pages = stream::try_unfold(
             (sales, start),
@@ -352,7 +352,7 @@ impl SalesRepository for SqlSales {
                 },
             });
         }
-        // The server's collation may be another.
+        // The server may sort texts in another way.
         totals.sort_by(|a, b| (&a.group, &a.currency).cmp(&(&b.group, &b.currency)));
         Ok(totals)
     }

@@ -27,7 +27,7 @@ pub fn arguments<T: Fields>(record: &T) -> Result<PgArguments> {
     Ok(writer.into_arguments())
 }
 
-/// Takes arguments one by one: single ones, a record's fields, what a patch changes.
+/// Collects arguments: single values, the fields of a record, the changes of a patch.
 #[derive(Debug, Default)]
 pub struct ArgumentWriter {
     arguments: PgArguments,

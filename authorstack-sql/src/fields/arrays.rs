@@ -1,4 +1,4 @@
-//! Many records as the arguments of one statement: an array for each column.
+//! Many records as the arguments of one statement: one array for each column.
 
 use authorstack_core::{
     Error, Extra, Result,
@@ -26,7 +26,7 @@ enum Column {
     Decimals(Vec<Option<Decimal>>),
     Days(Vec<Option<NaiveDate>>),
     Moments(Vec<Option<Moment>>),
-    /// Of values that have no array.
+    /// A column whose values have no array.
     Refused,
 }
 
@@ -76,7 +76,7 @@ pub(crate) struct ArrayWriter {
 }
 
 impl ArrayWriter {
-    /// Of records of this type, but for some columns.
+    /// For records of this type, without some columns.
     pub(crate) fn new<T: Fields>(ids: IdForm, without: &[&str]) -> Self {
         let fields = T::FIELDS.iter();
         let taken =
@@ -94,7 +94,7 @@ impl ArrayWriter {
         names.collect()
     }
 
-    /// The parameters, from this one on, with the types of the arrays.
+    /// The parameters with their array types, numbered from `first`.
     pub(crate) fn parameters(&self, first: usize) -> String {
         let numbered = self.columns.iter().zip(first..);
         let parameters =

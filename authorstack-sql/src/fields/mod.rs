@@ -1,4 +1,4 @@
-//! Records in rows, arguments and statements, all by the lists of their fields.
+//! Reads and writes records by the lists of their fields.
 
 mod arguments;
 mod arrays;

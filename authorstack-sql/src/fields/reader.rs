@@ -165,7 +165,7 @@ impl FieldReader for RowReader<'_> {
                         .map_err(|problem| format!("{problem}; refresh the day's roll-up"))
                 })
             }
-            // These are no scalars.
+            // These are not scalars.
             Shape::Texts | Shape::Part | Shape::Parts => {
                 self.next += 1;
                 self.note(field, "has no column that holds one value");

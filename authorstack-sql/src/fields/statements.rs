@@ -1,4 +1,4 @@
-//! Statements made from the lists of fields. Each is made once and kept by who runs it.
+//! Statements made from the lists of fields. Whoever runs a statement makes it once and keeps it.
 
 use authorstack_core::{
     fields::{Fields, Patch},
@@ -17,7 +17,7 @@ pub fn json_columns(kind: Kind) -> Vec<&'static str> {
     let is_json = |column: &&str| {
         let mut fields = kind.fields().iter();
         let field = fields.find(|field| field.column == Some(*column));
-        // What is no field holds the unknown ones.
+        // A column without a field is `extra`, which holds the unknown ones.
         field.is_none_or(|field| field.shape.is_json())
     };
     let columns = kind.column_names().into_iter();
@@ -46,7 +46,7 @@ pub fn placeholders<T: Stored>() -> String {
 pub fn parameter<T: Stored>(column: &str) -> String {
     let columns = T::KIND.column_names();
     let index = columns.iter().position(|name| *name == column);
-    // A name that is none makes a statement that fails whenever it is run.
+    // An unknown column gives a statement that always fails, so a test finds it.
     index.map_or_else(
         || format!("no_column_{column}"),
         |index| format!("${}", index + 1),
@@ -64,8 +64,8 @@ pub fn insert<T: Stored>() -> String {
     )
 }
 
-/// Does the changes of a patch and answers the record: with what else is `set`, which ends in a
-/// comma, where a condition holds. The parameters of the patch begin behind those of the rest.
+/// Applies a patch where a condition holds, and answers the record. `set` holds further
+/// assignments and ends in a comma. The patch's parameters follow the `parameters` of the rest.
 #[must_use]
 pub fn update<P: Patch>(set: &str, condition: &str, parameters: usize) -> String
 where

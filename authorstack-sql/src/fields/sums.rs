@@ -26,7 +26,7 @@ pub fn write_sums(buffer: &mut Vec<u8>, breakdown: &dyn Breakdown) {
     buffer.push(b'}');
 }
 
-/// One entry. Numbers are read as texts: no float stands between.
+/// One entry. Numbers are read as texts, never as floats, so they stay exact.
 #[derive(Deserialize)]
 struct Entry<'a> {
     #[serde(borrow)]

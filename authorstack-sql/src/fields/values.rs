@@ -1,4 +1,4 @@
-//! Values as the driver takes and gives them.
+//! Types that the driver encodes and decodes.
 
 use authorstack_core::{Result, fields::Texts, rollup::Breakdown};
 use sqlx::{

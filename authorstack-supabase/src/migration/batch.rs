@@ -1,4 +1,4 @@
-//! A batch: what the table would refuse is found first, the rest is written.
+//! Loads a batch: finds what the table would refuse, and writes the rest.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -7,10 +7,12 @@ use std::{
 };
 
 use authorstack_core::{
-    Boost, Error, ErrorKind, Id, Result,
+    Boost, Error, ErrorKind, Extra, Id, Result,
+    fields::{Field, FieldWriter, Fields, Value},
     migrate::{Key, Kind, Load, Problem, Problems, Record},
 };
-use authorstack_sql::{get, is_data_error, select};
+use authorstack_sql::{get, identity_columns, is_data_error, select};
+use serde::Serialize;
 use sqlx::{AssertSqlSafe, PgConnection, Row, query, raw_sql};
 use uuid::Uuid;
 
@@ -27,7 +29,7 @@ use crate::{error::from_sqlx, store::record};
 /// How many records of a kind the target remembers to exist.
 const KNOWN_IDS: usize = 500_000;
 
-/// A batch on its way: which records are still to be written, which were refused.
+/// A batch that is being loaded: the records still to be written, and those that were refused.
 pub(super) struct Batch<'l> {
     load: &'l Load<'l>,
     statements: &'static Statements,
@@ -60,7 +62,7 @@ impl<'l> Batch<'l> {
         })
     }
 
-    /// Keeps the accepted records that this finds no problem with.
+    /// Refuses the accepted records that have problems.
     fn keep(&mut self, mut find: impl FnMut(&'l Record) -> Problems) {
         let load = self.load;
         let refused = &mut self.refused;
@@ -74,7 +76,7 @@ impl<'l> Batch<'l> {
         });
     }
 
-    /// Refuses what the table would refuse, as far as that can be known beforehand.
+    /// Refuses what the table would refuse, as far as this can be known before.
     pub(super) async fn screen(
         &mut self,
         target: &SupabaseTarget,
@@ -152,7 +154,7 @@ impl<'l> Batch<'l> {
         });
     }
 
-    /// Refuses records that refer to what is not there.
+    /// Refuses records that refer to records which do not exist.
     async fn screen_references(
         &mut self,
         target: &SupabaseTarget,
@@ -349,7 +351,7 @@ impl<'l> Batch<'l> {
                 Some(_) => ranges.extend(halves(range)),
             }
         }
-        // A record may have stood in the way of one before it, and have moved since.
+        // A record may have blocked one before it, and may have changed since.
         let mut progress = true;
         while progress && !failed.is_empty() {
             progress = false;
@@ -404,23 +406,49 @@ impl<'l> Batch<'l> {
     }
 }
 
-/// Whether two rows of one number are of one record, by what never changes of it (`identity_columns`).
+/// Whether two rows with the same number are the same record.
 fn is_same(a: &Record, b: &Record) -> bool {
-    match (a, b) {
-        (Record::Sale(a), Record::Sale(b)) => a.user_id == b.user_id && a.key() == b.key(),
-        (Record::DailyAggregate(a), Record::DailyAggregate(b)) => {
-            (a.user_id, a.date) == (b.user_id, b.date)
+    identity(a) == identity(b)
+}
+
+/// The values of a record's `identity_columns`.
+fn identity(record: &Record) -> Vec<String> {
+    let mut identity = Identity {
+        columns: identity_columns(record.kind()),
+        values: Vec::new(),
+    };
+    // This writer never fails.
+    let _ = record.write(&mut identity);
+    identity.values
+}
+
+struct Identity {
+    columns: &'static [&'static str],
+    values: Vec<String>,
+}
+
+impl FieldWriter for Identity {
+    fn value(&mut self, field: &'static Field, value: Option<Value<'_>>) -> Result<()> {
+        if field
+            .column
+            .is_some_and(|name| self.columns.contains(&name))
+        {
+            self.values.push(format!("{value:?}"));
         }
-        (Record::SyncLog(a), Record::SyncLog(b)) => {
-            (a.user_id, &a.platform, a.synced_at) == (b.user_id, &b.platform, b.synced_at)
-        }
-        (Record::Insight(a), Record::Insight(b)) => {
-            (a.user_id, a.created_at) == (b.user_id, b.created_at)
-        }
-        (Record::Forecast(a), Record::Forecast(b)) => {
-            (a.user_id, a.date, a.created_at) == (b.user_id, b.date, b.created_at)
-        }
-        _ => false,
+        Ok(())
+    }
+
+    /// No part is among these columns.
+    fn part<T: Fields + Serialize>(&mut self, _: &'static Field, _: &T) -> Result<()> {
+        Ok(())
+    }
+
+    fn parts<T: Fields + Serialize>(&mut self, _: &'static Field, _: &[T]) -> Result<()> {
+        Ok(())
+    }
+
+    fn extra(&mut self, _: &Extra) -> Result<()> {
+        Ok(())
     }
 }
 
@@ -512,7 +540,7 @@ const SELECT_COMPETITORS: &str = "\
     select id, user_id::text, asin from public.competitors \
     where (user_id, asin) in (select * from unnest($1::uuid[], $2::text[]))";
 
-/// The two values by which a record's rivals are looked for.
+/// The two values by which records with the same unique values are found.
 fn asked_for(record: &Record) -> [String; 2] {
     let uuid = |uuid: Uuid| uuid.to_string();
     match record {
@@ -526,7 +554,7 @@ fn asked_for(record: &Record) -> [String; 2] {
     }
 }
 
-/// What must be unique of two such values, by the field that a problem names.
+/// What must be unique of two such values, with the field that a problem names.
 fn claims(kind: Kind, first: String, second: String) -> Vec<(&'static str, String)> {
     match kind {
         Kind::Users => vec![("authId", first), ("email", second)],
@@ -540,7 +568,7 @@ fn claims(kind: Kind, first: String, second: String) -> Vec<(&'static str, Strin
 struct Taken(HashMap<(&'static str, String), String>);
 
 impl Taken {
-    /// Takes a record's values where all are free, or says who holds them.
+    /// Notes a record's values if all are free, or says which record holds them.
     fn claim(&mut self, record: &Record) -> Problems {
         let [first, second] = asked_for(record);
         let values = claims(record.kind(), first, second);
@@ -576,7 +604,7 @@ fn orphan(field: &str, kind: Kind, id: Id<Record>) -> Problem {
     )
 }
 
-/// Another record of the target is what the source's would be, or has its number.
+/// The problem of a row whose number or unique values another record of the target has.
 pub(super) fn taken_by(kind: Kind, number: i64, holder: i64) -> Problems {
     let one = kind.one();
     let (field, problem) = if number == holder {

@@ -11,9 +11,9 @@ use serde::Serialize;
 use sqlx::{Encode, PgConnection, Postgres, postgres::PgArgumentBuffer};
 use uuid::Uuid;
 
-/// How much is encoded before it is sent: the server reads while the next piece is made.
+/// How much is encoded before it is sent; the server reads it while the next piece is encoded.
 const PIECE: usize = 1 << 20;
-/// A piece that one large record blew up is not kept for the next.
+/// A buffer that one large record made larger than this is shrunk.
 const KEPT: usize = 4 * PIECE;
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";

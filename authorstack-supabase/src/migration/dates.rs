@@ -11,16 +11,16 @@ use serde::Serialize;
 /// The problems of a record's dates that have columns of their own.
 pub(super) fn check_dates(record: &Record) -> Problems {
     let mut dates = Dates {
-        within: within(record.kind()),
+        within: place_of(record.kind()),
         problems: Problems::default(),
     };
-    // Looking at a field cannot fail.
+    // This writer never fails.
     let _ = record.write(&mut dates);
     dates.problems
 }
 
-/// Where the fields of a kind stand in the document that holds them.
-fn within(kind: Kind) -> &'static str {
+/// Where the document that holds a part has its fields.
+fn place_of(kind: Kind) -> &'static str {
     match kind {
         Kind::PostComments => "comments.",
         Kind::CompetitorPrices => "priceHistory.",
@@ -46,7 +46,7 @@ impl FieldWriter for Dates {
         Ok(())
     }
 
-    /// The dates of parts are JSON, which holds any.
+    /// Parts are stored as JSON, which holds any date.
     fn part<T: Fields + Serialize>(&mut self, _: &'static Field, _: &T) -> Result<()> {
         Ok(())
     }

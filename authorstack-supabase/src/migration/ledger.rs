@@ -19,7 +19,7 @@ use super::{
 use crate::{error::from_sqlx, store::SupabaseStore};
 
 impl SupabaseTarget {
-    /// Holds the checkpoint and compares it; says whether the pass is a first load.
+    /// Locks the checkpoint and compares its position; says whether the pass is a first load.
     pub(super) async fn fence(
         &self,
         connection: &mut PgConnection,
@@ -69,8 +69,8 @@ impl SupabaseTarget {
         self.execute(connection, update).await
     }
 
-    /// Keeps rejects, and says how many of them are open. One that a replay has settled stays
-    /// settled while its source is the same.
+    /// Stores rejects, and says how many of them are open. A reject that a replay has settled stays
+    /// settled until its source changes.
     pub(super) async fn store_rejects(
         &self,
         connection: &mut PgConnection,

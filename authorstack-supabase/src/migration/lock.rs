@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::target::SupabaseTarget;
 use crate::error::from_sqlx;
 
-/// Of the transaction lock that a run holds.
+/// The key of the transaction lock that a run holds.
 const RUN_LOCK: i64 = 0x6175_7468_6f72_0002;
 /// How long to try for the lock: the server may not have noticed yet that a run was killed.
 pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(2);
@@ -74,7 +74,7 @@ impl SupabaseTarget {
     }
 }
 
-/// The lock, held by the transaction of a connection that the task keeps.
+/// The lock. A task keeps the connection whose transaction holds it.
 #[derive(Debug)]
 struct Held(#[expect(dead_code, reason = "held for its drop")] Aborting<()>);
 

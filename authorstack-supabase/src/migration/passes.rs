@@ -33,7 +33,7 @@ impl SupabaseTarget {
             .fetch_optional(connection, select.bind(kind.as_str()))
             .await?;
         let row = row.ok_or_else(|| Error::internal("a checkpoint is gone"))?;
-        // A pass that the fast lane has begun is none of this lane's.
+        // A pass of the fast lane cannot be resumed here.
         let other_lane = is_rows_position(position(&row, 0)?.as_ref());
         let complete = other_lane || get(&row, 1)?;
         let mut checkpoint = Checkpoint {
@@ -94,7 +94,7 @@ impl SupabaseTarget {
         }
         let mut worker = self.begin_work(limit, Durability::Synchronous).await?;
         if Kind::ANALYTICS.contains(&kind) {
-            // Rows keep their numbers; new ones are numbered behind them.
+            // Rows keep their numbers, so new rows must be numbered after them.
             let table = deferred::table(kind);
             let set = format!(
                 "select setval(number, last) from (select max(id), \
@@ -120,7 +120,7 @@ impl SupabaseTarget {
             .fetch_optional(&mut worker.connection, update.bind(kind.as_str()))
             .await?;
         if row.map_or(Ok(false), |row| get(&row, 0))? {
-            // Until its first statistics the planner takes the table for a small one.
+            // Without statistics the planner assumes a small table.
             let analyze = format!("analyze {}", deferred::table(kind));
             raw_sql(AssertSqlSafe(analyze))
                 .execute(&mut worker.connection)
@@ -130,8 +130,8 @@ impl SupabaseTarget {
         self.commit(worker).await
     }
 
-    /// What a crash of the server undoes is still written down as put off; the commit that ends the
-    /// pass waits for all before it.
+    /// If a crash of the server undoes this, the index is still noted as dropped. The commit that
+    /// ends the pass waits for all commits before it.
     async fn restore(&self, kind: Kind, name: &str, is_index: bool) -> Result<()> {
         let limit = self.store.timeouts().index;
         let mut worker = self.begin_work(limit, Durability::Batch).await?;

@@ -1,5 +1,5 @@
-//! The fast lane: rows of the analytics come in by COPY as the source's server made them, each
-//! range with its rejects and its mark among what is done in one transaction.
+//! The fast lane: COPY takes rows of the analytics in the form that the source's server made. Each
+//! range, its rejects and the note that it is done are one transaction.
 
 use async_trait::async_trait;
 use authorstack_core::{
@@ -45,7 +45,7 @@ impl SupabaseTarget {
         let insert =
             query("insert into authorstack.checkpoints (kind) values ($1) on conflict do nothing");
         self.execute(connection, insert.bind(kind.as_str())).await?;
-        // Waits for writers of a run that was killed, which hold the row.
+        // This waits for writers of a killed run, which hold the row's lock.
         let next = query(
             "update authorstack.checkpoints set run = run + 1 where kind = $1 \
              returning run, complete or position is distinct from $2, first_load",
@@ -141,7 +141,7 @@ impl SupabaseTarget {
         };
         let mut worker = self.begin_work(limit, durability).await?;
         if let Some(pass) = pass {
-            // Held until the range is committed: a run that begins meanwhile waits for it.
+            // This lock is held until the range is committed: a run that begins meanwhile waits.
             let hold = query(
                 "select run from authorstack.checkpoints where kind = $1 and not complete for share",
             );
@@ -360,7 +360,7 @@ impl RowWriter for RangeWriter {
 
 /// Why rows were not written.
 enum Failure {
-    /// A row is at fault.
+    /// The server refused a row.
     Refused,
     Other(Error),
 }
@@ -395,7 +395,7 @@ async fn copy(
             }
             Ok(None) => return Ok(copy.finish().await?),
             Err(error) => {
-                // The transaction ends without effect either way.
+                // The transaction is rolled back in any case.
                 let _ = copy.abort("the source broke off").await;
                 return Err(Failure::Other(error));
             }

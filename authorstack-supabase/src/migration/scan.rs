@@ -15,7 +15,7 @@ use crate::{error::from_sqlx, store::SupabaseStore};
 
 /// Rows that one statement may return.
 const PAGE: i64 = 20_000;
-/// What is handed on at once.
+/// The limits of one batch of a stream.
 pub(super) const BATCH_RECORDS: usize = 2_000;
 pub(super) const BATCH_BYTES: usize = 4 << 20;
 

@@ -26,7 +26,7 @@ pub(super) struct Statements {
     pub(super) page: String,
     /// The rows with these keys.
     pub(super) some: String,
-    /// Those of rows that have numbers.
+    /// More statements, for kinds whose rows have numbers.
     pub(super) rows: Option<RowStatements>,
 }
 
@@ -34,7 +34,7 @@ pub(super) struct Statements {
 pub(super) struct RowStatements {
     /// The digest of the rows.
     pub(super) digest: String,
-    /// Takes rows out of the stage whose place another record has; answers both numbers.
+    /// Removes staged rows whose place another record has; answers both numbers.
     pub(super) taken: String,
 }
 
@@ -138,7 +138,7 @@ impl Table {
                 of("staged", unique),
                 of("first", unique),
             );
-            // The first of several that become one stays, unless the table has another already.
+            // Of several rows with one key the first stays, unless the table has another already.
             let _ = write!(
                 holders,
                 " union all select staged.id, held.id from pg_temp.authorstack_batch as staged \
@@ -159,8 +159,8 @@ impl Table {
         })
     }
 
-    /// Brings rows with numbers up to date, whatever keys the table has: partitions have none over
-    /// the number alone. The parameters are the first number and the last.
+    /// Brings rows with numbers up to date without relying on a key: partitions have none over the
+    /// number alone. The parameters are the first number and the last.
     fn merge_rows(&self, table: &str, rest: &[&str]) -> String {
         let columns = &self.columns;
         let set: Vec<String> = rest

@@ -21,9 +21,9 @@ use crate::{error::from_sqlx, store::SupabaseStore};
 
 /// Loads records into Supabase, and keeps a migration's ledger in its schema `authorstack`.
 ///
-/// A first load into an empty table puts off secondary indexes and foreign keys and copies
-/// straight into the table; any other merges by id. Works through every pooler: all that a
-/// batch needs of its session lives in its one transaction.
+/// A first load into an empty table drops secondary indexes and foreign keys until its end, and
+/// copies straight into the table. Any other load merges by id. It works through every pooler,
+/// since a batch keeps no state in its session beyond its transaction.
 #[derive(Clone)]
 pub struct SupabaseTarget {
     pub(super) store: SupabaseStore,
@@ -36,7 +36,7 @@ struct Shared {
     known: Known,
 }
 
-/// Records that are there, so that they are asked for once.
+/// Records that are known to exist, so that each is looked up once.
 #[derive(Default)]
 struct Known(Mutex<HashMap<Kind, HashSet<Id<Record>>>>);
 
@@ -54,13 +54,13 @@ impl std::fmt::Debug for SupabaseTarget {
     }
 }
 
-/// What the transactions of a migration are like.
+/// How a transaction of a migration is committed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Durability {
-    /// Committed when the server says so.
+    /// The server answers when the commit is on disk.
     Synchronous,
-    /// A batch of a pass: a crash of the server may undo the last ones together with their
-    /// checkpoints, and what ends the pass is synchronous again.
+    /// A crash of the server may undo the last batches together with their checkpoints. The end of
+    /// the pass is synchronous again.
     Batch,
 }
 
@@ -103,8 +103,8 @@ impl SupabaseTarget {
         Ok(())
     }
 
-    /// The records that are known to be there. No call panics while it holds this, so what a
-    /// poisoned lock guards is sound.
+    /// The records that are known to exist. No call panics while it holds this lock, so the value
+    /// behind a poisoned lock is sound.
     pub(super) fn known(&self) -> MutexGuard<'_, HashMap<Kind, HashSet<Id<Record>>>> {
         let Known(known) = &self.shared.known;
         known.lock().unwrap_or_else(PoisonError::into_inner)
@@ -166,7 +166,7 @@ async fn begin(
         Durability::Synchronous => "on",
         Durability::Batch => "off",
     };
-    // The server looks after the client now and then, and stops when that was killed.
+    // The server checks the connection now and then, and stops when the client was killed.
     let begin = format!(
         "begin; set local statement_timeout = {limit}; \
          set local idle_in_transaction_session_timeout = {limit}; \
