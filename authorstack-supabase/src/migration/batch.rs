@@ -1,35 +1,35 @@
-//! A batch: what the table would refuse is found first, the rest is written.
+//! Loads a batch: finds what the table would refuse, and writes the rest.
 
 use std::{
     collections::{HashMap, HashSet},
     ops::{Range, RangeInclusive},
+    sync::LazyLock,
 };
 
 use authorstack_core::{
-    Boost, Error, ErrorKind, Id, Result,
+    Boost, Error, ErrorKind, Extra, Id, Result,
+    fields::{Field, FieldWriter, Fields, Value},
     migrate::{Key, Kind, Load, Problem, Problems, Record},
 };
-use chrono::{DateTime, Utc};
+use authorstack_sql::{get, identity_columns, is_data_error, select};
+use serde::Serialize;
 use sqlx::{AssertSqlSafe, PgConnection, Row, query, raw_sql};
 use uuid::Uuid;
 
 use super::{
-    SupabaseTarget, Worker, lock,
-    read::read_record,
-    rows::taken_by,
-    statements::{Statements, bind_keys, statements},
-};
-use crate::{
     copy::{CopyError, copy},
+    dates::check_dates,
     deferred,
-    error::{from_sqlx, is_data_error},
-    row::{self, boost_columns, get, postgres_micros},
+    scan::read_record,
+    statements::{Statements, bind_keys, statements},
+    target::{SupabaseTarget, Worker},
 };
+use crate::{error::from_sqlx, store::record};
 
 /// How many records of a kind the target remembers to exist.
 const KNOWN_IDS: usize = 500_000;
 
-/// A batch on its way: which records are still to be written, which were refused.
+/// A batch that is being loaded: the records still to be written, and those that were refused.
 pub(super) struct Batch<'l> {
     load: &'l Load<'l>,
     statements: &'static Statements,
@@ -62,7 +62,7 @@ impl<'l> Batch<'l> {
         })
     }
 
-    /// Keeps the accepted records that this finds no problem with.
+    /// Refuses the accepted records that have problems.
     fn keep(&mut self, mut find: impl FnMut(&'l Record) -> Problems) {
         let load = self.load;
         let refused = &mut self.refused;
@@ -76,7 +76,7 @@ impl<'l> Batch<'l> {
         });
     }
 
-    /// Refuses what the table would refuse, as far as that can be known beforehand.
+    /// Refuses what the table would refuse, as far as this can be known before.
     pub(super) async fn screen(
         &mut self,
         target: &SupabaseTarget,
@@ -108,7 +108,7 @@ impl<'l> Batch<'l> {
         let select = bind_keys(query(self.statements.some.as_str()), self.load.kind, &keys);
         let mut held: HashMap<Key, Record> = HashMap::new();
         for row in target.fetch_all(connection, select).await? {
-            let record = read_record(&target.store, self.load.kind, &row)?;
+            let record = read_record(self.load.kind, &row)?;
             held.insert(record.key(), record);
         }
         self.keep(|record| match (held.get(&record.key()), record.key()) {
@@ -154,7 +154,7 @@ impl<'l> Batch<'l> {
         });
     }
 
-    /// Refuses records that refer to what is not there.
+    /// Refuses records that refer to records which do not exist.
     async fn screen_references(
         &mut self,
         target: &SupabaseTarget,
@@ -163,7 +163,7 @@ impl<'l> Batch<'l> {
         for &kind in self.load.kind.depends_on() {
             let (mut known, mut unknown) = (HashSet::new(), HashSet::new());
             {
-                let cached = lock(&target.shared.known);
+                let cached = target.known();
                 let cached = cached.get(&kind);
                 for &index in &self.accepted {
                     for (_, of, id) in self.load.records[index].refers_to() {
@@ -189,7 +189,7 @@ impl<'l> Batch<'l> {
                     let id: Uuid = get(&row, 0)?;
                     known.extend(Id::<Record>::from_uuid(id));
                 }
-                let mut cached = lock(&target.shared.known);
+                let mut cached = target.known();
                 let cached = cached.entry(kind).or_default();
                 if cached.len() + known.len() > KNOWN_IDS {
                     cached.clear();
@@ -265,15 +265,10 @@ impl<'l> Batch<'l> {
                 }
             }
         }
-        let select = query(concat!(
-            "select ",
-            boost_columns!(),
-            " from public.marketplace_boosts where active and position = any ($1)"
-        ))
-        .bind(positions.into_iter().collect::<Vec<_>>());
+        let select = query(SELECT_BOOSTS.as_str()).bind(positions.into_iter().collect::<Vec<_>>());
         let mut held: HashMap<u32, Vec<Boost>> = HashMap::new();
         for row in target.fetch_all(connection, select).await? {
-            let boost = row::boost(&row)?;
+            let boost: Boost = record(&row)?;
             if !ids.contains(&boost.id) {
                 held.entry(boost.position).or_default().push(boost);
             }
@@ -356,7 +351,7 @@ impl<'l> Batch<'l> {
                 Some(_) => ranges.extend(halves(range)),
             }
         }
-        // A record may have stood in the way of one before it, and have moved since.
+        // A record may have blocked one before it, and may have changed since.
         let mut progress = true;
         while progress && !failed.is_empty() {
             progress = false;
@@ -411,23 +406,49 @@ impl<'l> Batch<'l> {
     }
 }
 
-/// Whether two rows of one number are of one record, by what lasts of it (`lasting_columns`).
+/// Whether two rows with the same number are the same record.
 fn is_same(a: &Record, b: &Record) -> bool {
-    match (a, b) {
-        (Record::Sale(a), Record::Sale(b)) => a.user_id == b.user_id && a.key() == b.key(),
-        (Record::DailyAggregate(a), Record::DailyAggregate(b)) => {
-            (a.user_id, a.date) == (b.user_id, b.date)
+    identity(a) == identity(b)
+}
+
+/// The values of a record's `identity_columns`.
+fn identity(record: &Record) -> Vec<String> {
+    let mut identity = Identity {
+        columns: identity_columns(record.kind()),
+        values: Vec::new(),
+    };
+    // This writer never fails.
+    let _ = record.write(&mut identity);
+    identity.values
+}
+
+struct Identity {
+    columns: &'static [&'static str],
+    values: Vec<String>,
+}
+
+impl FieldWriter for Identity {
+    fn value(&mut self, field: &'static Field, value: Option<Value<'_>>) -> Result<()> {
+        if field
+            .column
+            .is_some_and(|name| self.columns.contains(&name))
+        {
+            self.values.push(format!("{value:?}"));
         }
-        (Record::SyncLog(a), Record::SyncLog(b)) => {
-            (a.user_id, &a.platform, a.synced_at) == (b.user_id, &b.platform, b.synced_at)
-        }
-        (Record::Insight(a), Record::Insight(b)) => {
-            (a.user_id, a.created_at) == (b.user_id, b.created_at)
-        }
-        (Record::Forecast(a), Record::Forecast(b)) => {
-            (a.user_id, a.date, a.created_at) == (b.user_id, b.date, b.created_at)
-        }
-        _ => false,
+        Ok(())
+    }
+
+    /// No part is among these columns.
+    fn part<T: Fields + Serialize>(&mut self, _: &'static Field, _: &T) -> Result<()> {
+        Ok(())
+    }
+
+    fn parts<T: Fields + Serialize>(&mut self, _: &'static Field, _: &[T]) -> Result<()> {
+        Ok(())
+    }
+
+    fn extra(&mut self, _: &Extra) -> Result<()> {
+        Ok(())
     }
 }
 
@@ -455,8 +476,9 @@ fn problems(record: &Record, error: CopyError) -> Problems {
             });
             Problems(problems.collect())
         }
-        (ErrorKind::Conflict { reason }, Record::Boost(_)) => {
-            Problem::new("position", reason.clone()).into()
+        (ErrorKind::Conflict { .. }, Record::Boost(_)) => {
+            let problem = "is taken for a part of that time; choose another, then replay";
+            Problem::new("position", problem).into()
         }
         (ErrorKind::AlreadyExists { field }, _) => Problem::new(
             field.clone(),
@@ -504,6 +526,9 @@ fn halves(range: Range<usize>) -> [Range<usize>; 2] {
     [middle..range.end, range.start..middle]
 }
 
+static SELECT_BOOSTS: LazyLock<String> =
+    LazyLock::new(|| select::<Boost>("where active and position = any ($1)"));
+
 const SELECT_USERS: &str = "\
     select id, auth_id, email from public.users where auth_id = any ($1) or email = any ($2)";
 
@@ -515,7 +540,7 @@ const SELECT_COMPETITORS: &str = "\
     select id, user_id::text, asin from public.competitors \
     where (user_id, asin) in (select * from unnest($1::uuid[], $2::text[]))";
 
-/// The two values by which a record's rivals are looked for.
+/// The two values by which records with the same unique values are found.
 fn asked_for(record: &Record) -> [String; 2] {
     let uuid = |uuid: Uuid| uuid.to_string();
     match record {
@@ -529,7 +554,7 @@ fn asked_for(record: &Record) -> [String; 2] {
     }
 }
 
-/// What must be unique of two such values, by the field that a problem names.
+/// What must be unique of two such values, with the field that a problem names.
 fn claims(kind: Kind, first: String, second: String) -> Vec<(&'static str, String)> {
     match kind {
         Kind::Users => vec![("authId", first), ("email", second)],
@@ -543,7 +568,7 @@ fn claims(kind: Kind, first: String, second: String) -> Vec<(&'static str, Strin
 struct Taken(HashMap<(&'static str, String), String>);
 
 impl Taken {
-    /// Takes a record's values where all are free, or says who holds them.
+    /// Notes a record's values if all are free, or says which record holds them.
     fn claim(&mut self, record: &Record) -> Problems {
         let [first, second] = asked_for(record);
         let values = claims(record.kind(), first, second);
@@ -579,66 +604,25 @@ fn orphan(field: &str, kind: Kind, id: Id<Record>) -> Problem {
     )
 }
 
-/// Dates that PostgreSQL cannot hold.
-pub(super) fn check_dates(record: &Record) -> Problems {
-    let mut problems = Problems::default();
-    let mut check = |field: &str, date: DateTime<Utc>| {
-        if postgres_micros(date).is_none() {
-            problems.push(Problem::new(
-                field,
-                format!("{date} is outside PostgreSQL's range of dates, which begins in 4713 BC; correct it"),
-            ));
-        }
+/// The problem of a row whose number or unique values another record of the target has.
+pub(super) fn taken_by(kind: Kind, number: i64, holder: i64) -> Problems {
+    let one = kind.one();
+    let (field, problem) = if number == holder {
+        let problem = format!(
+            "{number} is the number of another {one} in the target, which was written there; give \
+             one of the two another number, then run again"
+        );
+        ("id", problem)
+    } else {
+        let of_one = match kind {
+            Kind::SalesData => "book, platform and day",
+            _ => "day",
+        };
+        let problem = format!(
+            "{one} {holder} is of the same user, {of_one}; delete or change one of the two, then \
+             replay"
+        );
+        ("date", problem)
     };
-    for (field, date) in dates(record) {
-        check(field, date);
-    }
-    problems
-}
-
-/// The dates of a record that have columns of their own.
-fn dates(record: &Record) -> Vec<(&'static str, DateTime<Utc>)> {
-    let some = |field, date: Option<DateTime<Utc>>| date.map(|date| (field, date));
-    match record {
-        Record::User(user) => vec![
-            ("createdAt", user.created_at),
-            ("updatedAt", user.updated_at),
-        ],
-        Record::Book(book) => some("publishedDate", book.published_date)
-            .into_iter()
-            .chain([
-                ("createdAt", book.created_at),
-                ("updatedAt", book.updated_at),
-            ])
-            .collect(),
-        Record::Checklist(checklist) => vec![
-            ("createdAt", checklist.created_at),
-            ("updatedAt", checklist.updated_at),
-        ],
-        Record::Follow(follow) => vec![("createdAt", follow.created_at)],
-        Record::Post(post) => vec![
-            ("createdAt", post.created_at),
-            ("updatedAt", post.updated_at),
-        ],
-        Record::Comment(comment) => vec![("comments.createdAt", comment.created_at)],
-        Record::Boost(boost) => vec![
-            ("startedAt", boost.started_at),
-            ("expiresAt", boost.expires_at),
-        ],
-        Record::Competitor(rival) => some("lastChecked", rival.last_checked)
-            .into_iter()
-            .chain([("createdAt", rival.created_at)])
-            .collect(),
-        Record::Price(price) => vec![("priceHistory.date", price.point.date)],
-        Record::Sale(sale) => some("synced_at", sale.synced_at).into_iter().collect(),
-        Record::SyncLog(log) => some("synced_at", log.synced_at).into_iter().collect(),
-        Record::Insight(insight) => some("valid_until", insight.valid_until)
-            .into_iter()
-            .chain(some("created_at", insight.created_at))
-            .collect(),
-        Record::Forecast(forecast) => some("created_at", forecast.created_at)
-            .into_iter()
-            .collect(),
-        _ => vec![],
-    }
+    Problem::new(field, problem).into()
 }

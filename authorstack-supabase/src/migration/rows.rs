@@ -1,40 +1,29 @@
-//! The fast lane: rows of the analytics come in by COPY as the source's server made them, each
-//! range with its rejects and its mark among what is done in one transaction.
+//! The fast lane: COPY takes rows of the analytics in the form that the source's server made. Each
+//! range, its rejects and the note that it is done are one transaction.
 
 use async_trait::async_trait;
 use authorstack_core::{
     Error, ErrorKind, Id, Result,
+    layers::Operation,
     migrate::{
-        Counts, Kind, Position, Problem, Problems, Record, Reject, RowDigest, RowMode, RowPass,
-        RowRange, RowTarget, RowWriter, RowsWritten,
+        Counts, Kind, Record, Reject, RowDigest, RowMode, RowPass, RowRange, RowTarget, RowWriter,
+        RowsWritten,
     },
 };
-use authorstack_sql::spawned;
+use authorstack_sql::{get, is_data_error, spawned};
 use futures::{TryStreamExt, stream::BoxStream};
 use sqlx::{AssertSqlSafe, PgConnection, query, raw_sql};
 use uuid::Uuid;
 
 use super::{
-    Durability, SupabaseTarget, Worker,
-    batch::{roll_back, savepoint},
-    named,
-    read::{send_records, unsigned},
-    signed,
-    statements::{RowStatements, statements},
-};
-use crate::{
+    batch::{roll_back, savepoint, taken_by},
     deferred::{self, PutOff},
-    error::{from_sqlx, is_data_error},
-    row::get,
+    ledger::{ROWS_MARK, unsigned},
+    scan::send_records,
+    statements::{RowStatements, statements},
+    target::{Durability, SupabaseTarget, Worker, run, signed},
 };
-
-/// What the checkpoint of a pass of this lane begins with.
-const MARK: &str = "rows: ";
-
-/// Whether a pass is of this lane.
-pub(super) fn is_mark(position: Option<&Position>) -> bool {
-    position.is_some_and(|position| position.0.starts_with(MARK))
-}
+use crate::error::from_sqlx;
 
 fn row_statements(kind: Kind) -> Result<&'static RowStatements> {
     let rows = statements(kind)?.rows.as_ref();
@@ -49,14 +38,14 @@ impl SupabaseTarget {
         may_collide: bool,
     ) -> Result<RowPass> {
         row_statements(kind)?;
-        let mark = format!("{MARK}{conversion}");
+        let mark = format!("{ROWS_MARK}{conversion}");
         let limit = self.store.timeouts().load;
         let mut worker = self.begin_work(limit, Durability::Synchronous).await?;
         let connection = &mut worker.connection;
         let insert =
             query("insert into authorstack.checkpoints (kind) values ($1) on conflict do nothing");
         self.execute(connection, insert.bind(kind.as_str())).await?;
-        // Waits for writers of a run that was killed, which hold the row.
+        // This waits for writers of a killed run, which hold the row's lock.
         let next = query(
             "update authorstack.checkpoints set run = run + 1 where kind = $1 \
              returning run, complete or position is distinct from $2, first_load",
@@ -152,7 +141,7 @@ impl SupabaseTarget {
         };
         let mut worker = self.begin_work(limit, durability).await?;
         if let Some(pass) = pass {
-            // Held until the range is committed: a run that begins meanwhile waits for it.
+            // This lock is held until the range is committed: a run that begins meanwhile waits.
             let hold = query(
                 "select run from authorstack.checkpoints where kind = $1 and not complete for share",
             );
@@ -203,7 +192,7 @@ impl SupabaseTarget {
 impl RowTarget for SupabaseTarget {
     async fn begin_rows(&self, kind: Kind, conversion: &str, may_collide: bool) -> Result<RowPass> {
         let begin = self.begin_rows_pass(kind, conversion, may_collide);
-        named("begin", self.store.timeouts().load, begin).await
+        run(Operation::Begin, self.store.timeouts().load, begin).await
     }
 
     async fn absent(&self, kind: Kind, ids: &[Id<Record>]) -> Result<Vec<Id<Record>>> {
@@ -220,7 +209,7 @@ impl RowTarget for SupabaseTarget {
                 .map(|row| Id::from_uuid(get(row, 0)?))
                 .collect::<Result<_>>()
         };
-        named("absent", self.store.timeouts().load, find).await
+        run(Operation::References, self.store.timeouts().load, find).await
     }
 
     async fn open(
@@ -230,13 +219,13 @@ impl RowTarget for SupabaseTarget {
         pass: Option<&RowPass>,
     ) -> Result<Box<dyn RowWriter>> {
         let open = self.open_range(kind, range, pass);
-        let writer = named("load", self.store.timeouts().load, open).await?;
+        let writer = run(Operation::Load, self.store.timeouts().load, open).await?;
         Ok(Box::new(writer))
     }
 
     async fn digest(&self, kind: Kind, range: RowRange) -> Result<RowDigest> {
         let digest = self.digest_range(kind, range);
-        named("digest", self.store.timeouts().load, digest).await
+        run(Operation::Digest, self.store.timeouts().load, digest).await
     }
 
     fn records(&self, kind: Kind, range: RowRange) -> BoxStream<'_, Result<Vec<Record>>> {
@@ -352,7 +341,7 @@ impl RowWriter for RangeWriter {
         rows: BoxStream<'_, Result<Vec<u8>>>,
     ) -> Result<RowsWritten> {
         let limit = self.target.store.timeouts().load;
-        named("load", limit, self.written(mode, rows)).await
+        run(Operation::Load, limit, self.written(mode, rows)).await
     }
 
     async fn reject(&mut self, rejects: &[Reject]) -> Result<u64> {
@@ -360,18 +349,18 @@ impl RowWriter for RangeWriter {
         let rejects: Vec<&Reject> = rejects.iter().collect();
         let (target, connection) = (self.target.clone(), &mut self.worker.connection);
         let keep = target.store_rejects(connection, self.kind, &rejects);
-        named("load", limit, keep).await
+        run(Operation::Load, limit, keep).await
     }
 
     async fn commit(self: Box<Self>, counts: Counts) -> Result<()> {
         let limit = self.target.store.timeouts().load;
-        named("load", limit, self.committed(counts)).await
+        run(Operation::Load, limit, self.committed(counts)).await
     }
 }
 
 /// Why rows were not written.
 enum Failure {
-    /// A row is at fault.
+    /// The server refused a row.
     Refused,
     Other(Error),
 }
@@ -406,33 +395,10 @@ async fn copy(
             }
             Ok(None) => return Ok(copy.finish().await?),
             Err(error) => {
-                // The transaction ends without effect either way.
+                // The transaction is rolled back in any case.
                 let _ = copy.abort("the source broke off").await;
                 return Err(Failure::Other(error));
             }
         }
     }
-}
-
-/// Another record of the target is what the source's would be, or has its number.
-pub(super) fn taken_by(kind: Kind, number: i64, holder: i64) -> Problems {
-    let one = kind.one();
-    let (field, problem) = if number == holder {
-        let problem = format!(
-            "{number} is the number of another {one} in the target, which was written there; give \
-             one of the two another number, then run again"
-        );
-        ("id", problem)
-    } else {
-        let of_one = match kind {
-            Kind::SalesData => "book, platform and day",
-            _ => "day",
-        };
-        let problem = format!(
-            "{one} {holder} is of the same user, {of_one}; delete or change one of the two, then \
-             replay"
-        );
-        ("date", problem)
-    };
-    Problem::new(field, problem).into()
 }

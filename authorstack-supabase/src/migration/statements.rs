@@ -6,18 +6,11 @@ use authorstack_core::{
     Error, Id, Result,
     migrate::{Key, Kind},
 };
-use authorstack_sql::{json_columns, lasting_columns, row_columns, row_digest, unique_columns};
+use authorstack_sql::{
+    Moment, Statement, first_moment, identity_columns, json_columns, row_digest, unique_columns,
+};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
-
-use crate::{
-    row::{
-        Moment, book_columns, boost_columns, checklist_columns, comment_columns,
-        competitor_columns, first_moment, follow_columns, like_columns, post_columns,
-        price_columns, user_columns,
-    },
-    store::{DIALECT, Statement},
-};
 
 /// The statements of a kind.
 pub(super) struct Statements {
@@ -33,7 +26,7 @@ pub(super) struct Statements {
     pub(super) page: String,
     /// The rows with these keys.
     pub(super) some: String,
-    /// Those of rows that have numbers.
+    /// More statements, for kinds whose rows have numbers.
     pub(super) rows: Option<RowStatements>,
 }
 
@@ -41,17 +34,16 @@ pub(super) struct Statements {
 pub(super) struct RowStatements {
     /// The digest of the rows.
     pub(super) digest: String,
-    /// Takes rows out of the stage whose place another record has; answers both numbers.
+    /// Removes staged rows whose place another record has; answers both numbers.
     pub(super) taken: String,
 }
 
 /// What the statements of a table are made of.
-#[derive(Clone, Copy)]
 struct Table {
     kind: Kind,
-    columns: &'static str,
+    columns: String,
     /// The columns that hold JSON.
-    json: &'static [&'static str],
+    json: Vec<&'static str>,
     /// The columns of the key, with their types.
     key: &'static [(&'static str, &'static str)],
 }
@@ -59,81 +51,25 @@ struct Table {
 const ID: &[(&str, &str)] = &[("id", "uuid")];
 const ROW: &[(&str, &str)] = &[("id", "bigint")];
 
-/// The tables of the documents.
-const TABLES: &[Table] = &[
-    Table {
-        kind: Kind::Users,
-        columns: user_columns!(),
-        json: &["preferences", "connected_platforms", "extra"],
-        key: ID,
-    },
-    Table {
-        kind: Kind::Books,
-        columns: book_columns!(),
-        json: &["metadata", "extra"],
-        key: ID,
-    },
-    Table {
-        kind: Kind::Checklists,
-        columns: checklist_columns!(),
-        json: &["tasks", "extra"],
-        key: ID,
-    },
-    Table {
-        kind: Kind::Follows,
-        columns: follow_columns!(),
-        json: &["extra"],
-        key: ID,
-    },
-    Table {
-        kind: Kind::CommunityPosts,
-        columns: post_columns!(),
-        json: &["attachments", "extra"],
-        key: ID,
-    },
-    Table {
-        kind: Kind::PostLikes,
-        columns: like_columns!(),
-        json: &[],
-        key: &[("post_id", "uuid"), ("user_id", "uuid")],
-    },
-    Table {
-        kind: Kind::PostComments,
-        columns: comment_columns!(),
-        json: &["extra"],
-        key: &[("post_id", "uuid"), ("id", "text")],
-    },
-    Table {
-        kind: Kind::MarketplaceBoosts,
-        columns: boost_columns!(),
-        json: &["extra"],
-        key: ID,
-    },
-    Table {
-        kind: Kind::Competitors,
-        columns: competitor_columns!(),
-        json: &["extra"],
-        key: ID,
-    },
-    Table {
-        kind: Kind::CompetitorPrices,
-        columns: price_columns!(),
-        json: &["extra"],
-        key: &[("competitor_id", "uuid"), ("date", "timestamptz")],
-    },
-];
+/// The columns of a kind's key, with their types.
+fn key_of(kind: Kind) -> &'static [(&'static str, &'static str)] {
+    match kind {
+        Kind::PostLikes => &[("post_id", "uuid"), ("user_id", "uuid")],
+        Kind::PostComments => &[("post_id", "uuid"), ("id", "text")],
+        Kind::CompetitorPrices => &[("competitor_id", "uuid"), ("date", "timestamptz")],
+        kind if Kind::ANALYTICS.contains(&kind) => ROW,
+        _ => ID,
+    }
+}
 
 /// All tables.
 fn tables() -> impl Iterator<Item = Table> {
-    let analytics = Kind::ANALYTICS.iter().filter_map(|kind| {
-        Some(Table {
-            kind: *kind,
-            columns: row_columns(*kind)?,
-            json: json_columns(*kind),
-            key: ROW,
-        })
-    });
-    TABLES.iter().copied().chain(analytics)
+    Kind::ALL.iter().map(|kind| Table {
+        kind: *kind,
+        columns: kind.column_names().join(", "),
+        json: json_columns(*kind),
+        key: key_of(*kind),
+    })
 }
 
 static STATEMENTS: LazyLock<Vec<(Kind, Statements)>> = LazyLock::new(|| {
@@ -144,9 +80,7 @@ static STATEMENTS: LazyLock<Vec<(Kind, Statements)>> = LazyLock::new(|| {
 
 impl Table {
     fn statements(&self) -> Statements {
-        let (table, columns) = (format!("public.{}", self.kind), self.columns);
-        let listed = DIALECT.select_list(self.kind);
-        let listed = listed.as_deref().unwrap_or(columns);
+        let (table, columns) = (format!("public.{}", self.kind), &self.columns);
         let keys: Vec<&str> = self.key.iter().map(|(column, _)| *column).collect();
         let key = keys.join(", ");
         let parameters: Vec<String> = (1..=keys.len()).map(|n| format!("${n}")).collect();
@@ -169,11 +103,11 @@ impl Table {
             merge: self.merge(&table, &key),
             rows: self.row_statements(),
             page: format!(
-                "select {listed} from {table} where ({key}) > ({}) order by {key} limit ${last}",
+                "select {columns} from {table} where ({key}) > ({}) order by {key} limit ${last}",
                 parameters.join(", ")
             ),
             some: format!(
-                "select {listed} from {table} where ({key}) in (select * from unnest({})) \
+                "select {columns} from {table} where ({key}) in (select * from unnest({})) \
                  order by {key}",
                 arrays.join(", ")
             ),
@@ -181,18 +115,21 @@ impl Table {
     }
 
     fn row_statements(&self) -> Option<RowStatements> {
-        let (kind, digest) = (self.kind, row_digest(self.kind)?);
+        if self.key != ROW {
+            return None;
+        }
+        let (kind, digest) = (self.kind, row_digest(self.kind));
         let of = |name: &str, columns: &[&str]| {
             let columns = columns.iter().map(|column| format!("{name}.{column}"));
             columns.collect::<Vec<_>>().join(", ")
         };
-        let lasting = lasting_columns(kind);
+        let identity = identity_columns(kind);
         let mut holders = format!(
             "select staged.id, held.id as holder from pg_temp.authorstack_batch as staged \
                join public.{kind} as held on held.id = staged.id and held.id > $1 and held.id <= $2 \
                where ({}) is distinct from ({})",
-            of("held", lasting),
-            of("staged", lasting)
+            of("held", identity),
+            of("staged", identity)
         );
         let unique = unique_columns(kind);
         if !unique.is_empty() {
@@ -201,7 +138,7 @@ impl Table {
                 of("staged", unique),
                 of("first", unique),
             );
-            // The first of several that become one stays, unless the table has another already.
+            // Of several rows with one key the first stays, unless the table has another already.
             let _ = write!(
                 holders,
                 " union all select staged.id, held.id from pg_temp.authorstack_batch as staged \
@@ -222,10 +159,10 @@ impl Table {
         })
     }
 
-    /// Brings rows with numbers up to date, whatever keys the table has: partitions have none over
-    /// the number alone. The parameters are the first number and the last.
+    /// Brings rows with numbers up to date without relying on a key: partitions have none over the
+    /// number alone. The parameters are the first number and the last.
     fn merge_rows(&self, table: &str, rest: &[&str]) -> String {
-        let columns = self.columns;
+        let columns = &self.columns;
         let set: Vec<String> = rest
             .iter()
             .map(|column| format!("{column} = staged.{column}"))
@@ -260,7 +197,7 @@ impl Table {
     }
 
     fn merge(&self, table: &str, key: &str) -> String {
-        let columns = self.columns;
+        let columns = &self.columns;
         let rest: Vec<&str> = columns
             .split(", ")
             .filter(|column| self.key.iter().all(|(part, _)| part != column))
@@ -375,7 +312,7 @@ mod tests {
     #[test]
     fn json_is_compared_as_text() {
         for table in tables() {
-            for column in table.json {
+            for column in &table.json {
                 let merge = table.statements().merge;
                 assert!(merge.contains(&format!("held.{column}::text")), "{merge}");
             }

@@ -1,20 +1,18 @@
 //! Indexes and foreign keys that a first load puts off.
 //!
-//! What is dropped is recorded in the same transaction, and what is made again is removed from
-//! the record in the same transaction: whenever a run is killed, the rest is still written down.
+//! An index is dropped and noted in one transaction, and restored and removed from the notes in one
+//! transaction. So whenever a run is killed, the notes say what is still missing.
 
 use authorstack_core::{Error, Result, migrate::Kind};
+use authorstack_sql::has_code;
 use sqlx::{AssertSqlSafe, PgConnection, Row, query, raw_sql};
 
-use crate::{
-    error::{from_sqlx, has_code},
-    store::SupabaseStore,
-};
+use crate::{error::from_sqlx, store::SupabaseStore};
 
-/// The table's secondary indexes and foreign keys, with what makes them again; with the second
-/// parameter also its keys, each as an index and the constraint that takes it. Left alone is what
-/// that would not make again as it was: marks of replication and clustering, comments,
-/// tablespaces, statistics targets; of a partitioned table the keys, too.
+/// Finds the table's secondary indexes and foreign keys, and the SQL that restores them; with the
+/// second parameter also its keys, each as an index and the constraint that uses it. Indexes that
+/// this SQL would not restore as they were are left alone: those with marks of replication or
+/// clustering, comments, tablespaces or statistics targets, and the keys of a partitioned table.
 const FIND: &str = "\
     with indexes as ( \
       select c.oid, c.relname::text as name, con.conname::text as constraint_name, con.contype, \
@@ -49,22 +47,22 @@ const FIND: &str = "\
     order by 1";
 
 /// The table of a kind.
-pub(crate) fn table(kind: Kind) -> String {
+pub(super) fn table(kind: Kind) -> String {
     format!("public.{kind}")
 }
 
-/// What a first load does without.
+/// What is dropped for a first load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PutOff {
+pub(super) enum PutOff {
     /// Secondary indexes and foreign keys.
     Secondary,
     /// The primary key and unique keys as well: for rows that cannot collide.
     Everything,
 }
 
-/// Drops what a first load into an empty table need not keep up, in the transaction that is
-/// open. Where that must wait for others, or is not allowed, everything stays.
-pub(crate) async fn put_off(
+/// Drops what slows a first load into an empty table, in the open transaction. If it would have to
+/// wait for others, or is not allowed, everything stays.
+pub(super) async fn put_off(
     store: &SupabaseStore,
     connection: &mut PgConnection,
     kind: Kind,
@@ -129,9 +127,8 @@ async fn drop_all(
     Ok(())
 }
 
-/// What a kind still waits for: names of indexes, those that take longest first, then of
-/// constraints.
-pub(crate) async fn waiting(
+/// The names of what is still dropped: indexes, those that take longest first, then constraints.
+pub(super) async fn waiting(
     store: &SupabaseStore,
     connection: &mut PgConnection,
     kind: Kind,
@@ -147,8 +144,8 @@ pub(crate) async fn waiting(
         .collect()
 }
 
-/// Makes one again, in the transaction that is open.
-pub(crate) async fn restore(
+/// Restores one of them, in the open transaction.
+pub(super) async fn restore(
     store: &SupabaseStore,
     connection: &mut PgConnection,
     kind: Kind,
@@ -170,14 +167,14 @@ pub(crate) async fn restore(
         .fetch_optional(&mut *connection)
         .await
         .map_err(from_sqlx)?;
-    // Made by another meanwhile, or by hand.
+    // Another run has restored it meanwhile, or someone by hand.
     let Some(row) = row else { return Ok(()) };
     if row.try_get(1).map_err(from_sqlx)? {
         return Ok(());
     }
     let definition: String = row.try_get(0).map_err(from_sqlx)?;
-    // Builds side by side keep the cores busy: workers of each would only be in the way. The
-    // buffers are a quarter of the memory, as a rule; two builds take half as much again.
+    // Parallel builds keep the cores busy, so workers for each build would not help. The buffers
+    // usually are a quarter of the memory; two builds take half as much more.
     raw_sql(
         "set local max_parallel_maintenance_workers = 0; \
          select set_config('maintenance_work_mem', least(greatest( \

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-/// The row. Numbers beyond a double, which JSON's readers refuse, become texts.
+/// The row as JSON. Numbers that no double can hold become texts, since JSON readers refuse them.
 pub(super) fn row(text: &str) -> Value {
     let read = serde_json::from_str(text);
     let read = read.or_else(|_| serde_json::from_str(&without_large_numbers(text)));
-    // What is nested this deep can hold secrets that nobody looks for: the row is in the source.
+    // Deeply nested values may hold secrets that nobody expects; the row is in the source.
     read.unwrap_or_else(|_| json!({"$unreadable": "nested too deep; see the row in the source"}))
 }
 

@@ -1,21 +1,13 @@
-//! Rows of a rejects file, perhaps mended by hand, as records.
+//! Rows of a rejects file, perhaps fixed by hand, as records.
 
-use authorstack_core::migrate::{Kind, Problem, Problems, Record};
+use authorstack_core::{
+    fields::Shape,
+    migrate::{Kind, Problem, Problems, Record},
+};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::Shared;
-
-/// Columns that hold money or a share of one: numbers become texts, which are exact.
-const DECIMALS: &[&str] = &[
-    "revenue",
-    "total_revenue",
-    "predicted_revenue",
-    "actual_revenue",
-    "confidence",
-];
-const MOMENTS: &[&str] = &["synced_at", "valid_until", "created_at"];
-const BREAKDOWNS: &[&str] = &["platform_breakdown", "book_breakdown"];
+use super::shared::Shared;
 
 pub(super) fn read(shared: &Shared, kind: Kind, value: &Value) -> Result<Record, Problems> {
     let Value::Object(row) = value else {
@@ -24,11 +16,11 @@ pub(super) fn read(shared: &Shared, kind: Kind, value: &Value) -> Result<Record,
     let mut problems = Problems::default();
     let mut fields = Map::new();
     for (name, value) in row {
-        // Of JSON that must be there, null is a value.
+        // `content` is required JSON, for which null is a value.
         if value.is_null() && name != "content" {
             continue;
         }
-        match field(shared, name, value) {
+        match field(shared, kind, name, value) {
             Ok(value) => {
                 fields.insert(name.clone(), value);
             }
@@ -38,7 +30,7 @@ pub(super) fn read(shared: &Shared, kind: Kind, value: &Value) -> Result<Record,
     if !problems.is_empty() {
         return Err(problems);
     }
-    // For ever is none.
+    // Valid for ever means no date.
     if fields
         .get("valid_until")
         .is_some_and(|until| until == "infinity")
@@ -57,23 +49,26 @@ pub(super) fn read(shared: &Shared, kind: Kind, value: &Value) -> Result<Record,
     record.map_err(|error| Problem::new("record", error.to_string()).into())
 }
 
-fn field(shared: &Shared, name: &str, value: &Value) -> Result<Value, String> {
-    if DECIMALS.contains(&name) {
-        return Ok(as_text(value));
-    }
-    if MOMENTS.contains(&name) {
-        return Ok(moment(value));
-    }
-    if BREAKDOWNS.contains(&name) {
-        return breakdown(shared, name, value);
-    }
-    match (name, value) {
-        ("user_id" | "book_id", Value::String(text)) => id(shared, text).map(Value::String),
+/// A value in the form that the records' JSON has.
+fn field(shared: &Shared, kind: Kind, name: &str, value: &Value) -> Result<Value, String> {
+    let mut fields = kind.fields().iter();
+    match fields
+        .find(|field| field.name == name)
+        .map(|field| field.shape)
+    {
+        // Numbers become texts, which are exact.
+        Some(Shape::Decimal) => Ok(as_text(value)),
+        Some(Shape::Moment) => Ok(moment(value)),
+        Some(Shape::Sums) => breakdown(shared, name, value),
+        Some(Shape::Id) => match value {
+            Value::String(text) => id(shared, text).map(Value::String),
+            other => Ok(other.clone()),
+        },
         _ => Ok(value.clone()),
     }
 }
 
-/// The digits of an id: a UUID as the row has it, or as a mend may write it.
+/// The digits of an id, which the row has as a UUID and a fix may write as digits.
 fn id(shared: &Shared, text: &str) -> Result<String, String> {
     let Ok(uuid) = Uuid::try_parse(text) else {
         return Ok(text.to_owned());
