@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::sums::Breakdown;
+pub use super::sums::Breakdown;
 use crate::{Change, Error, Extra, Id, Result};
 
 /// A field of a record.

@@ -195,6 +195,7 @@ impl FieldReader for RowReader<'_> {
             name: "extra",
             column: Some("extra"),
             shape: Shape::Json,
+            required: false,
         };
         self.take(&EXTRA, |Bytes(json)| {
             // Most records hold nothing beyond the schema.

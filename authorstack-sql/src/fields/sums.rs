@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use authorstack_core::{Sums, rollup::Breakdown};
+use authorstack_core::{Sums, fields::Breakdown};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
