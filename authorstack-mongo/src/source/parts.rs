@@ -158,7 +158,7 @@ impl Within {
             within: self,
             id: id.map(|id: Tagged<'_>| Slice::of(&id, whole)),
             created: created
-                .filter(|created: &Tagged<'_>| matches!(created.value, Raw::Date(_)))
+                .filter(|created: &Tagged<'_>| matches!(created.read(), Raw::Date(_)))
                 .map(|created| Slice::of(&created, whole)),
             key: key_of(whole).unwrap_or_default(),
             whole: whole.to_vec(),
@@ -167,7 +167,7 @@ impl Within {
         let items: Vec<Slice> = match field {
             None => Vec::new(),
             // A single value stands for an array of one, as Mongoose casts it.
-            Some(field) => match field.value {
+            Some(field) => match field.read() {
                 Raw::Null => Vec::new(),
                 Raw::Array(array) => {
                     let items = tagged(array);
@@ -343,5 +343,5 @@ const DOCUMENT: u8 = 0x03;
 fn has_date(comment: Slice, whole: &[u8]) -> bool {
     comment.tag == DOCUMENT
         && tagged(comment.bytes(whole))
-            .any(|(key, value)| key == b"createdAt" && value.value != Raw::Null)
+            .any(|(key, value)| key == b"createdAt" && value.read() != Raw::Null)
 }
