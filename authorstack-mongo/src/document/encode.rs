@@ -135,7 +135,7 @@ impl FieldWriter for DocumentWriter<'_> {
             }
             Value::Bool(yes) => document.append(name, yes),
             Value::Whole(number) => match (field.shape, i32::try_from(number)) {
-                // Numbers that may grow large have one type whatever they are.
+                // Numbers that may grow large are always 64 bits wide.
                 (Shape::Whole(_, most), _) if most > i64::from(u32::MAX) => {
                     document.append(name, number);
                 }

@@ -95,7 +95,7 @@ pub(crate) fn comment(bytes: &[u8]) -> Result<Comment, Problems> {
     let id: Option<Id<Post>> = envelope.id("postId", "post", &mut problems);
     let part = envelope.part(PART, &mut problems);
     let comment = part.and_then(|part| {
-        // Without an id the comment is refused; what else is wrong with it is found all the same.
+        // Without an id there is no comment. This finds what else is wrong with it.
         let id = envelope.whole.filter(|_| id.is_some()).unwrap_or(ANY_ID);
         let path = Path::Field(&Path::Root, PART);
         let mut reader = DocumentReader::of_part::<Comment>(id, part.bytes, path, &mut problems);
