@@ -13,6 +13,7 @@ mod repositories;
 pub mod resilience;
 pub mod services;
 mod stack;
+mod stores;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod values;
@@ -37,9 +38,8 @@ pub use records::{
     rollup,
     rollup::{Conversion, DailyAggregate, Overview, RefreshCounts},
     sales,
-    sales::{
-        NewSale, Sale, SaleKey, SalesFilter, SalesTotal, Sums, TotalsBy, TotalsGroup, UpsertCounts,
-    },
+    sales::{NewSale, Sale, SaleKey, SalesFilter, SalesTotal, TotalsBy, TotalsGroup, UpsertCounts},
+    sums::Sums,
     sync_log::{NewSyncLog, SyncLog, SyncStatus},
     user::{
         ConnectedPlatform, NewUser, Preferences, SubscriptionTier, Theme, User, UserPatch,
@@ -47,9 +47,8 @@ pub use records::{
     },
 };
 pub use repositories::*;
-pub use stack::{
-    Analytics, AnalyticsStore, AuthorStack, AuthorStackBuilder, DocumentStore, Documents,
-};
+pub use stack::{AuthorStack, AuthorStackBuilder};
+pub use stores::{Analytics, AnalyticsStore, DocumentStore, Documents, Stores};
 pub use values::{
     Amount, Asin, AttachmentKind, AuthId, AuthProvider, CommentId, Confidence, Currency, Days,
     Email, Id, InsightKind, Isbn, Platform, Price, TaskId, WebUrl, day_at, time,

@@ -1,66 +1,14 @@
 //! The repositories of an app, bundled.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     AggregateRepository, BookRepository, BoostRepository, ChecklistRepository, CommunityRepository,
     CompetitorRepository, FollowRepository, ForecastRepository, InsightRepository, MemoryStore,
     SalesRepository, SyncLogRepository, UserRepository,
     layers::{Layer, Layered, Named},
+    stores::{Analytics, AnalyticsStore, DocumentStore, Documents, Stores},
 };
-
-/// The repositories of the documents, as a backend makes them. They trust what they are given:
-/// the checks of it, the names in errors and a host's layers come with an [`AuthorStack`].
-#[derive(Debug, Clone)]
-pub struct Documents {
-    /// Users.
-    pub users: Arc<dyn UserRepository>,
-    /// Books.
-    pub books: Arc<dyn BookRepository>,
-    /// Launch checklists.
-    pub checklists: Arc<dyn ChecklistRepository>,
-    /// Who follows whom.
-    pub follows: Arc<dyn FollowRepository>,
-    /// Community posts.
-    pub community: Arc<dyn CommunityRepository>,
-    /// Marketplace boosts.
-    pub boosts: Arc<dyn BoostRepository>,
-    /// Competitors.
-    pub competitors: Arc<dyn CompetitorRepository>,
-}
-
-/// The repositories of the analytics, as a backend makes them; see [`Documents`].
-#[derive(Debug, Clone)]
-pub struct Analytics {
-    /// What was sold.
-    pub sales: Arc<dyn SalesRepository>,
-    /// The sales of each day, summed.
-    pub aggregates: Arc<dyn AggregateRepository>,
-    /// What became of each sync.
-    pub sync_logs: Arc<dyn SyncLogRepository>,
-    /// What models found out.
-    pub insights: Arc<dyn InsightRepository>,
-    /// What models predicted.
-    pub forecasts: Arc<dyn ForecastRepository>,
-}
-
-/// A store that holds the documents of an app: MongoDB, Supabase, memory.
-pub trait DocumentStore: fmt::Debug + Send + Sync {
-    /// The store's name in spans, metrics and messages, such as `MongoDB`.
-    fn name(&self) -> &'static str;
-
-    /// Its repositories, for an [`AuthorStack`].
-    fn documents(&self) -> Documents;
-}
-
-/// A store that holds the analytics of an app: PostgreSQL, Supabase, memory.
-pub trait AnalyticsStore: fmt::Debug + Send + Sync {
-    /// The store's name in spans, metrics and messages, such as `PostgreSQL`.
-    fn name(&self) -> &'static str;
-
-    /// Its repositories, for an [`AuthorStack`].
-    fn analytics(&self) -> Analytics;
-}
 
 macro_rules! stack {
     ($($(#[$doc:meta])* $group:ident.$repository:ident: $trait:ident;)+) => {
@@ -84,6 +32,8 @@ macro_rules! stack {
         #[derive(Debug, Clone)]
         pub struct AuthorStack {
             $($repository: Arc<Layered<dyn $trait>>,)+
+            has_documents: bool,
+            has_analytics: bool,
         }
 
         impl AuthorStack {
@@ -107,9 +57,11 @@ macro_rules! stack {
                     $($repository: Arc::new(Layered::new(
                         self.$group.as_ref().map_or("none", |(name, _)| name),
                         self.$group.as_ref().map(|(_, group)| Arc::clone(&group.$repository)),
-                        |stack| Some(Arc::clone(&stack.$repository) as Arc<dyn $trait>),
+                        |stores| Some(Arc::clone(&stores.$group.as_ref()?.$repository)),
                         Arc::clone(&layers),
                     )),)+
+                    has_documents: self.documents.is_some(),
+                    has_analytics: self.analytics.is_some(),
                 }
             }
         }
@@ -141,6 +93,40 @@ stack! {
     analytics.insights: InsightRepository;
     /// The revenue forecasts.
     analytics.forecasts: ForecastRepository;
+}
+
+/// A stack as what another one may be led to.
+impl From<AuthorStack> for Stores {
+    fn from(stack: AuthorStack) -> Self {
+        let documents = stack.has_documents.then(|| Documents {
+            users: stack.users,
+            books: stack.books,
+            checklists: stack.checklists,
+            follows: stack.follows,
+            community: stack.community,
+            boosts: stack.boosts,
+            competitors: stack.competitors,
+        });
+        let analytics = stack.has_analytics.then(|| Analytics {
+            sales: stack.sales,
+            aggregates: stack.aggregates,
+            sync_logs: stack.sync_logs,
+            insights: stack.insights,
+            forecasts: stack.forecasts,
+        });
+        Self {
+            documents,
+            analytics,
+        }
+    }
+}
+
+impl MemoryStore {
+    /// A stack on this store alone, without layers of a host.
+    #[must_use]
+    pub fn stack(&self) -> AuthorStack {
+        AuthorStack::builder().store(self).build()
+    }
 }
 
 impl AuthorStack {

@@ -15,9 +15,11 @@ use authorstack_core::{
     Book, BookPatch, Error, ErrorKind, Id, MemoryStore, NewBook, NewBoost, NewChecklist,
     NewCompetitor, NewPost, NewTask, Post, Result, User,
     migrate::{
-        BatchLimits, Checkpoint, Counts, DifferenceKind, Key, Kind, Load, Loaded, Original,
-        Position, Problems, Record, Reject, RejectLine, RunLock, RunOptions, Scanned, ScannedBatch,
-        Settled, Silent, Source, Status, Target, TargetState, plan, replay, run, verify,
+        Applied, BatchLimits, Changes, Checkpoint, Counts, Destination, DifferenceKind, Entry, Key,
+        Kind, Ledger, Load, Loaded, Original, Position, Problems, Record, RecordChange, Reject,
+        RejectLine, RunLock, RunOptions, Scanned, ScannedBatch, Settled, Silent, Sink, SinkBatch,
+        SinkSet, SinkState, Snapshot, SourceSet, Status, TransactionalSink, plan, repair, replay,
+        run, verify,
     },
     testing::{author, fill_analytics, new_author},
 };
@@ -124,10 +126,18 @@ fn small_batches() -> RunOptions {
 }
 
 async fn move_all(source: &MemoryStore, target: &MemoryStore) -> authorstack_core::migrate::Report {
-    let (source, target) = (Arc::new(source.clone()), Arc::new(target.clone()));
-    run(source, target, &small_batches(), &Silent)
+    run(arc(source), &into(target), &small_batches(), &Silent)
         .await
         .unwrap()
+}
+
+fn arc(store: &MemoryStore) -> Arc<MemoryStore> {
+    Arc::new(store.clone())
+}
+
+/// A destination in one store with its ledger.
+fn into(store: &MemoryStore) -> Destination {
+    Destination::transactional(arc(store))
 }
 
 fn counts(read: u64, written: u64, unchanged: u64, rejected: u64) -> Counts {
@@ -140,8 +150,10 @@ fn counts(read: u64, written: u64, unchanged: u64, rejected: u64) -> Counts {
 }
 
 async fn all(store: &MemoryStore, kind: Kind) -> Vec<Record> {
-    let batches: Vec<Vec<Record>> = Target::scan(store, kind).try_collect().await.unwrap();
-    batches.concat()
+    let scan = Snapshot::scan(store, kind, None, BatchLimits::default());
+    let batches: Vec<ScannedBatch> = scan.try_collect().await.unwrap();
+    let items = batches.into_iter().flat_map(|batch| batch.items);
+    items.map(|item| item.outcome.unwrap()).collect()
 }
 
 #[tokio::test]
@@ -182,8 +194,9 @@ async fn everything_moves_and_a_second_run_changes_nothing() {
     let again = move_all(&source, &target).await;
     let unchanged: Vec<_> = again.kinds.iter().map(|kind| kind.counts).collect();
     assert_eq!(unchanged, expected.map(|(_, all)| counts(all, 0, all, 0)));
-    let (source, target) = (Arc::new(source), Arc::new(target));
-    let verified = verify(source, target, Kind::ALL, &Silent).await.unwrap();
+    let to = into(&target);
+    let verified = verify(arc(&source), &to, Kind::ALL, &Silent).await;
+    let verified = verified.unwrap();
     assert_eq!(verified.status, Status::Complete, "{verified:?}");
 }
 
@@ -202,10 +215,10 @@ async fn an_empty_source_is_complete() {
 #[tokio::test]
 async fn a_second_run_beside_the_first_is_refused() {
     let (source, target) = (filled(1, 1).await, MemoryStore::new());
-    let lock = Target::lock(&target).await.unwrap();
+    let lock = Ledger::lock(&target).await.unwrap();
     let refused = run(
-        Arc::new(source.clone()),
-        Arc::new(target.clone()),
+        arc(&source),
+        &into(&target),
         &RunOptions::default(),
         &Silent,
     )
@@ -214,6 +227,97 @@ async fn a_second_run_beside_the_first_is_refused() {
     assert_eq!(all(&target, Kind::Users).await, []);
     drop(lock);
     assert_eq!(move_all(&source, &target).await.status, Status::Complete);
+}
+
+/// Makes a store's wrapper a snapshot, a sink and a ledger as the store within is.
+macro_rules! forward {
+    ($wrapper:ty, $within:ident) => {
+        #[async_trait]
+        impl Snapshot for $wrapper {
+            fn name(&self) -> &'static str {
+                "wrapped"
+            }
+            fn kinds(&self) -> &[Kind] {
+                Kind::ALL
+            }
+            async fn check(&self) -> Result<()> {
+                self.$within.check().await
+            }
+            async fn count(&self, kind: Kind) -> Result<u64> {
+                self.$within.count(kind).await
+            }
+            fn scan(
+                &self,
+                kind: Kind,
+                after: Option<Position>,
+                limits: BatchLimits,
+            ) -> BoxStream<'_, Result<ScannedBatch>> {
+                Snapshot::scan(&self.$within, kind, after, limits)
+            }
+            async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {
+                self.$within.fetch(kind, keys).await
+            }
+            fn encode(&self, kind: Kind, original: &Original) -> Value {
+                self.$within.encode(kind, original)
+            }
+            fn decode(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {
+                self.$within.decode(kind, value)
+            }
+        }
+
+        #[async_trait]
+        impl Sink for $wrapper {
+            fn name(&self) -> &'static str {
+                "wrapped"
+            }
+            fn kinds(&self) -> &[Kind] {
+                Kind::ALL
+            }
+            async fn inspect(&self) -> Result<SinkState> {
+                self.$within.inspect().await
+            }
+            async fn prepare(&self) -> Result<()> {
+                self.$within.prepare().await
+            }
+            async fn begin(&self, kind: Kind) -> Result<()> {
+                Sink::begin(&self.$within, kind).await
+            }
+            async fn apply(&self, batch: &SinkBatch<'_>) -> Result<Applied> {
+                self.$within.apply(batch).await
+            }
+            async fn finish(&self, kind: Kind) -> Result<()> {
+                Sink::finish(&self.$within, kind).await
+            }
+        }
+
+        #[async_trait]
+        impl Ledger for $wrapper {
+            async fn lock(&self) -> Result<Box<dyn RunLock>> {
+                Ledger::lock(&self.$within).await
+            }
+            async fn begin(&self, kind: Kind) -> Result<Checkpoint> {
+                Ledger::begin(&self.$within, kind).await
+            }
+            async fn note(&self, entry: &Entry<'_>) -> Result<u64> {
+                self.$within.note(entry).await
+            }
+            async fn finish(&self, kind: Kind) -> Result<()> {
+                Ledger::finish(&self.$within, kind).await
+            }
+            fn rejects(&self) -> BoxStream<'_, Result<Vec<Reject>>> {
+                self.$within.rejects()
+            }
+            async fn replayed(&self, kind: Kind) -> Result<Vec<Settled>> {
+                self.$within.replayed(kind).await
+            }
+            async fn settled(&self, kind: Kind, keys: &[String]) -> Result<Vec<Settled>> {
+                self.$within.settled(kind, keys).await
+            }
+            async fn deferred(&self, kind: Kind) -> Result<Vec<String>> {
+                self.$within.deferred(kind).await
+            }
+        }
+    };
 }
 
 /// A target that fails at some loads, after or before they are done.
@@ -231,22 +335,12 @@ enum Fault {
     After(ErrorKind),
 }
 
+forward!(Faulty, store);
+
 #[async_trait]
-impl Target for Faulty {
-    fn name(&self) -> &'static str {
-        "faulty"
-    }
-    async fn inspect(&self) -> Result<TargetState> {
-        self.store.inspect().await
-    }
-    async fn lock(&self) -> Result<Box<dyn RunLock>> {
-        Target::lock(&self.store).await
-    }
-    async fn prepare(&self) -> Result<()> {
-        self.store.prepare().await
-    }
-    async fn begin(&self, kind: Kind) -> Result<Checkpoint> {
-        self.store.begin(kind).await
+impl TransactionalSink for Faulty {
+    async fn begin_pass(&self, kind: Kind) -> Result<Checkpoint> {
+        self.store.begin_pass(kind).await
     }
     async fn load(&self, load: &Load<'_>) -> Result<Loaded> {
         match (self.fails)(self.loads.fetch_add(1, Ordering::Relaxed)) {
@@ -258,23 +352,8 @@ impl Target for Faulty {
             }
         }
     }
-    async fn finish(&self, kind: Kind) -> Result<()> {
-        self.store.finish(kind).await
-    }
-    fn scan(&self, kind: Kind) -> BoxStream<'_, Result<Vec<Record>>> {
-        Target::scan(&self.store, kind)
-    }
-    fn rejects(&self) -> BoxStream<'_, Result<Vec<Reject>>> {
-        self.store.rejects()
-    }
-    async fn fetch(&self, kind: Kind, keys: &[Key]) -> Result<Vec<Record>> {
-        Target::fetch(&self.store, kind, keys).await
-    }
-    async fn replayed(&self, kind: Kind) -> Result<Vec<Settled>> {
-        self.store.replayed(kind).await
-    }
-    async fn settled(&self, kind: Kind, keys: &[String]) -> Result<Vec<Settled>> {
-        self.store.settled(kind, keys).await
+    async fn finish_pass(&self, kind: Kind) -> Result<()> {
+        self.store.finish_pass(kind).await
     }
 }
 
@@ -304,8 +383,8 @@ async fn a_run_that_failed_resumes_where_it_stopped() {
     });
     let mut failures = 0;
     let report = loop {
-        let (source, target) = (Arc::new(source.clone()), Arc::clone(&target));
-        match run(source, target, &small_batches(), &Silent).await {
+        let to = Destination::transactional(Arc::clone(&target));
+        match run(arc(&source), &to, &small_batches(), &Silent).await {
             Ok(report) => break report,
             Err(error) => {
                 assert!(
@@ -342,13 +421,8 @@ async fn a_checkpoint_moved_by_a_dying_writer_is_read_again() {
         loads: AtomicUsize::new(0),
         fails: |load| (load == 3).then(|| Fault::After(moved())),
     });
-    let report = run(
-        Arc::new(source.clone()),
-        target.clone(),
-        &small_batches(),
-        &Silent,
-    )
-    .await;
+    let to = Destination::transactional(Arc::clone(&target));
+    let report = run(arc(&source), &to, &small_batches(), &Silent).await;
     let report = report.unwrap();
     assert_eq!(report.kinds[1].counts, counts(45, 45, 0, 0));
     assert_eq!(
@@ -363,8 +437,8 @@ async fn verify_finds_each_difference() {
     let target = MemoryStore::new();
     move_all(&source, &target).await;
     let compare = || async {
-        let (source, target) = (Arc::new(source.clone()), Arc::new(target.clone()));
-        verify(source, target, Kind::ALL, &Silent).await.unwrap()
+        let to = into(&target);
+        verify(arc(&source), &to, Kind::ALL, &Silent).await.unwrap()
     };
     let equal = compare().await;
     assert_eq!(equal.status, Status::Complete);
@@ -431,7 +505,7 @@ async fn users_who_collide_are_rejected_with_their_books_and_can_be_replayed() {
     assert_eq!(report.status, Status::Incomplete);
     assert_eq!(report.kinds[0].counts, counts(2, 1, 0, 1));
     assert_eq!(report.kinds[1].counts, counts(4, 2, 0, 2));
-    let rejects: Vec<Vec<Reject>> = target.rejects().try_collect().await.unwrap();
+    let rejects: Vec<Vec<Reject>> = Ledger::rejects(&target).try_collect().await.unwrap();
     let rejects = rejects.concat();
     let fields: Vec<_> = rejects
         .iter()
@@ -442,8 +516,8 @@ async fn users_who_collide_are_rejected_with_their_books_and_can_be_replayed() {
     let mut lines: Vec<RejectLine> = rejects.iter().map(|r| r.to_line().unwrap()).collect();
     lines[0].record["email"] = "user1.other@example.org".into();
     let replayed = replay(
-        Arc::new(source.clone()),
-        Arc::new(target.clone()),
+        arc(&source),
+        &into(&target),
         stream::iter(lines.into_iter().map(Ok)).boxed(),
         &Silent,
     )
@@ -453,12 +527,13 @@ async fn users_who_collide_are_rejected_with_their_books_and_can_be_replayed() {
     assert_eq!(replayed.kinds[0].counts, counts(1, 1, 0, 0));
     assert_eq!(replayed.kinds[1].counts, counts(2, 2, 0, 0));
 
-    // A further run leaves what was mended alone, and so does a verification.
+    // A further run leaves what was replayed alone, and so does a verification.
     let again = move_all(&source, &target).await;
     assert_eq!(again.kinds[0].counts, counts(2, 0, 2, 0));
     target.stack().users().delete(holder.id).await.unwrap();
-    let (source, target) = (Arc::new(source), Arc::new(target));
-    let verified = verify(source, target, Kind::ALL, &Silent).await.unwrap();
+    let to = into(&target);
+    let verified = verify(arc(&source), &to, Kind::ALL, &Silent).await;
+    let verified = verified.unwrap();
     assert_eq!(verified.status, Status::Complete, "{verified:?}");
 }
 
@@ -467,12 +542,12 @@ async fn users_who_collide_are_rejected_with_their_books_and_can_be_replayed() {
 struct Dirty(MemoryStore);
 
 #[async_trait]
-impl Source for Dirty {
+impl Snapshot for Dirty {
     fn name(&self) -> &'static str {
         "dirty"
     }
     fn kinds(&self) -> &[Kind] {
-        self.0.kinds()
+        Kind::ALL
     }
     async fn check(&self) -> Result<()> {
         self.0.check().await
@@ -488,23 +563,23 @@ impl Source for Dirty {
     ) -> BoxStream<'_, Result<ScannedBatch>> {
         let spoil = move |mut batch: ScannedBatch| {
             if let (Kind::Users, Some(user)) = (kind, batch.items.get_mut(1)) {
-                user.original = Original(br#"{"name": 7, "apiToken": "hush"}"#.to_vec());
+                let bytes = br#"{"name": 7, "apiToken": "hush"}"#;
+                user.original = Original::Bytes(bytes.to_vec());
                 user.outcome = Err(Error::invalid("name", "is a number").into());
             }
             batch
         };
-        Source::scan(&self.0, kind, after, limits)
-            .map_ok(spoil)
-            .boxed()
+        let scan = Snapshot::scan(&self.0, kind, after, limits);
+        scan.map_ok(spoil).boxed()
     }
-    async fn fetch(&self, kind: Kind, key: &str) -> Result<Option<Scanned>> {
-        Source::fetch(&self.0, kind, key).await
+    async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {
+        self.0.fetch(kind, keys).await
     }
-    fn render(&self, kind: Kind, original: &Original) -> Value {
-        self.0.render(kind, original)
+    fn encode(&self, kind: Kind, original: &Original) -> Value {
+        self.0.encode(kind, original)
     }
-    fn parse(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {
-        self.0.parse(kind, value)
+    fn decode(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {
+        self.0.decode(kind, value)
     }
 }
 
@@ -512,7 +587,7 @@ impl Source for Dirty {
 async fn what_cannot_be_read_is_rejected_whole_but_for_secrets() {
     let source = Arc::new(Dirty(bare(3, 1).await));
     let target = MemoryStore::new();
-    let planned = plan(source.clone(), Arc::new(target.clone()), Kind::ALL, &Silent).await;
+    let planned = plan(source.clone(), &into(&target), Kind::ALL, &Silent).await;
     let planned = planned.unwrap();
     assert_eq!(planned.status, Status::Incomplete);
     assert_eq!(planned.kinds[0].report.counts, counts(3, 2, 0, 1));
@@ -521,12 +596,12 @@ async fn what_cannot_be_read_is_rejected_whole_but_for_secrets() {
     assert_eq!(all(&target, Kind::Users).await, [], "a plan moves nothing");
 
     let options = RunOptions::default();
-    let report = run(source, Arc::new(target.clone()), &options, &Silent)
+    let report = run(source, &into(&target), &options, &Silent)
         .await
         .unwrap();
     assert_eq!(report.kinds[0].counts, planned.kinds[0].report.counts);
     assert_eq!(report.kinds[1].counts, planned.kinds[1].report.counts);
-    let rejects: Vec<Vec<Reject>> = target.rejects().try_collect().await.unwrap();
+    let rejects: Vec<Vec<Reject>> = Ledger::rejects(&target).try_collect().await.unwrap();
     let line = rejects[0][0].to_line().unwrap();
     assert_eq!(
         (line.kind, line.reason.as_str()),
@@ -549,54 +624,29 @@ struct Watched {
 }
 
 impl Watched {
-    fn note(&self, kind: Kind, what: &'static str) {
+    fn event(&self, kind: Kind, what: &'static str) {
         self.events.lock().unwrap().push((kind, what));
     }
 }
 
+forward!(Watched, inner);
+
 #[async_trait]
-impl Target for Watched {
-    fn name(&self) -> &'static str {
-        "watched"
-    }
-    async fn inspect(&self) -> Result<TargetState> {
-        self.inner.inspect().await
-    }
-    async fn lock(&self) -> Result<Box<dyn RunLock>> {
-        self.inner.lock().await
-    }
-    async fn prepare(&self) -> Result<()> {
-        self.inner.prepare().await
-    }
-    async fn begin(&self, kind: Kind) -> Result<Checkpoint> {
-        self.note(kind, "begins");
+impl TransactionalSink for Watched {
+    async fn begin_pass(&self, kind: Kind) -> Result<Checkpoint> {
+        self.event(kind, "begins");
         if matches!(kind, Kind::Books | Kind::CommunityPosts) {
             self.together.wait().await;
         }
-        self.inner.begin(kind).await
+        self.inner.begin_pass(kind).await
     }
     async fn load(&self, load: &Load<'_>) -> Result<Loaded> {
         self.inner.load(load).await
     }
-    async fn finish(&self, kind: Kind) -> Result<()> {
-        self.inner.finish(kind).await?;
-        self.note(kind, "ends");
+    async fn finish_pass(&self, kind: Kind) -> Result<()> {
+        self.inner.finish_pass(kind).await?;
+        self.event(kind, "ends");
         Ok(())
-    }
-    fn scan(&self, kind: Kind) -> BoxStream<'_, Result<Vec<Record>>> {
-        self.inner.scan(kind)
-    }
-    fn rejects(&self) -> BoxStream<'_, Result<Vec<Reject>>> {
-        self.inner.rejects()
-    }
-    async fn fetch(&self, kind: Kind, keys: &[Key]) -> Result<Vec<Record>> {
-        self.inner.fetch(kind, keys).await
-    }
-    async fn replayed(&self, kind: Kind) -> Result<Vec<Settled>> {
-        self.inner.replayed(kind).await
-    }
-    async fn settled(&self, kind: Kind, keys: &[String]) -> Result<Vec<Settled>> {
-        self.inner.settled(kind, keys).await
     }
 }
 
@@ -613,7 +663,8 @@ async fn kinds_move_side_by_side_but_behind_those_they_depend_on() {
         together: Barrier::new(2),
     });
     let options = small_batches();
-    let moving = run(Arc::new(source), target.clone(), &options, &Silent);
+    let to = Destination::transactional(Arc::clone(&target));
+    let moving = run(Arc::new(source), &to, &options, &Silent);
     let report = tokio::time::timeout(Duration::from_mins(1), moving).await;
     let report = report.expect("books and posts wait for each other: they must move at once");
     assert_eq!(report.unwrap().status, Status::Complete);
@@ -621,10 +672,7 @@ async fn kinds_move_side_by_side_but_behind_those_they_depend_on() {
     let place = |event| events.iter().position(|found| *found == event).unwrap();
     for kind in Kind::ALL {
         for on in kind.depends_on() {
-            assert!(
-                place((*on, "ends")) < place((*kind, "begins")),
-                "{events:?}"
-            );
+            assert!(place((on, "ends")) < place((*kind, "begins")), "{events:?}");
         }
     }
 }
@@ -637,12 +685,8 @@ async fn a_post_that_cannot_move_takes_its_likes_and_comments_to_the_rejects() {
     holder.email = "user0@example.org".parse().unwrap();
     target.stack().users().create(holder).await.unwrap();
 
-    let planned = plan(
-        Arc::new(source.clone()),
-        Arc::new(MemoryStore::new()),
-        Kind::ALL,
-        &Silent,
-    );
+    let to = into(&MemoryStore::new());
+    let planned = plan(arc(&source), &to, Kind::ALL, &Silent);
     assert_eq!(planned.await.unwrap().status, Status::Complete);
     let report = move_all(&source, &target).await;
     let of = |kind| {
@@ -658,12 +702,8 @@ async fn a_post_that_cannot_move_takes_its_likes_and_comments_to_the_rejects() {
     assert_eq!(of(Kind::Checklists), counts(3, 2, 0, 1));
     assert_eq!(of(Kind::MarketplaceBoosts), counts(3, 2, 0, 1));
     assert_eq!(of(Kind::CompetitorPrices), counts(6, 4, 0, 2));
-    let verified = verify(
-        Arc::new(source.clone()),
-        Arc::new(target.clone()),
-        Kind::ALL,
-        &Silent,
-    );
+    let to = into(&target);
+    let verified = verify(arc(&source), &to, Kind::ALL, &Silent);
     let verified = verified.await.unwrap();
     for (kind, moved) in verified.kinds.iter().zip(&report.kinds).skip(1) {
         assert_eq!(kind.report.differing, 0, "{kind:?}");
@@ -690,19 +730,15 @@ async fn a_plan_rejects_what_a_run_would() {
         kinds: without_books.clone(),
         ..small_batches()
     };
-    let (from, to) = (Arc::new(source.clone()), Arc::new(target.clone()));
-    let report = run(from, to, &options, &Silent).await.unwrap();
+    let report = run(arc(&source), &into(&target), &options, &Silent).await;
+    let report = report.unwrap();
     let rejected: u64 = report.kinds.iter().map(|kind| kind.counts.rejected).sum();
     assert_eq!(rejected, 9, "three checklists, boosts, insights");
 
     // One user less in the source: all that refers to them is an orphan.
     let lost = Lost(source, first.id.cast());
-    let planned = plan(
-        Arc::new(lost),
-        Arc::new(MemoryStore::new()),
-        &kinds,
-        &Silent,
-    );
+    let to = into(&MemoryStore::new());
+    let planned = plan(Arc::new(lost), &to, &kinds, &Silent);
     let planned = planned.await.unwrap();
     let of = |kind| {
         let mut plans = planned.kinds.iter();
@@ -723,12 +759,12 @@ async fn a_plan_rejects_what_a_run_would() {
 struct Lost(MemoryStore, Id<Record>);
 
 #[async_trait]
-impl Source for Lost {
+impl Snapshot for Lost {
     fn name(&self) -> &'static str {
         "lost"
     }
     fn kinds(&self) -> &[Kind] {
-        self.0.kinds()
+        Kind::ALL
     }
     async fn check(&self) -> Result<()> {
         self.0.check().await
@@ -749,18 +785,17 @@ impl Source for Lost {
                 .retain(|item| kind != Kind::Users || item.key != lost);
             batch
         };
-        Source::scan(&self.0, kind, after, limits)
-            .map_ok(without)
-            .boxed()
+        let scan = Snapshot::scan(&self.0, kind, after, limits);
+        scan.map_ok(without).boxed()
     }
-    async fn fetch(&self, kind: Kind, key: &str) -> Result<Option<Scanned>> {
-        Source::fetch(&self.0, kind, key).await
+    async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {
+        self.0.fetch(kind, keys).await
     }
-    fn render(&self, kind: Kind, original: &Original) -> Value {
-        self.0.render(kind, original)
+    fn encode(&self, kind: Kind, original: &Original) -> Value {
+        self.0.encode(kind, original)
     }
-    fn parse(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {
-        self.0.parse(kind, value)
+    fn decode(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {
+        self.0.decode(kind, value)
     }
 }
 
@@ -787,5 +822,327 @@ async fn keys_of_every_kind_are_read_back_from_their_text_and_are_in_order() {
         (Kind::SalesData, "6b0379ca3f6979be1a457c2c"),
     ] {
         assert!(Key::parse(kind, text).is_err(), "{kind} {text}");
+    }
+}
+
+/// A sink that fails behind some batches: they are written, and nobody is told.
+#[derive(Debug)]
+struct Forgetful {
+    store: MemoryStore,
+    batches: AtomicUsize,
+}
+
+#[async_trait]
+impl Sink for Forgetful {
+    fn name(&self) -> &'static str {
+        "forgetful"
+    }
+    fn kinds(&self) -> &[Kind] {
+        Kind::ALL
+    }
+    async fn inspect(&self) -> Result<SinkState> {
+        self.store.inspect().await
+    }
+    async fn prepare(&self) -> Result<()> {
+        self.store.prepare().await
+    }
+    async fn begin(&self, kind: Kind) -> Result<()> {
+        Sink::begin(&self.store, kind).await
+    }
+    async fn apply(&self, batch: &SinkBatch<'_>) -> Result<Applied> {
+        let applied = self.store.apply(batch).await;
+        match self.batches.fetch_add(1, Ordering::Relaxed) {
+            1 | 4 | 9 => Err(Error::new(gone())),
+            _ => applied,
+        }
+    }
+    async fn finish(&self, kind: Kind) -> Result<()> {
+        Sink::finish(&self.store, kind).await
+    }
+}
+
+#[async_trait]
+impl Snapshot for Forgetful {
+    fn name(&self) -> &'static str {
+        "forgetful"
+    }
+    fn kinds(&self) -> &[Kind] {
+        Kind::ALL
+    }
+    async fn check(&self) -> Result<()> {
+        Ok(())
+    }
+    async fn count(&self, kind: Kind) -> Result<u64> {
+        self.store.count(kind).await
+    }
+    fn scan(
+        &self,
+        kind: Kind,
+        after: Option<Position>,
+        limits: BatchLimits,
+    ) -> BoxStream<'_, Result<ScannedBatch>> {
+        Snapshot::scan(&self.store, kind, after, limits)
+    }
+    async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {
+        self.store.fetch(kind, keys).await
+    }
+    fn encode(&self, kind: Kind, original: &Original) -> Value {
+        self.store.encode(kind, original)
+    }
+    fn decode(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {
+        self.store.decode(kind, value)
+    }
+}
+
+#[tokio::test]
+async fn a_sink_with_its_ledger_elsewhere_resumes_and_ends_equal() {
+    let source = filled(5, 9).await;
+    let (store, ledger) = (MemoryStore::new(), MemoryStore::new());
+    let sink = Arc::new(Forgetful {
+        store: store.clone(),
+        batches: AtomicUsize::new(0),
+    });
+    let to = Destination::paired(sink, arc(&ledger));
+    let mut failures = 0;
+    let report = loop {
+        match run(arc(&source), &to, &small_batches(), &Silent).await {
+            Ok(report) => break report,
+            Err(error) => {
+                assert!(error.is_retryable(), "{error:?}");
+                failures += 1;
+            }
+        }
+    };
+    assert_eq!(failures, 3);
+    assert_eq!(report.status, Status::Complete);
+    for kind in Kind::ALL {
+        assert_eq!(all(&store, *kind).await, all(&source, *kind).await);
+        let moved = report.kinds.iter().find(|found| found.kind == *kind);
+        let counts = moved.unwrap().counts;
+        assert_eq!(counts.read, all(&source, *kind).await.len() as u64);
+        assert!(counts.balance());
+    }
+    let verified = verify(arc(&source), &to, Kind::ALL, &Silent).await.unwrap();
+    assert_eq!(verified.status, Status::Complete);
+
+    let lost = all(&store, Kind::Books).await;
+    let gone: Vec<Key> = lost.iter().take(3).map(Record::key).collect();
+    let batch = SinkBatch {
+        kind: Kind::Books,
+        upserts: &[],
+        removals: &gone,
+    };
+    assert_eq!(store.apply(&batch).await.unwrap().removed, 3);
+    let repaired = repair(arc(&source), &to, Kind::ALL, &Silent).await.unwrap();
+    assert_eq!(repaired.kinds[1].report.counts.written, 3);
+    let verified = verify(arc(&source), &to, Kind::ALL, &Silent).await.unwrap();
+    assert_eq!(verified.status, Status::Complete);
+}
+
+#[tokio::test]
+async fn a_rejected_record_is_replayed_with_a_ledger_elsewhere() {
+    let source = bare(2, 2).await;
+    let (store, ledger) = (MemoryStore::new(), MemoryStore::new());
+    let mut holder = new_author("holder");
+    holder.email = "user1@example.org".parse().unwrap();
+    store.stack().users().create(holder).await.unwrap();
+    let to = Destination::paired(arc(&store), arc(&ledger));
+    let report = run(arc(&source), &to, &small_batches(), &Silent).await;
+    assert_eq!(report.unwrap().kinds[0].counts, counts(2, 1, 0, 1));
+    let rejects: Vec<Vec<Reject>> = to.rejects().try_collect().await.unwrap();
+    let lines = rejects.concat().into_iter().map(|reject| {
+        let mut line = reject.to_line().unwrap();
+        if line.kind == Kind::Users {
+            line.record["email"] = "user1.other@example.org".into();
+        }
+        Ok(line)
+    });
+    let lines: Vec<Result<RejectLine>> = lines.collect();
+    let replayed = replay(arc(&source), &to, stream::iter(lines).boxed(), &Silent);
+    assert_eq!(replayed.await.unwrap().status, Status::Complete);
+    let open: Vec<Vec<Reject>> = to.rejects().try_collect().await.unwrap();
+    assert_eq!(open.concat(), []);
+    let again = run(arc(&source), &to, &small_batches(), &Silent).await;
+    assert_eq!(again.unwrap().kinds[0].counts, counts(2, 0, 2, 0));
+}
+
+#[tokio::test]
+async fn sets_read_and_write_each_kind_in_its_own_store() {
+    let (documents, analytics) = (filled(2, 2).await, MemoryStore::new());
+    let whole = into(&analytics);
+    run(arc(&documents), &whole, &small_batches(), &Silent)
+        .await
+        .unwrap();
+    let only = |store: &MemoryStore, kinds: &'static [Kind]| {
+        Arc::new(Only {
+            store: store.clone(),
+            kinds,
+        })
+    };
+    let source = SourceSet::new(vec![
+        only(&documents, Kind::DOCUMENTS),
+        only(&analytics, Kind::ANALYTICS),
+    ]);
+    let store = MemoryStore::new();
+    let targets = SinkSet::new()
+        .with(only(&store, Kind::DOCUMENTS))
+        .with(only(&store, Kind::ANALYTICS));
+    let to = Destination::paired(Arc::new(targets), Arc::new(MemoryStore::new()));
+    let report = run(Arc::new(source), &to, &small_batches(), &Silent).await;
+    assert_eq!(report.unwrap().status, Status::Complete);
+    for kind in Kind::ALL {
+        assert_eq!(all(&store, *kind).await, all(&documents, *kind).await);
+    }
+}
+
+/// Some kinds of a store.
+#[derive(Debug)]
+struct Only {
+    store: MemoryStore,
+    kinds: &'static [Kind],
+}
+
+#[async_trait]
+impl Snapshot for Only {
+    fn name(&self) -> &'static str {
+        "only"
+    }
+    fn kinds(&self) -> &[Kind] {
+        self.kinds
+    }
+    async fn check(&self) -> Result<()> {
+        Ok(())
+    }
+    async fn count(&self, kind: Kind) -> Result<u64> {
+        assert!(self.kinds.contains(&kind));
+        self.store.count(kind).await
+    }
+    fn scan(
+        &self,
+        kind: Kind,
+        after: Option<Position>,
+        limits: BatchLimits,
+    ) -> BoxStream<'_, Result<ScannedBatch>> {
+        assert!(self.kinds.contains(&kind));
+        Snapshot::scan(&self.store, kind, after, limits)
+    }
+    async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {
+        self.store.fetch(kind, keys).await
+    }
+    fn encode(&self, kind: Kind, original: &Original) -> Value {
+        self.store.encode(kind, original)
+    }
+    fn decode(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {
+        self.store.decode(kind, value)
+    }
+}
+
+#[async_trait]
+impl Sink for Only {
+    fn name(&self) -> &'static str {
+        "only"
+    }
+    fn kinds(&self) -> &[Kind] {
+        self.kinds
+    }
+    async fn inspect(&self) -> Result<SinkState> {
+        Ok(SinkState::default())
+    }
+    async fn prepare(&self) -> Result<()> {
+        Ok(())
+    }
+    async fn begin(&self, kind: Kind) -> Result<()> {
+        Sink::begin(&self.store, kind).await
+    }
+    async fn apply(&self, batch: &SinkBatch<'_>) -> Result<Applied> {
+        assert!(self.kinds.contains(&batch.kind));
+        self.store.apply(batch).await
+    }
+    async fn finish(&self, kind: Kind) -> Result<()> {
+        Sink::finish(&self.store, kind).await
+    }
+}
+
+#[tokio::test]
+async fn changes_follow_a_snapshot_and_end_with_equal_stores() {
+    let (source, target) = (filled(3, 2).await, MemoryStore::new());
+    let start = source.position().await.unwrap();
+    move_all(&source, &target).await;
+
+    // What an app does meanwhile: new records, changes, removals.
+    let late = author(&source.stack(), "late").await;
+    let stack = source.stack();
+    let books = all(&source, Kind::Books).await;
+    let (Record::Book(changed), Record::Book(lost)) = (&books[0], &books[1]) else {
+        panic!("books are books");
+    };
+    let patch = BookPatch {
+        title: Some("Another".to_owned()),
+        ..BookPatch::default()
+    };
+    let update = stack.books().update(changed.user_id, changed.id, patch);
+    update.await.unwrap();
+    stack.books().delete(lost.user_id, lost.id).await.unwrap();
+    stack.users().add_credits(late.id, 100).await.unwrap();
+    let new = stack.books().create(late.id, NewBook::new("Late")).await;
+    fill_for(&source, late.id, Some(new.unwrap().id), &mut None).await;
+    let users = all(&source, Kind::Users).await;
+    let Record::User(leaving) = &users[1] else {
+        panic!("users are users");
+    };
+    stack.users().delete(leaving.id).await.unwrap();
+    stack.users().add_credits(late.id, 5).await.unwrap();
+
+    let mut position = start;
+    let mut changes = source.follow(position.clone());
+    while position != source.position().await.unwrap() {
+        let batch = changes.next().await.unwrap().unwrap();
+        assert!(!batch.changes.is_empty());
+        for change in batch.changes {
+            let (kind, upserts, removals) = match change {
+                RecordChange::Upsert { kind, scanned } => {
+                    (kind, vec![scanned.outcome.unwrap()], vec![])
+                }
+                RecordChange::Removal { kind, key } => (kind, vec![], vec![key]),
+            };
+            let batch = SinkBatch {
+                kind,
+                upserts: &upserts,
+                removals: &removals,
+            };
+            let applied = target.apply(&batch).await.unwrap();
+            assert_eq!(applied.refused, [], "{kind}");
+        }
+        position = batch.position;
+    }
+    for kind in Kind::ALL {
+        assert_eq!(
+            all(&target, *kind).await,
+            all(&source, *kind).await,
+            "{kind}"
+        );
+    }
+
+    // Nothing comes until something changes.
+    let waiting = tokio::time::timeout(Duration::from_millis(50), changes.next());
+    assert!(waiting.await.is_err());
+    stack.users().add_credits(late.id, 1).await.unwrap();
+    let next = changes.next().await.unwrap().unwrap();
+    assert!(matches!(
+        next.changes[0],
+        RecordChange::Upsert {
+            kind: Kind::Users,
+            ..
+        }
+    ));
+}
+
+#[tokio::test]
+async fn a_position_that_the_store_does_not_know_ends_the_changes() {
+    let store = bare(1, 1).await;
+    for unknown in ["7", "x"] {
+        let mut changes = store.follow(Position(unknown.to_owned()));
+        assert!(changes.next().await.unwrap().is_err(), "{unknown}");
+        assert!(changes.next().await.is_none());
     }
 }

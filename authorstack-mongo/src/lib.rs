@@ -47,12 +47,12 @@ mod document;
 mod error;
 mod extended_json;
 mod follows;
+mod migration;
 mod page;
 mod pipeline;
 mod raw;
 mod repositories;
 mod schema;
-mod source;
 mod store;
 mod users;
 

@@ -10,7 +10,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use authorstack_core::{Error, ErrorKind, layers::Operation, migrate::Source, testing::servers};
+use authorstack_core::{Error, ErrorKind, layers::Operation, migrate::Snapshot, testing::servers};
 use authorstack_mongo::{MongoConfig, MongoStore};
 use bson::doc;
 use common::{documents, on_empty};

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use authorstack_core::{
     Id, MemoryStore,
-    migrate::{Kind, RunOptions, Silent, Status, Target, replay, run, verify},
+    migrate::{Destination, Kind, RunOptions, Silent, Status, replay, run, verify},
     testing::author,
 };
 use bson::{RawDocumentBuf, doc, oid::ObjectId};
@@ -44,15 +44,10 @@ async fn what_cannot_move_is_rejected_whole_corrected_and_replayed() {
         .await;
 
         let (source, memory) = (Arc::new(store.mongo.clone()), MemoryStore::new());
-        let target: Arc<dyn Target> = Arc::new(memory.clone());
-        let report = run(
-            source.clone(),
-            target.clone(),
-            &RunOptions::default(),
-            &Silent,
-        )
-        .await
-        .unwrap();
+        let target = Destination::transactional(Arc::new(memory.clone()));
+        let report = run(source.clone(), &target, &RunOptions::default(), &Silent)
+            .await
+            .unwrap();
         assert_eq!(report.status, Status::Incomplete);
         let books = report
             .kinds
@@ -79,7 +74,7 @@ async fn what_cannot_move_is_rejected_whole_corrected_and_replayed() {
             }
         }
         let lines = stream::iter(lines.into_iter().map(Ok)).boxed();
-        let report = replay(source.clone(), target.clone(), lines, &Silent)
+        let report = replay(source.clone(), &target, lines, &Silent)
             .await
             .unwrap();
         assert_eq!(report.status, Status::Complete, "{report:?}");
@@ -90,7 +85,7 @@ async fn what_cannot_move_is_rejected_whole_corrected_and_replayed() {
             ("café!", &json!("hunter2"))
         );
 
-        let found = verify(source, target, &[Kind::Users], &Silent)
+        let found = verify(source, &target, &[Kind::Users], &Silent)
             .await
             .unwrap();
         assert_eq!(found.status, Status::Complete);

@@ -7,11 +7,11 @@ mod common;
 use std::collections::HashSet;
 
 use authorstack_core::migrate::{
-    BatchLimits, Kind, Position, Record, Scanned, ScannedBatch, Source,
+    BatchLimits, Kind, Position, Record, Scanned, ScannedBatch, Snapshot,
 };
 use authorstack_mongo::MongoStore;
 use bson::{Bson, DateTime, Document, doc, oid::ObjectId};
-use common::{documents, on_empty};
+use common::{documents, fetch, on_empty};
 use futures::TryStreamExt;
 
 fn id(n: u32) -> ObjectId {
@@ -30,7 +30,7 @@ async fn scan(
         records,
         bytes: 1 << 20,
     };
-    let batches = Source::scan(store, kind, after, limits).try_collect();
+    let batches = Snapshot::scan(store, kind, after, limits).try_collect();
     batches.await.unwrap()
 }
 
@@ -102,20 +102,16 @@ async fn every_way_to_cut_a_scan_gives_all_of_it() {
             }
         }
         for item in whole.iter().flat_map(|batch| &batch.items) {
-            let fetched = Source::fetch(store, Kind::PostLikes, &item.key)
-                .await
-                .unwrap();
+            let fetched = fetch(store, Kind::PostLikes, &item.key).await;
             let fetched = fetched.unwrap();
             assert_eq!(fetched.key, item.key);
             assert_eq!(fetched.outcome, item.outcome);
             assert_eq!(fetched.original, item.original);
             // What the rejects show is read back as it was.
-            let shown = store.render(Kind::PostLikes, &item.original);
-            assert_eq!(store.parse(Kind::PostLikes, &shown), item.outcome);
+            let shown = store.encode(Kind::PostLikes, &item.original);
+            assert_eq!(store.decode(Kind::PostLikes, &shown), item.outcome);
         }
-        let nothing = Source::fetch(store, Kind::PostLikes, "nothing")
-            .await
-            .unwrap();
+        let nothing = fetch(store, Kind::PostLikes, "nothing").await;
         assert!(nothing.is_none());
     })
     .await;
@@ -205,9 +201,7 @@ async fn comments_and_prices_have_their_keys_and_problems() {
         ];
         assert_eq!(found, expected.map(|(key, field)| (key, field.to_owned())));
         for item in &batches[0].items {
-            let fetched = Source::fetch(store, Kind::CompetitorPrices, &item.key)
-                .await
-                .unwrap();
+            let fetched = fetch(store, Kind::CompetitorPrices, &item.key).await;
             assert_eq!(fetched.unwrap().original, item.original);
         }
     })
@@ -236,7 +230,7 @@ async fn a_post_that_very_many_like_comes_in_batches() {
         assert_eq!(keys(&rest), all[100_000..]);
         // The post itself is small without them.
         let posts = scan(store, Kind::CommunityPosts, None, 10).await;
-        assert!(posts[0].items[0].original.0.len() < 100);
+        assert!(posts[0].items[0].original.len() < 100);
     })
     .await;
 }

@@ -10,11 +10,11 @@ mod common;
 
 use authorstack_core::{
     Id,
-    migrate::{BatchLimits, Kind, Position, Record, Scanned, ScannedBatch, Source},
+    migrate::{BatchLimits, Kind, Position, Record, Scanned, ScannedBatch, Snapshot},
 };
 use authorstack_mongo::MongoStore;
 use bson::{Bson, Document, RawDocumentBuf, doc, oid::ObjectId};
-use common::{documents, insert_raw, on_empty};
+use common::{documents, fetch, insert_raw, on_empty};
 use futures::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 
@@ -105,7 +105,7 @@ async fn every_id_type_is_walked_once_from_every_place() {
             }
             // The record is found by its key.
             let key = &batch.items[0].key;
-            let found = store.fetch(Kind::Books, key).await.unwrap().unwrap();
+            let found = fetch(store, Kind::Books, key).await.unwrap();
             assert_eq!(
                 (&found.key, &found.original),
                 (key, &batch.items[0].original)
@@ -169,19 +169,11 @@ async fn a_missing_collection_is_empty() {
         assert!(batches(store, Some(place), at_once(5)).await.is_empty());
         assert_eq!(store.count(Kind::Books).await.unwrap(), 0);
         assert!(
-            store
-                .fetch(Kind::Books, "6b0379ca3f6979be1a457c2c")
+            fetch(store, Kind::Books, "6b0379ca3f6979be1a457c2c")
                 .await
-                .unwrap()
                 .is_none()
         );
-        assert!(
-            store
-                .fetch(Kind::Books, "nonsense")
-                .await
-                .unwrap()
-                .is_none()
-        );
+        assert!(fetch(store, Kind::Books, "nonsense").await.is_none());
         let mut nonsense = store.scan(Kind::Books, Some(Position("{".into())), at_once(5));
         assert!(nonsense.next().await.unwrap().is_err());
         assert!(nonsense.next().await.is_none());
@@ -284,15 +276,15 @@ async fn a_record_is_shown_with_its_types_and_read_back() {
         let scanned = only(store).await;
         let problems = scanned.outcome.unwrap_err();
         assert_eq!(problems.0[0].field, "isbn");
-        let mut shown = store.render(Kind::Books, &scanned.original);
+        let mut shown = store.encode(Kind::Books, &scanned.original);
         assert_eq!(shown["_id"], json!({"$oid": "6b0379ca3f6979be1a457c2c"}));
         assert_eq!(shown["rank"], json!({"$numberLong": "5"}));
         assert_eq!(shown["price"], json!({"$numberDouble": "4.0"}));
         assert_eq!(shown["old"]["when"], json!({"$date": {"$numberLong": "0"}}));
         assert!(shown.get("$bson").is_none());
-        assert_eq!(store.parse(Kind::Books, &shown).unwrap_err(), problems);
+        assert_eq!(store.decode(Kind::Books, &shown).unwrap_err(), problems);
         shown["isbn"] = json!("9783161484100");
-        let Record::Book(book) = store.parse(Kind::Books, &shown).unwrap() else {
+        let Record::Book(book) = store.decode(Kind::Books, &shown).unwrap() else {
             panic!("a book")
         };
         assert_eq!(book.extra["price"], json!(4.0));
@@ -320,25 +312,25 @@ async fn a_record_that_is_not_utf8_loses_nothing() {
         let store = &fresh.mongo;
         insert_raw(store, "books", not_utf8()).await;
         let scanned = only(store).await;
-        assert_eq!(scanned.original.0, not_utf8().into_bytes());
+        assert_eq!(scanned.original.bytes(None), not_utf8().into_bytes());
         let problems = scanned.outcome.unwrap_err();
         assert_eq!(problems.0[0].field, "description");
-        let mut shown = store.render(Kind::Books, &scanned.original);
+        let mut shown = store.encode(Kind::Books, &scanned.original);
         assert_eq!(shown["description"], "caf\u{fffd}!");
         assert!(shown["$bson"].is_string());
-        assert_eq!(store.parse(Kind::Books, &shown).unwrap_err(), problems);
+        assert_eq!(store.decode(Kind::Books, &shown).unwrap_err(), problems);
         shown["description"] = json!("café!");
-        let Record::Book(book) = store.parse(Kind::Books, &shown).unwrap() else {
+        let Record::Book(book) = store.decode(Kind::Books, &shown).unwrap() else {
             panic!("a book")
         };
         assert_eq!(book.description.as_deref(), Some("café!"));
         assert!(book.extra.is_empty());
         shown["$bson"] = json!("?");
         assert_eq!(
-            store.parse(Kind::Books, &shown).unwrap_err().0[0].field,
+            store.decode(Kind::Books, &shown).unwrap_err().0[0].field,
             "$bson"
         );
-        assert!(store.parse(Kind::Books, &Value::Null).is_err());
+        assert!(store.decode(Kind::Books, &Value::Null).is_err());
     })
     .await;
 }

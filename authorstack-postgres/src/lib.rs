@@ -2,20 +2,21 @@
 //! and forecasts, in the schema's five tables.
 //!
 //! ```no_run
-//! use authorstack_core::AnalyticsStore;
+//! use authorstack_core::AuthorStack;
 //! use authorstack_postgres::{PostgresConfig, PostgresStore};
 //!
 //! # async fn run() -> authorstack_core::Result<()> {
 //! let url = std::env::var("AUTHORSTACK_POSTGRES_URL").unwrap_or_default();
 //! let store = PostgresStore::connect(PostgresConfig::new(url)).await?;
 //! store.migrate().await?;
-//! let sales = store.sales();
-//! # let _ = sales;
+//! let stack = AuthorStack::builder().analytics(&store).build();
+//! # let _ = stack;
 //! # Ok(())
 //! # }
 //! ```
 
 mod config;
+mod repositories;
 mod schema;
 mod source;
 mod store;

@@ -1,29 +1,40 @@
-//! The schema's migrations, applied by sqlx; and whether what was there before is the schema's.
+//! Applies the schema's migrations, and checks tables that existed before.
 
-use authorstack_core::{Error, Result, migrate::Kind};
-use authorstack_sql::{Pool, from_sqlx, get, row_columns, unique_columns};
+use authorstack_core::{
+    Error, Result, layers::Operation, migrate::Kind, resilience::with_deadline,
+};
+use authorstack_sql::{Pool, from_sqlx, get, unique_columns};
 use sqlx::{
     PgConnection,
     migrate::{MigrateError, Migrator},
     query,
 };
-use tokio::time::timeout;
 
-use crate::config::SERVER;
+use crate::{config::SERVER, store::PostgresStore};
 
 static MIGRATOR: Migrator = sqlx::migrate!();
 
-pub(crate) async fn migrate(pool: &Pool) -> Result<()> {
-    let deadline = pool.timeouts().load;
+impl PostgresStore {
+    /// Makes what the database lacks of the five tables and their indexes. What an old app has
+    /// made with the schema's own SQL stays as it is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Blocked`](authorstack_core::ErrorKind::Blocked) when a table of one of these
+    /// names lacks a column or its unique key, or when the schema is newer than this crate knows.
+    pub async fn migrate(&self) -> Result<()> {
+        let migrated = migrate(self.pool()).await;
+        migrated.map_err(|error| error.in_operation(Operation::Migrate))
+    }
+}
+
+async fn migrate(pool: &Pool) -> Result<()> {
     let mut connection = pool.open().await?;
     let run = async {
         let applied = MIGRATOR.run(&mut connection).await;
         applied.map_err(from_migrate)?;
         check(&mut connection).await
     };
-    let result = timeout(deadline, run)
-        .await
-        .unwrap_or_else(|_| Err(Error::timeout(deadline)));
+    let result = with_deadline(pool.timeouts().load, run).await;
     pool.close_connection(connection).await;
     result
 }
@@ -43,7 +54,7 @@ fn from_migrate(error: MigrateError) -> Error {
     }
 }
 
-/// Whether tables that were there before are the schema's.
+/// Checks that tables which existed before have the schema's columns and keys.
 async fn check(connection: &mut PgConnection) -> Result<()> {
     for &kind in Kind::ANALYTICS {
         let missing = missing_columns(connection, kind).await?;
@@ -54,7 +65,7 @@ async fn check(connection: &mut PgConnection) -> Result<()> {
                 missing.join(", ")
             )));
         }
-        // Upserts go by it.
+        // Upserts need it.
         let key = unique_columns(kind);
         if !key.is_empty() && !has_key(connection, kind, key).await? {
             return Err(Error::blocked(format!(
@@ -72,7 +83,7 @@ pub(crate) async fn missing_columns(
     connection: &mut PgConnection,
     kind: Kind,
 ) -> Result<Vec<String>> {
-    let columns: Vec<&str> = row_columns(kind).unwrap_or_default().split(", ").collect();
+    let columns = kind.column_names();
     let missing = query(
         "select array(select name from unnest($2::text[]) as name where not exists ( \
            select from pg_catalog.pg_attribute \

@@ -5,10 +5,10 @@
 mod common;
 
 use async_trait::async_trait;
-use authorstack_core::{AnalyticsStore, Book, Id, User, testing::FreshAnalytics};
+use authorstack_core::{AuthorStack, Book, Id, User, testing::FreshAnalytics};
 use authorstack_postgres::{IdForm, PostgresConfig, PostgresStore};
 
-use crate::common::Database;
+use crate::common::{Database, stack};
 
 struct Fresh {
     database: Database,
@@ -27,8 +27,8 @@ impl Fresh {
 
 #[async_trait]
 impl FreshAnalytics for Fresh {
-    fn store(&self) -> &dyn AnalyticsStore {
-        &self.store
+    fn stack(&self) -> AuthorStack {
+        stack(&self.store)
     }
 
     async fn author(&self) -> (Id<User>, Id<Book>) {

@@ -9,12 +9,12 @@
 mod common;
 
 use authorstack_core::{
-    AnalyticsStore, Conversion, Days, ErrorKind, Id, NewSale, PageRequest, Sale, SaleKey,
-    SalesFilter, TotalsBy,
+    Conversion, Days, ErrorKind, Id, NewSale, PageRequest, Sale, SaleKey, SalesFilter, TotalsBy,
+    migrate::Kind,
 };
 use futures::TryStreamExt;
 
-use crate::common::on_database;
+use crate::common::{on_database, stack};
 
 /// The schema's tables as its own SQL makes them.
 const SCHEMA: &str = include_str!("schema.sql");
@@ -45,10 +45,11 @@ async fn what_an_old_app_left_is_read_and_written_on() {
         store.migrate().await.unwrap();
         // Once more changes nothing.
         store.migrate().await.unwrap();
+        let stack = stack(&store);
 
         let user = Id::from_uuid(USER.parse().unwrap()).unwrap();
         let book = Id::from_uuid(BOOK.parse().unwrap()).unwrap();
-        let sales = store.sales();
+        let sales = stack.sales();
         let found: Vec<Sale> = sales
             .stream(user, SalesFilter::of(Days::ALL))
             .try_collect()
@@ -73,7 +74,7 @@ async fn what_an_old_app_left_is_read_and_written_on() {
         assert!(matches!(error.kind(), ErrorKind::Conflict { .. }), "{error}");
 
         let dollars = Conversion::into("USD".parse().unwrap());
-        let aggregates = store.aggregates();
+        let aggregates = stack.aggregates();
         let old = aggregates.range(user, Days::ALL).await.unwrap();
         assert_eq!(old[0].totals.revenue, "0.30".parse().unwrap());
         assert_eq!(old[0].book_breakdown[&book].revenue, "0.3".parse().unwrap());
@@ -94,12 +95,12 @@ async fn what_an_old_app_left_is_read_and_written_on() {
             )]
         );
 
-        let logs = store.sync_logs().recent(user, None, PageRequest::first(5)).await.unwrap();
+        let logs = stack.sync_logs().recent(user, None, PageRequest::first(5)).await.unwrap();
         assert_eq!((logs.items[0].records_synced, logs.items[0].synced_at), (0, None));
         let now = authorstack_core::time::now();
-        let valid = store.insights().valid(user, now, PageRequest::first(5)).await.unwrap();
+        let valid = stack.insights().valid(user, now, PageRequest::first(5)).await.unwrap();
         assert_eq!((&valid.items[0].kind, valid.items[0].valid_until), (&None, None));
-        let forecasts = store.forecasts().range(user, Days::ALL).await.unwrap();
+        let forecasts = stack.forecasts().range(user, Days::ALL).await.unwrap();
         assert_eq!(forecasts[0].predicted, None);
         store.close().await;
     })
@@ -119,7 +120,7 @@ async fn an_id_of_another_form_is_corrupt_and_named() {
         let store = database.store().await;
         let user = Id::from_uuid(USER.parse().unwrap()).unwrap();
         let filter = SalesFilter::of(Days::ALL);
-        let error = store
+        let error = stack(&store)
             .sales()
             .totals(user, &filter, TotalsBy::Book)
             .await
@@ -160,4 +161,26 @@ async fn tables_of_another_shape_are_blocked_by_name() {
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn tables_have_exactly_the_columns_of_their_records() {
+    on_database(async |database| {
+        let store = database.store().await;
+        store.migrate().await.unwrap();
+        for kind in Kind::ANALYTICS {
+            let mut columns = database
+                .texts(&format!(
+                    "select column_name::text from information_schema.columns \
+                     where table_schema = 'public' and table_name = '{kind}'"
+                ))
+                .await;
+            columns.sort_unstable();
+            let mut fields = kind.column_names();
+            fields.sort_unstable();
+            assert_eq!(columns, fields, "{kind}");
+        }
+        store.close().await;
+    })
+    .await;
 }

@@ -39,16 +39,17 @@ pub enum PoolMode {
     /// [`PoolMode::Session`].
     #[default]
     Auto,
-    /// A direct connection, or a pooler in session mode: a server connection of one's own.
+    /// A direct connection, or a pooler in session mode: each connection has its own server
+    /// connection.
     Session,
-    /// A pooler in transaction mode: the server connection may change behind every transaction.
+    /// A pooler in transaction mode: the server connection may change after every transaction.
     Transaction,
 }
 
-/// What tells one service from the other in messages and defaults.
+/// What differs between the services in messages and defaults.
 #[derive(Debug)]
 pub struct Server {
-    /// The setting that names the database, as in a TOML file.
+    /// The setting that names the database, as it is called in a TOML file.
     pub setting: &'static str,
     /// A URL as it should look.
     pub example: &'static str,
@@ -58,7 +59,7 @@ pub struct Server {
     pub password_hint: &'static str,
     /// Which database the service has.
     pub database_hint: &'static str,
-    /// How the schema comes up to date.
+    /// How to bring the schema up to date.
     pub schema_hint: &'static str,
     /// Which role may do everything.
     pub role_hint: &'static str,

@@ -10,7 +10,7 @@ use sqlx::{
     Decode, Encode, Postgres, Type,
     encode::IsNull,
     error::BoxDynError,
-    postgres::{PgArgumentBuffer, PgTypeInfo, PgValueFormat, PgValueRef},
+    postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueFormat, PgValueRef},
 };
 
 /// The JSON of a `jsonb` value.
@@ -39,7 +39,7 @@ impl<'r> Decode<'r, Postgres> for Bytes<'r> {
 const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 /// The first moment of a `timestamptz`, 4713 BC, in microseconds since 2000.
 const FIRST_MOMENT: i64 = -211_813_488_000_000_000;
-/// Behind the last, 294276 AD.
+/// The first moment after the last one, 294276 AD.
 const END_OF_TIME: i64 = 9_223_371_331_200_000_000;
 
 /// A moment as `timestamptz`. The driver's own decoding panics outside chrono's range.
@@ -78,6 +78,12 @@ pub fn check_moment(field: &'static str, moment: DateTime<Utc>) -> Result<()> {
 impl Type<Postgres> for Moment {
     fn type_info() -> PgTypeInfo {
         <DateTime<Utc> as Type<Postgres>>::type_info()
+    }
+}
+
+impl PgHasArrayType for Moment {
+    fn array_type_info() -> PgTypeInfo {
+        <DateTime<Utc> as PgHasArrayType>::array_type_info()
     }
 }
 

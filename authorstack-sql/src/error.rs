@@ -1,13 +1,13 @@
-//! The driver's errors as AuthorStack's, one by one.
+//! Turns the driver's errors into AuthorStack's.
 
 use std::{io, time::Duration};
 
-use authorstack_core::{Error, ErrorKind, Result};
+use authorstack_core::{Error, ErrorKind, Result, migrate::Kind};
 use sqlx::{Decode, Postgres, Row, Type, error::DatabaseError, postgres::PgRow};
 
 use crate::address::{Address, Server};
 
-/// What the server said, without the detail: that holds the row.
+/// What the server said, without the detail, which holds the row.
 #[derive(Debug, thiserror::Error)]
 #[error("{message} (SQLSTATE {code})")]
 struct ServerMessage {
@@ -74,9 +74,9 @@ fn from_server(error: &dyn DatabaseError, server: &Server) -> Error {
             field => Error::already_exists(field),
         },
         "23503" => Error::not_found(),
-        // The one exclusion is that of positions.
+        // The repository of the table can say more.
         "23P01" => Error::new(ErrorKind::Conflict {
-            reason: "the position is taken for a part of that time; choose another".into(),
+            reason: "another record holds a part of that; choose another value".into(),
         }),
         "23502" => Error::invalid(column_field(error), "is missing"),
         "23514" => Error::invalid(
@@ -238,122 +238,49 @@ pub(crate) fn connect_timeout(place: &str, after: Duration) -> Error {
 }
 
 /// The schema's name of a column.
-pub(crate) fn field_name(column: &str) -> &'static str {
-    match column {
-        "id" => "_id",
-        "auth_id" => "authId",
-        "auth_provider" => "authProvider",
-        "email" => "email",
-        "name" => "name",
-        "subscription_tier" => "subscriptionTier",
-        "credits" => "credits",
-        "preferences" => "preferences",
-        "connected_platforms" => "connectedPlatforms",
-        "user_id" => "userId",
-        "title" => "title",
-        "subtitle" => "subtitle",
-        "author" => "author",
-        "description" => "description",
-        "isbn" => "isbn",
-        "asin" => "asin",
-        "cover_url" => "coverUrl",
-        "genres" => "genres",
-        "platforms" => "platforms",
-        "published_date" => "publishedDate",
-        "status" => "status",
-        "metadata" => "metadata",
-        "book_id" => "bookId",
-        "template_id" => "templateId",
-        "tasks" => "tasks",
-        "follower_id" => "followerId",
-        "author_id" => "authorId",
-        "content" => "content",
-        "attachments" => "attachments",
-        "visibility" => "visibility",
-        "duration" => "duration",
-        "position" => "position",
-        "credits_spent" => "credits_spent",
-        "active" => "active",
-        "started_at" => "startedAt",
-        "expires_at" => "expiresAt",
-        "current_price" => "currentPrice",
-        "currency" => "currency",
-        "genre" => "genre",
-        "last_checked" => "lastChecked",
-        "price" => "price",
-        "date" => "date",
-        "created_at" => "createdAt",
-        "updated_at" => "updatedAt",
-        "extra" => "extra",
-        "platform" => "platform",
-        "revenue" => "revenue",
-        "units" => "units",
-        "page_reads" => "page_reads",
-        "synced_at" => "synced_at",
-        "total_revenue" => "total_revenue",
-        "total_units" => "total_units",
-        "total_page_reads" => "total_page_reads",
-        "platform_breakdown" => "platform_breakdown",
-        "book_breakdown" => "book_breakdown",
-        "records_synced" => "records_synced",
-        "error_message" => "error_message",
-        "insight_type" => "insight_type",
-        "confidence" => "confidence",
-        "valid_until" => "valid_until",
-        "forecast_date" => "forecast_date",
-        "predicted_revenue" => "predicted_revenue",
-        "actual_revenue" => "actual_revenue",
-        "factors" => "factors",
-        _ => "",
+fn field_name(kind: Kind, column: &str) -> &'static str {
+    let mut fields = kind.fields().iter();
+    match fields.find(|field| field.column == Some(column)) {
+        Some(field) => field.name,
+        None if column == "extra" => "extra",
+        None => "",
     }
 }
 
-/// The tables whose constraints have names of ours.
-const TABLES: &[&str] = &[
-    "users",
-    "books",
-    "checklists",
-    "follows",
-    "community_posts",
-    "post_likes",
-    "post_comments",
-    "marketplace_boosts",
-    "competitors",
-    "competitor_prices",
-    "sales_data",
-    "daily_aggregates",
-    "sync_logs",
-    "ai_insights",
-    "revenue_forecasts",
-];
-
-/// The field of the constraint that was violated; empty where it is none of ours.
+/// The field of the violated constraint; empty where the constraint is not AuthorStack's.
 ///
-/// Our constraints are named `table_column_suffix`, as PostgreSQL itself names them.
+/// AuthorStack names its constraints `table_columns_suffix`, as PostgreSQL does. Of several columns
+/// the last one is named.
 fn field_of(error: &dyn DatabaseError) -> &'static str {
-    let Some(constraint) = error.constraint() else {
-        return "";
-    };
-    // Names are made of the table, the columns and the kind of the constraint.
-    let rest = TABLES.iter().find_map(|table| {
-        let rest = constraint.strip_prefix(table)?;
-        rest.strip_prefix('_')
+    let constraint = error.constraint().unwrap_or_default();
+    let found = Kind::ALL.iter().find_map(|kind| {
+        let rest = constraint.strip_prefix(kind.as_str())?;
+        Some((*kind, rest.strip_prefix('_')?))
     });
-    match rest {
-        None => "",
-        Some("pkey") => "_id",
-        Some("user_id_asin_key") => "asin",
-        Some("user_id_book_id_platform_date_key" | "user_id_date_key") => "date",
-        Some("follower_id_author_id_key") => "authorId",
-        Some(rest) => rest
-            .rsplit_once('_')
-            .map_or("", |(column, _)| field_name(column)),
+    found.map_or("", |(kind, rest)| constraint_field(kind, rest))
+}
+
+fn constraint_field(kind: Kind, rest: &str) -> &'static str {
+    if rest == "pkey" {
+        return field_name(kind, "id");
     }
+    let columns = rest.rsplit_once('_').map_or("", |(columns, _)| columns);
+    let is_last = |column: &&str| {
+        let before = columns.strip_suffix(column);
+        before.is_some_and(|before| before.is_empty() || before.ends_with('_'))
+    };
+    let names = kind.column_names().into_iter();
+    let last = names.filter(is_last).max_by_key(|column| column.len());
+    last.map_or("", |column| field_name(kind, column))
 }
 
 fn column_field(error: &dyn DatabaseError) -> &'static str {
     let postgres = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>();
-    match postgres.and_then(|error| error.column()).map(field_name) {
+    let field = postgres.and_then(|error| {
+        let kind: Kind = error.table()?.parse().ok()?;
+        Some(field_name(kind, error.column()?))
+    });
+    match field {
         None | Some("") => "record",
         Some(field) => field,
     }
@@ -366,7 +293,7 @@ fn field_or_record(error: &dyn DatabaseError) -> &'static str {
     }
 }
 
-/// A column of a row that is no record's.
+/// Reads one column of a row that is not a record.
 ///
 /// # Errors
 /// Corrupt, naming the column.
@@ -382,7 +309,7 @@ pub fn get<'r, T: Decode<'r, Postgres> + Type<Postgres>>(
     })
 }
 
-/// Whether the server refused the data of a statement: an attempt with less of it may succeed.
+/// Whether the server refused the data of a statement: an attempt with fewer records may succeed.
 #[must_use]
 pub fn is_data_error(error: &sqlx::Error) -> bool {
     let Some(code) = error.as_database_error().and_then(DatabaseError::code) else {
@@ -393,7 +320,7 @@ pub fn is_data_error(error: &sqlx::Error) -> bool {
         || matches!(&*code, "54000" | "54001" | "21000")
 }
 
-/// Whether a statement found something made that it was to make.
+/// Whether a statement failed because the object that it creates exists already.
 #[must_use]
 pub fn is_duplicate_object(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(DatabaseError::code);
@@ -411,7 +338,7 @@ pub fn has_code(error: &sqlx::Error, code: &str) -> bool {
 
 /// Puts the deadline into a timeout that the server enforced.
 #[must_use]
-pub fn with_deadline(error: Error, after: Duration) -> Error {
+pub fn name_deadline(error: Error, after: Duration) -> Error {
     match error.kind() {
         ErrorKind::Timeout {
             after: Duration::ZERO,
@@ -623,19 +550,24 @@ mod tests {
 
     #[test]
     fn every_column_has_a_field() {
-        for constraint in [
-            "users_email_key",
-            "users_auth_id_key",
-            "books_user_id_fkey",
-            "users_subscription_tier_check",
+        for (kind, rest, field) in [
+            (Kind::Users, "pkey", "_id"),
+            (Kind::Users, "email_key", "email"),
+            (Kind::Users, "auth_id_key", "authId"),
+            (Kind::Users, "extra_check", "extra"),
+            (Kind::Users, "subscription_tier_check", "subscriptionTier"),
+            (Kind::Books, "user_id_fkey", "userId"),
+            (Kind::Follows, "follower_id_author_id_key", "authorId"),
+            (Kind::Competitors, "user_id_asin_key", "asin"),
+            (Kind::SalesData, "user_id_book_id_platform_date_key", "date"),
+            (Kind::DailyAggregates, "user_id_date_key", "date"),
         ] {
-            let (column, _) = constraint
-                .split_once('_')
-                .unwrap()
-                .1
-                .rsplit_once('_')
-                .unwrap();
-            assert_ne!(field_name(column), "", "{constraint}");
+            assert_eq!(constraint_field(kind, rest), field, "{kind} {rest}");
+        }
+        for kind in Kind::ALL {
+            for column in kind.column_names() {
+                assert_ne!(field_name(*kind, column), "", "{kind}.{column}");
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What AuthorStack's backends on PostgreSQL share: the connections, the driver's errors, and the
-//! analytics repositories.
+//! What AuthorStack's backends on PostgreSQL share: the connections and their settings, the
+//! driver's errors, records in rows and statements, and the analytics repositories.
 //!
 //! A host uses `authorstack-postgres` or `authorstack-supabase`; this crate makes no promise of
 //! stability to others.
@@ -8,15 +8,24 @@ mod address;
 mod analytics;
 mod codec;
 mod error;
+mod fields;
+mod ids;
+mod kept;
 mod pool;
+mod settings;
 mod task;
 
+pub use __settings_methods as settings_methods;
 pub use address::{Address, PoolMode, Server, Timeouts};
-pub use analytics::{
-    Dialect, IdForm, SqlAnalytics, json_columns, lasting_columns, row_columns, row_digest,
-    unique_columns,
-};
+pub use analytics::{Dialect, analytics, identity_columns, row_digest, unique_columns};
 pub use codec::{Bytes, Jsonb, Moment, check_moment, first_moment, postgres_micros, write_json};
-pub use error::{from_sqlx, get, has_code, is_data_error, is_duplicate_object, with_deadline};
-pub use pool::{Pool, Statement, Unit, again, within};
+pub use error::{from_sqlx, get, has_code, is_data_error, is_duplicate_object, name_deadline};
+pub use fields::{
+    ArgumentWriter, arguments, insert, integer, is_integer, json_columns, parameter, placeholders,
+    read, read_record, select, update, width, write_sums,
+};
+pub use ids::IdForm;
+pub use kept::{KEPT_CONNECTIONS, KeptConnections};
+pub use pool::{Pool, Statement, Unit};
+pub use settings::Settings;
 pub use task::{Aborting, spawned};

@@ -2,7 +2,8 @@
 
 use std::{fmt, net::ToSocketAddrs, sync::Arc, time::Duration};
 
-use authorstack_core::{Error, ErrorKind, Result};
+use authorstack_core::{Result, resilience::with_deadline};
+use futures::TryFutureExt;
 use sqlx::{
     AssertSqlSafe, Connection, PgConnection, PgPool, Postgres,
     postgres::{PgArguments, PgPoolOptions, PgRow},
@@ -15,7 +16,7 @@ use crate::{
     error,
 };
 
-/// A connection that was idle this long is asked whether it still lives before it is used.
+/// A connection that was idle for longer is tested before it is used.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
 /// A statement with its parameters.
@@ -47,7 +48,7 @@ impl Pool {
     /// A pool that connects when it is first used.
     #[must_use]
     pub fn new(address: Address, timeouts: Timeouts, max_connections: u32) -> Self {
-        // The server gives up a little later than the client, so that no statement goes on
+        // The server gives up a little later than the client, so that no statement runs on
         // unnoticed for long.
         let server_side = (timeouts.operation + Duration::from_secs(5)).as_millis();
         let mut options = PgPoolOptions::new()
@@ -110,12 +111,12 @@ impl Pool {
         self.inner.address.transaction
     }
 
-    /// A statement as the mode wants it: prepared once where the connection is our own.
+    /// The statement, kept prepared unless a pooler in transaction mode is before the server.
     pub fn statement<'q>(&self, statement: Statement<'q>) -> Statement<'q> {
         statement.persistent(!self.transaction_mode())
     }
 
-    /// Opens a connection of one's own, outside the pool.
+    /// Opens a connection outside the pool.
     ///
     /// # Errors
     /// Configuration, naming what is wrong; Unavailable when the server does not answer.
@@ -136,7 +137,7 @@ impl Pool {
         }
     }
 
-    /// Closes a connection of one's own.
+    /// Closes a connection from outside the pool.
     pub async fn close_connection(&self, connection: PgConnection) {
         // A courtesy: the server notices a dropped connection, too.
         let _ = timeout(Duration::from_secs(1), connection.close()).await;
@@ -149,9 +150,7 @@ impl Pool {
     pub async fn fetch_optional(&self, statement: Statement<'_>) -> Result<Option<PgRow>> {
         let statement = self.statement(statement);
         if !self.transaction_mode() {
-            return self
-                .within(statement.fetch_optional(&self.inner.pool))
-                .await;
+            return self.run(statement.fetch_optional(&self.inner.pool)).await;
         }
         let run = async {
             let mut transaction = self.begin().await?;
@@ -159,7 +158,7 @@ impl Pool {
             transaction.commit().await?;
             Ok(row)
         };
-        self.within(Box::pin(run)).await
+        self.run(Box::pin(run)).await
     }
 
     /// Runs one statement as a unit of work.
@@ -169,7 +168,7 @@ impl Pool {
     pub async fn fetch_all(&self, statement: Statement<'_>) -> Result<Vec<PgRow>> {
         let statement = self.statement(statement);
         if !self.transaction_mode() {
-            return self.within(statement.fetch_all(&self.inner.pool)).await;
+            return self.run(statement.fetch_all(&self.inner.pool)).await;
         }
         let run = async {
             let mut transaction = self.begin().await?;
@@ -177,7 +176,7 @@ impl Pool {
             transaction.commit().await?;
             Ok(rows)
         };
-        self.within(Box::pin(run)).await
+        self.run(Box::pin(run)).await
     }
 
     /// Begins a unit of work of several statements.
@@ -185,7 +184,7 @@ impl Pool {
     /// # Errors
     /// What the server answers; Timeout, Unavailable.
     pub async fn unit(&self) -> Result<Unit<'_>> {
-        let transaction = self.within(self.begin()).await?;
+        let transaction = self.run(self.begin()).await?;
         Ok(Unit {
             pool: self,
             transaction,
@@ -197,16 +196,14 @@ impl Pool {
         self.inner.pool.begin_with(begin).await
     }
 
-    async fn within<T>(&self, run: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
-        let deadline = self.inner.timeouts.operation;
-        match timeout(deadline, run).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => {
-                let error = error::from_pool(error, &self.inner.address);
-                Err(error::with_deadline(error, deadline))
-            }
-            Err(_) => Err(Error::timeout(deadline)),
-        }
+    /// Runs a call of the driver within the deadline of an operation.
+    async fn run<T>(&self, run: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+        let limit = self.inner.timeouts.operation;
+        let run = run.map_err(|error| {
+            let error = error::from_pool(error, &self.inner.address);
+            error::name_deadline(error, limit)
+        });
+        with_deadline(limit, run).await
     }
 }
 
@@ -225,7 +222,7 @@ impl Unit<'_> {
     pub async fn fetch_optional(&mut self, statement: Statement<'_>) -> Result<Option<PgRow>> {
         let run = self.pool.statement(statement);
         let run = run.fetch_optional(&mut *self.transaction);
-        self.pool.within(run).await
+        self.pool.run(run).await
     }
 
     /// Runs a statement and answers its rows.
@@ -235,7 +232,7 @@ impl Unit<'_> {
     pub async fn fetch_all(&mut self, statement: Statement<'_>) -> Result<Vec<PgRow>> {
         let run = self.pool.statement(statement);
         let run = run.fetch_all(&mut *self.transaction);
-        self.pool.within(run).await
+        self.pool.run(run).await
     }
 
     /// Keeps what was done.
@@ -243,43 +240,8 @@ impl Unit<'_> {
     /// # Errors
     /// What the server answers; Timeout, Unavailable.
     pub async fn commit(self) -> Result<()> {
-        self.pool.within(self.transaction.commit()).await
+        self.pool.run(self.transaction.commit()).await
     }
-}
-
-/// Runs something within a deadline.
-///
-/// # Errors
-/// Its own; Timeout.
-pub async fn within<T>(limit: Duration, run: impl Future<Output = Result<T>>) -> Result<T> {
-    match timeout(limit, run).await {
-        Ok(result) => result.map_err(|error| error::with_deadline(error, limit)),
-        Err(_) => Err(Error::timeout(limit)),
-    }
-}
-
-/// Does a unit of work again when another transaction came between, a few times: nothing of it
-/// was kept.
-///
-/// # Errors
-/// That of the last attempt.
-pub async fn again<T, F>(mut attempt: impl FnMut() -> F) -> Result<T>
-where
-    F: Future<Output = Result<T>>,
-{
-    const ATTEMPTS: u32 = 6;
-    const PAUSE: Duration = Duration::from_millis(10);
-    for round in 1..ATTEMPTS {
-        match attempt().await {
-            Err(error)
-                if matches!(error.kind(), ErrorKind::Conflict { .. }) && error.is_retryable() =>
-            {
-                tokio::time::sleep(PAUSE * round * round).await;
-            }
-            other => return other,
-        }
-    }
-    attempt().await
 }
 
 /// Whether the host has an address.

@@ -1,4 +1,4 @@
-//! Tasks that end with who waits for them.
+//! Tasks that end when their result is no longer awaited.
 
 use authorstack_core::Result;
 use futures::{
@@ -12,7 +12,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 pub struct Aborting<T>(JoinHandle<T>);
 
 impl<T> Aborting<T> {
-    /// Binds a task to this value.
+    /// Ends this task when the value is dropped.
     #[must_use]
     pub const fn of(task: JoinHandle<T>) -> Self {
         Self(task)
@@ -37,7 +37,7 @@ where
         let (sender, receiver) = mpsc::channel(1);
         let task = tokio::spawn(async move {
             if let Err(error) = run(sender.clone()).await {
-                // Nobody listens any more when this fails.
+                // This fails only when the receiver is gone.
                 let _ = sender.send(Err(error)).await;
             }
         });

@@ -1,10 +1,8 @@
 //! How to connect.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
-use authorstack_core::Result;
-use authorstack_sql::{Address, PoolMode, Server, Timeouts};
-use secrecy::SecretString;
+use authorstack_sql::{PoolMode, Server, Settings, settings_methods};
 
 pub(crate) static SERVER: Server = Server {
     setting: "supabase_db_url",
@@ -19,7 +17,7 @@ pub(crate) static SERVER: Server = Server {
 /// How to connect to a Supabase project's database.
 ///
 /// The URL is `postgres://postgres:password@db.<ref>.supabase.co:5432/postgres`, or the pooler's.
-/// Over the internet, say `?sslmode=require`, or better `sslmode=verify-full` with the project's
+/// Over the internet, add `?sslmode=require`, or better `sslmode=verify-full` with the project's
 /// certificate as `sslrootcert`; the default, `prefer`, falls back to an open connection. What
 /// the URL leaves out is taken as `libpq` does, from `PGPASSWORD`, `PGSSLMODE` or `~/.pgpass`.
 ///
@@ -33,12 +31,9 @@ pub(crate) static SERVER: Server = Server {
 ///     .max_connections(5);
 /// assert!(!format!("{config:?}").contains("secret"));
 /// ```
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct SupabaseConfig {
-    url: SecretString,
-    pool_mode: PoolMode,
-    pub(crate) timeouts: Timeouts,
-    pub(crate) max_connections: u32,
+    pub(crate) settings: Settings,
 }
 
 impl SupabaseConfig {
@@ -46,69 +41,23 @@ impl SupabaseConfig {
     #[must_use]
     pub fn new(db_url: impl Into<String>) -> Self {
         Self {
-            url: SecretString::from(db_url.into()),
-            pool_mode: PoolMode::Auto,
-            timeouts: Timeouts::default(),
-            max_connections: 10,
+            settings: Settings::new(&SERVER, db_url.into(), PoolMode::Auto),
         }
     }
 
-    /// What stands between the host and the database.
-    #[must_use]
-    pub fn pool_mode(mut self, mode: PoolMode) -> Self {
-        self.pool_mode = mode;
-        self
-    }
-
-    /// How long one call of a repository may take; 30 seconds unless told.
-    #[must_use]
-    pub fn operation_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.operation = timeout;
-        self
-    }
-
-    /// How long to wait for a connection; 10 seconds unless told.
-    #[must_use]
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.connect = timeout;
-        self
-    }
-
-    /// How long a migration's batch may take to load; 10 minutes unless told.
+    /// How long a migration's batch may take to load; the default is 10 minutes.
     #[must_use]
     pub fn load_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.load = timeout;
+        self.settings.timeouts.load = timeout;
         self
     }
 
-    /// How long a migration may take to build an index; an hour unless told.
+    /// How long a migration may take to build an index; the default is an hour.
     #[must_use]
     pub fn index_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.index = timeout;
+        self.settings.timeouts.index = timeout;
         self
-    }
-
-    /// How many connections the repositories share at most; 10 unless told. A migration opens a
-    /// few of its own.
-    #[must_use]
-    pub fn max_connections(mut self, connections: u32) -> Self {
-        self.max_connections = connections.max(1);
-        self
-    }
-
-    /// Reads the URL.
-    pub(crate) fn address(&self) -> Result<Address> {
-        Address::read(&self.url, self.pool_mode, &SERVER)
     }
 }
 
-impl fmt::Debug for SupabaseConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SupabaseConfig")
-            .field("url", &"***")
-            .field("pool_mode", &self.pool_mode)
-            .field("timeouts", &self.timeouts)
-            .field("max_connections", &self.max_connections)
-            .finish()
-    }
-}
+settings_methods!(SupabaseConfig);

@@ -4,14 +4,14 @@ use std::fmt;
 
 use authorstack_core::Error;
 
-pub(crate) use authorstack_sql::{has_code, is_data_error, is_duplicate_object};
+use crate::config::SERVER;
 
 /// An error of a statement on an open connection.
 pub(crate) fn from_sqlx(error: sqlx::Error) -> Error {
-    authorstack_sql::from_sqlx(error, &crate::config::SERVER)
+    authorstack_sql::from_sqlx(error, &SERVER)
 }
 
-/// A record in a message.
+/// A user in a message.
 pub(crate) fn user_label(id: impl fmt::Display) -> String {
     format!("user {id}")
 }

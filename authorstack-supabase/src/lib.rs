@@ -1,8 +1,9 @@
 //! AuthorStack on Supabase: documents and analytics in the project's PostgreSQL.
 //!
 //! [`SupabaseStore`] implements [`DocumentStore`](authorstack_core::DocumentStore) and
-//! [`AnalyticsStore`](authorstack_core::AnalyticsStore) for a host app, applies the schema's migrations ([`SupabaseStore::migrate`], or the Supabase CLI with the
-//! files in `supabase/migrations`), and gives the [`SupabaseTarget`] that records are moved into.
+//! [`AnalyticsStore`](authorstack_core::AnalyticsStore) for a host app, applies the schema's
+//! migrations ([`SupabaseStore::migrate`], or the Supabase CLI with the files in
+//! `supabase/migrations`), and gives the [`SupabaseTarget`] that records are moved into.
 //!
 //! ```no_run
 //! use authorstack_core::AuthorStack;
@@ -24,17 +25,15 @@ mod checklists;
 mod community;
 mod competitors;
 mod config;
-mod copy;
-mod deferred;
 mod error;
 mod follows;
-mod row;
+mod migration;
+mod repositories;
 mod schema;
 mod store;
-mod target;
 mod users;
 
 pub use authorstack_sql::PoolMode;
 pub use config::SupabaseConfig;
+pub use migration::SupabaseTarget;
 pub use store::SupabaseStore;
-pub use target::SupabaseTarget;

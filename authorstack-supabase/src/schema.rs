@@ -1,21 +1,17 @@
 //! The schema's migrations: the files of `supabase/migrations`, applied as the Supabase CLI
 //! applies them.
 
-use authorstack_core::{Error, Result};
+use authorstack_core::{Error, Result, layers::Operation, resilience::with_deadline};
+use authorstack_sql::{get, is_duplicate_object};
 use sqlx::{Acquire, AssertSqlSafe, PgConnection, query, raw_sql};
-use tokio::time::timeout;
 
-use crate::{
-    error::{from_sqlx, is_duplicate_object},
-    row::get,
-    store::SupabaseStore,
-};
+use crate::{error::from_sqlx, store::SupabaseStore};
 
 /// A file of `supabase/migrations`.
 pub(crate) struct Migration {
     /// The file's name.
     pub(crate) file: &'static str,
-    /// The fourteen digits at its head.
+    /// The fourteen digits at its beginning.
     pub(crate) version: &'static str,
     /// What follows, without the ending.
     pub(crate) name: &'static str,
@@ -42,7 +38,7 @@ migrations! {
     "20261125000000", "authorstack_rows";
 }
 
-/// The tables that the migrations make in `public`, with the migration.
+/// The tables that the migrations make in `public`, each with its migration.
 pub(crate) const TABLES: &[(&str, &str)] = &[
     ("users", "20261123000001"),
     ("books", "20261123000001"),
@@ -61,7 +57,7 @@ pub(crate) const TABLES: &[(&str, &str)] = &[
     ("revenue_forecasts", "20261124000001"),
 ];
 
-/// Of the transaction lock that keeps two migrations from running side by side.
+/// The key of the transaction lock that keeps two migrations from running at once.
 const LOCK: i64 = 0x6175_7468_6f72_0001;
 
 const MAKE_HISTORY: &str = "\
@@ -77,27 +73,47 @@ pub(crate) struct Found {
     pub(crate) pending: Vec<&'static str>,
     /// What stands in their way, and how to clear it.
     pub(crate) blockers: Vec<String>,
-    /// Whether nothing more can be found out, for lack of privileges.
+    /// Whether privileges are missing to find out more.
     pub(crate) is_closed: bool,
     /// Applied, but missing from the history: after a restore of a dump without it.
     unrecorded: Vec<&'static str>,
 }
 
-pub(crate) async fn pending(store: &SupabaseStore) -> Result<Vec<String>> {
-    let found = with_connection(store, async |connection| find(store, connection).await).await;
-    let found = found.map_err(|error| error.in_operation("pending"))?;
-    if let (true, Some(blocker)) = (found.is_closed, found.blockers.first()) {
-        return Err(Error::blocked(blocker.clone()).in_operation("pending"));
+impl SupabaseStore {
+    /// Applies the schema's migrations that the database lacks, each in a transaction.
+    ///
+    /// The history is the Supabase CLI's: what this applies, `supabase migration up` does not
+    /// apply again, and the other way round. Two calls at once wait for each other.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Blocked`](authorstack_core::ErrorKind::Blocked) when a table of this name
+    /// exists that AuthorStack did not make, or when the schema is newer than this crate knows.
+    pub async fn migrate(&self) -> Result<()> {
+        let run = with_connection(self, async |connection| {
+            while step(self, connection).await? {}
+            Ok(())
+        });
+        run.await
+            .map_err(|error| error.in_operation(Operation::Migrate))
     }
-    Ok(found.pending.into_iter().map(str::to_owned).collect())
-}
 
-pub(crate) async fn migrate(store: &SupabaseStore) -> Result<()> {
-    let run = with_connection(store, async |connection| {
-        while step(store, connection).await? {}
-        Ok(())
-    });
-    run.await.map_err(|error| error.in_operation("migrate"))
+    /// The migrations that the database lacks, by file name, in their order.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Blocked`](authorstack_core::ErrorKind::Blocked) when the role may not read
+    /// the history.
+    pub async fn pending(&self) -> Result<Vec<String>> {
+        let pending = with_connection(self, async |connection| {
+            let found = find(self, connection).await?;
+            match found.blockers.first() {
+                Some(blocker) if found.is_closed => Err(Error::blocked(blocker.clone())),
+                _ => Ok(found.pending.into_iter().map(str::to_owned).collect()),
+            }
+        });
+        pending
+            .await
+            .map_err(|error: Error| error.in_operation(Operation::PendingMigrations))
+    }
 }
 
 /// Runs on a connection of its own, closed at the end, within the deadline of a load.
@@ -107,9 +123,7 @@ async fn with_connection<T>(
 ) -> Result<T> {
     let deadline = store.timeouts().load;
     let mut connection = store.open().await?;
-    let result = timeout(deadline, run(&mut connection))
-        .await
-        .unwrap_or_else(|_| Err(Error::timeout(deadline)));
+    let result = with_deadline(deadline, run(&mut connection)).await;
     store.close_connection(connection).await;
     result
 }
@@ -135,7 +149,7 @@ async fn step(store: &SupabaseStore, connection: &mut PgConnection) -> Result<bo
     let apply = async {
         raw_sql(MAKE_HISTORY).execute(&mut *transaction).await?;
         if !found.pending.is_empty() {
-            // A load's deadline is ours, not the role's.
+            // The deadline is this program's, not the role's.
             raw_sql("set local statement_timeout = 0")
                 .execute(&mut *transaction)
                 .await?;
@@ -175,9 +189,9 @@ async fn step(store: &SupabaseStore, connection: &mut PgConnection) -> Result<bo
 
 /// What the catalogs and the histories hold.
 struct Catalog {
-    /// Tables of `public` that have the names of ours.
+    /// Tables of `public` that have the names of AuthorStack's.
     tables: Vec<String>,
-    /// Whether there is a schema `authorstack` without our versions.
+    /// Whether there is a schema `authorstack` without AuthorStack's versions.
     has_foreign_schema: bool,
     may_create: bool,
     /// Whether the histories may be read.
@@ -185,7 +199,7 @@ struct Catalog {
     role: String,
     /// The CLI's history: versions and names.
     history: Vec<(String, Option<String>)>,
-    /// The versions that our files have noted themselves.
+    /// The versions that AuthorStack's migrations have noted themselves.
     versions: Vec<String>,
 }
 
@@ -194,21 +208,21 @@ impl Catalog {
         let tables: Vec<&str> = TABLES.iter().map(|(table, _)| *table).collect();
         // Everyone may read the catalogs; a name in a closed schema is an error.
         let look = query(
-            "with books as ( \
+            "with histories as ( \
                select nspname, relname, has_schema_privilege(n.oid, 'USAGE') \
                         and (c.oid is null or has_table_privilege(c.oid, 'SELECT')) as readable \
                from pg_catalog.pg_namespace as n left join pg_catalog.pg_class as c \
                  on relnamespace = n.oid and relname in ('schema_migrations', 'schema_version') \
                where nspname in ('supabase_migrations', 'authorstack')) \
-             select exists (select from books where relname = 'schema_migrations'), \
-                    exists (select from books where relname = 'schema_version'), \
-                    exists (select from books where nspname = 'authorstack'), \
+             select exists (select from histories where relname = 'schema_migrations'), \
+                    exists (select from histories where relname = 'schema_version'), \
+                    exists (select from histories where nspname = 'authorstack'), \
                     has_database_privilege(current_database(), 'CREATE') \
                       and has_schema_privilege('public', 'CREATE'), \
                     array(select relname::text from pg_catalog.pg_class \
                           where relnamespace = 'public'::regnamespace and relname = any ($1)), \
                     current_user::text, \
-                    coalesce((select bool_and(readable) from books), true)",
+                    coalesce((select bool_and(readable) from histories), true)",
         )
         .bind(&tables);
         let row = store.statement(look).fetch_one(&mut *connection).await;

@@ -8,12 +8,10 @@
 
 mod common;
 
-use authorstack_core::AnalyticsStore;
 use authorstack_core::{
-    Book, Conversion, Days, DocumentStore, Id, InsightKind, NewForecast, NewInsight, NewSale,
+    AuthorStack, Book, Conversion, Days, Id, InsightKind, NewForecast, NewInsight, NewSale,
     Platform, SaleKey, User, services::SalesIngest,
 };
-use authorstack_supabase::SupabaseStore;
 use common::{Via, as_role, author, on_database};
 use serde_json::json;
 
@@ -27,7 +25,7 @@ const TABLES: [&str; 5] = [
 ];
 
 /// Puts one row into each table.
-async fn fill(store: &SupabaseStore, user: Id<User>, book_id: Id<Book>) {
+async fn fill(store: &AuthorStack, user: Id<User>, book_id: Id<Book>) {
     let date = "2024-03-01".parse().unwrap();
     let platform = Platform::KDP;
     let key = SaleKey {

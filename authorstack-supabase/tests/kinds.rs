@@ -11,8 +11,8 @@ mod common;
 use std::sync::Arc;
 
 use authorstack_core::{
-    Attachment, AttachmentKind, DocumentStore, Id, MemoryStore, NewBook, NewBoost, NewChecklist,
-    NewCompetitor, NewPost, NewTask, PageRequest, Visibility,
+    Attachment, AttachmentKind, ChecklistRepositoryExt, Id, MemoryStore, NewBook, NewBoost,
+    NewChecklist, NewCompetitor, NewPost, NewTask, PageRequest, Visibility,
     migrate::{BatchLimits, Kind, Record, Reject, RunOptions, Silent, Status, Target, run, verify},
     testing::{author, fill_analytics},
 };
@@ -28,7 +28,8 @@ fn at(text: &str) -> DateTime<Utc> {
 
 /// Five users with a record of each kind and more, unknown fields among them.
 async fn filled() -> MemoryStore {
-    let store = MemoryStore::new();
+    let memory = MemoryStore::new();
+    let store = memory.stack();
     let extra = json!({"__v": 0, "big": 1e16, "nested": {"a": [1, 2.5, null]}});
     let extra = extra.as_object().unwrap().clone();
     let community = store.community();
@@ -93,7 +94,7 @@ async fn filled() -> MemoryStore {
             noted.await.unwrap();
         }
     }
-    store
+    memory
 }
 
 fn options(records: usize) -> RunOptions {

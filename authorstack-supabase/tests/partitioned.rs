@@ -9,10 +9,9 @@
 mod common;
 
 use authorstack_core::{
-    AnalyticsStore, Book, Conversion, Days, DocumentStore, Id, NewSale, Platform, SaleKey,
-    SalesFilter, TotalsBy, User,
+    AuthorStack, Book, Conversion, Days, Id, NewSale, Platform, SaleKey, SalesFilter, TotalsBy,
+    User,
 };
-use authorstack_supabase::SupabaseStore;
 use chrono::{Months, NaiveDate, Utc};
 use common::{Cli, Database, Via, as_role, author, on_database};
 use sqlx::Row;
@@ -40,7 +39,7 @@ fn sale(book_id: Id<Book>, date: NaiveDate) -> NewSale {
 }
 
 /// Sales of one book, a day each.
-async fn sell(store: &SupabaseStore, user: &User, book: Id<Book>, dates: &[&str]) {
+async fn sell(store: &AuthorStack, user: &User, book: Id<Book>, dates: &[&str]) {
     let sales: Vec<NewSale> = dates
         .iter()
         .map(|date| sale(book, date.parse().unwrap()))

@@ -10,10 +10,9 @@
 mod common;
 
 use authorstack_core::{
-    Boost, Checklist, Comment, Competitor, DocumentStore, Id, NewBook, NewBoost, NewChecklist,
+    AuthorStack, Boost, Checklist, Comment, Competitor, Id, NewBook, NewBoost, NewChecklist,
     NewCompetitor, NewPost, NewTask, NewUser, Post, User, Visibility,
 };
-use authorstack_supabase::SupabaseStore;
 use common::{Database, Via, as_role, on_database};
 
 const DENIED: &str = "42501";
@@ -36,7 +35,7 @@ struct World {
 }
 
 impl World {
-    async fn of(store: &SupabaseStore) -> Self {
+    async fn of(store: &AuthorStack) -> Self {
         let user = async |name: &str| {
             let (account, email) = (name.parse(), format!("{name}@example.org").parse());
             let mut user = NewUser::new(account.unwrap(), email.unwrap(), name);

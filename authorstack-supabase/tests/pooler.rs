@@ -11,11 +11,10 @@ mod common;
 use std::{sync::Arc, time::Duration};
 
 use authorstack_core::{
-    AuthId, BookFilter, DocumentStore, Error, ErrorKind, NewBook, NewUser, PageRequest,
-    testing::servers,
+    AuthId, BookFilter, Error, ErrorKind, NewBook, NewUser, PageRequest, testing::servers,
 };
-use authorstack_supabase::{PoolMode, SupabaseConfig, SupabaseStore};
-use common::{Via, on_database};
+use authorstack_supabase::{PoolMode, SupabaseConfig};
+use common::{Host, Via, on_database};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_call_is_lost_in_the_transaction_pooler() {
@@ -26,7 +25,7 @@ async fn no_call_is_lost_in_the_transaction_pooler() {
         let mut clients = Vec::new();
         for client in 0..CLIENTS {
             let config = database.config(Via::Pooler).max_connections(4);
-            let store = Arc::new(SupabaseStore::connect(config).await.unwrap());
+            let store = Arc::new(Host::connect(config).await.unwrap());
             clients.push(tokio::spawn(async move {
                 let (users, books) = (store.users(), store.books());
                 let auth_id: AuthId = format!("auth-{client}").parse().unwrap();
@@ -70,7 +69,7 @@ async fn refused(url: String, mode: PoolMode) -> Error {
     let config = SupabaseConfig::new(url)
         .pool_mode(mode)
         .connect_timeout(Duration::from_secs(3));
-    SupabaseStore::connect(config).await.unwrap_err()
+    Host::connect(config).await.unwrap_err()
 }
 
 fn assert_setting(error: &Error, hint: &str) {
@@ -184,7 +183,7 @@ async fn a_server_that_goes_away_later_is_named_too() {
     });
     let url = changed(behind.as_str(), |url| url.set_port(Some(port)).unwrap());
     let config = SupabaseConfig::new(url).connect_timeout(Duration::from_secs(1));
-    let store = SupabaseStore::connect(config).await.unwrap();
+    let store = Host::connect(config).await.unwrap();
     server.await.unwrap();
     let error = store
         .users()
@@ -208,7 +207,7 @@ async fn a_call_has_a_deadline() {
         database.migrated(Via::Direct).await;
         for via in [Via::Direct, Via::Pooler] {
             let limit = Duration::from_millis(300);
-            let store = SupabaseStore::connect(database.config(via).operation_timeout(limit))
+            let store = Host::connect(database.config(via).operation_timeout(limit))
                 .await
                 .unwrap();
             let mut writer = database.connection().await;

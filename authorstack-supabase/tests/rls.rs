@@ -8,11 +8,10 @@
 
 mod common;
 
-use authorstack_core::{Book, DocumentStore, ErrorKind, NewBook, NewUser, PageRequest, User};
-use authorstack_supabase::SupabaseStore;
+use authorstack_core::{AuthorStack, Book, ErrorKind, NewBook, NewUser, PageRequest, User};
 use common::{Via, as_role, on_database};
 
-async fn two_authors(store: &SupabaseStore) -> (User, User, Book) {
+async fn two_authors(store: &AuthorStack) -> (User, User, Book) {
     let user = |name: &str| {
         let auth_id = name.parse().unwrap();
         NewUser::new(

@@ -9,15 +9,15 @@
 mod common;
 
 use authorstack_core::{
-    DocumentStore, ErrorKind, Id, User,
+    ErrorKind, Id, User,
     migrate::{
         Checkpoint, Counts, Kind, Load, Problem, Problems, Record, Reject, RowMode, RowRange,
         RowTarget, RowsWritten, Step, Target,
     },
     testing::author,
 };
-use authorstack_supabase::{SupabaseStore, SupabaseTarget};
-use common::{Database, Via, on_database};
+use authorstack_supabase::SupabaseTarget;
+use common::{Database, Host, Via, on_database};
 use futures::{StreamExt, stream};
 
 const KIND: Kind = Kind::SalesData;
@@ -27,7 +27,7 @@ fn lane(target: &SupabaseTarget) -> &dyn RowTarget {
     target.rows(KIND).unwrap()
 }
 
-async fn ready(database: &Database) -> (SupabaseStore, SupabaseTarget, Id<User>) {
+async fn ready(database: &Database) -> (Host, SupabaseTarget, Id<User>) {
     let store = database.migrated(Via::Direct).await;
     let user = author(&store, "ada").await.id;
     let target = store.target();

@@ -8,7 +8,10 @@
 
 mod common;
 
-use authorstack_core::{DocumentStore, ErrorKind, NewUser, migrate::Target};
+use authorstack_core::{
+    ErrorKind, NewUser,
+    migrate::{Kind, Target},
+};
 use common::{Cli, Via, on_database};
 use sqlx::Row;
 
@@ -255,6 +258,34 @@ async fn every_foreign_key_has_an_index_and_every_table_row_level_security() {
                       or (grantee in ('anon', 'authenticated', 'service_role', 'PUBLIC') and table_schema = 'authorstack')")
             .await;
         assert!(leaks.is_empty(), "{:?}", leaks[0].get::<String, _>(0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn tables_have_exactly_the_columns_of_their_records() {
+    /// What the database computes and no field holds.
+    const COMPUTED: &[(Kind, &str)] = &[
+        (Kind::Checklists, "progress"),
+        (Kind::CommunityPosts, "like_count"),
+        (Kind::CommunityPosts, "comment_count"),
+    ];
+    on_database(async |database| {
+        database.migrated(Via::Direct).await;
+        for kind in Kind::ALL {
+            let mut columns = database
+                .texts(&format!(
+                    "select column_name::text from information_schema.columns \
+                     where table_schema = 'public' and table_name = '{kind}'"
+                ))
+                .await;
+            columns.sort_unstable();
+            let computed = COMPUTED.iter().filter(|(of, _)| of == kind);
+            let mut fields = kind.column_names();
+            fields.extend(computed.map(|(_, column)| *column));
+            fields.sort_unstable();
+            assert_eq!(columns, fields, "{kind}");
+        }
     })
     .await;
 }

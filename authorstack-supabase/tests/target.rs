@@ -19,18 +19,18 @@ use authorstack_core::{
     },
 };
 use authorstack_supabase::SupabaseTarget;
-use common::{Database, Via, on_database};
+use common::{Database, Host, Via, on_database};
 use futures::TryStreamExt;
 use serde_json::json;
 
 fn user(name: &str) -> User {
     let auth_id = format!("auth-{name}").parse().unwrap();
     let email = format!("{name}@example.org").parse().unwrap();
-    NewUser::new(auth_id, email, name).into_user().unwrap()
+    NewUser::new(auth_id, email, name).into_user()
 }
 
 fn book(user: &User, title: &str) -> Book {
-    NewBook::new(title).into_book(user.id).unwrap()
+    NewBook::new(title).into_book(user.id)
 }
 
 fn records<T: Clone + Into<Record>>(of: &[T]) -> Vec<Record> {
@@ -417,7 +417,7 @@ async fn orphans_are_rejected_and_replayed_when_their_user_is_there() {
 async fn a_settled_reject_stays_settled_until_its_source_changes() {
     on_database(async |database| {
         let target = database.migrated(Via::Direct).await.target();
-        let mended = Record::from(user("ada"));
+        let fixed = Record::from(user("ada"));
         let problems = || Problems::from(Problem::new("email", "is none \0"));
         let reject = Reject {
             kind: Kind::Users,
@@ -435,7 +435,7 @@ async fn a_settled_reject_stays_settled_until_its_source_changes() {
         assert_eq!(rejects(&target).await, std::slice::from_ref(&reject));
         target.finish(Kind::Users).await.unwrap();
         let keys = [reject.key.clone()];
-        replay(&target, Kind::Users, std::slice::from_ref(&mended), &keys).await;
+        replay(&target, Kind::Users, std::slice::from_ref(&fixed), &keys).await;
 
         // The next pass reads the same record, then a changed one.
         let mut pass = Pass::begin(&target, Kind::Users).await;
@@ -724,7 +724,7 @@ async fn a_role_without_privileges_is_a_blocker() {
         url.set_username(&role).unwrap();
         url.set_password(Some("reader")).unwrap();
         let config = authorstack_supabase::SupabaseConfig::new(url);
-        let store = authorstack_supabase::SupabaseStore::connect(config)
+        let store = Host::connect(config)
             .await
             .unwrap();
         let state = store.target().inspect().await;

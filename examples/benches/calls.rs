@@ -3,7 +3,11 @@
 mod common;
 
 use anyhow::{Context, Result};
-use authorstack_core::{Book, BookFilter, DocumentStore, Id, NewBook, NewUser, PageRequest, User};
+use authorstack_core::{
+    AuthorStack, Book, BookFilter, DocumentStore, Id, MemoryStore, NewBook, NewUser, PageRequest,
+    User,
+    layers::{Fenced, Limited, Switched, Traced},
+};
 use authorstack_examples::scratch::Scratch;
 use authorstack_mongo::{MongoConfig, MongoStore};
 use authorstack_supabase::{SupabaseConfig, SupabaseStore};
@@ -41,6 +45,7 @@ async fn main() -> Result<()> {
 }
 
 async fn bench(options: &Options) -> Result<()> {
+    measure_layers(options).await?;
     let name = format!("as_bench_{:08x}", rand::random::<u32>());
     let (mongodb, supabase) = (
         setting("AUTHORSTACK_TEST_MONGODB_URL")?,
@@ -51,7 +56,13 @@ async fn bench(options: &Options) -> Result<()> {
         let store = MongoStore::connect(MongoConfig::new(scratch.mongodb_url().to_owned())).await?;
         store.ensure_indexes().await?;
         let raw = RawMongo::of(&scratch).await?;
-        measure("mongodb", &store, &raw, options).await?;
+        measure(
+            "mongodb",
+            &AuthorStack::builder().documents(&store).build(),
+            &raw,
+            options,
+        )
+        .await?;
 
         let store = SupabaseStore::connect(SupabaseConfig::new(scratch.supabase_db_url())).await?;
         store.migrate().await?;
@@ -60,13 +71,71 @@ async fn bench(options: &Options) -> Result<()> {
         let raw = RawPostgres {
             pool: pool.connect(&scratch.supabase_db_url()).await?,
         };
-        measure("supabase", &store, &raw, options).await?;
+        measure("supabase", &AuthorStack::supabase(&store), &raw, options).await?;
         raw.pool.close().await;
         Ok(())
     }
     .await;
     scratch.remove().await?;
     outcome
+}
+
+/// What layers cost: calls on the in-memory store, which itself costs next to nothing.
+async fn measure_layers(options: &Options) -> Result<()> {
+    let store = MemoryStore::new();
+    let bare = store.documents().books;
+    let layered = AuthorStack::builder()
+        .store(&store)
+        .layer(Traced)
+        .layer(Limited::new(64))
+        .layer(Fenced::new())
+        .layer(Switched::new())
+        .build();
+    let named = store.stack();
+    let author = NewUser::new("bench".parse()?, "bench@example.org".parse()?, "Bench");
+    let author = named.users().create(author).await?.id;
+    let id = named.books().create(author, new_book(0)).await?.id;
+    let peers = [
+        ("without layers of a host", named.books()),
+        ("with four layers", layered.books()),
+    ];
+    for (name, ours) in peers {
+        let mut pairs = Vec::new();
+        for round in 0..=options.rounds {
+            let mut get = Pair::default();
+            for call in 0..options.calls {
+                // One call is too short to be timed: a hundred are.
+                let ours = async {
+                    for _ in 0..100 {
+                        std::hint::black_box(ours.get(author, id).await?);
+                    }
+                    Ok(())
+                };
+                let theirs = async {
+                    for _ in 0..100 {
+                        std::hint::black_box(bare.get(author, id).await?);
+                    }
+                    Ok(())
+                };
+                get.time(call, ours, theirs).await?;
+            }
+            if round > 0 {
+                // Milliseconds of a hundred calls are tens of microseconds of one.
+                let (ours, theirs) = get.medians();
+                pairs.push((ours * 10.0, theirs * 10.0));
+            }
+        }
+        Comparison {
+            bench: format!("calls memory get, {name}"),
+            peer_name: "the repository itself, p50",
+            goal: None,
+            unit: "µs",
+            pairs,
+            peak_mb: None,
+        }
+        .print(options.json);
+    }
+    Ok(())
 }
 
 /// The calls that are compared, by the driver alone.
@@ -87,12 +156,7 @@ fn new_book(n: usize) -> NewBook {
     book
 }
 
-async fn measure(
-    name: &str,
-    store: &dyn DocumentStore,
-    raw: &impl Raw,
-    options: &Options,
-) -> Result<()> {
+async fn measure(name: &str, store: &AuthorStack, raw: &impl Raw, options: &Options) -> Result<()> {
     let author = NewUser::new("bench".parse()?, "bench@example.org".parse()?, "Bench");
     let reader = NewUser::new("reader".parse()?, "reader@example.org".parse()?, "Reader");
     let (author, reader) = (
@@ -114,7 +178,7 @@ async fn measure(
             get.time(call, ours, raw.get(reader, id)).await?;
 
             let book = new_book(call);
-            let twin = new_book(call).into_book(author)?;
+            let twin = new_book(call).into_book(author);
             let ours = async { books.create(author, book).await.map(drop).context("create") };
             insert.time(call, ours, raw.insert(author, &twin)).await?;
 

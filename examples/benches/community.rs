@@ -4,7 +4,7 @@
 mod common;
 
 use anyhow::{Context, Result, ensure};
-use authorstack_core::{DocumentStore, Feed, Id, Page, PageRequest, Post, PostView, User};
+use authorstack_core::{AuthorStack, Feed, Id, Page, PageRequest, Post, PostView, User};
 use authorstack_examples::{dataset, scratch::Scratch};
 use authorstack_mongo::{MongoConfig, MongoStore};
 use authorstack_supabase::{SupabaseConfig, SupabaseStore};
@@ -74,12 +74,26 @@ async fn main() -> Result<()> {
         store.ensure_indexes().await?;
         run(&scratch, &scratch, &[])?;
         let raw = RawMongo(scratch.mongodb().await?);
-        measure("mongodb", &store, &raw, (viewer, liked), &options).await?;
+        measure(
+            "mongodb",
+            &AuthorStack::builder().documents(&store).build(),
+            &raw,
+            (viewer, liked),
+            &options,
+        )
+        .await?;
         let store = SupabaseStore::connect(SupabaseConfig::new(scratch.supabase_db_url())).await?;
         let pool = PgPoolOptions::new().test_before_acquire(false);
         let raw = RawPostgres(pool.connect(&scratch.supabase_db_url()).await?);
         sqlx::raw_sql("vacuum analyze").execute(&raw.0).await?;
-        measure("supabase", &store, &raw, (viewer, liked), &options).await?;
+        measure(
+            "supabase",
+            &AuthorStack::supabase(&store),
+            &raw,
+            (viewer, liked),
+            &options,
+        )
+        .await?;
         raw.0.close().await;
         Ok(())
     }
@@ -156,7 +170,7 @@ fn ids(page: &Page<PostView>) -> Vec<Id<Post>> {
 
 async fn measure(
     name: &str,
-    store: &dyn DocumentStore,
+    store: &AuthorStack,
     raw: &impl Raw,
     (viewer, liked): (Id<User>, Id<Post>),
     options: &Options,

@@ -13,7 +13,7 @@ use url::Url;
 const TEMPLATE: &str = "authorstack_template";
 
 /// The schema's tables as its own SQL makes them.
-const SCHEMA: &str = include_str!("../../authorstack-postgres/tests/schema.sql");
+const SCHEMA: &str = include_str!("../schema.sql");
 
 /// Databases of the same name, on two servers or three.
 #[derive(Debug, Clone)]

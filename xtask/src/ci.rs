@@ -1,44 +1,14 @@
-//! What CI runs, in the order of the time each step takes to fail.
+//! What CI runs. Steps that fail fast come first.
 
 use std::env;
 use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
 
+use crate::packages::Package;
 use crate::workspace::Workspace;
-use crate::{process, programs, test, tools};
-
-#[derive(Debug, Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Package {
-    name: String,
-    rust_version: Option<String>,
-    publish: Option<Vec<String>>,
-    targets: Vec<Target>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Target {
-    kind: Vec<String>,
-}
-
-impl Package {
-    /// A crate for users to depend on, as against one that only serves this repository.
-    fn is_library(&self) -> bool {
-        let publishable = self.publish.as_ref().is_none_or(|to| !to.is_empty());
-        publishable
-            && self
-                .targets
-                .iter()
-                .any(|target| target.kind.iter().any(|kind| kind == "lib"))
-    }
-}
+use crate::{house, packages, process, programs, test, tools};
 
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let cargo = |arguments: &[&str]| {
@@ -50,14 +20,9 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         process::run(&mut cargo(&["fmt", "--all", "--check"]))
     })?;
 
-    let metadata = process::capture(&mut cargo(&[
-        "metadata",
-        "--no-deps",
-        "--format-version",
-        "1",
-    ]))?;
-    let Metadata { packages } = serde_json::from_str(&metadata)?;
+    step("house rules", || house::check(workspace))?;
 
+    let packages = packages::of(workspace)?;
     step("clippy", || {
         process::run(
             cargo(&["clippy", "--workspace", "--all-targets", "--all-features"])
@@ -85,6 +50,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         )
     })?;
 
+    step("packages", || packages::check(workspace, &packages))?;
+
     let helper = |name: &str| -> Result<Command> {
         let venv = tools::cargo(workspace)?;
         let mut command = Command::new(venv.program(name));
@@ -92,8 +59,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         Ok(command)
     };
     step("licences, sources and duplicate dependencies", || {
-        // Advisories are left out: their database is fetched from the network, and a build that
-        // was sound yesterday would fail today without any change here.
+        // Advisories are left out: their database changes without any change here, so a commit
+        // that passed yesterday could fail today.
         process::run(helper("cargo-deny")?.args(["check", "bans", "licenses", "sources"]))
     })?;
     step("unused dependencies", || {
@@ -117,7 +84,7 @@ fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
     }
 }
 
-/// Everything compiles with the oldest Rust we promise.
+/// Checks that everything compiles with the oldest Rust version that we promise.
 fn minimum_version(workspace: &Workspace, packages: &[Package]) -> Result<()> {
     let minimum = packages
         .iter()
@@ -137,7 +104,7 @@ fn minimum_version(workspace: &Workspace, packages: &[Package]) -> Result<()> {
         eprintln!("this is Rust {current}: every build here is the check for {minimum}");
         return Ok(());
     }
-    // Cargo's own variables would bind the other toolchain to this one.
+    // With these variables set, the other toolchain would run this one's programs.
     let mut check = Command::new("cargo");
     check
         .arg(format!("+{minimum}"))

@@ -1,6 +1,8 @@
 //! AuthorStack's development tasks.
 
 mod ci;
+mod house;
+mod packages;
 mod process;
 mod programs;
 mod services;
@@ -26,18 +28,20 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// The servers tests run against, in target/services, on 127.0.0.1
+    /// Handle the servers that the tests need: on 127.0.0.1, with their data in target/services
     Services {
         #[command(subcommand)]
         action: Action,
     },
-    /// Run all tests, with the servers they need
+    /// Run the tests, with the servers that they need
     Test(Rest),
+    /// Check the house rules: no circle of files, no operation named by a literal
+    Check,
     /// Run what CI runs
     Ci,
-    /// Run the demo, with the servers it needs
+    /// Run the demo, with the servers that it needs
     Demo(Rest),
-    /// Run a benchmark of the examples crate, with the servers it needs
+    /// Run a benchmark of the examples crate, with the servers that it needs
     Bench {
         /// The benchmark's name
         name: String,
@@ -48,20 +52,20 @@ enum Task {
 
 #[derive(Debug, Args)]
 struct Rest {
-    /// Passed on as they are
+    /// Passed on unchanged
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]
 enum Action {
-    /// Install what is missing and start what is down
+    /// Install the programs that are missing, and start the servers that are down
     Up,
-    /// Stop them; their data stays
+    /// Stop the servers and keep their data
     Down,
-    /// One line for each server
+    /// Print a line for each server
     Status,
-    /// The settings by which tests find them, as KEY=value lines
+    /// Print the settings by which tests find the servers, as KEY=value lines
     Env,
 }
 
@@ -85,6 +89,7 @@ fn run(task: Task) -> Result<()> {
             Action::Env => services::env(&workspace),
         },
         Task::Test(rest) => test::run(&workspace, &rest.args),
+        Task::Check => house::check(&workspace),
         Task::Ci => ci::run(&workspace),
         Task::Demo(rest) => programs::demo(&workspace, &rest.args),
         Task::Bench { name, rest } => programs::bench(&workspace, &name, &rest.args),

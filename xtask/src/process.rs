@@ -13,7 +13,7 @@ pub(crate) fn cargo() -> Command {
     Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// Runs a command with our own input and output; fails if it fails.
+/// Runs a command that shares our input and output; fails if the command fails.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command
         .status()
@@ -24,7 +24,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command silently and returns its output; its messages are shown only if it fails.
+/// Runs a command silently and returns its output. The error of a failure has its messages.
 pub(crate) fn capture(command: &mut Command) -> Result<String> {
     let output = command
         .stdin(Stdio::null())
@@ -42,7 +42,7 @@ pub(crate) fn capture(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Like [`capture`], for programs that read their work from standard input.
+/// Like [`capture`], for programs that read standard input.
 pub(crate) fn feed(command: &mut Command, input: &str) -> Result<String> {
     let mut child = command
         .stdin(Stdio::piped())
@@ -69,7 +69,7 @@ pub(crate) fn feed(command: &mut Command, input: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Whether a command can be started and succeeds.
+/// Whether a command starts and succeeds.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     command
         .stdin(Stdio::null())
@@ -79,8 +79,8 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// The file a program's name stands for, looked up the way a shell would, and then in the
-/// directories an ordinary user's path leaves out.
+/// The file of a program, looked for in the path, and then in the directories that the path of
+/// an ordinary user lacks.
 pub(crate) fn which(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
@@ -89,7 +89,7 @@ pub(crate) fn which(name: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// Only the program and its sub-command: the rest may hold a password.
+/// The program and its sub-command only: the rest may contain a password.
 fn describe(command: &Command) -> String {
     let program = Path::new(command.get_program())
         .file_name()

@@ -14,9 +14,10 @@ const PACKAGE: &str = "authorstack-examples";
 
 pub(crate) fn demo(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let environment = Environment::ready(workspace)?;
-    // CI has built the development profile for the tests already.
+    // In CI the tests have been built in the development profile already.
     let profile = if tools::in_ci() { "dev" } else { "release" };
     let programs = build(workspace, profile)?;
+    eprintln!("running the demo");
     let mut demo = Command::new(programs.join("authorstack-demo"));
     demo.args(arguments).current_dir(workspace.root());
     process::run(environment.apply(with_tool(&mut demo, &programs)))
@@ -25,6 +26,7 @@ pub(crate) fn demo(workspace: &Workspace, arguments: &[String]) -> Result<()> {
 pub(crate) fn bench(workspace: &Workspace, name: &str, arguments: &[String]) -> Result<()> {
     let environment = Environment::ready(workspace)?;
     let programs = build(workspace, "release")?;
+    eprintln!("building and running the benchmark {name}");
     let mut bench = process::cargo();
     bench
         .args(["bench", "--package", PACKAGE, "--bench", name, "--"])
@@ -33,11 +35,15 @@ pub(crate) fn bench(workspace: &Workspace, name: &str, arguments: &[String]) -> 
     process::run(environment.apply(with_tool(&mut bench, &programs)))
 }
 
-/// Builds the programs of the examples; answers the folder that they are in.
+/// Builds the programs of the examples; returns the folder that they are in.
 fn build(workspace: &Workspace, profile: &str) -> Result<PathBuf> {
+    eprintln!(
+        "building the migration tool and the demo, profile {profile}: \
+         a first build takes a few minutes"
+    );
     let mut build = process::cargo();
     build
-        .args(["build", "--quiet", "--package", PACKAGE, "--bins"])
+        .args(["build", "--package", PACKAGE, "--bins"])
         .args(["--profile", profile])
         .current_dir(workspace.root());
     process::run(&mut build)?;
@@ -45,7 +51,7 @@ fn build(workspace: &Workspace, profile: &str) -> Result<PathBuf> {
     Ok(workspace.build_dir().join(folder))
 }
 
-/// Tells a command where the migration tool is, and PostgreSQL's own programs.
+/// Tells a command where the migration tool and PostgreSQL's own programs are.
 fn with_tool<'a>(command: &'a mut Command, programs: &Path) -> &'a mut Command {
     let tool = programs.join("authorstack-migrate");
     command

@@ -17,18 +17,18 @@ pub(crate) const PASSWORD: &str = "authorstack-development";
 /// Names and values, in the order of their names.
 pub(crate) type Settings = BTreeMap<&'static str, String>;
 
-/// What the caller set by hand: the address of a server of their own.
+/// The address of the caller's own server, if they have set one.
 pub(crate) fn external(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// An address without its password, for people's eyes.
+/// An address without its password, to be shown.
 pub(crate) fn masked(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return "(set)".to_owned();
     };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    // Only up to the last `@`, wherever it stands: a password may hold any character.
+    // The last `@` counts, because a password may contain any character.
     let Some(at) = rest.rfind('@') else {
         return format!("{scheme}://{}", &rest[..end]);
     };
@@ -40,7 +40,7 @@ pub(crate) fn masked(url: &str) -> String {
     }
 }
 
-/// Takes production's settings out of a child's environment: tests and demo never see them.
+/// Removes the settings of production from a command's environment: tests and demo never see them.
 pub(crate) fn without_production(command: &mut Command) {
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();

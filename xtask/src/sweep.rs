@@ -1,4 +1,4 @@
-//! Removing the databases that killed tests have left.
+//! Removal of the databases that killed tests have left behind.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,14 +15,14 @@ use crate::workspace::Workspace;
 
 const PREFIX: &str = "as_test_";
 
-/// A test is ended after five minutes, so a database seen this long ago has no owner any more.
-/// Age, not "nobody is connected", because other runs may be using the same servers.
+/// A test ends after five minutes, so a database that was seen this long ago belongs to no test.
+/// Connections do not tell: a test of another run may be between two of them.
 const AGE_SECONDS: u64 = 15 * 60;
 
 /// When each database was first seen, by server and name.
 type Seen = BTreeMap<String, BTreeMap<String, u64>>;
 
-/// Drops test databases that were there a quarter of an hour ago already.
+/// Drops the test databases that were there a quarter of an hour ago.
 pub(crate) fn leftovers(workspace: &Workspace, settings: &Settings) -> Result<()> {
     let file = workspace.services().join("seen.json");
     let old: Seen = fs::read(&file)
@@ -36,7 +36,7 @@ pub(crate) fn leftovers(workspace: &Workspace, settings: &Settings) -> Result<()
         let Some(url) = settings.get(server) else {
             continue;
         };
-        // A server of the caller's may need a driver that only ours brings.
+        // The driver comes with our own server, and may be missing for one of the caller's.
         if server == settings::MONGODB && venv.mongod().is_none() {
             continue;
         }
@@ -86,9 +86,9 @@ fn drop_all(server: &str, url: &str, venv: &Venv, names: &[String]) -> Result<()
         let quoted = name.replace('"', "\"\"");
         let unmark = format!("alter database \"{quoted}\" is_template false");
         let remove = format!("drop database if exists \"{quoted}\" with (force)");
-        // One that cannot go, say for a replication slot in it, is no reason to run no tests.
+        // A database may be kept by a replication slot in it. The tests run all the same.
         if let Err(error) = process::capture(psql(url).args(["-c", &unmark, "-c", &remove])) {
-            eprintln!("{name} stays: {error:#}");
+            eprintln!("the database {name} cannot be removed: {error:#}");
         }
     }
     Ok(())

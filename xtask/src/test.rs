@@ -17,15 +17,16 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
-    /// Brings up servers and tools.
+    /// Starts the servers that are down, and installs the tools that are missing.
     pub(crate) fn ready(workspace: &Workspace) -> Result<Self> {
+        eprintln!("servers and tools: starting what is down, installing what is missing");
         Ok(Self {
             settings: services::up(workspace)?,
             node: tools::node(workspace)?,
         })
     }
 
-    /// Gives a command the tests' settings and takes production's away.
+    /// Gives a command the settings of the tests, and removes those of production.
     pub(crate) fn apply<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         settings::without_production(command);
         command
@@ -52,12 +53,14 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     if tools::in_ci() {
         nextest.args(["--profile", "ci"]);
     }
+    eprintln!("building and running the tests: a first build takes a few minutes");
     process::run(environment.apply(nextest.args(arguments)))?;
-    // Who asks for certain tests does not wait for the documentation's.
+    // A run of chosen tests does not wait for those in the documentation.
     if selected {
         return Ok(());
     }
 
+    eprintln!("building and running the examples in the documentation");
     let mut doctests = process::cargo();
     doctests
         .args(["test", "--doc", "--workspace", "--all-features"])

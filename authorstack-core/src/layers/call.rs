@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 
 use super::{Access, Operation};
-use crate::{AuthorStack, Error, Id, Result, User};
+use crate::{Error, ErrorKind, Id, Result, Stores, User};
 
 /// Something that every call passes through. It may look, delay, refuse, repeat, or choose the
 /// store behind it.
@@ -128,7 +128,7 @@ pub(super) trait Run: Sync {
     fn run(&self) -> BoxFuture<'_, Result<Reply>>;
 
     /// Makes it on another.
-    fn run_on(&self, stack: &AuthorStack) -> BoxFuture<'_, Result<Reply>>;
+    fn run_on(&self, stores: &Stores) -> BoxFuture<'_, Result<Reply>>;
 }
 
 /// The rest of a call's way to the store.
@@ -158,12 +158,13 @@ impl<'n> Next<'n> {
         }
     }
 
-    /// Makes the call on another stack, instead of the rest of this way.
+    /// Makes the call on other stores, such as those of another stack, instead of the rest of this
+    /// way.
     ///
     /// # Errors
     /// Those of the call.
-    pub fn run_on(&self, stack: &AuthorStack) -> BoxFuture<'n, Result<Reply>> {
-        self.run.run_on(stack)
+    pub fn run_on(&self, stores: &Stores) -> BoxFuture<'n, Result<Reply>> {
+        self.run.run_on(stores)
     }
 }
 
@@ -173,4 +174,11 @@ impl fmt::Debug for Next<'_> {
             .field("call", self.call)
             .finish_non_exhaustive()
     }
+}
+
+/// The error of a part that a stack was built without.
+pub(super) fn absent() -> Error {
+    Error::new(ErrorKind::Unsupported {
+        what: "this AuthorStack was built without a store for it; give its builder one".into(),
+    })
 }

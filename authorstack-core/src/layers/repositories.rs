@@ -9,18 +9,22 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures::{FutureExt, future::BoxFuture, stream::BoxStream};
 
-use super::{Call, Layer, Next, Operation, Reply, call::Run, stream};
+use super::{
+    Call, Layer, Next, Operation, Reply,
+    call::{Run, absent},
+    stream,
+};
 use crate::{
-    AggregateRepository, Asin, AuthId, AuthorStack, Book, BookFilter, BookPatch, BookRepository,
-    Boost, BoostRepository, Checklist, ChecklistFilter, ChecklistPatch, ChecklistRepository,
-    Comment, CommentId, CommunityRepository, Competitor, CompetitorPatch, CompetitorRepository,
-    Conversion, DailyAggregate, DateRange, Days, DueTask, Email, Error, ErrorKind, Feed, Follow,
-    FollowCounts, FollowRepository, Forecast, ForecastAccuracy, ForecastRepository, Id, Insight,
-    InsightKind, InsightRepository, InsightScope, NewBook, NewBoost, NewChecklist, NewCompetitor,
-    NewForecast, NewInsight, NewPost, NewSale, NewSyncLog, NewUser, Overview, Page, PageRequest,
-    Platform, Post, PostPatch, PostView, Price, PricePoint, RefreshCounts, Result, Sale, SaleKey,
-    SalesFilter, SalesRepository, SalesTotal, SyncLog, SyncLogRepository, TaskChange, TotalsBy,
-    UpsertCounts, User, UserPatch, UserRepository, check_credits,
+    AggregateRepository, Asin, AuthId, Book, BookFilter, BookPatch, BookRepository, Boost,
+    BoostRepository, Checklist, ChecklistFilter, ChecklistPatch, ChecklistRepository, Comment,
+    CommentId, CommunityRepository, Competitor, CompetitorPatch, CompetitorRepository, Conversion,
+    DailyAggregate, DateRange, Days, DueTask, Email, Feed, Follow, FollowCounts, FollowRepository,
+    Forecast, ForecastAccuracy, ForecastRepository, Id, Insight, InsightKind, InsightRepository,
+    InsightScope, NewBook, NewBoost, NewChecklist, NewCompetitor, NewForecast, NewInsight, NewPost,
+    NewSale, NewSyncLog, NewUser, Overview, Page, PageRequest, Platform, Post, PostPatch, PostView,
+    Price, PricePoint, RefreshCounts, Result, Sale, SaleKey, SalesFilter, SalesRepository,
+    SalesTotal, Stores, SyncLog, SyncLogRepository, TaskChange, TotalsBy, UpsertCounts, User,
+    UserPatch, UserRepository, check_credits,
     records::{community::check_comment, sales::check_batch},
 };
 
@@ -30,8 +34,8 @@ pub(crate) struct Layered<R: ?Sized> {
     name: &'static str,
     /// None where the stack was built without.
     store: Option<Arc<R>>,
-    /// The repository of another stack that a layer may choose.
-    of_stack: fn(&AuthorStack) -> Option<Arc<R>>,
+    /// The repository of other stores that a layer may choose.
+    of_stores: fn(&Stores) -> Option<Arc<R>>,
     layers: Arc<[Arc<dyn Layer>]>,
 }
 
@@ -40,7 +44,7 @@ impl<R: ?Sized> Clone for Layered<R> {
         Self {
             name: self.name,
             store: self.store.clone(),
-            of_stack: self.of_stack,
+            of_stores: self.of_stores,
             layers: Arc::clone(&self.layers),
         }
     }
@@ -55,24 +59,17 @@ impl<R: ?Sized + fmt::Debug> fmt::Debug for Layered<R> {
     }
 }
 
-/// The error of a part that a stack was built without.
-pub(super) fn absent() -> Error {
-    Error::new(ErrorKind::Unsupported {
-        what: "this AuthorStack was built without a store for it; give its builder one".into(),
-    })
-}
-
 impl<R: ?Sized> Layered<R> {
     pub(crate) fn new(
         name: &'static str,
         store: Option<Arc<R>>,
-        of_stack: fn(&AuthorStack) -> Option<Arc<R>>,
+        of_stores: fn(&Stores) -> Option<Arc<R>>,
         layers: Arc<[Arc<dyn Layer>]>,
     ) -> Self {
         Self {
             name,
             store,
-            of_stack,
+            of_stores,
             layers,
         }
     }
@@ -124,8 +121,8 @@ where
         self.on(self.layered.store.clone())
     }
 
-    fn run_on(&self, stack: &AuthorStack) -> BoxFuture<'_, Result<Reply>> {
-        self.on((self.layered.of_stack)(stack))
+    fn run_on(&self, stores: &Stores) -> BoxFuture<'_, Result<Reply>> {
+        self.on((self.layered.of_stores)(stores))
     }
 }
 
@@ -182,10 +179,10 @@ macro_rules! layered {
                         record: None,
                         is_stream: true,
                     };
-                    let Self { store, of_stack, layers, .. } = self.clone();
+                    let Self { store, of_stores, layers, .. } = self.clone();
                     let open: stream::Open<dyn $repository, $item> =
                         Arc::new(move |store| store.$stream($(Clone::clone(&$stream_argument)),*));
-                    stream::layered(call, layers, store, of_stack, open)
+                    stream::layered(call, layers, store, of_stores, open)
                 }
             )+)?
         }

@@ -12,8 +12,11 @@ use futures::{
     stream::{self, BoxStream},
 };
 
-use super::{Call, Layer, Next, Reply, call::Run};
-use crate::{AuthorStack, Error, Result};
+use super::{
+    Call, Layer, Next, Reply,
+    call::{Run, absent},
+};
+use crate::{Error, Result, Stores};
 
 /// Opens the stream of a store.
 pub(super) type Open<R, T> = Arc<dyn Fn(&R) -> BoxStream<'static, Result<T>> + Send + Sync>;
@@ -37,7 +40,7 @@ fn lock<T>(slot: &Mutex<Slot<T>>) -> MutexGuard<'_, Slot<T>> {
 /// Makes the call of a stream, and hands its records on one by one.
 struct Pump<R: ?Sized, T> {
     store: Option<Arc<R>>,
-    of_stack: fn(&AuthorStack) -> Option<Arc<R>>,
+    of_stores: fn(&Stores) -> Option<Arc<R>>,
     open: Open<R, T>,
     slot: Shared<T>,
 }
@@ -50,7 +53,7 @@ impl<R: ?Sized + Send + Sync, T: Send> Pump<R, T> {
                     "a layer repeated a stream that had given records",
                 ));
             }
-            let store = store.ok_or_else(super::repositories::absent)?;
+            let store = store.ok_or_else(absent)?;
             let mut records = (self.open)(&store);
             while let Some(record) = records.next().await {
                 let record = record?;
@@ -81,8 +84,8 @@ impl<R: ?Sized + Send + Sync, T: Send> Run for Pump<R, T> {
         self.pump(self.store.clone())
     }
 
-    fn run_on(&self, stack: &AuthorStack) -> BoxFuture<'_, Result<Reply>> {
-        self.pump((self.of_stack)(stack))
+    fn run_on(&self, stores: &Stores) -> BoxFuture<'_, Result<Reply>> {
+        self.pump((self.of_stores)(stores))
     }
 }
 
@@ -123,7 +126,7 @@ pub(super) fn layered<R, T>(
     call: Call<'static>,
     layers: Arc<[Arc<dyn Layer>]>,
     store: Option<Arc<R>>,
-    of_stack: fn(&AuthorStack) -> Option<Arc<R>>,
+    of_stores: fn(&Stores) -> Option<Arc<R>>,
     open: Open<R, T>,
 ) -> BoxStream<'static, Result<T>>
 where
@@ -137,7 +140,7 @@ where
     }));
     let pump = Pump {
         store,
-        of_stack,
+        of_stores,
         open,
         slot: Arc::clone(&slot),
     };

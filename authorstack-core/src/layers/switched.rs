@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use tokio::sync::{OwnedRwLockReadGuard, RwLock as AsyncRwLock};
 
 use super::{Call, Layer, Next, Reply};
-use crate::{AuthorStack, Result};
+use crate::{Result, Stores};
 
 /// Changes the store behind a stack at run time: calls go to the stack that was last switched to,
 /// those under way finish on the one before. Clones are one switch.
@@ -35,7 +35,7 @@ pub struct Switched {
 #[derive(Debug, Default)]
 struct Behind {
     /// None for the stack's own store.
-    stack: Option<AuthorStack>,
+    stores: Option<Stores>,
     /// Held by each call that is under way.
     calls: Arc<AsyncRwLock<()>>,
 }
@@ -69,8 +69,8 @@ impl Switched {
 
     /// Leads calls that come from now on to another stack. Answers the calls that are under way
     /// on the one before.
-    pub fn to(&self, stack: AuthorStack) -> Drain {
-        self.change(Some(stack))
+    pub fn to(&self, stack: impl Into<Stores>) -> Drain {
+        self.change(Some(stack.into()))
     }
 
     /// Leads calls that come from now on to the stack's own store.
@@ -87,9 +87,9 @@ impl Switched {
         (Arc::clone(&now), under_way)
     }
 
-    fn change(&self, stack: Option<AuthorStack>) -> Drain {
+    fn change(&self, stores: Option<Stores>) -> Drain {
         let next = Arc::new(Behind {
-            stack,
+            stores,
             calls: Arc::default(),
         });
         let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
@@ -101,9 +101,9 @@ impl Switched {
 impl Layer for Switched {
     async fn call(&self, _: &Call<'_>, next: Next<'_>) -> Result<Reply> {
         let (behind, under_way) = self.enter();
-        let reply = match &behind.stack {
+        let reply = match &behind.stores {
             None => next.run().await,
-            Some(stack) => next.run_on(stack).await,
+            Some(stores) => next.run_on(stores).await,
         };
         drop(under_way);
         reply

@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 
-use super::MemoryStore;
+use super::store::MemoryStore;
 use crate::{
     AggregateRepository, Conversion, DailyAggregate, Days, Id, Overview, RefreshCounts, Result,
     User, records::rollup::roll_up,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::{MemoryStore, Records};
+use super::store::{MemoryStore, Records};
 use crate::{
     Amount, Cursor, Days, Error, Forecast, ForecastAccuracy, ForecastRepository, Id, Insight,
     InsightKind, InsightRepository, InsightScope, NewForecast, NewInsight, NewSyncLog, Order, Page,
@@ -166,17 +166,27 @@ impl ForecastRepository for MemoryForecasts {
     async fn fill_actuals(&self, user_id: Id<User>, days: Days) -> Result<u64> {
         let mut records = self.0.lock();
         let records = &mut *records;
-        let mut changed = 0;
-        for forecast in records.forecasts.values_mut() {
+        let (forecasts, aggregates) = (&mut records.forecasts, &records.aggregates);
+        let (mut changed, mut failure) = (0, None);
+        forecasts.change_all(.., |forecast| {
             if forecast.user_id != user_id || !days.contains(forecast.date) {
-                continue;
+                return false;
             }
-            let day = records.aggregates.get(&(user_id, forecast.date));
-            let earned = day.map_or(Ok(Amount::ZERO), |day| Amount::new(day.totals.revenue))?;
-            changed += u64::from(forecast.actual != Some(earned));
-            forecast.actual = Some(earned);
-        }
-        Ok(changed)
+            let day = aggregates.get(&(user_id, forecast.date));
+            match day.map_or(Ok(Amount::ZERO), |day| Amount::new(day.totals.revenue)) {
+                Ok(earned) if forecast.actual != Some(earned) => {
+                    forecast.actual = Some(earned);
+                    changed += 1;
+                    true
+                }
+                Ok(_) => false,
+                Err(error) => {
+                    failure.get_or_insert(error);
+                    false
+                }
+            }
+        });
+        failure.map_or(Ok(changed), Err)
     }
 
     async fn accuracy(&self, user_id: Id<User>, days: Days) -> Result<ForecastAccuracy> {

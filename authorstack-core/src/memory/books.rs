@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 
-use super::{MemoryStore, page};
+use super::{pages::page, store::MemoryStore};
 use crate::{
     Asin, Book, BookFilter, BookPatch, BookRepository, Error, Id, NewBook, Page, PageRequest,
     Result, User,

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{MemoryStore, page};
+use super::{pages::page, store::MemoryStore};
 use crate::{
     Boost, BoostRepository, Error, ErrorKind, Id, NewBoost, Page, PageRequest, Result, User,
     first_free_position, time,
@@ -80,13 +80,13 @@ impl BoostRepository for MemoryBoosts {
 
     async fn expire_due(&self, at: DateTime<Utc>) -> Result<u64> {
         let mut records = self.0.lock();
-        let due = records.boosts.values_mut();
-        let due = due.filter(|boost| boost.active && boost.expires_at <= at);
         let mut count = 0;
-        for boost in due {
-            boost.active = false;
-            count += 1;
-        }
+        records.boosts.change_all(.., |boost| {
+            let is_due = boost.active && boost.expires_at <= at;
+            boost.active &= !is_due;
+            count += u64::from(is_due);
+            is_due
+        });
         Ok(count)
     }
 }

@@ -1,7 +1,10 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{MemoryStore, page, page_by_moment};
+use super::{
+    pages::{page, page_by_moment},
+    store::MemoryStore,
+};
 use crate::{
     Checklist, ChecklistFilter, ChecklistPatch, ChecklistRepository, DueTask, Error, Id,
     NewChecklist, Page, PageRequest, Result, TaskChange, User,

@@ -1,9 +1,12 @@
 use async_trait::async_trait;
 
-use super::{MemoryStore, Records, page, page_by_moment};
+use super::{
+    pages::{page, page_by_moment},
+    store::{MemoryStore, Records},
+};
 use crate::{
-    Comment, CommentId, CommunityRepository, Error, Feed, Id, NewPost, Order, Page, PageRequest,
-    Post, PostPatch, PostView, Result, User, Visibility,
+    Comment, CommentId, CommunityRepository, Error, Feed, Id, Like, NewPost, Order, Page,
+    PageRequest, Post, PostPatch, PostView, Result, User, Visibility,
 };
 
 #[derive(Debug)]
@@ -33,7 +36,7 @@ impl Records {
 
     fn likers(&self, id: Id<Post>) -> impl DoubleEndedIterator<Item = Id<User>> {
         let range = (id, Id::from_bytes(FIRST))..=(id, Id::from_bytes(LAST));
-        self.likes.range(range).map(|(_, user)| *user)
+        self.likes.range(range).map(|(_, like)| like.user_id)
     }
 
     fn comments_of(&self, id: Id<Post>) -> impl Iterator<Item = &Comment> {
@@ -49,7 +52,7 @@ impl Records {
             post,
             like_count: self.likers(id).count() as u64,
             comment_count: self.comments_of(id).count() as u64,
-            liked: self.likes.contains(&(id, viewer_id)),
+            liked: self.likes.contains_key(&(id, viewer_id)),
         }
     }
 }
@@ -116,7 +119,11 @@ impl CommunityRepository for MemoryCommunity {
         let mut records = self.0.lock();
         records.known_user(user_id)?;
         records.visible(user_id, id)?;
-        records.likes.insert((id, user_id));
+        let like = Like {
+            post_id: id,
+            user_id,
+        };
+        records.likes.insert((id, user_id), like);
         Ok(records.likers(id).count() as u64)
     }
 

@@ -1,7 +1,10 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{MemoryStore, Records, page, page_by_moment};
+use super::{
+    pages::{page, page_by_moment},
+    store::{MemoryStore, Records},
+};
 use crate::{
     Asin, Competitor, CompetitorPatch, CompetitorRepository, DateRange, Error, Id, NewCompetitor,
     Page, PageRequest, Price, PricePoint, Result, User, time,

@@ -1,6 +1,9 @@
 use async_trait::async_trait;
 
-use super::{MemoryStore, Records, page};
+use super::{
+    pages::page,
+    store::{MemoryStore, Records},
+};
 use crate::{Follow, FollowCounts, FollowRepository, Id, Page, PageRequest, Result, User};
 
 #[derive(Debug)]

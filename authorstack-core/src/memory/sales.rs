@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
 
-use super::MemoryStore;
+use super::store::MemoryStore;
 use crate::{
     Error, Id, NewSale, Result, Sale, SaleKey, SalesFilter, SalesRepository, SalesTotal, TotalsBy,
     UpsertCounts, User,

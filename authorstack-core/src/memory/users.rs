@@ -1,7 +1,10 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{MemoryStore, Records, page};
+use super::{
+    pages::page,
+    store::{MemoryStore, Records},
+};
 use crate::{
     AuthId, ConnectedPlatform, Email, Error, ErrorKind, Extra, Id, NewUser, Page, PageRequest,
     Platform, Result, User, UserPatch, UserRepository, time,

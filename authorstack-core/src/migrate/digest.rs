@@ -5,6 +5,9 @@ use super::Record;
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
+    /// That of what no record can be read from: no record has it.
+    pub(super) const UNREADABLE: Self = Self([0; 32]);
+
     /// The digest of a record: BLAKE3 over its canonical JSON (fields in a fixed order, the keys
     /// of unknown fields sorted).
     #[must_use]

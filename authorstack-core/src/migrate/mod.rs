@@ -1,13 +1,19 @@
-//! Moving records between stores: sources, targets, and the runs between them.
+//! Moving records between stores, and the runs between them.
 //!
-//! A [`Source`] streams records in key order, a [`Target`] loads batches; a backend implements
-//! either or both. [`plan`](fn@plan), [`run`](fn@run), [`verify`](fn@verify),
-//! [`repair`](fn@repair) and [`replay`](fn@replay) are what a tool offers. Nothing is dropped: a record that cannot move
-//! becomes a [`Reject`] with its reasons, kept in the target in the same transaction as the
-//! batch it came with.
+//! A [`Snapshot`] is a store's records as they are now; a [`Sink`] is written to; a [`Ledger`] is
+//! what a migration writes down; [`Changes`] is what goes on in a store meanwhile. A backend
+//! implements those that it can, so that any two stores can be paired: a [`Destination`] is a sink
+//! with its snapshot and a ledger, whether in the same store or elsewhere.
+//!
+//! [`plan`](fn@plan), [`run`](fn@run), [`verify`](fn@verify), [`repair`](fn@repair) and
+//! [`replay`](fn@replay) are what a tool offers. Nothing is dropped: a record that cannot move
+//! becomes a [`Reject`] with its reasons, kept in the ledger.
 
+mod changes;
+mod destination;
 mod digest;
-mod key;
+mod kind;
+mod ledger;
 mod plan;
 mod progress;
 mod record;
@@ -18,26 +24,33 @@ mod replay;
 mod report;
 mod rows;
 mod run;
-mod several;
-mod source;
-mod target;
+mod scanned;
+mod sink;
+mod sink_set;
+mod snapshot;
+mod source_set;
 mod verify;
 
+pub use changes::{ChangeBatch, Changes, RecordChange};
+pub use destination::Destination;
 pub use digest::{Digest, DigestSum};
-pub use key::Key;
+pub use kind::{Description, Group, Key, KeyForm, Kind, Record, Reference, Stored, Unique};
+pub use ledger::{Checkpoint, Entry, Ledger, Load, Loaded, RunLock, Settled, Step};
 pub use plan::{Collision, KindPlan, Plan, PlannedReject, plan};
 pub use progress::{Progress, Silent};
-pub use record::{CompetitorPrice, Kind, Record};
+pub use record::CompetitorPrice;
 pub use reject::{Problem, Problems, Reject, RejectLine};
 pub use repair::repair;
 pub use replay::replay;
 pub use report::{Counts, KindReport, Report, Status};
 pub use rows::{
-    Absent, RowDigest, RowMode, RowPass, RowRange, RowReader, RowSource, RowTarget, RowWriter,
+    Absent, RowDigest, RowMode, RowPass, RowRange, RowReader, RowSink, RowSource, RowWriter,
     RowsWritten,
 };
 pub use run::{RunOptions, run};
-pub use several::Several;
-pub use source::{BatchLimits, Original, Position, Scanned, ScannedBatch, Source};
-pub use target::{Checkpoint, Load, Loaded, RunLock, Settled, Step, Target, TargetState};
+pub use scanned::{BatchLimits, Original, Position, Scanned, ScannedBatch};
+pub use sink::{Applied, Sink, SinkBatch, SinkState, TransactionalSink};
+pub use sink_set::SinkSet;
+pub use snapshot::Snapshot;
+pub use source_set::SourceSet;
 pub use verify::{Difference, DifferenceKind, KindVerification, Verification, verify};

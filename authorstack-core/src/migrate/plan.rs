@@ -11,11 +11,12 @@ use futures::StreamExt;
 use serde::Serialize;
 
 use super::{
-    BatchLimits, Counts, Kind, KindReport, Problem, Problems, Progress, Record, Scanned, Source,
-    Status, Target, TargetState,
+    BatchLimits, Counts, Destination, Kind, KindReport, Problem, Problems, Progress, Record,
+    Scanned, SinkState, Snapshot, Status, Unique,
+    destination::named,
     run::{Lane, START, checked, in_order},
 };
-use crate::{Boost, Id, Result};
+use crate::{Boost, Id, Result, layers::Operation};
 
 /// What a run would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -77,26 +78,17 @@ pub struct Collision {
 /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for wrong settings; a store's
 /// Timeout or Unavailable.
 pub async fn plan(
-    source: Arc<dyn Source>,
-    target: Arc<dyn Target>,
+    source: Arc<dyn Snapshot>,
+    target: &Destination,
     kinds: &[Kind],
     progress: &dyn Progress,
 ) -> Result<Plan> {
-    source.check().await?;
+    named(Operation::Check, source.check()).await?;
     let state = target.inspect().await?;
     let mut plans = Vec::new();
     let mut admitted = Admitted::new(kinds, &state);
     for kind in in_order(kinds) {
-        plans.push(
-            plan_kind(
-                source.as_ref(),
-                target.as_ref(),
-                kind,
-                &mut admitted,
-                progress,
-            )
-            .await?,
-        );
+        plans.push(plan_kind(source.as_ref(), target, kind, &mut admitted, progress).await?);
     }
     let rejected = plans.iter().any(|plan| plan.report.counts.rejected > 0);
     let status = if !state.blockers.is_empty() {
@@ -151,13 +143,13 @@ impl Ids {
 }
 
 impl<'k> Admitted<'k> {
-    fn new(kinds: &'k [Kind], state: &TargetState) -> Self {
+    fn new(kinds: &'k [Kind], state: &SinkState) -> Self {
         let referred = kinds.iter().flat_map(|kind| kind.depends_on());
         let referred = referred.filter(|kind| kinds.contains(kind));
         Self {
             kinds,
             tables: state.records.iter().map(|(kind, _)| *kind).collect(),
-            ids: referred.map(|kind| (*kind, Ids::default())).collect(),
+            ids: referred.map(|kind| (kind, Ids::default())).collect(),
             unique: HashMap::new(),
             positions: HashMap::new(),
             hasher: RandomState::new(),
@@ -186,27 +178,16 @@ impl<'k> Admitted<'k> {
     }
 
     fn admit_unique(&mut self, record: &Record) -> Result<(), Problem> {
-        let values = match record {
-            Record::User(user) => vec![
-                ("email", user.email.to_string()),
-                ("authId", user.auth_id.to_string()),
-            ],
-            Record::Competitor(rival) => {
-                vec![("asin", format!("{} of user {}", rival.asin, rival.user_id))]
-            }
-            Record::Follow(follow) => {
-                let pair = format!("{} of follower {}", follow.author_id, follow.follower_id);
-                vec![("authorId", pair)]
-            }
-            _ => return Ok(()),
-        };
+        let values = record.unique_values();
         let (kind, Some(second)) = (record.kind(), record.key().id()) else {
             return Ok(());
         };
-        let hash = |field: &str, value: &str| self.hasher.hash_one((kind, field, value));
+        let hash =
+            |unique: &Unique, value: &str| self.hasher.hash_one((kind, unique.columns, value));
         let mut hashes = Vec::with_capacity(values.len());
-        for (field, value) in values {
-            let hash = hash(field, &value);
+        for (unique, value) in values {
+            let field = unique.field;
+            let hash = hash(unique, &value);
             if let Some(first) = self.unique.get(&hash) {
                 let one = kind.one();
                 let problem = format!("{value:?} is also that of {one} {first}, moved first");
@@ -267,22 +248,25 @@ impl Found {
 }
 
 async fn plan_kind(
-    source: &dyn Source,
-    target: &dyn Target,
+    source: &dyn Snapshot,
+    target: &Destination,
     kind: Kind,
     admitted: &mut Admitted<'_>,
     progress: &dyn Progress,
 ) -> Result<KindPlan> {
     let started = Instant::now();
-    progress.started(kind, source.count(kind).await?, Counts::default());
+    let total = named(Operation::Count, source.count(kind)).await?;
+    progress.started(kind, total, Counts::default());
     let mut found = Found::default();
     if let Some(lane) = Lane::between(source, target, kind) {
         rows::plan_rows(&lane, kind, admitted, &mut found, progress).await?;
     } else {
         let mut scan = source.scan(kind, START, BatchLimits::default());
         while let Some(batch) = scan.next().await {
-            for Scanned { key, outcome, .. } in batch?.items {
-                let outcome = checked(outcome).and_then(|record| {
+            let batch = batch.map_err(|error| error.in_operation(Operation::Scan))?;
+            for Scanned { key, outcome, .. } in batch.items {
+                let outcome = checked(outcome).map_err(|(_, problems)| problems);
+                let outcome = outcome.and_then(|record| {
                     let problems = target.screen(&record);
                     if !problems.is_empty() {
                         return Err(problems);

@@ -1,6 +1,6 @@
 use super::{Counts, Kind};
 
-/// Hears how a command comes on. Calls are short and must not block.
+/// Is told how far a command has come. Calls are short and must not block.
 pub trait Progress: Send + Sync {
     /// A kind starts, or resumes with what was counted before.
     fn started(&self, kind: Kind, total: u64, counted: Counts);

@@ -119,7 +119,7 @@ pub struct RejectLine {
     /// The digest of the source's record, in hexadecimal; leave it as it is.
     #[serde(default)]
     pub source_digest: String,
-    /// The record, in the source's own form. Mend it here.
+    /// The record, in the source's own form. Fix it here.
     pub record: Value,
 }
 

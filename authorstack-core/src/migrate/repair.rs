@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::{
-    Kind, Progress, Source, Target, Verification,
+    Destination, Kind, Progress, Snapshot, Verification,
     run::check_sides_as_they_are,
     verify::{Purpose, compare},
 };
@@ -16,12 +16,12 @@ use crate::Result;
 /// # Errors
 /// As for [`run`](fn@super::run). Run it again to go on.
 pub async fn repair(
-    source: Arc<dyn Source>,
-    target: Arc<dyn Target>,
+    source: Arc<dyn Snapshot>,
+    target: &Destination,
     kinds: &[Kind],
     progress: &dyn Progress,
 ) -> Result<Verification> {
     let _lock = target.lock().await?;
-    check_sides_as_they_are(source.as_ref(), target.as_ref(), kinds).await?;
-    compare(&source, &target, kinds, Purpose::Repair, progress).await
+    check_sides_as_they_are(source.as_ref(), target, kinds).await?;
+    compare(&source, target, kinds, Purpose::Repair, progress).await
 }

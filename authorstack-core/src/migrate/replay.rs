@@ -3,14 +3,15 @@ use std::{sync::Arc, time::Instant};
 use futures::{TryStreamExt, stream::BoxStream};
 
 use super::{
-    Counts, Kind, KindReport, Load, Problem, Problems, Progress, Record, Reject, RejectLine,
-    Report, Source, Step, Target,
+    Counts, Destination, Kind, KindReport, Load, Original, Problem, Problems, Progress, Record,
+    Reject, RejectLine, Report, Snapshot, Step,
+    destination::named,
     redact::{is_redacted, redact, restore},
     run::{check_sides_as_they_are, checked},
 };
-use crate::Result;
+use crate::{Result, layers::Operation};
 
-/// Loads rejects again, after their lines were mended.
+/// Loads rejects again, after their lines were fixed.
 ///
 /// A line that loads settles its reject; one that does not keeps its reject open with the new
 /// reasons. Lines are loaded in their order, which is that of
@@ -20,13 +21,13 @@ use crate::Result;
 /// As for [`run`](fn@super::run), and what reading the lines fails with. Lines before the failure
 /// are settled.
 pub async fn replay(
-    source: Arc<dyn Source>,
-    target: Arc<dyn Target>,
+    source: Arc<dyn Snapshot>,
+    target: &Destination,
     lines: BoxStream<'_, Result<RejectLine>>,
     progress: &dyn Progress,
 ) -> Result<Report> {
     let _lock = target.lock().await?;
-    check_sides_as_they_are(source.as_ref(), target.as_ref(), &[]).await?;
+    check_sides_as_they_are(source.as_ref(), target, &[]).await?;
 
     let mut reports: Vec<KindReport> = Vec::new();
     let mut groups = Groups::new(lines);
@@ -41,7 +42,7 @@ pub async fn replay(
                 seconds: 0.0,
             });
         }
-        let counts = load_group(source.as_ref(), target.as_ref(), kind, &group).await?;
+        let counts = load_group(source.as_ref(), target, kind, &group).await?;
         for report in reports.iter_mut().filter(|report| report.kind == kind) {
             report.counts += counts;
             report.seconds += started.elapsed().as_secs_f64();
@@ -91,14 +92,14 @@ impl<'l> Groups<'l> {
 }
 
 async fn load_group(
-    source: &dyn Source,
-    target: &dyn Target,
+    source: &dyn Snapshot,
+    target: &Destination,
     kind: Kind,
     lines: &[RejectLine],
 ) -> Result<Counts> {
     let (mut records, mut accepted, mut rejects) = (Vec::new(), Vec::new(), Vec::new());
     for line in lines {
-        match mended(source, line).await? {
+        match decoded(source, line).await? {
             Ok(record) => {
                 records.push(record);
                 accepted.push(line);
@@ -119,17 +120,21 @@ async fn load_group(
 }
 
 /// The line's record, with the secrets that the rejects leave out.
-async fn mended(source: &dyn Source, line: &RejectLine) -> Result<Result<Record, Problems>> {
+async fn decoded(source: &dyn Snapshot, line: &RejectLine) -> Result<Result<Record, Problems>> {
     let mut value = line.record.clone();
     if is_redacted(&value) {
-        let Some(found) = source.fetch(line.kind, &line.key).await? else {
+        let key = std::slice::from_ref(&line.key);
+        let found = named(Operation::Fetch, source.fetch(line.kind, key)).await?;
+        let Some(found) = found.into_iter().next() else {
             let problem = "is no longer in the source, which has the secrets that this line \
                            leaves out; take the fields marked $leftOut out of the line";
             return Ok(Err(Problem::new("_id", problem).into()));
         };
-        restore(&mut value, &source.render(line.kind, &found.original));
+        let original = found.original.bytes(found.outcome.as_ref().ok());
+        let original = source.encode(line.kind, &Original::Bytes(original));
+        restore(&mut value, &original);
     }
-    Ok(checked(source.parse(line.kind, &value)))
+    Ok(checked(source.decode(line.kind, &value)).map_err(|(_, problems)| problems))
 }
 
 fn reject(line: &RejectLine, problems: Problems) -> Reject {

@@ -40,16 +40,21 @@ pub struct RowDigest {
     pub sum: String,
 }
 
-/// The records that rows refer to and that the target lacks: such rows cannot move.
+/// The records that rows refer to and that the target lacks, by their kinds: such rows cannot
+/// move.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Absent {
-    /// Users.
-    pub users: Arc<[Id<Record>]>,
-    /// Books.
-    pub books: Arc<[Id<Record>]>,
+pub struct Absent(pub Vec<(Kind, Arc<[Id<Record>]>)>);
+
+impl Absent {
+    /// Those of a kind.
+    #[must_use]
+    pub fn of(&self, kind: Kind) -> &[Id<Record>] {
+        let found = self.0.iter().find(|(of, _)| *of == kind);
+        found.map_or(&[], |(_, ids)| ids)
+    }
 }
 
-/// A source whose rows a [`RowTarget`] takes as they are.
+/// A store whose rows a [`RowSink`] takes as they are.
 #[async_trait]
 pub trait RowSource: Send + Sync {
     /// How the rows are converted, as a text: a pass that began with another starts anew.
@@ -133,10 +138,11 @@ pub enum RowMode {
     Merge,
 }
 
-/// A target that takes rows as they are.
+/// A sink that takes rows as they are; its ranges commit with the ledger.
 #[async_trait]
-pub trait RowTarget: Send + Sync {
-    /// Starts or resumes a pass over a kind, as [`Target::begin`](super::Target::begin) does.
+pub trait RowSink: Send + Sync {
+    /// Starts or resumes a pass over a kind, as
+    /// [`begin_pass`](super::TransactionalSink::begin_pass) does.
     /// Writers of earlier runs have ended, or will be refused.
     ///
     /// # Errors

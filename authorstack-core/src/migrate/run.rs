@@ -9,10 +9,11 @@ use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
-    BatchLimits, Counts, Digest, Kind, KindReport, Load, Original, Position, Problems, Progress,
-    Record, Reject, Report, Scanned, Source, Step, Target, TargetState, redact::redact,
+    BatchLimits, Counts, Destination, Digest, Kind, KindReport, Load, Original, Position, Problems,
+    Progress, Record, Reject, Report, Scanned, SinkState, Snapshot, Step, destination::named,
+    redact::redact,
 };
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, layers::Operation};
 
 pub(super) use rows::{Lane, Range, range_rows};
 
@@ -36,8 +37,8 @@ pub struct RunOptions {
 /// holds something else: nothing was moved. [`ErrorKind::Locked`] beside another run. Any other
 /// kind when a store failed on the way: run again to resume.
 pub async fn run(
-    source: Arc<dyn Source>,
-    target: Arc<dyn Target>,
+    source: Arc<dyn Snapshot>,
+    target: &Destination,
     options: &RunOptions,
     progress: &dyn Progress,
 ) -> Result<Report> {
@@ -47,7 +48,7 @@ pub async fn run(
     };
     // First of all: what another run is changing cannot be looked at.
     let _lock = target.lock().await?;
-    check_sides(source.as_ref(), target.as_ref(), kinds).await?;
+    check_sides(source.as_ref(), target, kinds).await?;
     target.prepare().await?;
 
     let mut waiting = in_order(kinds);
@@ -60,7 +61,7 @@ pub async fn run(
         {
             let kind = waiting.remove(next);
             under_way.push(kind);
-            moving.push(move_kind(&source, &target, kind, options.limits, progress));
+            moving.push(move_kind(&source, target, kind, options.limits, progress));
         }
         let Some(report) = moving.next().await else {
             break;
@@ -87,16 +88,21 @@ fn next_of(waiting: &[Kind], under_way: &[Kind]) -> Option<usize> {
 
 /// Checks both sides before anything is moved or compared; answers what the target lacks.
 pub(super) async fn check_sides(
-    source: &dyn Source,
-    target: &dyn Target,
+    source: &dyn Snapshot,
+    target: &Destination,
     kinds: &[Kind],
-) -> Result<TargetState> {
+) -> Result<SinkState> {
     if let Some(kind) = kinds.iter().find(|kind| !source.kinds().contains(kind)) {
         return Err(Error::new(ErrorKind::Unsupported {
             what: format!("{} holds no {kind}; leave that kind out", source.name()).into(),
         }));
     }
-    source.check().await?;
+    if let Some(kind) = kinds.iter().find(|kind| !target.kinds().contains(kind)) {
+        return Err(Error::new(ErrorKind::Unsupported {
+            what: format!("{} cannot hold {kind}; leave that kind out", target.name()).into(),
+        }));
+    }
+    named(Operation::Check, source.check()).await?;
     let state = target.inspect().await?;
     if state.blockers.is_empty() {
         Ok(state)
@@ -105,10 +111,10 @@ pub(super) async fn check_sides(
     }
 }
 
-/// The same, for what needs the target's tables as they are.
+/// Checks both sides for what needs the target's tables as they are.
 pub(super) async fn check_sides_as_they_are(
-    source: &dyn Source,
-    target: &dyn Target,
+    source: &dyn Snapshot,
+    target: &Destination,
     kinds: &[Kind],
 ) -> Result<()> {
     let pending = check_sides(source, target, kinds).await?.pending_migrations;
@@ -131,8 +137,8 @@ pub(super) fn in_order(kinds: &[Kind]) -> Vec<Kind> {
 /// Moves one kind; starts again from the checkpoint when a writer of a killed run, still
 /// finishing its last batch, has moved it.
 async fn move_kind(
-    source: &Arc<dyn Source>,
-    target: &Arc<dyn Target>,
+    source: &Arc<dyn Snapshot>,
+    target: &Destination,
     kind: Kind,
     limits: BatchLimits,
     progress: &dyn Progress,
@@ -140,7 +146,7 @@ async fn move_kind(
     const TRIES: u32 = 5;
     let started = Instant::now();
     let mut tries = 0;
-    let has_lane = Lane::between(source.as_ref(), target.as_ref(), kind).is_some();
+    let has_lane = Lane::between(source.as_ref(), target, kind).is_some();
     let counts = loop {
         let moved = if has_lane {
             rows::move_rows(source, target, kind, limits, progress).await
@@ -168,15 +174,16 @@ async fn move_kind(
 }
 
 async fn stream_kind(
-    source: &Arc<dyn Source>,
-    target: &Arc<dyn Target>,
+    source: &Arc<dyn Snapshot>,
+    target: &Destination,
     kind: Kind,
     limits: BatchLimits,
     progress: &dyn Progress,
 ) -> Result<Counts> {
     let checkpoint = target.begin(kind).await?;
     let mut counts = checkpoint.counts;
-    progress.started(kind, source.count(kind).await?, counts);
+    let total = named(Operation::Count, source.count(kind)).await?;
+    progress.started(kind, total, counts);
 
     // Reading and decoding run beside loading. A place is taken before a batch is read, so that
     // two batches are in memory: the one that is loaded and the next.
@@ -189,6 +196,7 @@ async fn stream_kind(
             while let Ok(place) = sender.reserve().await
                 && let Some(batch) = scan.next().await
             {
+                let batch = batch.map_err(|error| error.in_operation(Operation::Scan));
                 place.send(batch.map(|batch| {
                     let position = batch.position;
                     (Prepared::new(source.as_ref(), kind, batch.items), position)
@@ -204,7 +212,7 @@ async fn stream_kind(
             from: at.as_ref(),
             to: &position,
         };
-        counts += batch.load(source.as_ref(), target.as_ref(), step).await?;
+        counts += batch.load(source.as_ref(), target, step).await?;
         progress.advanced(kind, counts);
         at = Some(position);
     }
@@ -232,7 +240,7 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    pub(super) fn new(source: &dyn Source, kind: Kind, items: Vec<Scanned>) -> Self {
+    pub(super) fn new(source: &dyn Snapshot, kind: Kind, items: Vec<Scanned>) -> Self {
         let mut batch = Self {
             kind,
             records: Vec::with_capacity(items.len()),
@@ -250,10 +258,10 @@ impl Prepared {
                     batch.records.push(record);
                     batch.origins.push((key, original));
                 }
-                Err(problems) => {
-                    batch
-                        .rejects
-                        .push(reject(source, kind, &key, &original, problems));
+                Err((record, problems)) => {
+                    let original = original.bytes(record.as_ref());
+                    let reject = reject(source, kind, &key, original, problems);
+                    batch.rejects.push(reject);
                 }
             }
         }
@@ -262,12 +270,13 @@ impl Prepared {
 
     pub(super) async fn load(
         &self,
-        source: &dyn Source,
-        target: &dyn Target,
+        source: &dyn Snapshot,
+        target: &Destination,
         step: Step<'_>,
     ) -> Result<Counts> {
         let make = |index: usize, problems: Problems| {
             let (key, original) = &self.origins[index];
+            let original = original.bytes(self.records.get(index));
             reject(source, self.kind, key, original, problems)
         };
         let load = Load {
@@ -291,28 +300,33 @@ impl Prepared {
     }
 }
 
-/// The record, if every backend can hold it.
-pub(super) fn checked(outcome: Result<Record, Problems>) -> Result<Record, Problems> {
-    let record = outcome?;
-    record.check()?;
-    Ok(record)
+/// The record, if every backend can hold it; else what was read of it, and its problems.
+pub(super) fn checked(
+    outcome: Result<Record, Problems>,
+) -> Result<Record, (Option<Record>, Problems)> {
+    let record = outcome.map_err(|problems| (None, problems))?;
+    match record.check() {
+        Ok(()) => Ok(record),
+        Err(error) => Err((Some(record), error.into())),
+    }
 }
 
 pub(super) fn reject(
-    source: &dyn Source,
+    source: &dyn Snapshot,
     kind: Kind,
     key: &str,
-    original: &Original,
+    original: Vec<u8>,
     problems: Problems,
 ) -> Reject {
-    let mut record = source.render(kind, original);
+    let source_digest = Digest::of_bytes(&original).0;
+    let mut record = source.encode(kind, &Original::Bytes(original));
     redact(&mut record);
     Reject {
         kind,
         key: key.to_owned(),
         problems,
         record: record.to_string(),
-        source_digest: Digest::of_bytes(&original.0).0,
+        source_digest,
     }
 }
 

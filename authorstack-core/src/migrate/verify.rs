@@ -8,17 +8,18 @@ use std::{
     time::Instant,
 };
 
-use futures::{StreamExt, stream::BoxStream};
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
-    BatchLimits, Counts, Digest, DigestSum, Key, Kind, KindReport, Progress, Record, Scanned,
-    Settled, Source, Status, Step, Target,
+    BatchLimits, Counts, Destination, Digest, DigestSum, Key, Kind, KindReport, Progress, Record,
+    Scanned, Settled, Snapshot, Status, Step,
+    destination::named,
     run::{Lane, Prepared, START, check_sides_as_they_are, checked, in_order},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, layers::Operation};
 
 /// What a comparison of both sides found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -93,13 +94,13 @@ const LISTED: usize = 100;
 /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for wrong settings; a store's
 /// Timeout or Unavailable.
 pub async fn verify(
-    source: Arc<dyn Source>,
-    target: Arc<dyn Target>,
+    source: Arc<dyn Snapshot>,
+    target: &Destination,
     kinds: &[Kind],
     progress: &dyn Progress,
 ) -> Result<Verification> {
-    check_sides_as_they_are(source.as_ref(), target.as_ref(), kinds).await?;
-    compare(&source, &target, kinds, Purpose::Verify, progress).await
+    check_sides_as_they_are(source.as_ref(), target, kinds).await?;
+    compare(&source, target, kinds, Purpose::Verify, progress).await
 }
 
 /// What a comparison is for.
@@ -112,8 +113,8 @@ pub(super) enum Purpose {
 }
 
 pub(super) async fn compare(
-    source: &Arc<dyn Source>,
-    target: &Arc<dyn Target>,
+    source: &Arc<dyn Snapshot>,
+    target: &Destination,
     kinds: &[Kind],
     purpose: Purpose,
     progress: &dyn Progress,
@@ -167,14 +168,15 @@ async fn forward<T, U>(
 }
 
 async fn compare_kind(
-    source: &Arc<dyn Source>,
-    target: &Arc<dyn Target>,
+    source: &Arc<dyn Snapshot>,
+    target: &Destination,
     kind: Kind,
     purpose: Purpose,
     progress: &dyn Progress,
 ) -> Result<KindVerification> {
     let started = Instant::now();
-    progress.started(kind, source.count(kind).await?, Counts::default());
+    let total = named(Operation::Count, source.count(kind)).await?;
+    progress.started(kind, total, Counts::default());
     let replayed = target.replayed(kind).await?.into_iter();
     let replayed: HashMap<Key, Settled> = replayed
         .filter_map(|settled| settled.replayed_as.clone().map(|key| (key, settled)))
@@ -182,7 +184,7 @@ async fn compare_kind(
     let keys = |(key, settled): (&Key, &Settled)| (settled.key.clone(), key.clone());
     let mut comparison = Comparison {
         source: source.as_ref(),
-        target: target.as_ref(),
+        target,
         kind,
         purpose,
         replayed_keys: replayed.iter().map(keys).collect(),
@@ -193,7 +195,7 @@ async fn compare_kind(
         differing_ranges: 0,
         differences: Vec::new(),
     };
-    match Lane::between(source.as_ref(), target.as_ref(), kind) {
+    match Lane::between(source.as_ref(), target, kind) {
         Some(lane) => comparison.rows(&lane, progress).await?,
         None => compare_streams(&mut comparison, source, target, progress).await?,
     }
@@ -214,8 +216,8 @@ async fn compare_kind(
 /// Reads both sides in the order of their keys, and compares range by range.
 async fn compare_streams(
     comparison: &mut Comparison<'_>,
-    source: &Arc<dyn Source>,
-    target: &Arc<dyn Target>,
+    source: &Arc<dyn Snapshot>,
+    target: &Destination,
     progress: &dyn Progress,
 ) -> Result<()> {
     let kind = comparison.kind;
@@ -224,14 +226,19 @@ async fn compare_streams(
         let source = Arc::clone(source);
         Box::pin(async move {
             let scan = source.scan(kind, START, BatchLimits::default());
-            forward(scan, sender, |batch| digest_batch(batch.items)).await;
+            let scan = scan.map_err(|error| error.in_operation(Operation::Scan));
+            forward(scan.boxed(), sender, |batch| digest_batch(batch.items)).await;
         })
     });
     let targets = pump(&mut tasks, |sender| {
-        let target = Arc::clone(target);
+        let target = target.clone();
         Box::pin(async move {
-            forward(target.scan(kind), sender, |batch: Vec<Record>| {
-                batch.iter().map(entry).collect::<Vec<Entry>>()
+            let scan = target.scan(kind, START, BatchLimits::default());
+            forward(scan, sender, |batch| {
+                let items = batch.items.into_iter();
+                items
+                    .filter_map(|item| target_entry(kind, item))
+                    .collect::<Vec<Entry>>()
             })
             .await;
         })
@@ -279,14 +286,25 @@ fn entry(record: &Record) -> Entry {
     (record.key(), Digest::of(record))
 }
 
+/// What the target holds under a key, also where it cannot be read: that is unlike every record.
+fn target_entry(kind: Kind, item: Scanned) -> Option<Entry> {
+    match item.outcome {
+        Ok(record) => Some(entry(&record)),
+        Err(_) => Some((Key::parse(kind, &item.key).ok()?, Digest::UNREADABLE)),
+    }
+}
+
 fn digest_batch(items: Vec<Scanned>) -> SourceBatch {
     let mut batch = SourceBatch::default();
     for item in items {
-        if let Ok(record) = checked(item.outcome) {
-            batch.entries.push(entry(&record));
-        } else {
-            let digest = Digest::of_bytes(&item.original.0);
-            batch.unmovable.push((item.key, digest));
+        let digest = item.outcome.is_err().then(|| item.original_digest());
+        match checked(item.outcome) {
+            Ok(record) => batch.entries.push(entry(&record)),
+            Err((record, _)) => {
+                let original = || Digest::of_bytes(&item.original.bytes(record.as_ref()));
+                let digest = digest.map_or_else(original, Digest);
+                batch.unmovable.push((item.key, digest));
+            }
         }
     }
     batch
@@ -349,8 +367,8 @@ enum Unequal {
 }
 
 struct Comparison<'a> {
-    source: &'a dyn Source,
-    target: &'a dyn Target,
+    source: &'a dyn Snapshot,
+    target: &'a Destination,
     kind: Kind,
     purpose: Purpose,
     /// The records that replays made, by their keys.
@@ -368,13 +386,13 @@ impl Comparison<'_> {
     /// Counts records that the source alone shows to be unable to move.
     async fn unmovable(&mut self, keys: Vec<(String, Digest)>) -> Result<()> {
         for (key, digest) in keys {
-            let mended = self
+            let fixed = self
                 .replayed_keys
                 .get(&key)
                 .and_then(|key| self.replayed.get(key));
-            let mended = mended.filter(|settled| settled.source_digest == digest.0);
-            let mended = mended.and_then(|settled| settled.replayed_as.as_ref());
-            if self.exists(mended).await? {
+            let fixed = fixed.filter(|settled| settled.source_digest == digest.0);
+            let fixed = fixed.and_then(|settled| settled.replayed_as.as_ref());
+            if self.exists(fixed).await? {
                 self.counts.unchanged += 1;
             } else {
                 self.counts.rejected += 1;
@@ -427,7 +445,7 @@ impl Comparison<'_> {
             .into_iter()
             .map(|settled| (settled.key.clone(), settled))
             .collect();
-        let mut to_mend = Vec::new();
+        let mut to_copy = Vec::new();
         for (key, how) in unequal {
             match how {
                 Unequal::Missing => {
@@ -435,37 +453,35 @@ impl Comparison<'_> {
                     if self.is_missing(&key, known).await? {
                         match self.purpose {
                             Purpose::Verify => self.note(key, DifferenceKind::MissingInTarget),
-                            Purpose::Repair => to_mend.push(key),
+                            Purpose::Repair => to_copy.push(key),
                         }
                     }
                 }
                 Unequal::Both if self.was_replayed_unchanged(&key).await? => {
                     self.counts.unchanged += 1;
                 }
-                Unequal::Both if self.purpose == Purpose::Repair => to_mend.push(key),
+                Unequal::Both if self.purpose == Purpose::Repair => to_copy.push(key),
                 Unequal::Both => self.differs(key).await?,
                 Unequal::Extra if self.replayed.contains_key(&key) => {}
                 Unequal::Extra => self.note(key, DifferenceKind::OnlyInTarget),
             }
         }
-        if self.differing > before || !to_mend.is_empty() {
+        if self.differing > before || !to_copy.is_empty() {
             self.differing_ranges += 1;
         }
-        self.mend(&to_mend).await
+        self.copy_again(&to_copy).await
     }
 
     /// Copies records again, as the source has them now.
-    async fn mend(&mut self, keys: &[Key]) -> Result<()> {
+    async fn copy_again(&mut self, keys: &[Key]) -> Result<()> {
         const MOST: usize = 500;
         for part in keys.chunks(MOST) {
             let mut items: Vec<Scanned> = Vec::with_capacity(part.len());
-            for key in part {
-                match self.source.fetch(self.kind, &key.to_string()).await? {
-                    Some(found) => items.push(found),
-                    // Deleted since it was read.
-                    None => self.counts.read -= 1,
-                }
-            }
+            let keys: Vec<String> = part.iter().map(ToString::to_string).collect();
+            let found = self.source.fetch(self.kind, &keys);
+            items.extend(named(Operation::Fetch, found).await?);
+            // The others were deleted since they were read.
+            self.counts.read -= part.len().saturating_sub(items.len()) as u64;
             let batch = Prepared::new(self.source, self.kind, items);
             let loaded = batch.load(self.source, self.target, Step::Aside).await?;
             self.counts += Counts { read: 0, ..loaded };
@@ -473,17 +489,17 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    /// Whether the target's record is a mended one, and the source's is still the one that was
-    /// mended.
+    /// Whether the target's record was made by a replay, and the source's is still the one that
+    /// was rejected.
     async fn was_replayed_unchanged(&self, key: &Key) -> Result<bool> {
         let Some(settled) = self.replayed.get(key) else {
             return Ok(false);
         };
-        let now = self.source.fetch(self.kind, &settled.key).await?;
-        Ok(now.is_some_and(|now| Digest::of_bytes(&now.original.0).0 == settled.source_digest))
+        let now = self.from_source(&settled.key).await?;
+        Ok(now.is_some_and(|now| now.original_digest() == settled.source_digest))
     }
 
-    /// A record that the target lacks: known as a reject, mended under another key, or lost.
+    /// A record that the target lacks: known as a reject, replayed under another key, or lost.
     /// Counts it, where it is not lost; answers whether it is.
     async fn is_missing(&mut self, key: &Key, known: Option<&Settled>) -> Result<bool> {
         match known.map(|settled| &settled.replayed_as) {
@@ -496,16 +512,24 @@ impl Comparison<'_> {
         Ok(false)
     }
 
+    /// The record with this key, as the source has it now.
+    async fn from_source(&self, key: &String) -> Result<Option<Scanned>> {
+        let found = self.source.fetch(self.kind, std::slice::from_ref(key));
+        Ok(named(Operation::Fetch, found).await?.into_iter().next())
+    }
+
     async fn differs(&mut self, key: Key) -> Result<()> {
         if self.differences.len() >= LISTED {
             self.differing += 1;
             return Ok(());
         }
-        let ours = self.source.fetch(self.kind, &key.to_string()).await?;
+        let ours = self.from_source(&key.to_string()).await?;
         let theirs = self.target.fetch(self.kind, std::slice::from_ref(&key));
         let theirs = theirs.await?;
-        let fields = match (ours.map(|ours| ours.outcome), theirs.first()) {
-            (Some(Ok(ours)), Some(theirs)) => differing_fields(&ours, theirs),
+        let theirs = theirs.into_iter().next().map(|theirs| theirs.outcome);
+        let fields = match (ours.map(|ours| ours.outcome), theirs) {
+            (Some(Ok(ours)), Some(Ok(theirs))) => differing_fields(&ours, &theirs),
+            (_, Some(Err(problems))) => problems.0.into_iter().map(|it| it.field).collect(),
             _ => Vec::new(),
         };
         self.note(key, DifferenceKind::Differs { fields });

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     check::{check_fields, check_patch},
-    fields::{Patch, fields, patch},
+    fields::{Patch, Shape, fields, part_fields, patch, text_scalars},
 };
 use crate::{
     Asin, Change, Error, Extra, Id, Isbn, Platform, Result, User, time, values::closed_set,
@@ -211,6 +211,9 @@ impl Book {
         check_fields(self)
     }
 }
+
+text_scalars!(Shape::Text, BookStatus);
+part_fields!(BookMetadata);
 
 fields! {
     Book, extra: extra;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     check::{check_fields, check_part, check_patch, check_patch_of_part},
-    fields::{Patch, fields, patch},
+    fields::{Patch, fields, part_lists, patch},
 };
 use crate::{
     Book, Change, Error, ErrorKind, Extra, Id, Result, TaskId, User, time, values::excerpt,
@@ -371,6 +371,8 @@ impl Checklist {
         Ok(())
     }
 }
+
+part_lists!(Task);
 
 fields! {
     Checklist, extra: extra;

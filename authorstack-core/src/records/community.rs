@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     check::{check_fields, check_part, check_patch},
-    fields::{Patch, fields, patch},
+    fields::{Patch, Shape, fields, part_lists, patch, text_scalars},
 };
 use crate::{
     AttachmentKind, CommentId, Error, Extra, Id, Result, User, WebUrl, time,
@@ -259,6 +259,9 @@ impl Post {
         check_fields(self)
     }
 }
+
+text_scalars!(Shape::Text, Visibility);
+part_lists!(Attachment);
 
 fields! {
     Post, extra: extra, reserved: ["likes", "comments"];

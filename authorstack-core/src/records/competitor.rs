@@ -79,8 +79,8 @@ impl PricePoint {
 
 fields! {
     PricePoint, extra: extra;
-    date: "date" required("say when it was seen"),
     price: "price" required("say what it cost"),
+    date: "date" required("say when it was seen"),
 }
 
 /// A competitor to be tracked.

@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::rollup::Breakdown;
+use super::sums::Breakdown;
 use crate::{Change, Error, Extra, Id, Result};
 
 /// A field of a record.
@@ -97,13 +97,27 @@ pub enum Value<'v> {
 
 /// A list of texts.
 pub trait Texts: std::fmt::Debug {
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// The one at this place.
+    fn text(&self, index: usize) -> &str;
+}
+
+impl dyn Texts + '_ {
     /// The texts, in their order.
-    fn texts(&self) -> Box<dyn ExactSizeIterator<Item = &str> + '_>;
+    pub fn texts(&self) -> impl ExactSizeIterator<Item = &str> {
+        (0..self.count()).map(|index| self.text(index))
+    }
 }
 
 impl<T: AsRef<str> + std::fmt::Debug> Texts for Vec<T> {
-    fn texts(&self) -> Box<dyn ExactSizeIterator<Item = &str> + '_> {
-        Box::new(self.iter().map(AsRef::as_ref))
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn text(&self, index: usize) -> &str {
+        self[index].as_ref()
     }
 }
 
@@ -248,7 +262,7 @@ pub trait FieldValue: Sized {
 }
 
 /// The error of a store that gives something else than was asked for.
-fn unexpected<T>(expected: &str, found: Value<'_>) -> Result<T> {
+pub(crate) fn unexpected<T>(expected: &str, found: Value<'_>) -> Result<T> {
     Err(Error::invalid(
         "value",
         format!("expected {expected}, found {found:?}"),
@@ -258,7 +272,7 @@ fn unexpected<T>(expected: &str, found: Value<'_>) -> Result<T> {
 macro_rules! scalars {
     ($($type:ty, $shape:expr, |$this:ident| $value:expr, $($pattern:pat => $of:expr),+;)+) => {$(
         impl Scalar for $type {
-            const SHAPE: Shape = $shape;
+            const SHAPE: $crate::records::fields::Shape = $shape;
 
             fn value(&self) -> Value<'_> {
                 let $this = self;
@@ -279,69 +293,85 @@ macro_rules! scalars {
 
 macro_rules! scalar_field {
     ($type:ty) => {
-        impl FieldValue for $type {
-            const SHAPE: Shape = <$type as Scalar>::SHAPE;
+        impl $crate::records::fields::FieldValue for $type {
+            const SHAPE: $crate::records::fields::Shape =
+                <$type as $crate::records::fields::Scalar>::SHAPE;
 
-            fn write<W: FieldWriter>(&self, field: &'static Field, writer: &mut W) -> Result<()> {
-                writer.value(field, Some(Scalar::value(self)))
+            fn write<W: $crate::records::fields::FieldWriter>(
+                &self,
+                field: &'static $crate::records::fields::Field,
+                writer: &mut W,
+            ) -> $crate::Result<()> {
+                writer.value(field, Some($crate::records::fields::Scalar::value(self)))
             }
 
-            fn read<R: FieldReader>(field: &'static Field, reader: &mut R) -> Read<Self> {
+            fn read<R: $crate::records::fields::FieldReader>(
+                field: &'static $crate::records::fields::Field,
+                reader: &mut R,
+            ) -> $crate::records::fields::Read<Self> {
                 reader.value(field)
             }
         }
 
-        impl FieldValue for Option<$type> {
-            const SHAPE: Shape = <$type as Scalar>::SHAPE;
+        impl $crate::records::fields::FieldValue for Option<$type> {
+            const SHAPE: $crate::records::fields::Shape =
+                <$type as $crate::records::fields::Scalar>::SHAPE;
             const MISSING: Option<fn() -> Self> = Some(|| None);
 
-            fn write<W: FieldWriter>(&self, field: &'static Field, writer: &mut W) -> Result<()> {
-                writer.value(field, self.as_ref().map(Scalar::value))
+            fn write<W: $crate::records::fields::FieldWriter>(
+                &self,
+                field: &'static $crate::records::fields::Field,
+                writer: &mut W,
+            ) -> $crate::Result<()> {
+                writer.value(
+                    field,
+                    self.as_ref().map($crate::records::fields::Scalar::value),
+                )
             }
 
-            fn read<R: FieldReader>(field: &'static Field, reader: &mut R) -> Read<Self> {
+            fn read<R: $crate::records::fields::FieldReader>(
+                field: &'static $crate::records::fields::Field,
+                reader: &mut R,
+            ) -> $crate::records::fields::Read<Self> {
                 reader.value(field).map(Some)
             }
         }
     };
 }
+pub(crate) use scalar_field;
 
 /// Texts that their type has checked.
 macro_rules! text_scalars {
     ($shape:expr, $($type:ty),+) => {$(
-        impl Scalar for $type {
-            const SHAPE: Shape = $shape;
+        impl $crate::records::fields::Scalar for $type {
+            const SHAPE: $crate::records::fields::Shape = $shape;
 
-            fn value(&self) -> Value<'_> {
-                Value::Text(self.as_str())
+            fn value(&self) -> $crate::records::fields::Value<'_> {
+                $crate::records::fields::Value::Text(self.as_str())
             }
 
-            fn of(value: Value<'_>) -> Result<Self> {
+            fn of(value: $crate::records::fields::Value<'_>) -> $crate::Result<Self> {
                 match value {
-                    Value::Text(text) => text.parse(),
-                    other => unexpected("a text", other),
+                    $crate::records::fields::Value::Text(text) => text.parse(),
+                    other => $crate::records::fields::unexpected("a text", other),
                 }
             }
         }
-        scalar_field!($type);
+        $crate::records::fields::scalar_field!($type);
     )+};
 }
+pub(crate) use text_scalars;
 
 text_scalars!(
     Shape::Text,
     crate::AuthId,
     crate::AuthProvider,
     crate::AttachmentKind,
-    crate::BookStatus,
     crate::CommentId,
     crate::Email,
     crate::InsightKind,
     crate::Platform,
-    crate::SubscriptionTier,
-    crate::SyncStatus,
     crate::TaskId,
-    crate::Theme,
-    crate::Visibility,
     crate::WebUrl
 );
 text_scalars!(
@@ -435,41 +465,39 @@ text_lists!(String, crate::Platform);
 /// Parts that a record has one of; a missing one has no values.
 macro_rules! part_fields {
     ($($type:ty),+) => {$(
-        impl FieldValue for $type {
-            const SHAPE: Shape = Shape::Part;
+        impl $crate::records::fields::FieldValue for $type {
+            const SHAPE: $crate::records::fields::Shape = $crate::records::fields::Shape::Part;
             const MISSING: Option<fn() -> Self> = Some(Self::default);
 
-            fn write<W: FieldWriter>(&self, field: &'static Field, writer: &mut W) -> Result<()> {
+            fn write<W: $crate::records::fields::FieldWriter>(&self, field: &'static $crate::records::fields::Field, writer: &mut W) -> $crate::Result<()> {
                 writer.part(field, self)
             }
 
-            fn read<R: FieldReader>(field: &'static Field, reader: &mut R) -> Read<Self> {
+            fn read<R: $crate::records::fields::FieldReader>(field: &'static $crate::records::fields::Field, reader: &mut R) -> $crate::records::fields::Read<Self> {
                 reader.part(field)
             }
         }
     )+};
 }
-
-part_fields!(crate::Preferences, crate::BookMetadata);
+pub(crate) use part_fields;
 
 macro_rules! part_lists {
     ($($type:ty),+) => {$(
-        impl FieldValue for Vec<$type> {
-            const SHAPE: Shape = Shape::Parts;
+        impl $crate::records::fields::FieldValue for Vec<$type> {
+            const SHAPE: $crate::records::fields::Shape = $crate::records::fields::Shape::Parts;
             const MISSING: Option<fn() -> Self> = Some(Vec::new);
 
-            fn write<W: FieldWriter>(&self, field: &'static Field, writer: &mut W) -> Result<()> {
+            fn write<W: $crate::records::fields::FieldWriter>(&self, field: &'static $crate::records::fields::Field, writer: &mut W) -> $crate::Result<()> {
                 writer.parts(field, self)
             }
 
-            fn read<R: FieldReader>(field: &'static Field, reader: &mut R) -> Read<Self> {
+            fn read<R: $crate::records::fields::FieldReader>(field: &'static $crate::records::fields::Field, reader: &mut R) -> $crate::records::fields::Read<Self> {
                 reader.parts(field)
             }
         }
     )+};
 }
-
-part_lists!(crate::ConnectedPlatform, crate::Task, crate::Attachment);
+pub(crate) use part_lists;
 
 /// The shape of the field that a function points at.
 pub(crate) const fn shape_of<R, T: FieldValue>(_: fn(&R) -> &T) -> Shape {

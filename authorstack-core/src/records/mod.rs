@@ -15,5 +15,6 @@ pub(crate) mod forecast;
 pub(crate) mod insight;
 pub mod rollup;
 pub mod sales;
+pub(crate) mod sums;
 pub(crate) mod sync_log;
 pub(crate) mod user;

@@ -119,18 +119,6 @@ impl Fields for DailyAggregate {
     }
 }
 
-/// Sums by a text, as a table holds them.
-pub trait Breakdown: std::fmt::Debug {
-    /// Each key with its sums, in the order of the keys.
-    fn sums(&self) -> Box<dyn Iterator<Item = (String, Sums)> + '_>;
-}
-
-impl<K: std::fmt::Display + std::fmt::Debug> Breakdown for BTreeMap<K, Sums> {
-    fn sums(&self) -> Box<dyn Iterator<Item = (String, Sums)> + '_> {
-        Box::new(self.iter().map(|(key, sums)| (key.to_string(), *sums)))
-    }
-}
-
 impl<K> FieldValue for BTreeMap<K, Sums>
 where
     Self: Scalar,

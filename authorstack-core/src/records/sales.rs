@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::{
     check::check_fields,
     fields::{Shape, fields},
+    sums::Sums,
 };
 use crate::{
     Amount, Book, Currency, Days, Error, Id, Platform, Result, User,
@@ -253,31 +253,12 @@ pub struct SalesTotal {
     pub sums: Sums,
 }
 
-/// What was earned and sold, summed. Sums may be larger than any amount of a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Sums {
-    /// The revenue, exact to the cent.
-    pub revenue: Decimal,
-    /// The copies.
-    pub units: i64,
-    /// The pages read (KENP).
-    pub page_reads: i64,
-}
-
 impl Sums {
     /// Adds a sale; the caller sees to it that the currency is the same.
     pub fn add_sale(&mut self, sale: &Sale) {
         self.revenue = self.revenue + sale.revenue;
         self.units += i64::from(sale.units);
         self.page_reads += i64::from(sale.page_reads);
-    }
-}
-
-impl std::ops::AddAssign for Sums {
-    fn add_assign(&mut self, other: Self) {
-        self.revenue += other.revenue;
-        self.units += other.units;
-        self.page_reads += other.page_reads;
     }
 }
 

@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{check::check_fields, fields::fields};
+use super::{
+    check::check_fields,
+    fields::{Shape, fields, text_scalars},
+};
 use crate::{Id, Platform, Result, User, time, values::closed_set};
 
 closed_set! {
@@ -90,6 +93,8 @@ impl SyncLog {
         check_fields(self)
     }
 }
+
+text_scalars!(Shape::Text, SyncStatus);
 
 fields! {
     SyncLog;

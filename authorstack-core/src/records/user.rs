@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     check::{check_fields, check_patch},
-    fields::{Patch, Shape, fields, patch},
+    fields::{Patch, Shape, fields, part_fields, part_lists, patch, text_scalars},
 };
 use crate::{
     AuthId, AuthProvider, Currency, Email, Error, Extra, Id, Platform, Result, time,
@@ -210,6 +210,10 @@ impl User {
         check_fields(self)
     }
 }
+
+text_scalars!(Shape::Text, SubscriptionTier, Theme);
+part_fields!(Preferences);
+part_lists!(ConnectedPlatform);
 
 fields! {
     User, extra: extra;

@@ -36,6 +36,12 @@ pub(crate) fn record(kind: Kind, bytes: &[u8]) -> Result<Record, Problems> {
         Kind::MarketplaceBoosts => decode::<Boost>(bytes).map(Record::from),
         Kind::Competitors => decode::<Competitor>(bytes).map(Record::from),
         Kind::CompetitorPrices => parts::price(bytes).map(Record::from),
-        other => Err(Problem::new("", format!("MongoDB holds no {other}")).into()),
+        Kind::SalesData
+        | Kind::DailyAggregates
+        | Kind::SyncLogs
+        | Kind::AiInsights
+        | Kind::RevenueForecasts => {
+            Err(Problem::new("", format!("MongoDB holds no {kind}")).into())
+        }
     }
 }

@@ -13,6 +13,7 @@ use std::{
 use async_trait::async_trait;
 use authorstack_core::{
     AuthorStack,
+    migrate::{Kind, Scanned, Snapshot},
     testing::{FreshStore, servers},
 };
 use authorstack_mongo::{MongoConfig, MongoStore};
@@ -94,4 +95,12 @@ pub(crate) async fn insert_raw(store: &MongoStore, name: &str, document: RawDocu
     insert.append(cstr!("insert"), name);
     insert.append(cstr!("documents"), documents);
     store.database().run_raw_command(insert).await.unwrap();
+}
+
+/// The record of a kind with this key, as a migration reads it.
+pub(crate) async fn fetch(store: &MongoStore, kind: Kind, key: &str) -> Option<Scanned> {
+    let keys = [key.to_owned()];
+    let mut found = Snapshot::fetch(store, kind, &keys).await.unwrap();
+    assert!(found.len() <= 1, "{found:?}");
+    found.pop()
 }

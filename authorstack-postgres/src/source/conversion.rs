@@ -1,9 +1,13 @@
-//! How the source's server turns its rows into Supabase's, and finds those that cannot move.
+//! The SQL by which the source's server converts its rows into Supabase's form, and finds those
+//! that cannot move.
 
-use authorstack_core::migrate::Kind;
-use authorstack_sql::{IdForm, row_columns, row_digest};
+use authorstack_core::{
+    fields::{Field, Shape},
+    migrate::Kind,
+};
+use authorstack_sql::{IdForm, row_digest};
 
-/// The settings of a transaction by which lists reach the statements: COPY takes no parameters.
+/// Transaction settings that hold lists for the statements, since COPY takes no parameters.
 pub(super) const ID_MAP: &str = "authorstack.id_map";
 pub(super) const ABSENT_USERS: &str = "authorstack.absent_users";
 pub(super) const ABSENT_BOOKS: &str = "authorstack.absent_books";
@@ -15,7 +19,7 @@ pub(super) enum Trouble {
     Id,
     /// A record that the target lacks.
     Absent(Kind),
-    /// A value that says itself what is wrong.
+    /// A wrong value, and what is wrong with it.
     Value(&'static str),
 }
 
@@ -88,7 +92,7 @@ impl Conversion {
         }
     }
 
-    /// The same for rows that a rule asks whether it stands for one: that is asked only once.
+    /// As [`Self::id`], but without the check that a rule makes: it is made only once.
     fn id_column(&self, column: &str, map: &str) -> String {
         if self.has_map {
             self.id(column, map)
@@ -114,84 +118,42 @@ impl Conversion {
         }
     }
 
-    /// Converted columns in the order of `row_columns`, and what they are read from.
+    /// Converted columns in the order of the table's, and what they are read from.
     fn columns(&self) -> (Vec<String>, String) {
-        let user = self.id_column("t.user_id", "user_map");
-        let book = self.id_column("t.book_id", "book_map");
-        let (of_user, of_book) = (
-            self.join("t.user_id", "user_map"),
-            self.join("t.book_id", "book_map"),
-        );
-        // By an interval, which costs less than by a zone's name.
-        let utc = |column: &str| format!("timezone(interval '0', t.{column})");
-        let plain = |columns: &[&str]| -> Vec<String> {
-            columns.iter().map(|column| (*column).to_owned()).collect()
-        };
-        let id = "t.id::bigint".to_owned();
-        match self.kind {
-            Kind::SalesData => {
-                let mut columns = vec![id, user, book];
-                columns.extend(plain(&[
-                    "t.platform::text",
-                    "t.date",
-                    "t.revenue",
-                    "t.units",
-                    "coalesce(t.page_reads, 0)",
-                    "case when t.currency is null or t.currency = 'USD' then 'USD' \
-                     else upper(btrim(t.currency)) end",
-                ]));
-                columns.push(utc("synced_at"));
-                (columns, of_user + &of_book)
-            }
-            Kind::DailyAggregates => {
-                let mut columns = vec![id, user];
-                columns.extend(plain(&[
-                    "t.date",
-                    "t.total_revenue",
-                    "t.total_units",
-                    "coalesce(t.total_page_reads, 0)",
-                    "coalesce(t.platform_breakdown, '{}')",
-                ]));
-                columns.push(self.book_breakdown());
-                (columns, of_user)
-            }
-            Kind::SyncLogs => {
-                let mut columns = vec![id, user];
-                columns.extend(plain(&[
-                    "t.platform::text",
-                    "t.status::text",
-                    "coalesce(t.records_synced, 0)",
-                    "t.error_message",
-                ]));
-                columns.push(utc("synced_at"));
-                (columns, of_user)
-            }
-            Kind::AiInsights => {
-                let mut columns = vec![id, user, book];
-                columns.extend(plain(&[
-                    "t.insight_type::text",
-                    "t.content",
-                    "t.confidence",
-                ]));
-                // For ever is none.
-                columns
-                    .push("timezone(interval '0', nullif(t.valid_until, 'infinity'))".to_owned());
-                columns.push(utc("created_at"));
-                (columns, of_user + &of_book)
-            }
-            _ => {
-                let mut columns = vec![id, user];
-                columns.extend(plain(&[
-                    "t.forecast_date",
-                    "t.predicted_revenue",
-                    "t.actual_revenue",
-                    "t.confidence",
-                    "t.factors",
-                ]));
-                columns.push(utc("created_at"));
-                (columns, of_user)
-            }
+        let (mut columns, mut joins) = (Vec::new(), String::new());
+        for (column, field) in self.fields() {
+            let stored = format!("t.{column}");
+            columns.push(match (column, field.shape) {
+                ("id", _) => "t.id::bigint".to_owned(),
+                (_, Shape::Id) => {
+                    let map = format!("map_of_{column}");
+                    joins.push_str(&self.join(&stored, &map));
+                    self.id_column(&stored, &map)
+                }
+                ("currency", _) => "case when t.currency is null or t.currency = 'USD' then 'USD' \
+                     else upper(btrim(t.currency)) end"
+                    .to_owned(),
+                ("page_reads" | "total_page_reads" | "records_synced", _) => {
+                    format!("coalesce({stored}, 0)")
+                }
+                ("book_breakdown", _) => self.book_breakdown(),
+                (_, Shape::Sums) => format!("coalesce({stored}, '{{}}')"),
+                // An interval costs less than a zone's name. Valid for ever means no date.
+                ("valid_until", _) => {
+                    format!("timezone(interval '0', nullif({stored}, 'infinity'))")
+                }
+                (_, Shape::Moment) => format!("timezone(interval '0', {stored})"),
+                (_, Shape::Text | Shape::TextOrEmpty) => format!("{stored}::text"),
+                _ => stored,
+            });
         }
+        (columns, joins)
+    }
+
+    /// The fields that have columns.
+    fn fields(&self) -> impl Iterator<Item = (&'static str, &'static Field)> {
+        let fields = self.kind.fields().iter();
+        fields.filter_map(|field| Some((field.column?, field)))
     }
 
     /// The sums by book, named by the ids' digits. A name that stands for none stays, and breaks
@@ -213,101 +175,80 @@ impl Conversion {
     }
 
     fn rules(&self) -> Vec<Rule> {
-        let mut rules = vec![
-            rule("user_id", Trouble::Id, &self.is_no_id("user_id")),
-            rule(
-                "user_id",
-                Trouble::Absent(Kind::Users),
-                "exists (select from absent_users as absent where absent.id = c.user_id)",
-            ),
-        ];
-        let mut more = |field, trouble, broken: String| rules.push(rule(field, trouble, &broken));
-        let day = |column: &str| format!("c.{column} not between '0001-01-01' and '9999-12-31'");
-        // What chrono's dates reach to.
-        let moment = |column: &str| {
-            format!("not isfinite(c.raw_{column}) or c.raw_{column} >= '262142-01-01 00:00:00'")
-        };
-        let confidence = "c.confidence not between 0 and 1".to_owned();
-        match self.kind {
-            Kind::SalesData => {
-                more("book_id", Trouble::Id, self.is_no_id("book_id"));
-                more("platform", NAME, wrong_name("c.platform"));
-                more("date", DATE, day("date"));
-                more("revenue", AMOUNT, "c.revenue = 'NaN'".to_owned());
-                more(
-                    "currency",
-                    CURRENCY,
-                    "c.currency <> 'USD' and c.currency !~ '^[A-Z]{3}$'".to_owned(),
-                );
-                more("synced_at", MOMENT, moment("synced_at"));
-            }
-            Kind::DailyAggregates => {
-                more("date", DATE, day("date"));
-                more(
-                    "total_revenue",
-                    AMOUNT,
-                    "c.total_revenue = 'NaN'".to_owned(),
-                );
-                let platform = wrong_name("e.key");
-                more(
-                    "platform_breakdown",
-                    BREAKDOWN,
-                    wrong_breakdown("c.platform_breakdown", &platform),
-                );
-                more(
-                    "book_breakdown",
-                    BREAKDOWN,
-                    wrong_breakdown("c.book_breakdown", "e.key !~ '^[0-9a-f]{24}$'"),
-                );
-                more(
-                    "book_breakdown",
-                    Trouble::Value("names a book twice, in two forms; add the two up"),
-                    "case when jsonb_typeof(c.raw_book_breakdown) = 'object' \
-                       and jsonb_typeof(c.book_breakdown) = 'object' then \
-                       (select count(*) from jsonb_object_keys(c.raw_book_breakdown)) \
-                       <> (select count(*) from jsonb_object_keys(c.book_breakdown)) end"
-                        .to_owned(),
-                );
-            }
-            Kind::SyncLogs => {
-                more("platform", NAME, wrong_name("c.platform"));
-                more(
-                    "status",
-                    STATUS,
-                    "c.status not in ('success', 'partial', 'failed')".to_owned(),
-                );
-                more("synced_at", MOMENT, moment("synced_at"));
-            }
-            Kind::AiInsights => {
-                more("book_id", Trouble::Id, self.is_no_id("book_id"));
-                more(
-                    "book_id",
-                    Trouble::Absent(Kind::Books),
-                    "exists (select from absent_books as absent where absent.id = c.book_id)"
-                        .to_owned(),
-                );
-                more("insight_type", NAME, wrong_name("c.insight_type"));
-                more("content", JSON, wrong_json("c.content"));
-                more("confidence", CONFIDENCE, confidence);
-                let until = moment("valid_until");
-                let until = format!("c.raw_valid_until <> 'infinity' and ({until})");
-                more("valid_until", MOMENT, until);
-                more("created_at", MOMENT, moment("created_at"));
-            }
-            _ => {
-                more("forecast_date", DATE, day("forecast_date"));
-                for field in ["predicted_revenue", "actual_revenue"] {
-                    more(field, AMOUNT, format!("c.{field} = 'NaN'"));
+        let mut rules = Vec::new();
+        for (column, field) in self.fields() {
+            let value = format!("c.{column}");
+            let mut more = |trouble, broken: &str| rules.push(rule(column, trouble, broken));
+            match (column, field.shape) {
+                (_, Shape::Id) => {
+                    more(Trouble::Id, &self.is_no_id(column));
+                    if let Some((kind, list)) = self.must_exist(column) {
+                        let absent = format!(
+                            "exists (select from {list} as absent where absent.id = {value})"
+                        );
+                        more(Trouble::Absent(kind), &absent);
+                    }
                 }
-                more("confidence", CONFIDENCE, confidence);
-                more("factors", JSON, wrong_json("c.factors"));
-                more("created_at", MOMENT, moment("created_at"));
+                ("platform" | "insight_type", _) => more(NAME, &wrong_name(&value)),
+                ("currency", _) => {
+                    more(
+                        CURRENCY,
+                        "c.currency <> 'USD' and c.currency !~ '^[A-Z]{3}$'",
+                    );
+                }
+                ("status", _) => more(STATUS, "c.status not in ('success', 'partial', 'failed')"),
+                ("confidence", _) => more(CONFIDENCE, "c.confidence not between 0 and 1"),
+                (_, Shape::Day) => {
+                    more(
+                        DATE,
+                        &format!("{value} not between '0001-01-01' and '9999-12-31'"),
+                    );
+                }
+                (_, Shape::Decimal) => more(AMOUNT, &format!("{value} = 'NaN'")),
+                ("valid_until", _) => {
+                    let broken = wrong_moment(column);
+                    more(
+                        MOMENT,
+                        &format!("c.raw_valid_until <> 'infinity' and ({broken})"),
+                    );
+                }
+                (_, Shape::Moment) => more(MOMENT, &wrong_moment(column)),
+                (_, Shape::Json) => more(JSON, &wrong_json(&value)),
+                ("book_breakdown", _) => {
+                    more(
+                        BREAKDOWN,
+                        &wrong_breakdown(&value, "e.key !~ '^[0-9a-f]{24}$'"),
+                    );
+                    more(
+                        Trouble::Value("names a book twice, in two forms; add the two up"),
+                        "case when jsonb_typeof(c.raw_book_breakdown) = 'object' \
+                           and jsonb_typeof(c.book_breakdown) = 'object' then \
+                           (select count(*) from jsonb_object_keys(c.raw_book_breakdown)) \
+                           <> (select count(*) from jsonb_object_keys(c.book_breakdown)) end",
+                    );
+                }
+                (_, Shape::Sums) => {
+                    more(BREAKDOWN, &wrong_breakdown(&value, &wrong_name("e.key")));
+                }
+                _ => {}
             }
         }
         rules
     }
 
-    /// The rules that these lists leave to be asked.
+    /// The kind that an id must be of, and the list of those that the target lacks.
+    fn must_exist(&self, column: &str) -> Option<(Kind, &'static str)> {
+        let (kind, list) = match column {
+            "user_id" => (Kind::Users, "absent_users"),
+            "book_id" => (Kind::Books, "absent_books"),
+            _ => return None,
+        };
+        // A sale's book may be gone.
+        let depends = self.kind.depends_on().contains(&kind);
+        depends.then_some((kind, list))
+    }
+
+    /// The rules that matter: those about absent records only where there are some.
     fn asked(&self, lists: Lists) -> impl Iterator<Item = &Rule> {
         self.rules.iter().filter(move |rule| match rule.trouble {
             Trouble::Absent(Kind::Users) => lists.users,
@@ -343,31 +284,25 @@ impl Conversion {
     }
 
     /// The columns that rules look at as the row has them.
-    fn raw(&self) -> &'static [&'static str] {
-        match self.kind {
-            Kind::SalesData => &["user_id", "book_id", "synced_at"],
-            Kind::DailyAggregates => &["user_id", "book_breakdown"],
-            Kind::SyncLogs => &["user_id", "synced_at"],
-            Kind::AiInsights => &["user_id", "book_id", "valid_until", "created_at"],
-            _ => &["user_id", "created_at"],
-        }
+    fn raw(&self) -> impl Iterator<Item = &'static str> {
+        let raw = self.fields().filter(|(column, field)| {
+            matches!(field.shape, Shape::Id | Shape::Moment) || *column == "book_breakdown"
+        });
+        raw.map(|(column, _)| column)
     }
 
     /// `select what from` the converted rows for which a condition over `t` holds.
     fn select(&self, lists: Lists, what: &str, condition: &str) -> String {
         let (columns, joins) = self.columns();
-        let names = row_columns(self.kind).unwrap_or_default().split(", ");
-        let columns = columns.into_iter().zip(names);
+        let columns = columns.into_iter().zip(self.kind.column_names());
         let columns = columns.map(|(column, name)| format!("{column} as {name}"));
-        let raw = self.raw().iter();
+        let raw = self.raw();
         let columns: Vec<String> = columns
             .chain(raw.map(|name| format!("t.{name} as raw_{name}")))
             .collect();
-        // Breakdowns are converted once for all that look at them.
-        let fence = match self.kind {
-            Kind::DailyAggregates => " offset 0",
-            _ => "",
-        };
+        // `offset 0` makes the server convert the breakdowns only once.
+        let has_sums = self.fields().any(|(_, field)| field.shape == Shape::Sums);
+        let fence = if has_sums { " offset 0" } else { "" };
         format!(
             "{}select {what} from (select {}, t as original from public.{} as t{joins} \
              where {condition}{fence}) as c",
@@ -404,28 +339,26 @@ impl Conversion {
 
     /// The rows of a range that can move, in the binary form of COPY.
     pub(super) fn copy(&self, lists: Lists, after: i64, until: i64) -> String {
-        let columns = row_columns(self.kind).unwrap_or_default();
+        let columns = self.kind.column_names().join(", ");
         let range = format!("t.id > {after} and t.id <= {until}");
         format!(
             "copy ({} where {}) to stdout (format binary)",
-            self.select(lists, columns, &range),
+            self.select(lists, &columns, &range),
             self.sound(lists)
         )
     }
 
     /// The digest of those rows. The first two parameters are the range.
     pub(super) fn digest(&self, lists: Lists) -> String {
-        let digest = row_digest(self.kind).unwrap_or_default();
+        let digest = row_digest(self.kind);
         let select = self.select(lists, &digest, "t.id > $1 and t.id <= $2");
         format!("{select} where {}", self.sound(lists))
     }
 
     /// The rows of a range that cannot move: number, user, book, flags, the row as JSON.
     pub(super) fn refused(&self, lists: Lists) -> String {
-        let book = match self.kind {
-            Kind::SalesData | Kind::AiInsights => "c.book_id",
-            _ => "null::uuid",
-        };
+        let has_book = self.fields().any(|(column, _)| column == "book_id");
+        let book = if has_book { "c.book_id" } else { "null::uuid" };
         let what = format!(
             "c.id, c.user_id, {book}, {}, to_jsonb(c.original)::text",
             self.flags(lists)
@@ -437,9 +370,10 @@ impl Conversion {
         )
     }
 
-    /// Rows as records: the columns that `listed` selects, flags, the row as JSON.
-    pub(super) fn records(&self, listed: &str, condition: &str, limit: &str) -> String {
+    /// Rows as records: their columns, flags, the row as JSON.
+    pub(super) fn records(&self, condition: &str, limit: &str) -> String {
         let none = Lists::default();
+        let listed = self.kind.column_names().join(", ");
         let what = format!("{listed}, {}, to_jsonb(c.original)::text", self.flags(none));
         format!(
             "{} order by c.id {limit}",
@@ -469,7 +403,13 @@ fn rule(field: &'static str, trouble: Trouble, broken: &str) -> Rule {
     }
 }
 
-/// As core reads names: of 1 to 50 bytes, without control characters and outer spaces.
+/// SQL that is true for moments that `chrono` cannot hold.
+fn wrong_moment(column: &str) -> String {
+    format!("not isfinite(c.raw_{column}) or c.raw_{column} >= '262142-01-01 00:00:00'")
+}
+
+/// SQL that is true where core refuses a name: it must have 1 to 50 bytes, no control characters
+/// and no outer spaces.
 fn wrong_name(name: &str) -> String {
     const SPACE: &str = r"[\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]";
     format!(
@@ -479,7 +419,7 @@ fn wrong_name(name: &str) -> String {
     )
 }
 
-/// Numbers that become infinite as doubles, and depth that readers refuse.
+/// SQL that is true for JSON with numbers too large for a double, or nested too deep for readers.
 fn wrong_json(json: &str) -> String {
     format!(
         "jsonb_path_exists({json}, '$.** ? (@.type() == \"number\" \
@@ -488,7 +428,7 @@ fn wrong_json(json: &str) -> String {
     )
 }
 
-/// Sums by name, with numbers that are written as numbers or texts.
+/// SQL that is true where JSON is not an object of sums with numbers.
 fn wrong_breakdown(json: &str, wrong_key: &str) -> String {
     const NUMBER: &str = r"^-?[0-9]{1,11}(\.[0-9]{1,17})?$|^-?[0-9](\.[0-9]{1,9})?[eE][-+]?[0-9]$";
     const WHOLE: &str = r"^-?[0-9]{1,18}(\.0+)?$";

@@ -7,8 +7,8 @@ use uuid::Uuid;
 /// The setting that names the file.
 const SETTING: &str = "id_map_file";
 
-/// UUIDs of an old app's own, and the ids that they stand for: each line of its text holds one of
-/// each, with a comma between. It wins over the form of the ids.
+/// UUIDs that an old app has made, and the ids that they stand for. Each line of the text holds a
+/// UUID, a comma and an id. The map wins over the form of the ids.
 ///
 /// ```
 /// use authorstack_postgres::IdMap;

@@ -1,4 +1,4 @@
-//! A range of rows at one moment.
+//! Reads a range of rows as it is at one moment.
 
 use std::sync::Arc;
 
@@ -8,19 +8,19 @@ use authorstack_core::{
     migrate::{
         Absent, BatchLimits, Kind, Original, Record, RowDigest, RowRange, RowReader, Scanned,
     },
+    resilience::with_deadline,
 };
-use authorstack_sql::{get, within};
+use authorstack_sql::get;
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use sqlx::{AssertSqlSafe, PgConnection, postgres::PgRow, query};
 use uuid::Uuid;
 
 use super::{
-    PAGE, Shared,
     conversion::{ABSENT_BOOKS, ABSENT_USERS, Lists},
-    failed,
+    shared::{PAGE, Shared, failed},
 };
 
-/// Rows are handed on in pieces of this size: the server sends each by itself.
+/// Rows are handed on in pieces of this size, since the server sends each row by itself.
 const PIECE: usize = 256 << 10;
 
 pub(super) struct RangeReader {
@@ -43,7 +43,7 @@ pub(super) async fn open(
     shared.conversion(kind)?;
     let limit = shared.pool.timeouts().load;
     let mut connection = shared.begin().await?;
-    let row = within(limit, async {
+    let row = with_deadline(limit, async {
         let sql = format!(
             "select count(*), max(id)::bigint from (select id from public.{kind} \
              where id > $1 and id <= $2 order by id limit $3) as first"
@@ -103,7 +103,7 @@ impl RangeReader {
             .bind(self.range.until);
         let rows = shared.pool.statement(select).fetch(&mut self.connection);
         stream::try_unfold(rows, move |mut rows| async move {
-            let part = within(limit, async {
+            let part = with_deadline(limit, async {
                 let mut part = Vec::new();
                 while part.len() < most
                     && let Some(row) = rows.try_next().await.map_err(failed)?
@@ -145,7 +145,7 @@ impl RowReader for RangeReader {
             .bind(self.range.after)
             .bind(self.range.until);
         let digest = self.shared.pool.statement(digest);
-        let row = within(limit, async {
+        let row = with_deadline(limit, async {
             digest.fetch_one(&mut self.connection).await.map_err(failed)
         })
         .await?;
@@ -166,7 +166,7 @@ impl RowReader for RangeReader {
         let rows = async move {
             let rows = connection.copy_out_raw(&sql?).await.map_err(failed)?;
             let pieces = stream::try_unfold(rows, move |mut rows| async move {
-                let piece = within(limit, async {
+                let piece = with_deadline(limit, async {
                     let mut piece = Vec::with_capacity(PIECE + (PIECE >> 3));
                     while piece.len() < PIECE
                         && let Some(row) = rows.try_next().await.map_err(failed)?
@@ -208,7 +208,7 @@ impl RowReader for RangeReader {
         let sql = match self.shared.conversion(self.kind) {
             Ok(conversion) => {
                 let range = "t.id > $1 and t.id <= $2";
-                conversion.records(&Shared::listed(self.kind), range, "")
+                conversion.records(range, "")
             }
             Err(error) => return stream::iter([Err(error)]).boxed(),
         };
@@ -219,10 +219,10 @@ impl RowReader for RangeReader {
     async fn fetch(&mut self, numbers: &[i64]) -> Result<Vec<Scanned>> {
         let (shared, kind) = (&self.shared, self.kind);
         let conversion = shared.conversion(kind)?;
-        let sql = conversion.records(&Shared::listed(kind), "t.id = any ($1)", "");
+        let sql = conversion.records("t.id = any ($1)", "");
         let select = query(AssertSqlSafe(sql)).bind(numbers);
         let select = shared.pool.statement(select);
-        let rows = within(shared.pool.timeouts().load, async {
+        let rows = with_deadline(shared.pool.timeouts().load, async {
             select.fetch_all(&mut self.connection).await.map_err(failed)
         })
         .await?;

@@ -7,7 +7,10 @@
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 
-use authorstack_core::testing::servers::{fresh_name, setting};
+use authorstack_core::{
+    AuthorStack,
+    testing::servers::{fresh_name, setting},
+};
 use authorstack_postgres::{PostgresConfig, PostgresStore};
 use futures::FutureExt;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
@@ -60,6 +63,11 @@ impl Database {
         let rows = connection.fetch_all(AssertSqlSafe(sql)).await.unwrap();
         rows.iter().map(|row| row.get(0)).collect()
     }
+}
+
+/// The analytics that an app makes of a store.
+pub fn stack(store: &PostgresStore) -> AuthorStack {
+    AuthorStack::builder().analytics(store).build()
 }
 
 /// Runs a test on a database of its own, and drops the database whatever comes of it.

@@ -1,40 +1,40 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use authorstack_core::{
     AggregateRepository, Book, Conversion, Currency, DailyAggregate, Days, Error, ErrorKind, Id,
-    Overview, RefreshCounts, Result, Sums, User,
+    Overview, RefreshCounts, Result, Sums, User, migrate::Stored, resilience::retry_on_conflict,
 };
-use chrono::NaiveDate;
 use rust_decimal::Decimal;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use sqlx::{postgres::PgRow, query};
 use uuid::Uuid;
 
-use super::{Dialect, SqlAnalytics, in_dialect, named, statement};
-use crate::{Bytes, again, get};
+use super::{
+    base::{Base, statement},
+    dialect::Dialect,
+};
+use crate::get;
 
 #[derive(Debug)]
-pub(super) struct SqlAggregates(pub(super) SqlAnalytics);
+pub(super) struct SqlAggregates {
+    base: Base,
+    texts: Texts,
+}
 
 #[derive(Debug)]
-pub(super) struct Texts {
+struct Texts {
     refresh: Arc<str>,
     range: Arc<str>,
     overview: Arc<str>,
-    /// For counts that an old app has written as 1.0, which costs more.
+    /// A slower form that also reads counts which an old app has written as 1.0.
     lenient_overview: Arc<str>,
 }
 
-pub(super) const COLUMNS: &str = "id::bigint, user_id, date, total_revenue, \
-     total_units::bigint, coalesce(total_page_reads, 0)::bigint, \
-     coalesce(platform_breakdown, '{}'), coalesce(book_breakdown, '{}')";
 /// One sum of a breakdown, as JSON.
 const ENTRY: &str =
     "jsonb_build_object('revenue', revenue, 'units', units, 'page_reads', page_reads)";
 const SUMS: &str = "sum(revenue) as revenue, sum(units) as units, sum(page_reads) as page_reads";
-/// The sums of entries, whose counts are read as this type.
+/// The sums of entries. Counts are read as this type.
 fn entry_sums(counts: &str) -> String {
     format!(
         "sum((value ->> 'revenue')::numeric), sum((value ->> 'units')::{counts})::bigint, \
@@ -42,8 +42,8 @@ fn entry_sums(counts: &str) -> String {
     )
 }
 
-/// The days, the sum of those before, and each side of the breakdowns, told apart by the first
-/// column.
+/// The days, the sum of the days before, and the sums by platform and by book. The first column
+/// says which of these a row is.
 fn overview(counts: &str) -> String {
     let sums = entry_sums(counts);
     format!(
@@ -67,7 +67,8 @@ fn overview(counts: &str) -> String {
 }
 
 impl Texts {
-    pub(super) fn new(dialect: Dialect) -> Self {
+    fn new(dialect: Dialect) -> Self {
+        let columns = dialect.select_list(DailyAggregate::KIND);
         let digits = dialect.ids.digits("book_id");
         let refresh = format!(
             "with sale as materialized ( \
@@ -111,54 +112,25 @@ impl Texts {
                returning 1) \
              select (select count(*) from written), (select count(*) from removed), names from unknown"
         );
+        let range = format!(
+            "select {columns} from public.daily_aggregates \
+             where user_id = $1 and date between $2 and $3 order by date"
+        );
         Self {
-            refresh: in_dialect(dialect, &refresh),
-            range: in_dialect(
-                dialect,
-                &format!(
-                    "select {COLUMNS} from public.daily_aggregates \
-                     where user_id = $1 and date between $2 and $3 order by date"
-                ),
-            ),
-            overview: in_dialect(dialect, &overview("bigint")),
-            lenient_overview: in_dialect(dialect, &overview("numeric")),
+            refresh: refresh.into(),
+            range: range.into(),
+            overview: overview("bigint").into(),
+            lenient_overview: overview("numeric").into(),
         }
     }
 }
 
-/// One sum of a breakdown. Numbers are read as texts: no float stands between.
-#[derive(Deserialize)]
-struct Entry<'a> {
-    #[serde(borrow)]
-    revenue: &'a RawValue,
-    #[serde(borrow, default)]
-    units: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    page_reads: Option<&'a RawValue>,
-}
-
-impl Entry<'_> {
-    fn sums(&self) -> Option<Sums> {
-        let whole = |number: Option<&RawValue>| match number {
-            None => Some(0),
-            Some(number) => decimal(number)?.try_into().ok(),
-        };
-        Some(Sums {
-            revenue: decimal(self.revenue)?,
-            units: whole(self.units)?,
-            page_reads: whole(self.page_reads)?,
-        })
-    }
-}
-
-/// An old app may have written a number as a text, or in scientific notation.
-fn decimal(number: &RawValue) -> Option<Decimal> {
-    let text = number.get().trim_matches('"');
-    let exact = Decimal::from_str_exact(text);
-    exact.or_else(|_| Decimal::from_scientific(text)).ok()
-}
-
 impl SqlAggregates {
+    pub(super) fn new(base: Base) -> Self {
+        let texts = Texts::new(base.dialect);
+        Self { base, texts }
+    }
+
     async fn recompute(
         &self,
         user_id: Id<User>,
@@ -169,13 +141,13 @@ impl SqlAggregates {
             .rates()
             .map(|(currency, rate)| (currency.to_string(), rate))
             .unzip();
-        let user = self.0.uuid(user_id);
-        let mut unit = self.0.pool.unit().await?;
-        // Refreshes of a user follow each other: the statement behind the lock sees all that was
-        // committed before.
+        let user = self.base.uuid(user_id);
+        let mut unit = self.base.pool.unit().await?;
+        // Refreshes of one user run one after another: a statement that runs after the lock was
+        // taken sees all that was committed before.
         let lock = query("select pg_advisory_xact_lock($1)").bind(lock_of(user));
         unit.fetch_optional(lock).await?;
-        let refresh = statement(&self.0.texts.aggregates.refresh)
+        let refresh = statement(&self.texts.refresh)
             .bind(user)
             .bind(days.first())
             .bind(days.last())
@@ -198,42 +170,86 @@ impl SqlAggregates {
         })
     }
 
-    pub(super) fn day(&self, row: &PgRow) -> Result<DailyAggregate> {
-        let date: NaiveDate = get(row, 2)?;
-        let read = || {
-            Ok(DailyAggregate {
-                id: get(row, 0)?,
-                user_id: self.0.id(get(row, 1)?, "user_id")?,
-                date,
-                totals: sums(row, 3)?,
-                platform_breakdown: breakdown(row, 6, "platform_breakdown", str::parse)?,
-                book_breakdown: breakdown(row, 7, "book_breakdown", |name| self.book(name))?,
-            })
-        };
-        read().map_err(|error: Error| error.for_record(format_args!("roll-up of {date}")))
-    }
-
-    /// A book of a breakdown: by its digits, or by its UUID where an old app wrote that.
+    /// A book of a breakdown, named by its digits, or by its UUID where an old app wrote that.
     fn book(&self, name: &str) -> Result<Id<Book>> {
         match Uuid::try_parse(name) {
-            Ok(uuid) => self.0.dialect.ids.read(uuid),
+            Ok(uuid) => self.base.dialect.ids.read(uuid),
             Err(_) => name.parse(),
         }
     }
+}
 
-    async fn summed(&self, user_id: Id<User>, days: Days, top: u32) -> Result<Overview> {
-        // The first day of all has none before it.
+fn rank<K: Ord>(sums: &mut Vec<(K, Sums)>, top: u32) {
+    sums.sort_unstable_by(|(a, left), (b, right)| {
+        right.revenue.cmp(&left.revenue).then_with(|| a.cmp(b))
+    });
+    sums.truncate(top as usize);
+}
+
+/// Three columns of sums.
+fn sums(row: &PgRow, first: usize) -> Result<Sums> {
+    Ok(Sums {
+        revenue: get(row, first)?,
+        units: get(row, first + 1)?,
+        page_reads: get(row, first + 2)?,
+    })
+}
+
+fn corrupt<T>(result: Result<T>) -> Result<T> {
+    result.map_err(|error| Error::corrupt(error.kind().to_string()))
+}
+
+/// A total that a column cannot hold.
+fn too_large(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Invalid { field, .. } if field == "value" => Error::invalid(
+            "total_revenue",
+            "a day's total is larger than the table can hold, 99999999.99 or 2147483647 units",
+        ),
+        _ => error,
+    }
+}
+
+/// The key of the transaction lock of a user's refreshes.
+fn lock_of(user: Uuid) -> i64 {
+    const REFRESH: u64 = 0x6175_7468_6f72_0003;
+    let (high, low) = user.as_u64_pair();
+    (high ^ low.rotate_left(17) ^ REFRESH).cast_signed()
+}
+
+#[async_trait]
+impl AggregateRepository for SqlAggregates {
+    async fn refresh(
+        &self,
+        user_id: Id<User>,
+        days: Days,
+        conversion: &Conversion,
+    ) -> Result<RefreshCounts> {
+        retry_on_conflict(|| self.recompute(user_id, days, conversion)).await
+    }
+
+    async fn range(&self, user_id: Id<User>, days: Days) -> Result<Vec<DailyAggregate>> {
+        let select = statement(&self.texts.range)
+            .bind(self.base.uuid(user_id))
+            .bind(days.first())
+            .bind(days.last());
+        let rows = self.base.pool.fetch_all(select).await?;
+        self.base.read_all(&rows)
+    }
+
+    async fn overview(&self, user_id: Id<User>, days: Days, top: u32) -> Result<Overview> {
+        // There are no days before the first possible one.
         let before = Some(days.before()).filter(|before| before.last() < days.first());
         let select = |text| {
             let select = statement(text)
-                .bind(self.0.uuid(user_id))
+                .bind(self.base.uuid(user_id))
                 .bind(days.first())
                 .bind(days.last())
                 .bind(before.map(Days::first))
                 .bind(before.map(Days::last));
-            self.0.pool.fetch_all(select)
+            self.base.pool.fetch_all(select)
         };
-        let texts = &self.0.texts.aggregates;
+        let texts = &self.texts;
         let rows = match select(&texts.overview).await {
             Err(error) if matches!(error.kind(), ErrorKind::Invalid { .. }) => {
                 select(&texts.lenient_overview).await?
@@ -261,93 +277,5 @@ impl SqlAggregates {
         rank(&mut overview.platforms, top);
         rank(&mut overview.books, top);
         Ok(overview)
-    }
-}
-
-fn rank<K: Ord>(sums: &mut Vec<(K, Sums)>, top: u32) {
-    sums.sort_unstable_by(|(a, left), (b, right)| {
-        right.revenue.cmp(&left.revenue).then_with(|| a.cmp(b))
-    });
-    sums.truncate(top as usize);
-}
-
-/// Three columns of sums.
-fn sums(row: &PgRow, first: usize) -> Result<Sums> {
-    Ok(Sums {
-        revenue: get(row, first)?,
-        units: get(row, first + 1)?,
-        page_reads: get(row, first + 2)?,
-    })
-}
-
-fn breakdown<K: Ord>(
-    row: &PgRow,
-    index: usize,
-    field: &'static str,
-    key: impl Fn(&str) -> Result<K>,
-) -> Result<BTreeMap<K, Sums>> {
-    let broken = |what: &dyn std::fmt::Display| {
-        Error::corrupt(format!("{field}: {what}; refresh the day's roll-up"))
-    };
-    let Bytes(json) = get(row, index)?;
-    let entries: BTreeMap<String, Entry<'_>> =
-        serde_json::from_slice(json).map_err(|error| broken(&error))?;
-    let entries = entries.into_iter().map(|(name, entry)| {
-        let key = key(&name).map_err(|error| broken(error.kind()))?;
-        let sums = entry.sums();
-        let sums = sums.ok_or_else(|| broken(&format_args!("{name:?} has no numbers")))?;
-        Ok((key, sums))
-    });
-    entries.collect()
-}
-
-fn corrupt<T>(result: Result<T>) -> Result<T> {
-    result.map_err(|error| Error::corrupt(error.kind().to_string()))
-}
-
-/// A total that a column cannot hold.
-fn too_large(error: Error) -> Error {
-    match error.kind() {
-        ErrorKind::Invalid { field, .. } if field == "value" => Error::invalid(
-            "total_revenue",
-            "a day's total is larger than the table can hold, 99999999.99 or 2147483647 units",
-        ),
-        _ => error,
-    }
-}
-
-/// Of the transaction lock of a user's refreshes.
-fn lock_of(user: Uuid) -> i64 {
-    const REFRESH: u64 = 0x6175_7468_6f72_0003;
-    let (high, low) = user.as_u64_pair();
-    (high ^ low.rotate_left(17) ^ REFRESH).cast_signed()
-}
-
-#[async_trait]
-impl AggregateRepository for SqlAggregates {
-    async fn refresh(
-        &self,
-        user_id: Id<User>,
-        days: Days,
-        conversion: &Conversion,
-    ) -> Result<RefreshCounts> {
-        let refreshed = again(|| self.recompute(user_id, days, conversion)).await;
-        named(refreshed, "aggregates.refresh")
-    }
-
-    async fn range(&self, user_id: Id<User>, days: Days) -> Result<Vec<DailyAggregate>> {
-        let select = statement(&self.0.texts.aggregates.range)
-            .bind(self.0.uuid(user_id))
-            .bind(days.first())
-            .bind(days.last());
-        let range = async {
-            let rows = self.0.pool.fetch_all(select).await?;
-            rows.iter().map(|row| self.day(row)).collect()
-        };
-        named(range.await, "aggregates.range")
-    }
-
-    async fn overview(&self, user_id: Id<User>, days: Days, top: u32) -> Result<Overview> {
-        named(self.summed(user_id, days, top).await, "aggregates.overview")
     }
 }

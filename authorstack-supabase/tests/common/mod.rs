@@ -6,6 +6,7 @@
 )]
 
 use std::{
+    ops::Deref,
     panic::{AssertUnwindSafe, resume_unwind},
     path::PathBuf,
     process::Command,
@@ -14,7 +15,7 @@ use std::{
 
 use async_trait::async_trait;
 use authorstack_core::{
-    AnalyticsStore, Book, DocumentStore, Id, NewBook, NewUser, User,
+    AuthorStack, Book, Id, NewBook, NewUser, Result, User,
     testing::{
         FreshAnalytics, FreshStore,
         servers::{
@@ -23,11 +24,50 @@ use authorstack_core::{
         },
     },
 };
-use authorstack_supabase::{PoolMode, SupabaseConfig, SupabaseStore};
+use authorstack_supabase::{PoolMode, SupabaseConfig, SupabaseStore, SupabaseTarget};
 use futures::FutureExt;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, postgres::PgRow};
 
 const PARTITION_SALES: &str = include_str!("../../supabase/optional/partition_sales_data.sql");
+
+/// A store, and the stack that an app makes of it.
+#[derive(Debug, Clone)]
+pub struct Host {
+    store: SupabaseStore,
+    stack: AuthorStack,
+}
+
+impl Host {
+    pub async fn connect(config: SupabaseConfig) -> Result<Self> {
+        let store = SupabaseStore::connect(config).await?;
+        let stack = AuthorStack::supabase(&store);
+        Ok(Self { store, stack })
+    }
+
+    pub async fn migrate(&self) -> Result<()> {
+        self.store.migrate().await
+    }
+
+    pub async fn pending(&self) -> Result<Vec<String>> {
+        self.store.pending().await
+    }
+
+    pub fn target(&self) -> SupabaseTarget {
+        self.store.target()
+    }
+
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+}
+
+impl Deref for Host {
+    type Target = AuthorStack;
+
+    fn deref(&self) -> &AuthorStack {
+        &self.stack
+    }
+}
 
 /// The way to a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,12 +127,12 @@ impl Database {
         SupabaseConfig::new(self.url(via)).pool_mode(mode)
     }
 
-    pub async fn store(&self, via: Via) -> SupabaseStore {
-        SupabaseStore::connect(self.config(via)).await.unwrap()
+    pub async fn store(&self, via: Via) -> Host {
+        Host::connect(self.config(via)).await.unwrap()
     }
 
     /// A store whose schema is up to date.
-    pub async fn migrated(&self, via: Via) -> SupabaseStore {
+    pub async fn migrated(&self, via: Via) -> Host {
         let store = self.store(via).await;
         store.migrate().await.unwrap();
         store
@@ -171,7 +211,7 @@ pub async fn as_role(
 }
 
 /// A user of this name, and a book of theirs.
-pub async fn author(store: &SupabaseStore, name: &str) -> (User, Id<Book>) {
+pub async fn author(store: &AuthorStack, name: &str) -> (User, Id<Book>) {
     let email = format!("{name}@example.org").parse().unwrap();
     let new = NewUser::new(name.parse().unwrap(), email, name);
     let user = store.users().create(new).await.unwrap();
@@ -193,7 +233,7 @@ pub async fn on_database(test: impl AsyncFnOnce(&Database)) {
 #[derive(Debug)]
 pub struct Fresh {
     database: Database,
-    store: SupabaseStore,
+    store: Host,
 }
 
 impl Fresh {
@@ -216,8 +256,8 @@ impl Fresh {
 
 #[async_trait]
 impl FreshStore for Fresh {
-    fn store(&self) -> &dyn DocumentStore {
-        &self.store
+    fn stack(&self) -> AuthorStack {
+        self.store.stack.clone()
     }
 
     async fn clean_up(self) {
@@ -228,8 +268,8 @@ impl FreshStore for Fresh {
 
 #[async_trait]
 impl FreshAnalytics for Fresh {
-    fn store(&self) -> &dyn AnalyticsStore {
-        &self.store
+    fn stack(&self) -> AuthorStack {
+        self.store.stack.clone()
     }
 
     async fn author(&self) -> (Id<User>, Id<Book>) {

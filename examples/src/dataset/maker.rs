@@ -7,7 +7,7 @@ use bson::{
 };
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
-use super::{Case, Dataset, Fate};
+use super::case::{Case, Dataset, Fate};
 
 pub(super) const GIVEN: &[&str] = &[
     "Ada", "Bruno", "Chiyo", "Dalia", "Emeka", "Freya", "Goran", "Hana", "Ines", "Jonas", "Kofi",

@@ -4,6 +4,7 @@
 mod analytics;
 mod books;
 mod boosts;
+mod case;
 mod checklists;
 mod community;
 mod competitors;
@@ -18,7 +19,11 @@ use bson::{RawDocumentBuf, oid::ObjectId};
 use mongodb::{Database, error::Result};
 
 use self::maker::Maker;
-pub use self::{analytics::Analytics, users::SECRET};
+pub use self::{
+    analytics::Analytics,
+    case::{Case, Dataset, Fate},
+    users::SECRET,
+};
 
 /// How many sound records there are. The other kinds follow from these.
 #[derive(Debug, Clone, Copy)]
@@ -27,30 +32,6 @@ pub struct Size {
     pub users: usize,
     /// Books, spread over the users.
     pub books: usize,
-}
-
-/// The documents, and what each dirty one is expected to come to.
-#[derive(Debug, Default)]
-pub struct Dataset {
-    /// The documents of each collection, by the kind of the same name.
-    pub documents: BTreeMap<Kind, Vec<RawDocumentBuf>>,
-    /// How many records of each kind a migration reads.
-    pub records: BTreeMap<Kind, u64>,
-    /// The dirty records.
-    pub cases: Vec<Case>,
-}
-
-/// One dirty record.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Case {
-    /// What is dirty about it.
-    pub about: &'static str,
-    /// Its kind.
-    pub kind: Kind,
-    /// Its key, as the migration names it.
-    pub key: String,
-    /// What must become of it.
-    pub fate: Fate,
 }
 
 /// The cases that came to something else than they must, by what the rejects file says.
@@ -83,15 +64,6 @@ pub fn astray(cases: &[Case], rejects: &[RejectLine]) -> Vec<String> {
         astray.push(format!("{} rejects, expected {expected}", rejects.len()));
     }
     astray
-}
-
-/// What must become of a dirty record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    /// It moves.
-    Carried,
-    /// It is rejected, with a reason that names this field.
-    Rejected(&'static str),
 }
 
 /// Makes the sound documents and, among them, one dirty record for each case.

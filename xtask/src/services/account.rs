@@ -1,4 +1,4 @@
-//! As whom servers run that refuse to run as root.
+//! The account of servers that refuse to run as root.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -13,20 +13,20 @@ use crate::workspace::Workspace;
 
 const USER: &str = "postgres";
 
-/// The way to an account that is not root.
+/// How to run a server under an account that is not root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Account {
     /// We are an ordinary user already.
     Own,
-    /// Root outside, `postgres` as seen from inside a user namespace. Preferred for root: it
-    /// needs no directory another user can reach, and the files stay the caller's.
+    /// `postgres` inside a user namespace, root outside. Preferred for root: it needs no
+    /// directory that another user can reach, and the files stay the caller's.
     Namespace,
-    /// The system's user `postgres`, where namespaces are forbidden.
+    /// The system's user `postgres`, where user namespaces are forbidden.
     System,
 }
 
 impl Account {
-    /// Finds out once which way works on this machine.
+    /// The way that works on this machine; found out once.
     pub(crate) fn ordinary() -> Self {
         static FOUND: OnceLock<Account> = OnceLock::new();
         *FOUND.get_or_init(|| {
@@ -40,7 +40,7 @@ impl Account {
         })
     }
 
-    /// A command that this account will run.
+    /// A command that runs a program under this account.
     pub(crate) fn command(self, program: &Path) -> Command {
         match self {
             Self::Own => Command::new(program),
@@ -57,7 +57,7 @@ impl Account {
         }
     }
 
-    /// The directory under which this account's servers keep their data.
+    /// The directory in which this account's servers keep their data.
     pub(crate) fn data_root(self, workspace: &Workspace) -> Result<PathBuf> {
         let services = workspace.services();
         fs::create_dir_all(&services)?;
@@ -76,11 +76,11 @@ impl Account {
         Ok(outside)
     }
 
-    /// Hands a directory and all in it to this account.
+    /// Makes this account the owner of a directory and everything in it.
     pub(crate) fn own(self, dir: &Path) -> Result<()> {
         let owner = match self {
             Self::Own => return Ok(()),
-            // Data made while namespaces were forbidden is taken back.
+            // Data from a time when namespaces were forbidden belongs to `postgres`.
             Self::Namespace if fs::metadata(dir)?.uid() == 0 => return Ok(()),
             Self::Namespace => "root",
             Self::System => USER,

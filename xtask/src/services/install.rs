@@ -1,4 +1,4 @@
-//! Installing what the machine lacks, from its own package manager.
+//! Installation of missing programs, by the system's package manager.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use super::account;
 use crate::process;
 
-/// A program, the Debian packages that bring it, and how to do without.
+/// A program, the Debian packages that contain it, and the setting that replaces it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Need {
     pub(crate) what: &'static str,
@@ -58,14 +58,14 @@ pub(crate) const NODE: Need = Need {
 };
 
 impl Need {
-    /// The same, with the setting that names a server of the caller's own instead.
+    /// This need, with the setting that names the caller's own server instead.
     pub(crate) const fn or(mut self, setting: &'static str) -> Self {
         self.instead = Some(setting);
         self
     }
 }
 
-/// Installs those that are missing, or says what is missing and what to do.
+/// Installs what is missing, or fails with what is missing and what to do about it.
 pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock();
@@ -90,15 +90,15 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
             advice.push_str(" to the address of a server of your own");
         }
     }
-    bail!("this is missing:{advice}\n{why:#}");
+    bail!("programs are missing:{advice}\n{why:#}");
 }
 
 fn install(missing: &[&Need]) -> Result<()> {
     if process::which("apt-get").is_none() {
-        bail!("it cannot be installed from here: this system has no apt-get");
+        bail!("they cannot be installed automatically: this system has no apt-get");
     }
     if !account::is_root() {
-        bail!("it cannot be installed from here: only root may run apt-get");
+        bail!("they cannot be installed automatically: only root may run apt-get");
     }
     let packages: BTreeSet<&str> = missing
         .iter()
@@ -110,11 +110,11 @@ fn install(missing: &[&Need]) -> Result<()> {
         process::capture(Command::new("apt-get").args(["update", "-qq"]))?;
         apt(&packages)?;
     }
-    // libssl3 and libcurl4 have no check of their own: whether they serve shows when used.
+    // The libraries of MongoDB are checked by running it.
     for need in missing {
         if need.packages != MONGO_LIBRARIES.packages && !(need.present)() {
             bail!(
-                "{} is installed, yet no {}",
+                "{} is installed, but {} is not found",
                 need.packages.join(", "),
                 need.what
             );
@@ -132,7 +132,7 @@ fn apt(packages: &[&str]) -> Result<String> {
     )
 }
 
-/// The directory of PostgreSQL's programs; 15, which Supabase runs, before any newer.
+/// The directory of PostgreSQL's programs: version 15, which Supabase runs, or the next newer.
 pub(crate) fn postgres_bin() -> Option<PathBuf> {
     let mut versions: Vec<u32> = fs::read_dir("/usr/lib/postgresql")
         .into_iter()

@@ -39,7 +39,7 @@ const SERVICES: [(&str, &str); 6] = [
     (settings::REDIS, "redis"),
 ];
 
-/// Brings up every server that the caller has not named one for; returns all settings.
+/// Starts each server that the caller has not replaced by their own; returns all settings.
 pub(crate) fn up(workspace: &Workspace) -> Result<Settings> {
     let services = workspace.services();
     let _lock = state::lock(&services)?;
@@ -124,7 +124,7 @@ pub(crate) fn up(workspace: &Workspace) -> Result<Settings> {
     write_env(workspace, &found)?;
     for setting in poolers_left_out() {
         eprintln!(
-            "no pooler is started before the database of {}: set {setting} if it has one",
+            "the database of {} is your own, so no pooler is started for it: set {setting} if it has one",
             settings::SUPABASE
         );
     }
@@ -144,7 +144,7 @@ pub(crate) fn down(workspace: &Workspace) -> Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
-    // Clients before what they connect to.
+    // Poolers stop before the database that they connect to.
     for server in all(workspace, &root).iter().rev() {
         if server::down(&place, server.as_ref())? {
             eprintln!("{} is down", server.name());
@@ -153,7 +153,7 @@ pub(crate) fn down(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// Prints a line for each server.
+/// Prints the state and the address of each server.
 pub(crate) fn status(workspace: &Workspace) -> Result<()> {
     let place = Place {
         workspace,
@@ -192,21 +192,21 @@ pub(crate) fn env(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// Whether this setting's server is ours to run.
+/// Whether we run this setting's server.
 fn is_ours(setting: &str) -> bool {
     let pooler = setting == settings::POOLER || setting == settings::SESSION_POOLER;
     settings::external(setting).is_none()
         && !(pooler && settings::external(settings::SUPABASE).is_some())
 }
 
-/// The poolers that nobody has: the database is the caller's, and they named no pooler.
+/// The poolers that do not exist: the database is the caller's, and they have named no pooler.
 fn poolers_left_out() -> impl Iterator<Item = &'static str> {
     [settings::POOLER, settings::SESSION_POOLER]
         .into_iter()
         .filter(|setting| settings::external(setting).is_none() && !is_ours(setting))
 }
 
-/// Every server we can run, in the order of their start.
+/// Every server that we can run, in the order of their start.
 fn all(workspace: &Workspace, root: &Path) -> [Box<dyn Server>; 6] {
     let account = Account::ordinary();
     [
@@ -252,11 +252,11 @@ fn lines(settings: &Settings) -> String {
     })
 }
 
-/// Writes `target/services/env`, for tests that are started without us.
+/// Writes `target/services/env`, for tests that are not started by `cargo xtask`.
 fn write_env(workspace: &Workspace, settings: &Settings) -> Result<()> {
     let file = workspace.services().join("env");
     let new = file.with_extension("new");
-    // It may hold the password of a server of the caller's.
+    // It may contain the password of the caller's own server.
     OpenOptions::new()
         .write(true)
         .create(true)

@@ -1,4 +1,4 @@
-//! MongoDB, as a replica set of one: transactions and change streams need one.
+//! MongoDB, as a replica set of one server: transactions and change streams need a replica set.
 
 use std::fs;
 use std::path::PathBuf;
@@ -56,7 +56,7 @@ impl Server for Mongo {
             .args(["--replSet", "rs0", "--bind_ip", "127.0.0.1"])
             .args(["--port", &port.to_string(), "--nounixsocket"])
             .args(["--wiredTigerCacheSizeGB", "1"])
-            // What a test leaves open when it drops a call keeps its database from being dropped.
+            // A transaction that a test has left open would keep its database from being dropped.
             .args(["--setParameter", "transactionLifetimeLimitSeconds=5"])
             .arg("--dbpath")
             .arg(&self.dir);
@@ -67,7 +67,7 @@ impl Server for Mongo {
         server::accepts(port)
     }
 
-    /// Makes the replica set, tells it its port if that has changed, and waits for its primary.
+    /// Makes the replica set, or updates its port, and waits until it has a primary.
     fn finish(&self, port: u16) -> Result<()> {
         script(&self.venv, &["primary", &format!("127.0.0.1:{port}")])
             .context("the replica set cannot be made")?;

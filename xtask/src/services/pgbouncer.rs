@@ -1,4 +1,4 @@
-//! PgBouncer before the Supabase-like cluster: its pooler in transaction and in session mode.
+//! PgBouncer in transaction mode and in session mode, in front of the Supabase-like cluster.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ pub(crate) struct PgBouncer {
     mode: Mode,
     account: Account,
     dir: PathBuf,
-    /// The port of the cluster behind it; unknown only when it is merely asked for or stopped.
+    /// The port of the cluster behind it; not needed to find the pooler or to stop it.
     database: Option<u16>,
 }
 

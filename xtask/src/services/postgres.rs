@@ -1,4 +1,4 @@
-//! PostgreSQL: one cluster like a managed PostgreSQL's, one like a hosted Supabase project's.
+//! PostgreSQL: a cluster like that of a managed PostgreSQL, and one like that of a Supabase project.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ const SUPABASE_DATABASE: &str = include_str!("../../sql/supabase_database.sql");
 
 const SETTINGS: &[&str] = &[
     "listen_addresses=127.0.0.1",
-    // A socket's path has an upper length that a deep checkout exceeds; TCP serves all.
+    // The path of a socket in a deep folder would be too long; everyone connects by TCP.
     "unix_socket_directories=",
     "ssl=off",
     "shared_buffers=256MB",
@@ -68,7 +68,7 @@ impl Postgres {
         }
     }
 
-    /// What the cluster was made from; made anew when that changes.
+    /// What the cluster is made from. When that changes, a new cluster is made.
     fn inputs(&self) -> String {
         match self.kind {
             Kind::Plain => PLAIN.to_owned(),
@@ -97,9 +97,9 @@ impl Postgres {
         Ok(())
     }
 
-    /// Removes the lock file of a server that is gone when its process id meanwhile belongs to
-    /// another program: PostgreSQL would take that for itself. Where the id belongs to nobody,
-    /// the file stays, since PostgreSQL checks by it that all its processes have ended.
+    /// Removes the lock file of a server that has ended, if its process id now belongs to another
+    /// program: PostgreSQL would take that program for itself. If no process has the id, the file
+    /// stays: PostgreSQL uses it to check that all its processes have ended.
     fn remove_stale_lock(&self) -> Result<()> {
         let file = self.data().join("postmaster.pid");
         let Ok(text) = fs::read_to_string(&file) else {
@@ -204,7 +204,7 @@ impl Server for Postgres {
                     format!("create database {TEMPLATE} owner postgres template template0");
                 process::capture(self.psql(port, "template1").args(["-c", &create]))?;
                 self.apply(port, TEMPLATE, SUPABASE_DATABASE)?;
-                // Nobody can connect to it: one open connection would fail every copy.
+                // Nobody can connect to it: a copy fails while a connection is open.
                 let close =
                     format!("alter database {TEMPLATE} is_template true allow_connections false");
                 process::capture(self.psql(port, "template1").args(["-c", &close]))?;
@@ -215,7 +215,7 @@ impl Server for Postgres {
     }
 }
 
-/// A `psql` that reads no settings of the caller's and stops at the first error.
+/// A `psql` that ignores the caller's settings and stops at the first error.
 pub(crate) fn psql(bin: &Path, port: u16, user: &str, database: &str) -> Command {
     let mut command = Command::new(bin.join("psql"));
     for (name, _) in std::env::vars_os() {

@@ -53,7 +53,7 @@ impl Server for Redis {
         command
             .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
             .args(["--save", "", "--appendonly", "no"])
-            // Else it rewrites its command line, by which it is known again.
+            // It must keep its command line, by which we find its process.
             .args(["--set-proc-title", "no"])
             .arg("--dir")
             .arg(&self.dir);

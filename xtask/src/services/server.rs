@@ -1,4 +1,4 @@
-//! Starting, finding and stopping one server's process.
+//! How the process of a server is started, found and stopped.
 
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::OsStr;
@@ -25,38 +25,38 @@ const ATTEMPTS: u32 = 5;
 const LOG_LINES: usize = 20;
 const LOG_LIMIT: u64 = 20 * 1024 * 1024;
 
-/// What differs from one server to the next.
+/// What each server does in its own way.
 pub(crate) trait Server: Sync {
     fn name(&self) -> &'static str;
 
     /// The name of the program that runs.
     fn program(&self) -> &'static str;
 
-    /// A path that stands in the process' command line and in no other server's.
+    /// A path that is in this server's command line and in no other's.
     fn marker(&self) -> PathBuf;
 
-    /// The signal that ends it in good order.
+    /// The signal that makes it shut down properly.
     fn stop_signal(&self) -> &'static str {
         "TERM"
     }
 
-    /// Whether what lies on disk was made from today's settings for that port.
+    /// Whether its files were made with the current settings for this port.
     fn is_current(&self, port: u16) -> bool;
 
-    /// Makes its files; called before each start.
+    /// Makes its files. Called before each start.
     fn prepare(&self, port: u16) -> Result<()>;
 
     /// The command that runs it in the foreground.
     fn command(&self, port: u16) -> Command;
 
-    /// Whether it takes connections yet.
+    /// Whether it accepts connections.
     fn answers(&self, port: u16) -> bool;
 
-    /// What is left to do once it answers: roles, replica set; does nothing when done before.
+    /// Does what needs a running server, such as making roles; does nothing the second time.
     fn finish(&self, port: u16) -> Result<()>;
 }
 
-/// The servers' shared surroundings.
+/// What all servers share.
 #[derive(Debug)]
 pub(crate) struct Place<'a> {
     pub(crate) workspace: &'a Workspace,
@@ -85,8 +85,8 @@ impl Place<'_> {
         )
     }
 
-    /// A port nobody listens on: the one used before if that is still free, else one from a
-    /// range below those the kernel hands to outgoing connections.
+    /// A free port: the one used before, or one below the range that the kernel uses for outgoing
+    /// connections.
     fn free_port(&self, name: &str, attempt: u32) -> Result<u16> {
         let taken: Vec<u16> = self.with_state(|state| state.ports().collect());
         if attempt == 0
@@ -95,7 +95,7 @@ impl Place<'_> {
         {
             return Ok(entry.port);
         }
-        // Another checkout on this machine starts its search elsewhere.
+        // Each checkout on this machine starts its search at another port.
         let mut hasher = DefaultHasher::new();
         (self.workspace.root(), name).hash(&mut hasher);
         let start = u16::try_from(hasher.finish() % 10_000)?;
@@ -108,7 +108,7 @@ impl Place<'_> {
     }
 }
 
-/// Brings a server up, or finds it up; returns its port.
+/// Starts a server unless it runs; returns its port.
 pub(crate) fn up(place: &Place<'_>, server: &dyn Server) -> Result<u16> {
     let name = server.name();
     if let Some(entry) = running(place, server)
@@ -141,7 +141,7 @@ pub(crate) fn up(place: &Place<'_>, server: &dyn Server) -> Result<u16> {
                 return Ok(port);
             }
             Err(error) if attempt + 1 == ATTEMPTS => return Err(error),
-            // Its port was taken meanwhile, or what a killed one left behind is still ending.
+            // Another program has taken the port, or processes of a killed server still run.
             Err(_) => {
                 attempt += 1;
                 sleep(Duration::from_millis(500));
@@ -150,7 +150,7 @@ pub(crate) fn up(place: &Place<'_>, server: &dyn Server) -> Result<u16> {
     }
 }
 
-/// Stops a server if it runs; says whether it did.
+/// Stops a server; returns whether it ran.
 pub(crate) fn down(place: &Place<'_>, server: &dyn Server) -> Result<bool> {
     let stopped = stop_all(server)?;
     if let Some(Entry { port, pid: Some(_) }) = place.entry(server.name()) {
@@ -200,9 +200,9 @@ fn start(place: &Place<'_>, server: &dyn Server, port: u16) -> Result<u32> {
     Ok(child.id())
 }
 
-/// Starts it in a session of its own, so that it outlives us and the terminal. Every wrapper
-/// (`setsid`, `unshare`, `setpriv`) replaces itself by the next, so the child's id is the
-/// server's.
+/// Starts it in its own session, so that it lives on after us and the terminal. Each wrapper
+/// (`setsid`, `unshare`, `setpriv`) is replaced by the program that it starts, so the child's id
+/// is the server's.
 fn spawn(command: &Command, log: &Path) -> Result<Child> {
     let grown = fs::metadata(log).is_ok_and(|file| file.len() > LOG_LIMIT);
     let output = if grown {
@@ -227,7 +227,7 @@ fn spawn(command: &Command, log: &Path) -> Result<Child> {
     Ok(session.spawn()?)
 }
 
-/// Stops every process of this server, also one that no state file tells of.
+/// Stops every process of this server, even if the state file does not know it.
 fn stop_all(server: &dyn Server) -> Result<bool> {
     let found = processes(server)?;
     for (signal, limit) in [
@@ -251,7 +251,7 @@ fn stop_all(server: &dyn Server) -> Result<bool> {
 }
 
 fn signal_process(pid: u32, signal: &str) {
-    // The shell's own `kill`: a bare system has no other.
+    // The `kill` of the shell: a minimal system has no other.
     process::succeeds(Command::new("sh").args([
         "-c",
         "kill -s \"$0\" \"$1\"",
@@ -269,8 +269,8 @@ fn processes(server: &dyn Server) -> Result<Vec<u32>> {
         .collect())
 }
 
-/// Whether a process is this server: the program and the marker are among its arguments. A dead
-/// process that nobody has waited for yet has none.
+/// Whether a process is this server: its arguments name the program and the marker. A zombie has
+/// no arguments.
 fn is_ours(pid: u32, server: &dyn Server) -> bool {
     let Ok(line) = fs::read(format!("/proc/{pid}/cmdline")) else {
         return false;

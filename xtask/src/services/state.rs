@@ -1,4 +1,4 @@
-//! What is remembered between two runs: each server's port and process.
+//! What is remembered from one run to the next: the port and the process of each server.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -14,7 +14,7 @@ use crate::workspace::Workspace;
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Entry {
     pub(crate) port: u16,
-    /// Set once the server is ready for use, and cleared when it is stopped.
+    /// Set when the server is ready, cleared when it is stopped.
     pub(crate) pid: Option<u32>,
 }
 
@@ -29,8 +29,8 @@ impl State {
     pub(crate) fn load(workspace: &Workspace) -> Result<Self> {
         let file = workspace.services().join("state.json");
         let entries = match fs::read(&file) {
-            // A file cut short by a crash only costs the ports: servers are also found by the
-            // directory in their command line.
+            // A crash may leave a broken file. Only the ports are lost then: the processes are
+            // found by their command lines.
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(error).with_context(|| file.display().to_string()),
@@ -56,13 +56,13 @@ impl State {
     }
 }
 
-/// Waits until no other `cargo xtask` works in this directory; holds it until dropped.
+/// Locks a directory until the result is dropped; waits for another `cargo xtask` in it.
 pub(crate) fn lock(dir: &Path) -> Result<File> {
     fs::create_dir_all(dir)?;
     let file = File::create(dir.join("lock"))?;
     if file.try_lock().is_err() {
         eprintln!(
-            "waiting for another `cargo xtask` at work in {}",
+            "waiting for another `cargo xtask` that uses {}",
             dir.display()
         );
         file.lock()?;

@@ -20,13 +20,15 @@ pub(super) async fn plan_rows(
     found: &mut Found,
     progress: &dyn Progress,
 ) -> Result<()> {
-    let absent = Absent {
-        users: absent(lane, kind, Kind::Users, admitted).await?,
-        books: absent(lane, kind, Kind::Books, admitted).await?,
-    };
+    let mut missing = Absent::default();
+    for to in kind.depends_on() {
+        missing
+            .0
+            .push((to, absent(lane, kind, to, admitted).await?));
+    }
     let most = range_rows(BatchLimits::default());
     let mut left = RowRange::ALL;
-    while let Some(mut reader) = lane.source.open(kind, left, most, &absent).await? {
+    while let Some(mut reader) = lane.source.open(kind, left, most, &missing).await? {
         left.after = reader.range().until;
         found.counts.read += reader.rows();
         let movable = reader.digest().await?.map(|digest| digest.rows);
@@ -57,9 +59,6 @@ async fn absent(
     admitted: &mut Admitted<'_>,
 ) -> Result<Arc<[Id<Record>]>> {
     let mut absent = Vec::new();
-    if !kind.depends_on().contains(&to) {
-        return Ok(absent.into());
-    }
     let mut references = lane.source.references(kind, to);
     if let Some(there) = admitted.ids.get_mut(&to) {
         while let Some(ids) = references.try_next().await? {

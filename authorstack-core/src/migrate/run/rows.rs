@@ -11,9 +11,11 @@ use tokio::{
 use super::{Prepared, reject};
 use crate::{
     Error, Id, Result,
+    layers::Operation,
     migrate::{
-        Absent, BatchLimits, Counts, Kind, Progress, Record, Reject, RowMode, RowPass, RowRange,
-        RowReader, RowSource, RowTarget, RowWriter, RowsWritten, Source, Step, Target,
+        Absent, BatchLimits, Counts, Destination, Kind, Progress, Record, Reject, RowMode, RowPass,
+        RowRange, RowReader, RowSink, RowSource, RowWriter, RowsWritten, Snapshot, Step,
+        destination::named,
     },
 };
 
@@ -31,15 +33,15 @@ pub(in crate::migrate) fn range_rows(limits: BatchLimits) -> u64 {
 #[derive(Clone)]
 pub(in crate::migrate) struct Lane<'l> {
     pub(in crate::migrate) source: &'l dyn RowSource,
-    pub(in crate::migrate) target: &'l dyn RowTarget,
+    pub(in crate::migrate) target: &'l dyn RowSink,
     kind: Kind,
 }
 
 impl<'l> Lane<'l> {
     /// The fast lane between two stores, where both have one for this kind.
     pub(in crate::migrate) fn between(
-        source: &'l dyn Source,
-        target: &'l dyn Target,
+        source: &'l dyn Snapshot,
+        target: &'l Destination,
         kind: Kind,
     ) -> Option<Self> {
         Some(Self {
@@ -51,10 +53,11 @@ impl<'l> Lane<'l> {
 
     /// What the rows refer to and the target lacks.
     pub(in crate::migrate) async fn absent(&self) -> Result<Absent> {
-        Ok(Absent {
-            users: self.absent_of(Kind::Users).await?,
-            books: self.absent_of(Kind::Books).await?,
-        })
+        let mut absent = Absent::default();
+        for to in self.kind.depends_on() {
+            absent.0.push((to, self.absent_of(to).await?));
+        }
+        Ok(absent)
     }
 
     /// Whether both sides hold the same rows of a range; answers how many.
@@ -69,11 +72,9 @@ impl<'l> Lane<'l> {
 
     async fn absent_of(&self, to: Kind) -> Result<Arc<[Id<Record>]>> {
         let mut absent = Vec::new();
-        if self.kind.depends_on().contains(&to) {
-            let mut references = self.source.references(self.kind, to);
-            while let Some(ids) = references.try_next().await? {
-                absent.extend(self.target.absent(to, &ids).await?);
-            }
+        let mut references = self.source.references(self.kind, to);
+        while let Some(ids) = references.try_next().await? {
+            absent.extend(self.target.absent(to, &ids).await?);
         }
         Ok(absent.into())
     }
@@ -82,29 +83,29 @@ impl<'l> Lane<'l> {
 /// The ends as the tasks hold them.
 #[derive(Clone)]
 struct Ends {
-    source: Arc<dyn Source>,
-    target: Arc<dyn Target>,
+    source: Arc<dyn Snapshot>,
+    target: Destination,
     kind: Kind,
 }
 
 impl Ends {
     fn lane(&self) -> Result<Lane<'_>> {
-        Lane::between(self.source.as_ref(), self.target.as_ref(), self.kind)
+        Lane::between(self.source.as_ref(), &self.target, self.kind)
             .ok_or_else(|| Error::internal("the fast lane is gone"))
     }
 }
 
 /// Moves all rows of a kind that are not yet done; answers the counts of the whole pass.
 pub(super) async fn move_rows(
-    source: &Arc<dyn Source>,
-    target: &Arc<dyn Target>,
+    source: &Arc<dyn Snapshot>,
+    target: &Destination,
     kind: Kind,
     limits: BatchLimits,
     progress: &dyn Progress,
 ) -> Result<Counts> {
     let ends = Ends {
         source: Arc::clone(source),
-        target: Arc::clone(target),
+        target: target.clone(),
         kind,
     };
     let lane = ends.lane()?;
@@ -113,7 +114,8 @@ pub(super) async fn move_rows(
     let pass = lane.target.begin_rows(kind, &conversion, may_collide);
     let pass = Arc::new(pass.await?);
     let mut counts = pass.counts;
-    progress.started(kind, source.count(kind).await?, counts);
+    let total = named(Operation::Count, source.count(kind)).await?;
+    progress.started(kind, total, counts);
 
     // What comes later may refer to users that come later: the next run has both.
     let last = lane.source.last(kind).await?;
@@ -141,7 +143,10 @@ pub(super) async fn move_rows(
                     let counts = move_range(&ends, &pass, limits, reader).await?;
                     Ok(Some(counts))
                 };
-                let moved = moved.await.transpose();
+                let moved = moved
+                    .await
+                    .map_err(|error: Error| error.in_operation(Operation::Load));
+                let moved = moved.transpose();
                 let Some(moved) = moved else { return };
                 let goes_on = moved.is_ok();
                 if sender.send(moved).await.is_err() || !goes_on {
@@ -203,7 +208,7 @@ async fn move_range(
 ) -> Result<Counts> {
     let range = Range {
         source: ends.source.as_ref(),
-        target: ends.target.as_ref(),
+        target: &ends.target,
         lane: ends.lane()?,
         reader,
         limits,
@@ -213,8 +218,8 @@ async fn move_range(
 
 /// A range on its way.
 pub(in crate::migrate) struct Range<'r> {
-    pub(in crate::migrate) source: &'r dyn Source,
-    pub(in crate::migrate) target: &'r dyn Target,
+    pub(in crate::migrate) source: &'r dyn Snapshot,
+    pub(in crate::migrate) target: &'r Destination,
     pub(in crate::migrate) lane: Lane<'r>,
     pub(in crate::migrate) reader: Box<dyn RowReader>,
     pub(in crate::migrate) limits: BatchLimits,
@@ -267,8 +272,9 @@ impl Range<'_> {
                 let rejects: Vec<Reject> = rows
                     .into_iter()
                     .filter_map(|row| {
+                        let original = row.original.bytes(row.outcome.as_ref().ok());
                         let problems = row.outcome.err()?;
-                        Some(reject(self.source, kind, &row.key, &row.original, problems))
+                        Some(reject(self.source, kind, &row.key, original, problems))
                     })
                     .collect();
                 keep(writer.as_mut(), &rejects, &mut counts).await?;
@@ -302,7 +308,8 @@ impl Range<'_> {
                 };
                 let row = rows.swap_remove(at);
                 let problems = problems.clone();
-                rejects.push(reject(self.source, kind, &row.key, &row.original, problems));
+                let original = row.original.bytes(row.outcome.as_ref().ok());
+                rejects.push(reject(self.source, kind, &row.key, original, problems));
             }
         }
         Ok(rejects)

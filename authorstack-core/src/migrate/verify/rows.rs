@@ -123,7 +123,7 @@ impl<'c> Comparison<'c> {
         Ok(())
     }
 
-    /// Rows that cannot move: known as rejects, mended since, or lost.
+    /// Rows that cannot move: known as rejects, replayed since, or lost.
     async fn refused(&mut self, rows: Vec<Scanned>) -> Result<()> {
         let keys: Vec<String> = rows.iter().map(|row| row.key.clone()).collect();
         let known = self.target.settled(self.kind, &keys).await?.into_iter();
@@ -133,7 +133,8 @@ impl<'c> Comparison<'c> {
         let mut settled = Vec::with_capacity(rows.len());
         for row in rows {
             if known.contains_key(&row.key) {
-                settled.push((row.key, Digest::of_bytes(&row.original.0)));
+                let digest = Digest(row.original_digest());
+                settled.push((row.key, digest));
             } else {
                 let key = Key::parse(self.kind, &row.key)?;
                 self.note(key, DifferenceKind::MissingInTarget);

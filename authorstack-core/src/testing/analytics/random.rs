@@ -11,7 +11,7 @@ use crate::{
     InsightKind, InsightScope, MemoryStore, NewBook, NewForecast, NewInsight, NewSale, NewSyncLog,
     Order, PageRequest, Platform, Result, Sale, SaleKey, SalesFilter, SyncLog, SyncStatus,
     TotalsBy, User,
-    migrate::{Load, Problems, Record, Reject, Step, Target},
+    migrate::{Record, Sink, SinkBatch},
     testing::{author, random},
 };
 
@@ -68,18 +68,14 @@ async fn put_user(model: &MemoryStore, id: Id<User>, book: Option<Id<Book>>) {
         held.id = book;
         records.push(held.into());
     }
-    let refuse = |_, problems: Problems| -> Reject { panic!("the model refuses {problems:?}") };
     for record in records {
-        let load = Load {
+        let batch = SinkBatch {
             kind: record.kind(),
-            rejects: &[],
-            reject: &refuse,
-            step: Step::Replay {
-                keys: &[record.key().to_string()],
-            },
-            records: &[record],
+            upserts: &[record],
+            removals: &[],
         };
-        model.load(&load).await.unwrap();
+        let applied = model.apply(&batch).await.unwrap();
+        assert_eq!(applied.refused, []);
     }
 }
 

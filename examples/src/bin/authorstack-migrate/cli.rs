@@ -11,18 +11,21 @@ Moves an author platform's data to Supabase: documents from MongoDB, analytics f
 such as Azure's. What has no address stays where it is.
 
   1. authorstack-migrate plan      says what would move and what would not; changes nothing
-  2. authorstack-migrate run       moves; cut off or killed, run it again and it resumes
+  2. authorstack-migrate run       moves; if it is cut off or killed, run it again to resume
   3. authorstack-migrate verify    compares both sides and names what differs
   4. authorstack-migrate replay authorstack-rejects.jsonl
-                                   loads rejects again, after you have mended their lines
-  5. authorstack-migrate repair    copies again what has changed in the sources since";
+                                   loads rejects again, after you have fixed their lines
+  5. authorstack-migrate repair    copies again what has changed in the source since
+
+With --from supabase each of them works the other way: records go back from Supabase to MongoDB
+and PostgreSQL.";
 
 const AFTER_HELP: &str = "\
 Settings:
   Each has one name, as a flag, in the environment and in the file authorstack.toml; the flag wins,
   then the environment. Flags are visible in the list of processes: keep addresses with passwords
   in the environment or the file, which may hold kinds, rejects_file, batch_records,
-  batch_bytes, postgres_ids and id_map_file as well.
+  batch_bytes, postgres_ids, id_map_file and from as well.
 
     --mongodb-url       AUTHORSTACK_MONGODB_URL       mongodb_url       database in its path
     --postgres-url      AUTHORSTACK_POSTGRES_URL      postgres_url      add ?sslmode=verify-full
@@ -56,7 +59,7 @@ Progress and messages go to stderr, data to stdout.";
 #[command(
     name = "authorstack-migrate",
     version,
-    about = "Moves an author platform's data from MongoDB and PostgreSQL to Supabase",
+    about = "Moves an author platform's data from MongoDB and PostgreSQL to Supabase, and back",
     long_about = LONG_ABOUT,
     after_long_help = AFTER_HELP,
     after_help = "--help shows the steps, the settings and the exit codes."
@@ -70,11 +73,11 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
-    /// Read the source, look at the target, change neither; say what `run` would do
+    /// Read the source and look at the target, and say what `run` would do; change neither
     Plan,
     /// Bring the target's schema up to date and move the records; resumes by itself
     ///
-    /// Writes the rejects file anew: replay the lines that you have mended first.
+    /// Writes the rejects file anew: replay the lines that you have fixed first.
     Run,
     /// Compare both sides, change neither
     Verify,
@@ -82,7 +85,7 @@ pub(crate) enum Command {
     ///
     /// Records that only the target has stay, and are named.
     Repair,
-    /// Load the lines of a rejects file again, after they were mended
+    /// Load the lines of a rejects file again, after they were fixed
     Replay {
         /// The rejects file; fields marked $leftOut are filled in from the source
         file: PathBuf,
@@ -103,7 +106,10 @@ impl Command {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
-    /// The MongoDB to read, with the database in its path (default: authorstack)
+    /// The side that records move from [default: services]
+    #[arg(long, global = true, value_enum, value_name = "SIDE")]
+    pub(crate) from: Option<Side>,
+    /// The MongoDB of the documents, with the database in its path (default: authorstack)
     #[arg(long, global = true, value_name = "URL", value_parser = secret)]
     #[arg(env = "AUTHORSTACK_MONGODB_URL", hide_env_values = true)]
     pub(crate) mongodb_url: Option<SecretString>,
@@ -144,6 +150,27 @@ pub(crate) struct Options {
     /// No progress on stderr
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
+}
+
+impl Options {
+    /// The flag of an address, by the name of its setting.
+    pub(crate) fn address(&self, setting: &str) -> Option<&SecretString> {
+        match setting {
+            "mongodb_url" => self.mongodb_url.as_ref(),
+            "postgres_url" => self.postgres_url.as_ref(),
+            "supabase_db_url" => self.supabase_db_url.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// A side of a move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Side {
+    /// MongoDB and PostgreSQL
+    Services,
+    /// A Supabase project
+    Supabase,
 }
 
 /// How ids stand in `uuid` columns.

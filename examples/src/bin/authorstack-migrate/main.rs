@@ -1,6 +1,7 @@
 //! `authorstack-migrate`: the tool that moves everything. `--help` explains it.
 
 mod cli;
+mod endpoints;
 mod output;
 mod progress;
 mod rejects;
@@ -10,21 +11,17 @@ use std::{
     env,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
     time::Duration,
 };
 
 use authorstack_core::{
     Error, ErrorKind, Result,
-    migrate::{self, Several, Source, Status, Target},
+    migrate::{self, Destination, Status},
 };
-use authorstack_mongo::{MongoConfig, MongoStore};
-use authorstack_postgres::{PostgresConfig, PostgresStore};
-use authorstack_supabase::{SupabaseConfig, SupabaseStore};
 use clap::Parser;
-use secrecy::ExposeSecret;
 
 use cli::{Cli, Command, Form};
+use endpoints::Sides;
 use output::Answer;
 use progress::Reporter;
 use settings::{Settings, places};
@@ -183,93 +180,51 @@ async fn obey(cli: &Cli, reporter: &Reporter) -> Result<Answer, Failure> {
         _ => None,
     };
 
-    let source: Arc<dyn Source> = Arc::new(sources(&settings).await?);
-    let supabase = SupabaseConfig::new(settings.supabase_db_url.expose_secret());
-    let supabase = SupabaseStore::connect(supabase)
-        .await
-        .map_err(|error| at_start("supabase_db_url", error))?;
-    let target: Arc<dyn Target> = Arc::new(supabase.target());
-    let into = Arc::clone(&target);
-
+    let Sides { source, target } = Sides::open(&settings).await?;
     let is_replay = lines.is_some();
     let moved = match (&cli.command, lines) {
         (Command::Plan, _) => {
-            let plan = migrate::plan(source, target, &settings.run.kinds, reporter).await?;
-            return Ok(output::of_plan(&plan));
+            let plan = migrate::plan(source, &target, &settings.run.kinds, reporter).await?;
+            return Ok(output::of_plan(&plan, &target, &settings));
         }
         (Command::Verify, _) => {
-            let found = migrate::verify(source, target, &settings.run.kinds, reporter).await?;
+            let found = migrate::verify(source, &target, &settings.run.kinds, reporter).await?;
             return Ok(output::of_verification(&found));
         }
         (Command::Repair, _) => {
-            let found = migrate::repair(source, target, &settings.run.kinds, reporter).await?;
+            let found = migrate::repair(source, &target, &settings.run.kinds, reporter).await?;
             let mut answer = output::of_verification(&found);
-            let open = rejects::write(into.as_ref(), file).await?;
+            let open = rejects::write(&target, file).await?;
             if open > 0 {
                 answer.text += &output::where_rejects_are(file, open);
                 answer.rejects_file = Some(file.to_owned());
             }
             return Ok(answer);
         }
-        (_, Some(lines)) => migrate::replay(source, target, lines, reporter).await,
-        (_, None) => migrate::run(source, target, &settings.run, reporter).await,
+        (_, Some(lines)) => migrate::replay(source, &target, lines, reporter).await,
+        (_, None) => migrate::run(source, &target, &settings.run, reporter).await,
     };
     let report = match moved {
         Ok(report) => report,
-        // A replay's file may hold mended lines that are still to be loaded: it stays.
+        // A replay's file may hold fixed lines that are still to be loaded: it stays.
         Err(error) if is_replay || reporter.so_far().is_empty() => return Err(error.into()),
         Err(error) => {
-            let rejects = rejects_until_now(into.as_ref(), file).await;
+            let rejects = rejects_until_now(&target, file).await;
             return Err(Failure { error, rejects });
         }
     };
-    let open = rejects::write(into.as_ref(), file).await?;
-    supabase.close().await;
+    let open = rejects::write(&target, file).await?;
     let rejects = (open > 0).then_some((file, open));
     Ok(output::of_report(&report, rejects))
 }
 
-/// The stores to read from, those that have an address and are asked for.
-async fn sources(settings: &Settings) -> Result<Several> {
-    let mut sources: Vec<Arc<dyn Source>> = Vec::new();
-    if let Some(url) = &settings.mongodb_url {
-        let mongo = MongoStore::connect(MongoConfig::new(url.clone()))
-            .await
-            .map_err(|error| at_start("mongodb_url", error))?;
-        sources.push(Arc::new(mongo));
-    }
-    if let Some(postgres) = &settings.postgres {
-        let config = PostgresConfig::new(postgres.url.expose_secret()).ids(postgres.ids);
-        let store = PostgresStore::connect(config)
-            .await
-            .map_err(|error| at_start("postgres_url", error))?;
-        sources.push(Arc::new(store.source(postgres.map.clone())));
-    }
-    Ok(Several::new(sources))
-}
-
 /// Writes the rejects of a run that failed, if the target still answers.
-async fn rejects_until_now(target: &dyn Target, file: &Path) -> Option<PathBuf> {
+async fn rejects_until_now(target: &Destination, file: &Path) -> Option<PathBuf> {
     const PATIENCE: Duration = Duration::from_secs(5);
     let write = tokio::time::timeout(PATIENCE, rejects::write(target, file));
     match write.await {
         Ok(Ok(open)) if open > 0 => Some(file.to_owned()),
         _ => None,
-    }
-}
-
-/// A store that cannot be reached at all is most likely not where the setting says.
-fn at_start(setting: &'static str, error: Error) -> Error {
-    match error.kind() {
-        ErrorKind::Unavailable { reason } => Error::configuration(setting, reason.clone()),
-        ErrorKind::Timeout { .. } => {
-            let reason = format!(
-                "{}; check the address, and that the server runs",
-                error.kind()
-            );
-            Error::configuration(setting, reason)
-        }
-        _ => error,
     }
 }
 
@@ -285,7 +240,7 @@ impl Verdict {
     /// What an error means before records were touched, or on the way.
     fn of(error: &Error, on_the_way: bool) -> Self {
         const RESUME: &str = "nothing is half-written; run again to resume where this stopped";
-        let of_target = || format!("{}: {error}", places("supabase_db_url"));
+        let of_target = || format!("the target: {error}");
         let (status, code, message, hint) = match error.kind() {
             // A setting that was right at the start: a name server or a password has changed.
             ErrorKind::Configuration { setting, reason } if on_the_way => {
@@ -298,7 +253,7 @@ impl Verdict {
                 (Status::Failed, USAGE, message, hint)
             }
             ErrorKind::Invalid { field, .. } if field == rejects::FILE && !on_the_way => {
-                let hint = "nothing was loaded; mend it and repeat";
+                let hint = "nothing was loaded; fix it and repeat";
                 (Status::Failed, USAGE, error.to_string(), hint)
             }
             ErrorKind::Blocked { .. } if on_the_way => {

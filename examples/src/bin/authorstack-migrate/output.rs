@@ -7,11 +7,11 @@ use std::{
 };
 
 use authorstack_core::migrate::{
-    Counts, KindReport, KindVerification, Plan, Report, Status, Verification,
+    Counts, Destination, KindReport, KindVerification, Plan, Report, Status, Verification,
 };
 use serde_json::{Map, Value, json};
 
-use crate::cli::Form;
+use crate::{cli::Form, settings::Settings};
 
 /// What a command came to.
 pub(crate) struct Answer {
@@ -93,7 +93,7 @@ fn section(text: &mut String, title: &str, lines: impl IntoIterator<Item = Strin
     }
 }
 
-pub(crate) fn of_plan(plan: &Plan) -> Answer {
+pub(crate) fn of_plan(plan: &Plan, target: &Destination, settings: &Settings) -> Answer {
     let mut text = String::new();
     let kinds = plan.kinds.iter().map(|kind| {
         let counts = &kind.report.counts;
@@ -105,18 +105,22 @@ pub(crate) fn of_plan(plan: &Plan) -> Answer {
             grouped(counts.rejected)
         )
     });
-    section(&mut text, "To Supabase", kinds);
-    section(
-        &mut text,
-        "The target (--supabase-db-url) lets no run start until this is cleared",
-        plan.blockers.clone(),
+    section(&mut text, &format!("To {}", target.name()), kinds);
+    let flags = settings.target_settings();
+    let flags: Vec<String> = flags
+        .map(|it| format!("--{}", it.replace('_', "-")))
+        .collect();
+    let title = format!(
+        "The target ({}) lets no run start until this is cleared",
+        flags.join(", ")
     );
+    section(&mut text, &title, plan.blockers.clone());
     section(
         &mut text,
         "A run first applies",
         plan.schema_migrations.clone(),
     );
-    section(&mut text, "To know of the target", plan.notes.clone());
+    section(&mut text, "Notes on the target", plan.notes.clone());
     for kind in &plan.kinds {
         let fields = kind.rejected_fields.iter();
         let fields = fields.map(|(field, count)| format!("{field}: {}", grouped(*count)));
@@ -188,7 +192,7 @@ pub(crate) fn of_report(report: &Report, rejects: Option<(&Path, u64)>) -> Answe
 pub(crate) fn where_rejects_are(path: &Path, count: u64) -> String {
     let path = path.display();
     format!(
-        "{} rejects are in {path}: mend their lines, then `authorstack-migrate replay {path}`\n",
+        "{} rejects are in {path}: fix their lines, then `authorstack-migrate replay {path}`\n",
         grouped(count)
     )
 }

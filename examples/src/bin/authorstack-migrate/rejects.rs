@@ -8,7 +8,7 @@ use std::{
 
 use authorstack_core::{
     Error, Result,
-    migrate::{Reject, RejectLine, Target},
+    migrate::{Destination, Reject, RejectLine},
 };
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use tempfile::NamedTempFile;
@@ -67,10 +67,10 @@ fn temporary(path: &Path) -> io::Result<NamedTempFile> {
 
 /// Writes the open rejects; answers how many there are. The file is replaced at once and whole;
 /// where there is no reject, it is removed.
-pub(crate) async fn write(target: &dyn Target, path: &Path) -> Result<u64> {
+pub(crate) async fn write(target: &Destination, path: &Path) -> Result<u64> {
     let failed = |error: io::Error| {
         Error::unavailable(format!(
-            "the rejects could not be written to {}: {error}; they are kept in the target",
+            "the rejects could not be written to {}: {error}; they are kept in the ledger",
             path.display()
         ))
     };

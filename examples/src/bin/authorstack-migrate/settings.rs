@@ -1,6 +1,9 @@
 //! Settings: a flag wins over the environment, the environment over the file.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use authorstack_core::{
     Error, Result,
@@ -11,11 +14,15 @@ use clap::ValueEnum;
 use secrecy::SecretString;
 use toml::{Table, Value};
 
-use crate::cli::{Ids, Options};
+use crate::{
+    cli::{Ids, Options, Side},
+    endpoints::{ENDPOINTS, Endpoint},
+};
 
 const DEFAULT_FILE: &str = "authorstack.toml";
 const DEFAULT_REJECTS: &str = "authorstack-rejects.jsonl";
 const KEYS: &[&str] = &[
+    "from",
     "mongodb_url",
     "postgres_url",
     "postgres_ids",
@@ -28,18 +35,15 @@ const KEYS: &[&str] = &[
 ];
 
 pub(crate) struct Settings {
-    pub(crate) mongodb_url: Option<SecretString>,
-    pub(crate) postgres: Option<Postgres>,
-    pub(crate) supabase_db_url: SecretString,
+    /// The side that records move from.
+    pub(crate) from: Side,
+    /// The addresses by their settings.
+    addresses: BTreeMap<&'static str, SecretString>,
+    /// What the UUIDs of the analytics mean.
+    pub(crate) postgres_ids: IdForm,
+    pub(crate) id_map: IdMap,
     pub(crate) rejects_file: PathBuf,
     pub(crate) run: RunOptions,
-}
-
-/// The database of the analytics, and what its UUIDs mean.
-pub(crate) struct Postgres {
-    pub(crate) url: SecretString,
-    pub(crate) ids: IdForm,
-    pub(crate) map: IdMap,
 }
 
 impl Settings {
@@ -58,57 +62,74 @@ impl Settings {
             records: size(options.batch_records, "batch_records", defaults.records)?,
             bytes: size(options.batch_bytes, "batch_bytes", defaults.bytes)?,
         };
-        let mongodb_url = file.address("mongodb_url", options.mongodb_url.as_ref())?;
-        let postgres_url = file.address("postgres_url", options.postgres_url.as_ref())?;
-        let kinds = kinds(named, mongodb_url.is_some(), postgres_url.is_some())?;
-        // A store that nothing is read from is not connected to.
-        let any_of = |of: &[Kind]| kinds.iter().any(|kind| of.contains(kind));
-        let mongodb_url = mongodb_url.filter(|_| any_of(Kind::DOCUMENTS));
-        let postgres = match postgres_url.filter(|_| any_of(Kind::ANALYTICS)) {
-            Some(url) => Some(Postgres {
-                url,
-                ids: file.ids(options.postgres_ids)?,
-                map: file.id_map(options.id_map_file.as_deref()).await?,
-            }),
-            None => None,
-        };
+        let mut addresses = BTreeMap::new();
+        for endpoint in ENDPOINTS {
+            let flag = options.address(endpoint.setting);
+            if let Some(address) = file.address(endpoint.setting, flag)? {
+                addresses.insert(endpoint.setting, address);
+            }
+        }
+        let kinds = kinds(named, &addresses)?;
         let rejects_file = match &options.rejects_file {
             Some(path) => Some(path.clone()),
             None => file.text("rejects_file")?.map(PathBuf::from),
         };
         Ok(Self {
-            mongodb_url,
-            postgres,
-            supabase_db_url: file
-                .address("supabase_db_url", options.supabase_db_url.as_ref())?
-                .ok_or_else(|| missing("supabase_db_url"))?,
+            from: file.from(options.from)?,
+            addresses,
+            postgres_ids: file.ids(options.postgres_ids)?,
+            id_map: file.id_map(options.id_map_file.as_deref()).await?,
             rejects_file: rejects_file.unwrap_or_else(|| DEFAULT_REJECTS.into()),
             run: RunOptions { kinds, limits },
         })
     }
+
+    /// The address of a store.
+    pub(crate) fn address(&self, setting: &'static str) -> Result<&SecretString> {
+        self.addresses.get(setting).ok_or_else(|| missing(setting))
+    }
+
+    /// Whether a store holds one of the kinds: others are not connected to.
+    pub(crate) fn needs(&self, endpoint: &Endpoint) -> bool {
+        holds_any(endpoint, &self.run.kinds)
+    }
+
+    /// The settings of the stores that records move to, for messages.
+    pub(crate) fn target_settings(&self) -> impl Iterator<Item = &'static str> {
+        let endpoints = ENDPOINTS.iter();
+        let targets = endpoints.filter(|endpoint| endpoint.side != self.from);
+        let needed = targets.filter(|endpoint| self.needs(endpoint));
+        needed.map(|endpoint| endpoint.setting)
+    }
 }
 
-fn missing(setting: &'static str) -> Error {
+fn holds_any(endpoint: &Endpoint, kinds: &[Kind]) -> bool {
+    kinds.iter().any(|kind| endpoint.kinds.contains(kind))
+}
+
+pub(crate) fn missing(setting: &'static str) -> Error {
     Error::configuration(setting, "is missing; set it in one of these places")
 }
 
-/// The kinds to look at: those that are named, else all that have a source.
-fn kinds(named: Option<Vec<Kind>>, has_mongodb: bool, has_postgres: bool) -> Result<Vec<Kind>> {
-    let kinds = match (named, has_mongodb, has_postgres) {
-        (Some(named), _, _) => named,
-        (None, _, false) => Kind::DOCUMENTS.to_vec(),
-        (None, true, true) => Kind::ALL.to_vec(),
-        (None, false, true) => Kind::ANALYTICS.to_vec(),
-    };
-    for (of, has_source, setting) in [
-        (Kind::DOCUMENTS, has_mongodb, "mongodb_url"),
-        (Kind::ANALYTICS, has_postgres, "postgres_url"),
-    ] {
-        if !has_source && kinds.iter().any(|kind| of.contains(kind)) {
-            return Err(missing(setting));
-        }
+/// The kinds to look at: those that are named, else all that the services with an address hold.
+fn kinds(
+    named: Option<Vec<Kind>>,
+    addresses: &BTreeMap<&'static str, SecretString>,
+) -> Result<Vec<Kind>> {
+    let has = |endpoint: &&Endpoint| addresses.contains_key(endpoint.setting);
+    let services = ENDPOINTS.iter().filter(|it| it.side == Side::Services);
+    let kinds = named.unwrap_or_else(|| {
+        let there: Vec<&Endpoint> = services.clone().filter(has).collect();
+        let held = |kind: &Kind| there.iter().any(|it| it.kinds.contains(kind));
+        Kind::ALL.iter().copied().filter(held).collect()
+    });
+    // Without any service, the first one is what is missing.
+    let first = services.clone().next().filter(|_| kinds.is_empty());
+    let needed = ENDPOINTS.iter().filter(|it| holds_any(it, &kinds));
+    match first.into_iter().chain(needed).find(|it| !has(it)) {
+        Some(endpoint) => Err(missing(endpoint.setting)),
+        None => Ok(kinds),
     }
-    Ok(kinds)
 }
 
 /// The settings of a file. Its values are never shown: one may be an address with a password.
@@ -197,6 +218,17 @@ impl File {
         Ok(text.map(SecretString::from))
     }
 
+    fn from(&self, given: Option<Side>) -> Result<Side> {
+        const KEY: &str = "from";
+        match (given, self.text(KEY)?) {
+            (Some(given), _) => Ok(given),
+            (None, None) => Ok(Side::Services),
+            (None, Some(text)) => {
+                Side::from_str(text, false).map_err(|_| self.wrong(KEY, "services or supabase"))
+            }
+        }
+    }
+
     fn ids(&self, given: Option<Ids>) -> Result<IdForm> {
         const KEY: &str = "postgres_ids";
         let ids = match (given, self.text(KEY)?) {
@@ -231,11 +263,13 @@ impl File {
 /// Where a setting can be made, for messages.
 pub(crate) fn places(setting: &str) -> String {
     let flag = setting.replace('_', "-");
-    match setting {
-        "mongodb_url" | "postgres_url" | "supabase_db_url" => format!(
+    if ENDPOINTS.iter().any(|endpoint| endpoint.setting == setting) {
+        return format!(
             "--{flag} (environment AUTHORSTACK_{}, {DEFAULT_FILE} {setting})",
             setting.to_uppercase()
-        ),
+        );
+    }
+    match setting {
         "config" => "--config".to_owned(),
         "kinds" => format!("--kind ({DEFAULT_FILE} {setting})"),
         _ => format!("--{flag} ({DEFAULT_FILE} {setting})"),

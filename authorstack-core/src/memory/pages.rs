@@ -1,0 +1,65 @@
+//! Pages of lists in memory.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use crate::{Cursor, Id, Order, Page, PageRequest, Result};
+
+/// The page of the records that match, found by the last id of the page before.
+pub(super) fn page<T: Clone>(
+    records: &BTreeMap<Id<T>, T>,
+    request: &PageRequest,
+    id: impl Fn(&T) -> Id<T>,
+    matches: impl Fn(&T) -> bool,
+) -> Result<Page<T>> {
+    use std::ops::Bound::{Excluded, Unbounded};
+    let one_more = request.limit() as usize + 1;
+    let after = request.after_id()?.map_or(Unbounded, Excluded);
+    let found: Vec<T> = match request.sort_order() {
+        Order::OldestFirst => {
+            let range = records.range((after, Unbounded)).map(|(_, record)| record);
+            range
+                .filter(|r| matches(r))
+                .take(one_more)
+                .cloned()
+                .collect()
+        }
+        Order::NewestFirst => {
+            let range = records
+                .range((Unbounded, after))
+                .rev()
+                .map(|(_, record)| record);
+            range
+                .filter(|r| matches(r))
+                .take(one_more)
+                .cloned()
+                .collect()
+        }
+    };
+    Ok(Page::from_one_more(found, request.limit(), id))
+}
+
+/// The page of a list that is ordered by a moment, then by a key.
+pub(super) fn page_by_moment<T>(
+    mut records: Vec<T>,
+    request: &PageRequest,
+    place: impl Fn(&T) -> (DateTime<Utc>, String),
+) -> Result<Page<T>> {
+    let after = request.after_moment()?;
+    records.sort_by_cached_key(&place);
+    if request.sort_order() == Order::NewestFirst {
+        records.reverse();
+    }
+    if let Some((at, key)) = after {
+        let after = (at, key.to_owned());
+        records.retain(|record| match request.sort_order() {
+            Order::OldestFirst => place(record) > after,
+            Order::NewestFirst => place(record) < after,
+        });
+    }
+    Ok(Page::from_one_more_by(records, request.limit(), |last| {
+        let (at, key) = place(last);
+        Cursor::behind_moment(at, key)
+    }))
+}

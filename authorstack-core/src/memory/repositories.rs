@@ -1,0 +1,52 @@
+//! The repositories of the store, bundled.
+
+use std::sync::Arc;
+
+use super::{
+    aggregates::MemoryAggregates,
+    analytics::{MemoryForecasts, MemoryInsights, MemorySyncLogs},
+    books::MemoryBooks,
+    boosts::MemoryBoosts,
+    checklists::MemoryChecklists,
+    community::MemoryCommunity,
+    competitors::MemoryCompetitors,
+    follows::MemoryFollows,
+    sales::MemorySales,
+    store::{MemoryStore, NAME},
+    users::MemoryUsers,
+};
+use crate::{Analytics, AnalyticsStore, DocumentStore, Documents};
+
+impl DocumentStore for MemoryStore {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn documents(&self) -> Documents {
+        Documents {
+            users: Arc::new(MemoryUsers(self.clone())),
+            books: Arc::new(MemoryBooks(self.clone())),
+            checklists: Arc::new(MemoryChecklists(self.clone())),
+            follows: Arc::new(MemoryFollows(self.clone())),
+            community: Arc::new(MemoryCommunity(self.clone())),
+            boosts: Arc::new(MemoryBoosts(self.clone())),
+            competitors: Arc::new(MemoryCompetitors(self.clone())),
+        }
+    }
+}
+
+impl AnalyticsStore for MemoryStore {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn analytics(&self) -> Analytics {
+        Analytics {
+            sales: Arc::new(MemorySales(self.clone())),
+            aggregates: Arc::new(MemoryAggregates(self.clone())),
+            sync_logs: Arc::new(MemorySyncLogs(self.clone())),
+            insights: Arc::new(MemoryInsights(self.clone())),
+            forecasts: Arc::new(MemoryForecasts(self.clone())),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! A table of records that remembers which of them were changed.
+
+use std::{
+    collections::BTreeMap,
+    ops::{Deref, RangeBounds},
+};
+
+use crate::migrate::Key;
+
+/// What tells a record of a table apart in a migration.
+pub(super) trait Keyed<K> {
+    fn key(&self, place: &K) -> Key;
+}
+
+/// Records by their places. Reading goes by the map that this derefs to; each way to write notes
+/// the keys of what it changes.
+#[derive(Debug)]
+pub(super) struct Table<K, V> {
+    records: BTreeMap<K, V>,
+    touched: Vec<Key>,
+}
+
+impl<K, V> Default for Table<K, V> {
+    fn default() -> Self {
+        Self {
+            records: BTreeMap::new(),
+            touched: Vec::new(),
+        }
+    }
+}
+
+impl<K, V> Deref for Table<K, V> {
+    type Target = BTreeMap<K, V>;
+
+    fn deref(&self) -> &BTreeMap<K, V> {
+        &self.records
+    }
+}
+
+impl<K: Ord + Clone, V: Keyed<K>> Table<K, V> {
+    pub(super) fn insert(&mut self, place: K, record: V) -> Option<V> {
+        self.touched.push(record.key(&place));
+        let before = self.records.insert(place.clone(), record);
+        if let Some(before) = &before {
+            self.touched.push(before.key(&place));
+        }
+        before
+    }
+
+    pub(super) fn remove(&mut self, place: &K) -> Option<V> {
+        let removed = self.records.remove(place)?;
+        self.touched.push(removed.key(place));
+        Some(removed)
+    }
+
+    pub(super) fn get_mut(&mut self, place: &K) -> Option<&mut V> {
+        let record = self.records.get_mut(place)?;
+        self.touched.push(record.key(place));
+        Some(record)
+    }
+
+    /// Keeps the records for which the function says so.
+    pub(super) fn retain(&mut self, mut keeps: impl FnMut(&K, &V) -> bool) {
+        let touched = &mut self.touched;
+        self.records.retain(|place, record| {
+            let kept = keeps(place, record);
+            if !kept {
+                touched.push(record.key(place));
+            }
+            kept
+        });
+    }
+
+    /// Each record of a range with its place, to be changed; the function says whether it was.
+    pub(super) fn change_all(
+        &mut self,
+        range: impl RangeBounds<K>,
+        mut change: impl FnMut(&mut V) -> bool,
+    ) {
+        for (place, record) in self.records.range_mut(range) {
+            if change(record) {
+                self.touched.push(record.key(place));
+            }
+        }
+    }
+
+    /// The keys of what was changed since they were taken last.
+    pub(super) fn take_touched(&mut self) -> Vec<Key> {
+        std::mem::take(&mut self.touched)
+    }
+}

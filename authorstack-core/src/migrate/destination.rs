@@ -1,0 +1,240 @@
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+
+use super::{
+    BatchLimits, Checkpoint, Counts, Entry, Key, Kind, Ledger, Load, Loaded, Position, Problems,
+    Record, Reject, RowSink, RunLock, Scanned, ScannedBatch, Settled, Sink, SinkBatch, SinkState,
+    Snapshot, Step, TransactionalSink,
+};
+use crate::{Result, layers::Operation};
+
+/// Where records move: a sink with a snapshot of it, and the ledger of the migration.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use authorstack_core::{MemoryStore, migrate::Destination};
+///
+/// // The store keeps the ledger itself, in one transaction with the records.
+/// let one = Destination::transactional(Arc::new(MemoryStore::new()));
+/// // The ledger is elsewhere, and the records are written first.
+/// let ledger = Arc::new(MemoryStore::new());
+/// let two = Destination::paired(Arc::new(MemoryStore::new()), ledger);
+/// # let _ = (one, two);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Destination {
+    sink: Arc<dyn Sink>,
+    snapshot: Arc<dyn Snapshot>,
+    ledger: Arc<dyn Ledger>,
+    /// Where sink and ledger share their transactions.
+    transactional: Option<Arc<dyn TransactionalSink>>,
+}
+
+impl Destination {
+    /// A store that keeps the ledger itself: a batch, its rejects and its checkpoint are one
+    /// transaction.
+    #[must_use]
+    pub fn transactional<S: TransactionalSink + Snapshot + 'static>(store: Arc<S>) -> Self {
+        Self {
+            sink: store.clone(),
+            snapshot: store.clone(),
+            ledger: store.clone(),
+            transactional: Some(store),
+        }
+    }
+
+    /// A store, and a ledger elsewhere. A batch is written first and noted then: a run that was
+    /// killed in between writes it again, which changes nothing.
+    #[must_use]
+    pub fn paired<S: Sink + Snapshot + 'static>(store: Arc<S>, ledger: Arc<dyn Ledger>) -> Self {
+        Self {
+            sink: store.clone(),
+            snapshot: store,
+            ledger,
+            transactional: None,
+        }
+    }
+
+    /// The store's name in messages.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.sink.name()
+    }
+
+    /// The kinds that it can hold.
+    #[must_use]
+    pub fn kinds(&self) -> &[Kind] {
+        self.sink.kinds()
+    }
+
+    /// What of a record the store cannot hold.
+    #[must_use]
+    pub fn screen(&self, record: &Record) -> Problems {
+        self.sink.screen(record)
+    }
+
+    /// The open rejects, in batches, by kind and key.
+    pub fn rejects(&self) -> BoxStream<'_, Result<Vec<Reject>>> {
+        let rejects = self.ledger.rejects();
+        rejects
+            .map_err(|error| error.in_operation(Operation::Rejects))
+            .boxed()
+    }
+
+    pub(super) async fn inspect(&self) -> Result<SinkState> {
+        let look = async {
+            let mut state = self.sink.inspect().await?;
+            let there: Vec<Kind> = state.records.iter().map(|(kind, _)| *kind).collect();
+            for kind in there {
+                let deferred = self.ledger.deferred(kind).await?;
+                if !deferred.is_empty() {
+                    state.notes.push(format!(
+                        "{} indexes or foreign keys of {kind} wait to be made again at the end of \
+                         the next run: {}",
+                        deferred.len(),
+                        deferred.join(", "),
+                    ));
+                }
+            }
+            Ok(state)
+        };
+        named(Operation::Inspect, look).await
+    }
+
+    pub(super) async fn lock(&self) -> Result<Box<dyn RunLock>> {
+        named(Operation::Lock, self.ledger.lock()).await
+    }
+
+    pub(super) async fn prepare(&self) -> Result<()> {
+        named(Operation::Prepare, self.sink.prepare()).await
+    }
+
+    pub(super) async fn begin(&self, kind: Kind) -> Result<Checkpoint> {
+        let begin = async {
+            if let Some(store) = &self.transactional {
+                return store.begin_pass(kind).await;
+            }
+            self.sink.begin(kind).await?;
+            self.ledger.begin(kind).await
+        };
+        named(Operation::Begin, begin).await
+    }
+
+    pub(super) async fn load(&self, load: &Load<'_>) -> Result<Loaded> {
+        let loaded = async {
+            match &self.transactional {
+                Some(store) => store.load(load).await,
+                None => self.apply_and_note(load).await,
+            }
+        };
+        named(Operation::Load, loaded).await
+    }
+
+    async fn apply_and_note(&self, load: &Load<'_>) -> Result<Loaded> {
+        let batch = SinkBatch {
+            kind: load.kind,
+            upserts: load.records,
+            removals: &[],
+        };
+        let mut applied = self.sink.apply(&batch).await?;
+        applied.refused.sort_by_key(|(index, _)| *index);
+        let settled: Vec<(String, Key)> = match load.step {
+            Step::Replay { keys } => {
+                let is_refused = |index: usize| {
+                    let found = applied.refused.binary_search_by_key(&index, |(at, _)| *at);
+                    found.is_ok()
+                };
+                let records = load.records.iter().zip(keys).enumerate();
+                let moved = records.filter(|(index, _)| !is_refused(*index));
+                moved
+                    .map(|(_, (record, key))| (key.clone(), record.key()))
+                    .collect()
+            }
+            Step::Advance { .. } | Step::Aside => Vec::new(),
+        };
+        let refused = applied.refused.into_iter();
+        let refused = refused.map(|(index, problems)| (load.reject)(index, problems));
+        let rejects: Vec<Reject> = load.rejects.iter().cloned().chain(refused).collect();
+        let entry = Entry {
+            kind: load.kind,
+            step: load.step.clone(),
+            applied: Counts {
+                written: applied.written,
+                unchanged: applied.unchanged,
+                ..Counts::default()
+            },
+            rejects: &rejects,
+            settled: &settled,
+        };
+        let open = self.ledger.note(&entry).await?;
+        Ok(Loaded {
+            counts: entry.counts(open),
+        })
+    }
+
+    pub(super) async fn finish(&self, kind: Kind) -> Result<()> {
+        let finish = async {
+            if let Some(store) = &self.transactional {
+                return store.finish_pass(kind).await;
+            }
+            self.sink.finish(kind).await?;
+            self.ledger.finish(kind).await
+        };
+        named(Operation::Finish, finish).await
+    }
+
+    pub(super) fn scan(
+        &self,
+        kind: Kind,
+        after: Option<Position>,
+        limits: BatchLimits,
+    ) -> BoxStream<'_, Result<ScannedBatch>> {
+        let scan = self.snapshot.scan(kind, after, limits);
+        scan.map_err(|error| error.in_operation(Operation::Scan))
+            .boxed()
+    }
+
+    pub(super) async fn fetch(&self, kind: Kind, keys: &[Key]) -> Result<Vec<Scanned>> {
+        let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        named(Operation::Fetch, self.snapshot.fetch(kind, &keys)).await
+    }
+
+    pub(super) async fn replayed(&self, kind: Kind) -> Result<Vec<Settled>> {
+        named(Operation::Rejects, self.ledger.replayed(kind)).await
+    }
+
+    pub(super) async fn settled(&self, kind: Kind, keys: &[String]) -> Result<Vec<Settled>> {
+        named(Operation::Rejects, self.ledger.settled(kind, keys)).await
+    }
+
+    /// The fast lane for a kind, where the store has one: its ranges commit with the ledger.
+    pub(super) fn rows(&self, kind: Kind) -> Option<&dyn RowSink> {
+        self.transactional.as_ref()?;
+        self.sink.rows(kind)
+    }
+}
+
+impl Entry<'_> {
+    /// The counts of the whole batch, of whose rejects so many are open.
+    #[must_use]
+    pub fn counts(&self, open: u64) -> Counts {
+        let (written, rejects) = (self.applied.written, self.rejects.len() as u64);
+        let unchanged = self.applied.unchanged + (rejects - open);
+        Counts {
+            read: written + unchanged + open,
+            written,
+            unchanged,
+            rejected: open,
+        }
+    }
+}
+
+/// Names the operation in an error.
+pub(super) async fn named<T>(
+    operation: Operation,
+    run: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    run.await.map_err(|error| error.in_operation(operation))
+}

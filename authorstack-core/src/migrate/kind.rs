@@ -1,0 +1,656 @@
+//! The kinds of records: each is described once, here.
+
+use std::{fmt, str::FromStr};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
+
+use super::CompetitorPrice;
+use crate::{
+    Book, Boost, Checklist, Comment, CommentId, Competitor, DailyAggregate, Error, Follow,
+    Forecast, Id, Insight, Like, Post, Result, Sale, SyncLog, User,
+    fields::{Field, FieldReader, FieldWriter, Fields},
+    values::excerpt,
+};
+
+/// Which store holds a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Group {
+    /// A [`DocumentStore`](crate::DocumentStore).
+    Documents,
+    /// An [`AnalyticsStore`](crate::AnalyticsStore).
+    Analytics,
+}
+
+/// What tells the records of a kind apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyForm {
+    /// An id: [`Key::Id`].
+    Id,
+    /// A post and a user: [`Key::Like`].
+    Like,
+    /// A post and a text: [`Key::Comment`].
+    Comment,
+    /// A competitor and a moment: [`Key::Price`].
+    Price,
+    /// A number that the store gives by a sequence: [`Key::Row`]. Such rows keep their numbers in a
+    /// migration, and go by the fast lane where both sides have one.
+    Row,
+}
+
+/// What tells the records of one kind apart. Keys of one kind are in the order of their parts:
+/// both sides of a migration are read in it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// The id of a record that has one.
+    Id(Id<Record>),
+    /// A like: one for each post and user.
+    Like(Id<Post>, Id<User>),
+    /// A comment: its id is unique within the post; ids are compared byte by byte.
+    Comment(Id<Post>, CommentId),
+    /// A price: one for each competitor and moment.
+    Price(Id<Competitor>, DateTime<Utc>),
+    /// The number of a row of the analytics.
+    Row(i64),
+}
+
+impl Key {
+    /// Reads a key of a kind in its text form.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it is none.
+    pub fn parse(kind: Kind, text: &str) -> Result<Self> {
+        let parts = text.split_once('.');
+        let key = match kind.description().key {
+            KeyForm::Id => text.parse().ok().map(Self::Id),
+            KeyForm::Row => text.parse().ok().map(Self::Row),
+            KeyForm::Like => parts
+                .and_then(|(post, user)| Some(Self::Like(post.parse().ok()?, user.parse().ok()?))),
+            KeyForm::Comment => parts.and_then(|(post, comment)| {
+                Some(Self::Comment(post.parse().ok()?, comment.parse().ok()?))
+            }),
+            KeyForm::Price => parts.and_then(|(competitor, millis)| {
+                let at = DateTime::from_timestamp_millis(millis.parse().ok()?)?;
+                Some(Self::Price(competitor.parse().ok()?, at))
+            }),
+        };
+        key.ok_or_else(|| {
+            let problem = format!("{} is no key of one of the {kind}", excerpt(text));
+            Error::invalid("key", problem)
+        })
+    }
+
+    /// The id of the record, or of the one that it is part of; none of a row that has a number.
+    #[must_use]
+    pub fn id(&self) -> Option<Id<Record>> {
+        match self {
+            Self::Id(id) => Some(*id),
+            Self::Like(post, _) | Self::Comment(post, _) => Some(post.cast()),
+            Self::Price(competitor, _) => Some(competitor.cast()),
+            Self::Row(_) => None,
+        }
+    }
+}
+
+impl<T> From<Id<T>> for Key {
+    fn from(id: Id<T>) -> Self {
+        Self::Id(id.cast())
+    }
+}
+
+impl fmt::Display for Key {
+    /// A row's number; an id's 24 hex digits; of a part, the id of the whole, a full stop, and what tells the part.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => fmt::Display::fmt(id, f),
+            Self::Row(number) => fmt::Display::fmt(number, f),
+            Self::Like(post, user) => write!(f, "{post}.{user}"),
+            Self::Comment(post, comment) => write!(f, "{post}.{comment}"),
+            Self::Price(competitor, at) => write!(f, "{competitor}.{}", at.timestamp_millis()),
+        }
+    }
+}
+
+impl Serialize for Key {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A field that names a record of another kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reference {
+    /// The field, as problems name it.
+    pub field: &'static str,
+    /// The column.
+    pub column: &'static str,
+    /// The kind of the record that must be there.
+    pub kind: Kind,
+}
+
+/// Columns that no two records of a kind share the values of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unique {
+    /// The field, as problems name it.
+    pub field: &'static str,
+    /// The columns.
+    pub columns: &'static [&'static str],
+}
+
+/// All that there is to know of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Description {
+    /// The name of the table; of a whole document also that of the collection.
+    pub table: &'static str,
+    /// What one record is called in a message.
+    pub one: &'static str,
+    /// Which store holds it.
+    pub group: Group,
+    /// The kind whose documents hold its records, where they have no collection of their own.
+    pub part_of: Option<Kind>,
+    /// What tells its records apart.
+    pub key: KeyForm,
+    /// What its records refer to: these move first.
+    pub refers_to: &'static [Reference],
+    /// What must be unique.
+    pub unique: &'static [Unique],
+    /// The field whose value a record holds for a stretch of time, alone.
+    pub exclusive: Option<&'static str>,
+    /// The columns that a row keeps for as long as it lives: where they differ, one number is two
+    /// records'. None for kinds whose keys are not numbers.
+    pub identity: &'static [&'static str],
+    /// The fields, in the order of the columns.
+    pub fields: &'static [Field],
+    /// Whether its records keep unknown fields beside these.
+    pub has_extra: bool,
+}
+
+/// A record that has a table of its own.
+pub trait Stored: Fields + Into<Record> + Serialize + DeserializeOwned {
+    /// The kind of the record.
+    const KIND: Kind;
+}
+
+/// What a record refers to in a field: nothing, where the field is empty.
+trait RefersTo {
+    fn id(&self) -> Option<Id<Record>>;
+}
+
+impl<T> RefersTo for Id<T> {
+    fn id(&self) -> Option<Id<Record>> {
+        Some(self.cast())
+    }
+}
+
+impl<T> RefersTo for Option<Id<T>> {
+    fn id(&self) -> Option<Id<Record>> {
+        self.map(Id::cast)
+    }
+}
+
+macro_rules! kinds {
+    ($(
+        $(#[$doc:meta])*
+        $kind:ident: $variant:ident($record:ty) {
+            table: $table:literal, one: $one:literal, group: $group:ident, part_of: $part_of:expr,
+            key: $form:ident |$this:ident| $key:expr,
+            refers_to: [$($ref_name:literal $ref_field:ident -> $ref_kind:ident),*],
+            unique: [$($unique_name:literal ($($unique_field:ident),+)),*],
+            exclusive: $exclusive:expr,
+            identity: [$($identity:literal),*],
+        }
+    )+) => {
+        /// A kind of record, named as its table.
+        ///
+        /// There is no wildcard to match the rest with: a new kind shows every place that must
+        /// handle it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Kind {
+            $($(#[$doc])* $kind,)+
+        }
+
+        impl Kind {
+            /// Every kind, each behind those that it refers to.
+            pub const ALL: &'static [Self] = &[$(Self::$kind),+];
+
+            /// All that there is to know of it.
+            #[must_use]
+            pub const fn description(self) -> &'static Description {
+                match self {
+                    $(Self::$kind => &Description {
+                        table: $table,
+                        one: $one,
+                        group: Group::$group,
+                        part_of: $part_of,
+                        key: KeyForm::$form,
+                        refers_to: &[$(Reference {
+                            field: $ref_name,
+                            column: stringify!($ref_field),
+                            kind: Kind::$ref_kind,
+                        }),*],
+                        unique: &[$(Unique {
+                            field: $unique_name,
+                            columns: &[$(stringify!($unique_field)),+],
+                        }),*],
+                        exclusive: $exclusive,
+                        identity: &[$($identity),*],
+                        fields: <$record as Fields>::FIELDS,
+                        has_extra: <$record as Fields>::HAS_EXTRA,
+                    },)+
+                }
+            }
+
+            /// Takes the fields of a record from a reader, in the order of the list. `None` where
+            /// the reader has noted a problem.
+            pub fn read<R: FieldReader>(self, reader: &mut R) -> Option<Record> {
+                match self {
+                    $(Self::$kind => <$record as Fields>::read(reader).map(Record::from),)+
+                }
+            }
+        }
+
+        $(impl Stored for $record {
+            const KIND: Kind = Kind::$kind;
+        })+
+
+        /// A record of any kind.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Record {
+            $($(#[$doc])* $variant(Box<$record>),)+
+        }
+
+        impl Record {
+            /// The kind of the record.
+            #[must_use]
+            pub const fn kind(&self) -> Kind {
+                match self {
+                    $(Self::$variant(_) => Kind::$kind,)+
+                }
+            }
+
+            /// What tells the record from the others of its kind.
+            #[must_use]
+            pub fn key(&self) -> Key {
+                match self {
+                    $(Self::$variant(record) => {
+                        let $this = record;
+                        $key
+                    })+
+                }
+            }
+
+            /// The records that must be there before this one: the field, the kind, the id.
+            #[must_use]
+            pub fn refers_to(&self) -> Vec<(&'static str, Kind, Id<Record>)> {
+                match self {
+                    $(Self::$variant(record) => {
+                        let _ = record;
+                        let found = [$(
+                            (RefersTo::id(&record.$ref_field), $ref_name, Kind::$ref_kind),
+                        )*];
+                        let found: &[(Option<Id<Record>>, &'static str, Kind)] = &found;
+                        let there = found.iter().filter_map(|(id, field, kind)| {
+                            id.map(|id| (*field, *kind, id))
+                        });
+                        there.collect()
+                    })+
+                }
+            }
+
+            /// The values that no other record of the kind may have, each with the field that
+            /// problems name; of several columns the values are separated by commas.
+            #[must_use]
+            pub fn unique_values(&self) -> Vec<(&'static Unique, String)> {
+                let unique = self.kind().description().unique;
+                match self {
+                    $(Self::$variant(record) => {
+                        let _ = record;
+                        let values: Vec<String> = vec![$(
+                            [$(record.$unique_field.to_string()),+].join(", "),
+                        )*];
+                        unique.iter().zip(values).collect()
+                    })+
+                }
+            }
+
+            /// Checks that every backend can hold the record.
+            ///
+            /// # Errors
+            /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+            pub fn check(&self) -> Result<()> {
+                match self {
+                    $(Self::$variant(record) => record.check(),)+
+                }
+            }
+
+            /// Hands the fields to a writer, in the order of the kind's columns.
+            ///
+            /// # Errors
+            /// The writer's first.
+            pub fn write<W: FieldWriter>(&self, writer: &mut W) -> Result<()> {
+                match self {
+                    $(Self::$variant(record) => record.write(writer),)+
+                }
+            }
+
+            /// Reads the JSON of [`Record::to_json`].
+            ///
+            /// # Errors
+            /// What is missing or malformed.
+            pub fn from_json(kind: Kind, json: serde_json::Value) -> serde_json::Result<Self> {
+                match kind {
+                    $(Kind::$kind => serde_json::from_value(json).map(Self::$variant),)+
+                }
+            }
+        }
+
+        impl Serialize for Record {
+            /// The record's own fields, named as in the schema.
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self {
+                    $(Self::$variant(record) => record.serialize(serializer),)+
+                }
+            }
+        }
+
+        $(impl From<$record> for Record {
+            fn from(record: $record) -> Self {
+                Self::$variant(Box::new(record))
+            }
+        })+
+    };
+}
+
+kinds! {
+    /// Users.
+    Users: User(User) {
+        table: "users", one: "user", group: Documents, part_of: None,
+        key: Id |user| user.id.into(),
+        refers_to: [],
+        unique: ["authId" (auth_id), "email" (email)],
+        exclusive: None,
+        identity: [],
+    }
+    /// Books.
+    Books: Book(Book) {
+        table: "books", one: "book", group: Documents, part_of: None,
+        key: Id |book| book.id.into(),
+        refers_to: ["userId" user_id -> Users],
+        unique: [],
+        exclusive: None,
+        identity: [],
+    }
+    /// Launch checklists.
+    Checklists: Checklist(Checklist) {
+        table: "checklists", one: "checklist", group: Documents, part_of: None,
+        key: Id |checklist| checklist.id.into(),
+        refers_to: ["userId" user_id -> Users, "bookId" book_id -> Books],
+        unique: [],
+        exclusive: None,
+        identity: [],
+    }
+    /// Who follows whom.
+    Follows: Follow(Follow) {
+        table: "follows", one: "follow", group: Documents, part_of: None,
+        key: Id |follow| follow.id.into(),
+        refers_to: ["followerId" follower_id -> Users, "authorId" author_id -> Users],
+        unique: ["authorId" (follower_id, author_id)],
+        exclusive: None,
+        identity: [],
+    }
+    /// Community posts, without their likes and comments.
+    CommunityPosts: Post(Post) {
+        table: "community_posts", one: "post", group: Documents, part_of: None,
+        key: Id |post| post.id.into(),
+        refers_to: ["authorId" author_id -> Users],
+        unique: [],
+        exclusive: None,
+        identity: [],
+    }
+    /// The likes of community posts.
+    PostLikes: Like(Like) {
+        table: "post_likes", one: "like", group: Documents, part_of: Some(Kind::CommunityPosts),
+        key: Like |like| Key::Like(like.post_id, like.user_id),
+        refers_to: ["postId" post_id -> CommunityPosts, "likes" user_id -> Users],
+        unique: [],
+        exclusive: None,
+        identity: [],
+    }
+    /// The comments on community posts.
+    PostComments: Comment(Comment) {
+        table: "post_comments", one: "comment", group: Documents, part_of: Some(Kind::CommunityPosts),
+        key: Comment |comment| Key::Comment(comment.post_id, comment.id.clone()),
+        refers_to: ["postId" post_id -> CommunityPosts, "comments.authorId" author_id -> Users],
+        unique: [],
+        exclusive: None,
+        identity: [],
+    }
+    /// Marketplace boosts.
+    MarketplaceBoosts: Boost(Boost) {
+        table: "marketplace_boosts", one: "boost", group: Documents, part_of: None,
+        key: Id |boost| boost.id.into(),
+        refers_to: ["userId" user_id -> Users, "bookId" book_id -> Books],
+        unique: [],
+        exclusive: Some("position"),
+        identity: [],
+    }
+    /// Competitors, without their price histories.
+    Competitors: Competitor(Competitor) {
+        table: "competitors", one: "competitor", group: Documents, part_of: None,
+        key: Id |competitor| competitor.id.into(),
+        refers_to: ["userId" user_id -> Users],
+        unique: ["asin" (user_id, asin)],
+        exclusive: None,
+        identity: [],
+    }
+    /// The price histories of competitors.
+    CompetitorPrices: Price(CompetitorPrice) {
+        table: "competitor_prices", one: "price", group: Documents, part_of: Some(Kind::Competitors),
+        key: Price |price| Key::Price(price.competitor_id, price.point.date),
+        refers_to: ["competitorId" competitor_id -> Competitors],
+        unique: [],
+        exclusive: None,
+        identity: [],
+    }
+    // A sale's book may be gone: money outlives it.
+    /// Sales.
+    SalesData: Sale(Sale) {
+        table: "sales_data", one: "sale", group: Analytics, part_of: None,
+        key: Row |sale| Key::Row(sale.id),
+        refers_to: ["user_id" user_id -> Users],
+        unique: ["date" (user_id, book_id, platform, date)],
+        exclusive: None,
+        identity: ["user_id", "book_id", "platform", "date"],
+    }
+    /// Roll-ups of the sales.
+    DailyAggregates: DailyAggregate(DailyAggregate) {
+        table: "daily_aggregates", one: "roll-up", group: Analytics, part_of: None,
+        key: Row |day| Key::Row(day.id),
+        refers_to: ["user_id" user_id -> Users],
+        unique: ["date" (user_id, date)],
+        exclusive: None,
+        identity: ["user_id", "date"],
+    }
+    /// Sync logs.
+    SyncLogs: SyncLog(SyncLog) {
+        table: "sync_logs", one: "sync log", group: Analytics, part_of: None,
+        key: Row |log| Key::Row(log.id),
+        refers_to: ["user_id" user_id -> Users],
+        unique: [],
+        exclusive: None,
+        identity: ["user_id", "platform", "synced_at"],
+    }
+    /// AI insights.
+    AiInsights: Insight(Insight) {
+        table: "ai_insights", one: "insight", group: Analytics, part_of: None,
+        key: Row |insight| Key::Row(insight.id),
+        refers_to: ["user_id" user_id -> Users, "book_id" book_id -> Books],
+        unique: [],
+        exclusive: None,
+        identity: ["user_id", "created_at"],
+    }
+    /// Revenue forecasts.
+    RevenueForecasts: Forecast(Forecast) {
+        table: "revenue_forecasts", one: "forecast", group: Analytics, part_of: None,
+        key: Row |forecast| Key::Row(forecast.id),
+        refers_to: ["user_id" user_id -> Users],
+        unique: [],
+        exclusive: None,
+        identity: ["user_id", "forecast_date", "created_at"],
+    }
+}
+
+const fn count(group: Group) -> usize {
+    let (mut index, mut count) = (0, 0);
+    while index < Kind::ALL.len() {
+        if Kind::ALL[index].is_of(group) {
+            count += 1;
+        }
+        index += 1;
+    }
+    count
+}
+
+const fn kinds_of<const N: usize>(group: Group) -> [Kind; N] {
+    let mut kinds = [Kind::Users; N];
+    let (mut index, mut next) = (0, 0);
+    while index < Kind::ALL.len() {
+        if Kind::ALL[index].is_of(group) {
+            kinds[next] = Kind::ALL[index];
+            next += 1;
+        }
+        index += 1;
+    }
+    kinds
+}
+
+impl Kind {
+    /// The kinds of the documents.
+    pub const DOCUMENTS: &'static [Self] =
+        &kinds_of::<{ count(Group::Documents) }>(Group::Documents);
+
+    /// The kinds of the analytics.
+    pub const ANALYTICS: &'static [Self] =
+        &kinds_of::<{ count(Group::Analytics) }>(Group::Analytics);
+
+    /// Whether a store of this group holds it.
+    #[must_use]
+    pub const fn is_of(self, group: Group) -> bool {
+        matches!(
+            (self.description().group, group),
+            (Group::Documents, Group::Documents) | (Group::Analytics, Group::Analytics)
+        )
+    }
+
+    /// The kinds that its records refer to, each once: they move first.
+    #[must_use]
+    pub fn depends_on(self) -> Vec<Self> {
+        let mut kinds: Vec<Self> = Vec::new();
+        for reference in self.description().refers_to {
+            if !kinds.contains(&reference.kind) {
+                kinds.push(reference.kind);
+            }
+        }
+        kinds
+    }
+
+    /// The fields of its records.
+    #[must_use]
+    pub const fn fields(self) -> &'static [Field] {
+        self.description().fields
+    }
+
+    /// Whether its records keep unknown fields beside.
+    #[must_use]
+    pub const fn has_extra(self) -> bool {
+        self.description().has_extra
+    }
+
+    /// The columns of its table that hold the fields, in the order of the list.
+    #[must_use]
+    pub fn column_names(self) -> Vec<&'static str> {
+        let columns = self.fields().iter().filter_map(|field| field.column);
+        columns.chain(self.has_extra().then_some("extra")).collect()
+    }
+
+    /// Whether its records have numbers that the store gives by a sequence.
+    #[must_use]
+    pub const fn is_numbered(self) -> bool {
+        matches!(self.description().key, KeyForm::Row)
+    }
+
+    /// The name of the table.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.description().table
+    }
+
+    /// What one record of the kind is called in a message.
+    #[must_use]
+    pub const fn one(self) -> &'static str {
+        self.description().one
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let mut all = Self::ALL.iter().copied();
+        all.find(|kind| kind.as_str() == text).ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|kind| kind.as_str()).collect();
+            Error::invalid(
+                "kind",
+                format!("{} is not one of {}", excerpt(text), names.join(", ")),
+            )
+        })
+    }
+}
+
+impl Record {
+    /// The record as JSON, its fields named as in the schema.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_comes_behind_those_that_it_refers_to() {
+        for (place, kind) in Kind::ALL.iter().enumerate() {
+            for on in kind.depends_on() {
+                assert!(Kind::ALL[..place].contains(&on), "{kind} before {on}");
+            }
+        }
+    }
+
+    #[test]
+    fn descriptions_name_columns_that_exist() {
+        for kind in Kind::ALL {
+            let description = kind.description();
+            let has = |name: &str| description.fields.iter().any(|it| it.column == Some(name));
+            let references = description.refers_to.iter().map(|it| it.column);
+            let unique = description.unique.iter().flat_map(|it| it.columns.iter());
+            let identity = description.identity.iter();
+            for column in references.chain(unique.chain(identity).copied()) {
+                assert!(has(column), "{kind} has no column {column}");
+            }
+            assert_eq!(
+                kind.is_numbered(),
+                !description.identity.is_empty(),
+                "{kind}"
+            );
+        }
+    }
+}

@@ -1,0 +1,104 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use serde_json::Value;
+
+use super::{
+    BatchLimits, Kind, Original, Position, Problem, Problems, Record, RowSource, Scanned,
+    ScannedBatch, Snapshot,
+};
+use crate::{Error, ErrorKind, Result};
+
+/// Several stores as one source, each with kinds of its own.
+#[derive(Debug, Clone)]
+pub struct SourceSet {
+    sources: Vec<Arc<dyn Snapshot>>,
+    kinds: Vec<Kind>,
+}
+
+impl SourceSet {
+    /// These stores. Where two of them hold a kind, it is read from the first.
+    #[must_use]
+    pub fn new(sources: Vec<Arc<dyn Snapshot>>) -> Self {
+        let held = |kind: &&Kind| sources.iter().any(|source| source.kinds().contains(kind));
+        let kinds = Kind::ALL.iter().filter(held).copied().collect();
+        Self { sources, kinds }
+    }
+
+    fn of(&self, kind: Kind) -> Option<&dyn Snapshot> {
+        let mut sources = self.sources.iter();
+        let holds = |source: &&Arc<dyn Snapshot>| source.kinds().contains(&kind);
+        sources.find(holds).map(AsRef::as_ref)
+    }
+
+    fn known(&self, kind: Kind) -> Result<&dyn Snapshot> {
+        self.of(kind).ok_or_else(|| none_holds(kind))
+    }
+}
+
+pub(super) fn none_holds(kind: Kind) -> Error {
+    Error::new(ErrorKind::Unsupported {
+        what: format!("none of the stores holds {kind}; leave that kind out").into(),
+    })
+}
+
+#[async_trait]
+impl Snapshot for SourceSet {
+    fn name(&self) -> &'static str {
+        match self.sources.as_slice() {
+            [one] => one.name(),
+            _ => "the sources",
+        }
+    }
+
+    fn kinds(&self) -> &[Kind] {
+        &self.kinds
+    }
+
+    async fn check(&self) -> Result<()> {
+        for source in &self.sources {
+            source.check().await?;
+        }
+        Ok(())
+    }
+
+    async fn count(&self, kind: Kind) -> Result<u64> {
+        self.known(kind)?.count(kind).await
+    }
+
+    fn scan(
+        &self,
+        kind: Kind,
+        after: Option<Position>,
+        limits: BatchLimits,
+    ) -> BoxStream<'_, Result<ScannedBatch>> {
+        match self.known(kind) {
+            Ok(source) => source.scan(kind, after, limits),
+            Err(error) => stream::iter([Err(error)]).boxed(),
+        }
+    }
+
+    async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {
+        self.known(kind)?.fetch(kind, keys).await
+    }
+
+    fn encode(&self, kind: Kind, original: &Original) -> Value {
+        self.of(kind)
+            .map_or(Value::Null, |source| source.encode(kind, original))
+    }
+
+    fn decode(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {
+        match self.known(kind) {
+            Ok(source) => source.decode(kind, value),
+            Err(error) => Err(Problem::from(error).into()),
+        }
+    }
+
+    fn rows(&self, kind: Kind) -> Option<&dyn RowSource> {
+        self.of(kind)?.rows(kind)
+    }
+}

@@ -1,0 +1,37 @@
+//! Sums of sales.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+/// What was earned and sold, summed. Sums may be larger than any amount of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Sums {
+    /// The revenue, exact to the cent.
+    pub revenue: Decimal,
+    /// The copies.
+    pub units: i64,
+    /// The pages read (KENP).
+    pub page_reads: i64,
+}
+
+impl std::ops::AddAssign for Sums {
+    fn add_assign(&mut self, other: Self) {
+        self.revenue += other.revenue;
+        self.units += other.units;
+        self.page_reads += other.page_reads;
+    }
+}
+
+/// Sums by a text, as a table holds them.
+pub trait Breakdown: std::fmt::Debug {
+    /// Each key with its sums, in the order of the keys.
+    fn sums(&self) -> Box<dyn Iterator<Item = (String, Sums)> + '_>;
+}
+
+impl<K: std::fmt::Display + std::fmt::Debug> Breakdown for BTreeMap<K, Sums> {
+    fn sums(&self) -> Box<dyn Iterator<Item = (String, Sums)> + '_> {
+        Box::new(self.iter().map(|(key, sums)| (key.to_string(), *sums)))
+    }
+}

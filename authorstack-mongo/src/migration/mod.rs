@@ -1,0 +1,5 @@
+//! MongoDB in a migration: its records as they are now, and the sink that takes records back.
+
+mod parts;
+mod sink;
+mod snapshot;

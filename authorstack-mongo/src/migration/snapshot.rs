@@ -1,0 +1,526 @@
+//! The records of a MongoDB database as they are now.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use authorstack_core::{
+    Competitor, Error, ErrorKind, Post, Result,
+    migrate::{
+        BatchLimits, Kind, Original, Position, Problem, Problems, Record, Scanned, ScannedBatch,
+        Snapshot,
+    },
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
+use futures::{StreamExt, stream::BoxStream};
+use mongodb::{
+    Collection,
+    action::Find,
+    error::ErrorKind as DriverKind,
+    options::{FindOptions, Hint, ReadConcern},
+    raw_batch_cursor::{RawBatch, RawBatchCursor},
+};
+use serde_json::{Map, Value};
+
+use super::{
+    parts::{Parts, Place, Within},
+    sink::no_such,
+};
+use crate::{
+    document::{
+        self,
+        key::{WHOLE, id_from, key_of, place_of},
+    },
+    error::{SETTING, driver, map},
+    extended_json::{Form, Path, append_fields, document_to_json},
+    raw::{Elements, Raw},
+    store::{MongoStore, by_id, own_fields},
+};
+
+/// The kinds that the schema's collections hold.
+const KINDS: &[Kind] = Kind::DOCUMENTS;
+
+/// Documents in an answer of the server: about 4 MB of books. The server ends every answer at
+/// 16 MB.
+const DOCUMENTS_AT_ONCE: u32 = 5_000;
+/// Documents in an answer where they may hold large arrays.
+const WHOLES_AT_ONCE: u32 = 1_000;
+
+#[async_trait]
+impl Snapshot for MongoStore {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn kinds(&self) -> &[Kind] {
+        KINDS
+    }
+
+    async fn check(&self) -> Result<()> {
+        self.check_database().await
+    }
+
+    async fn count(&self, kind: Kind) -> Result<u64> {
+        let count = async {
+            let collection = self.collection(kind)?;
+            let documents = driver(self.deadline, collection.estimated_document_count());
+            let Some(within_wholes) = Within::of(kind) else {
+                return documents.await;
+            };
+            // The arrays are read for this; where that takes too long, a guess must do.
+            let read = |bytes: &[u8]| {
+                let count = RawDocument::from_bytes(bytes).and_then(|it| it.get("count"));
+                let count = count.ok().flatten().and_then(|count| match count {
+                    RawBsonRef::Int32(count) => u64::try_from(count).ok(),
+                    RawBsonRef::Int64(count) => u64::try_from(count).ok(),
+                    _ => None,
+                });
+                Ok(count.unwrap_or_default())
+            };
+            match self
+                .aggregate(collection, within_wholes.count(), read)
+                .await
+            {
+                Err(error) if matches!(error.kind(), ErrorKind::Timeout { .. }) => documents.await,
+                counted => counted.map(|counts| counts.into_iter().sum()),
+            }
+        };
+        count.await
+    }
+
+    /// The server closes a cursor when the consumer takes longer than ten minutes for a batch.
+    /// Then the scan opens another, behind the last document. (`noCursorTimeout` would not help:
+    /// the free tier of Atlas refuses it, and the end of a session closes the cursor too.)
+    ///
+    /// A position is exact for every `_id` but a text that is not UTF-8: a scan resumed behind
+    /// one starts behind the last other `_id`, and gives such documents once more.
+    fn scan(
+        &self,
+        kind: Kind,
+        after: Option<Position>,
+        limits: BatchLimits,
+    ) -> BoxStream<'_, Result<ScannedBatch>> {
+        let (place, part) = match after.map(|position| resumed_at(kind, position)) {
+            None => (None, None),
+            Some(Ok((place, part))) => (Some(place), part),
+            Some(Err(error)) => return futures::stream::iter([Err(error)]).boxed(),
+        };
+        let scan = Scan {
+            store: self,
+            kind,
+            limits,
+            place,
+            parts: None,
+            whole: None,
+            is_placed: false,
+            again: part.clone(),
+            part,
+            cursor: None,
+            batch: None,
+            fresh: true,
+            resumed: false,
+        };
+        futures::stream::unfold(Some(scan), Scan::step).boxed()
+    }
+
+    async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {
+        let Some(within_wholes) = Within::of(kind) else {
+            let wholes = self.wholes(kind, keys).await?;
+            return Ok(wholes.iter().map(|bytes| scanned(kind, bytes)).collect());
+        };
+        let wanted: HashSet<String> = keys
+            .iter()
+            .filter_map(|key| within_wholes.whole_of(key))
+            .collect();
+        let wanted: Vec<String> = wanted.into_iter().collect();
+        let keys: HashSet<&str> = keys.iter().map(String::as_str).collect();
+        let mut found = Vec::new();
+        for whole in self.wholes(kind, &wanted).await? {
+            let parts = within_wholes.parts(&whole);
+            let parts = parts.map(|(_, part)| part);
+            found.extend(parts.filter(|part| keys.contains(part.key.as_str())));
+        }
+        Ok(found)
+    }
+
+    /// Canonical Extended JSON. A document that JSON would change (bytes that are not UTF-8, a
+    /// field that appears twice, a reserved name) also carries its bytes, as base64 in `$bson`.
+    fn encode(&self, _: Kind, original: &Original) -> Value {
+        let original = original.bytes(None);
+        let (mut fields, exact) = legible(&original);
+        if !exact {
+            fields.insert(WHOLE.to_owned(), BASE64_STANDARD.encode(&original).into());
+        }
+        Value::Object(fields)
+    }
+
+    /// Where `$bson` is there and the rest was not edited, the bytes count; else the rest does.
+    fn decode(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {
+        let Value::Object(fields) = value else {
+            return Err(Problem::new("", "the record is no JSON object; write {…}").into());
+        };
+        let mut fields = fields.clone();
+        if let Some(whole) = fields.remove(WHOLE) {
+            let bytes = whole
+                .as_str()
+                .and_then(|text| BASE64_STANDARD.decode(text).ok());
+            let Some(bytes) = bytes else {
+                let problem = "is not base64; leave it as it came, or remove it";
+                return Err(Problem::new(WHOLE, problem).into());
+            };
+            let (mut as_it_came, _) = legible(&bytes);
+            as_it_came.remove(WHOLE);
+            if as_it_came == fields {
+                return document::record(kind, &bytes);
+            }
+        }
+        let (mut document, mut problems) = (RawDocumentBuf::new(), Problems::default());
+        append_fields(&mut document, &fields, &Path::Root, &mut problems);
+        if problems.is_empty() {
+            document::record(kind, document.as_bytes())
+        } else {
+            Err(problems)
+        }
+    }
+}
+
+/// A document as canonical Extended JSON, and whether that is all of it.
+fn legible(bytes: &[u8]) -> (Map<String, Value>, bool) {
+    let mut problems = Problems::default();
+    let fields = document_to_json(Form::Canonical, bytes, &Path::Root, &mut problems);
+    let exact = problems.is_empty() && !fields.contains_key(WHOLE);
+    (fields, exact)
+}
+
+fn scanned(kind: Kind, bytes: &[u8]) -> Scanned {
+    Scanned {
+        key: key_of(bytes).unwrap_or_default(),
+        outcome: document::record(kind, bytes),
+        original: Original::Bytes(bytes.to_vec()),
+    }
+}
+
+/// What of a collection's documents a kind is made of.
+fn projection(kind: Kind) -> Option<Document> {
+    match kind {
+        Kind::CommunityPosts => own_fields::<Post>(),
+        Kind::Competitors => own_fields::<Competitor>(),
+        _ => Within::of(kind).map(Within::projection),
+    }
+}
+
+/// The text of a position: a document's place and, in a scan of parts, the last part's.
+fn position(place: Option<&str>, part: Option<&Place>) -> Position {
+    let place = place.unwrap_or_default();
+    Position(match part {
+        None => place.to_owned(),
+        Some(part) => format!("{place}\n{}", part.to_text()),
+    })
+}
+
+fn resumed_at(kind: Kind, position: Position) -> Result<(String, Option<Place>)> {
+    match position.0.split_once('\n') {
+        None => Ok((position.0, None)),
+        Some((place, part)) => Ok((place.to_owned(), Some(Place::from_text(kind, part)?))),
+    }
+}
+
+impl MongoStore {
+    pub(super) fn collection(&self, kind: Kind) -> Result<&Collection<RawDocumentBuf>> {
+        match kind {
+            Kind::Users => Ok(&self.users),
+            Kind::Books => Ok(&self.books),
+            Kind::Checklists => Ok(&self.checklists),
+            Kind::Follows => Ok(&self.follows),
+            Kind::CommunityPosts | Kind::PostLikes | Kind::PostComments => Ok(&self.posts),
+            Kind::MarketplaceBoosts => Ok(&self.boosts),
+            Kind::Competitors | Kind::CompetitorPrices => Ok(&self.competitors),
+            Kind::SalesData
+            | Kind::DailyAggregates
+            | Kind::SyncLogs
+            | Kind::AiInsights
+            | Kind::RevenueForecasts => Err(no_such(kind)),
+        }
+    }
+
+    /// The documents with these keys, as far as the kind needs them, those that are there.
+    async fn wholes(&self, kind: Kind, keys: &[String]) -> Result<Vec<Vec<u8>>> {
+        let mut found = Vec::with_capacity(keys.len());
+        for some in keys.chunks(WHOLES_AT_ONCE as usize) {
+            let ids: Vec<Bson> = some.iter().filter_map(|key| id_from(key)).collect();
+            let options = FindOptions::builder()
+                .projection(projection(kind))
+                .read_concern(ReadConcern::majority())
+                .build();
+            let filter = doc! {"_id": {"$in": ids}};
+            let read = |bytes: &[u8]| Ok(bytes.to_vec());
+            let collection = self.collection(kind)?;
+            found.extend(self.find(collection, filter, options, read).await?);
+        }
+        Ok(found)
+    }
+
+    async fn check_database(&self) -> Result<()> {
+        let names = driver(self.deadline, self.database.list_collection_names()).await?;
+        if KINDS
+            .iter()
+            .any(|kind| names.iter().any(|name| name == kind.as_str()))
+        {
+            return Ok(());
+        }
+        let database = self.database.name();
+        let problem = if names.is_empty() {
+            let there = self.other_databases().await;
+            format!("the server has no database {database:?}{there}")
+        } else {
+            format!("the database {database:?} has none of the schema's collections")
+        };
+        Err(Error::configuration(
+            SETTING,
+            format!("{problem}; name the right database in the address's path"),
+        ))
+    }
+
+    /// The databases that the user may see, for a message.
+    async fn other_databases(&self) -> String {
+        let list = self
+            .database
+            .client()
+            .list_database_names()
+            .authorized_databases(true);
+        let mut names = driver(self.deadline, list).await.unwrap_or_default();
+        names.retain(|name| !matches!(name.as_str(), "admin" | "config" | "local"));
+        names.sort_unstable();
+        if names.is_empty() {
+            String::new()
+        } else {
+            format!("; it has: {}", names.join(", "))
+        }
+    }
+}
+
+/// The place behind which nothing comes.
+const LAST: &str = r#"{"$maxKey":1}"#;
+
+/// A batch on its way.
+struct Filling {
+    limits: BatchLimits,
+    items: Vec<Scanned>,
+    bytes: usize,
+}
+
+impl Filling {
+    /// Whether the batch ends before an item of this many bytes.
+    fn is_full_before(&self, bytes: usize) -> bool {
+        self.items.len() >= self.limits.records.max(1)
+            || (!self.items.is_empty() && self.bytes + bytes > self.limits.bytes)
+    }
+
+    fn push(&mut self, item: Scanned) {
+        self.bytes += item.original.len();
+        self.items.push(item);
+    }
+}
+
+/// A walk over a collection in the order of `_id`.
+struct Scan<'s> {
+    store: &'s MongoStore,
+    kind: Kind,
+    limits: BatchLimits,
+    /// The `_id` behind which the walk goes on, as text.
+    place: Option<String>,
+    /// In a scan of parts: those of that document which are still to be given.
+    parts: Option<Parts>,
+    /// Their document, until the first of them is given.
+    whole: Option<String>,
+    /// Whether the place is that of their document.
+    is_placed: bool,
+    /// The last part that was given.
+    part: Option<Place>,
+    /// The walk starts with that document once more, for the parts behind this one.
+    again: Option<Place>,
+    cursor: Option<RawBatchCursor>,
+    /// The server's answer that is being read, and how far.
+    batch: Option<(RawBatch, usize)>,
+    /// Whether the cursor has not given anything yet.
+    fresh: bool,
+    /// Whether the cursor started within the collection.
+    resumed: bool,
+}
+
+impl Scan<'_> {
+    /// A batch and the walk behind it. Nothing comes after an error.
+    async fn step(scan: Option<Self>) -> Option<(Result<ScannedBatch>, Option<Self>)> {
+        let mut scan = scan?;
+        match scan.next().await {
+            Ok(None) => None,
+            Ok(Some(batch)) => Some((Ok(batch), Some(scan))),
+            Err(error) => Some((Err(error.for_record(scan.kind)), None)),
+        }
+    }
+
+    async fn next(&mut self) -> Result<Option<ScannedBatch>> {
+        let mut filling = Filling {
+            limits: self.limits,
+            items: Vec::new(),
+            bytes: 0,
+        };
+        loop {
+            while let Some(parts) = &mut self.parts {
+                if !parts.is_empty() && filling.is_full_before(parts.next_len()) {
+                    return Ok(self.filled(filling));
+                }
+                let Some((place, scanned)) = parts.next() else {
+                    self.parts = None;
+                    break;
+                };
+                if let Some(whole) = self.whole.take() {
+                    self.place = Some(whole);
+                    self.is_placed = true;
+                }
+                if self.is_placed {
+                    self.part = Some(place);
+                }
+                filling.push(scanned);
+            }
+            if self.batch.is_none() {
+                self.batch = self.answer().await?.map(|answer| (answer, 0));
+            }
+            if self.batch.is_none() || self.take_documents(&mut filling)? {
+                return Ok(self.filled(filling));
+            }
+        }
+    }
+
+    /// Takes documents of the answer: records until the batch is full, or the parts of one
+    /// document. Says whether the batch is full.
+    fn take_documents(&mut self, filling: &mut Filling) -> Result<bool> {
+        let Some((answer, offset)) = self.batch.as_mut() else {
+            return Ok(false);
+        };
+        let array = answer
+            .doc_slices()
+            .map_err(|error| map(&error, self.store.deadline))?
+            .as_bytes();
+        let mut elements = Elements::resumed(array, *offset);
+        loop {
+            if filling.items.len() >= self.limits.records.max(1) {
+                return Ok(true);
+            }
+            let Some(element) = elements.next() else {
+                self.batch = None;
+                return Ok(false);
+            };
+            let Ok((_, Raw::Document(document))) = element else {
+                return Err(Error::internal("an answer of the server is damaged"));
+            };
+            let place = place_of(document).filter(|text| id_from(text).is_some());
+            let Some(within_wholes) = Within::of(self.kind) else {
+                if filling.is_full_before(document.len()) {
+                    return Ok(true);
+                }
+                filling.push(scanned(self.kind, document));
+                self.place = place.or(self.place.take());
+                *offset = elements.offset(array);
+                continue;
+            };
+            *offset = elements.offset(array);
+            let mut parts = within_wholes.parts(document);
+            if let Some(after) = self.again.take()
+                && self.place == place
+            {
+                parts.skip_to(&after);
+            }
+            if parts.is_empty() {
+                continue;
+            }
+            (self.whole, self.is_placed) = (place, false);
+            self.parts = Some(parts);
+            return Ok(false);
+        }
+    }
+
+    fn filled(&self, filling: Filling) -> Option<ScannedBatch> {
+        let position = position(self.place.as_deref(), self.part.as_ref());
+        let items = filling.items;
+        (!items.is_empty()).then_some(ScannedBatch { items, position })
+    }
+
+    /// The server's next answer; `None` at the end.
+    async fn answer(&mut self) -> Result<Option<RawBatch>> {
+        /// `CursorNotFound` and `CursorKilled`.
+        const CLOSED: &[i32] = &[43, 237];
+        let deadline = self.store.deadline;
+        loop {
+            let cursor = if let Some(cursor) = &mut self.cursor {
+                cursor
+            } else {
+                let cursor = driver(deadline, self.find()?.batch()).await?;
+                self.fresh = true;
+                self.resumed = self.place.as_deref().is_some_and(|place| place != LAST);
+                self.cursor.insert(cursor)
+            };
+            match tokio::time::timeout(deadline, cursor.next()).await {
+                Err(_) => return Err(Error::timeout(deadline)),
+                Ok(None) if self.resumed => {
+                    // Index bounds with a start end before MaxKey.
+                    self.resumed = false;
+                    let last = self.walk(doc! {"_id": Bson::MaxKey}, None)?;
+                    let cursor = driver(deadline, last.batch()).await?;
+                    self.cursor = Some(cursor);
+                }
+                Ok(None) => return Ok(None),
+                Ok(Some(Ok(answer))) => {
+                    self.fresh = false;
+                    return Ok(Some(answer));
+                }
+                Ok(Some(Err(error))) => {
+                    let closed = matches!(
+                        error.kind.as_ref(),
+                        DriverKind::Command(command) if CLOSED.contains(&command.code)
+                    );
+                    if !closed || self.fresh {
+                        return Err(map(&error, deadline));
+                    }
+                    tracing::debug!(kind = %self.kind, "the cursor was closed; opening another");
+                    self.cursor = None;
+                }
+            }
+        }
+    }
+
+    fn find(&self) -> Result<Find<'_, RawDocumentBuf>> {
+        let after = self.place.as_deref().map(|place| {
+            id_from(place).ok_or_else(|| {
+                Error::invalid("position", "is not a place in a scan of this source")
+            })
+        });
+        let after: Option<Bson> = after.transpose()?;
+        if after == Some(Bson::MaxKey) {
+            // No bounds start there.
+            return self.walk(doc! {"_id": {"$in": []}}, None);
+        }
+        let filter = match &after {
+            Some(id) if self.again.is_none() => doc! {"_id": {"$ne": id}},
+            _ => Document::new(),
+        };
+        self.walk(filter, after.map(by_id))
+    }
+
+    /// Index bounds, unlike `$gt`, lead from one BSON type to the next. They include their start.
+    fn walk(&self, filter: Document, from: Option<Document>) -> Result<Find<'_, RawDocumentBuf>> {
+        let options = FindOptions::builder()
+            .sort(doc! {"_id": 1})
+            .hint(Hint::Keys(doc! {"_id": 1}))
+            .min(from)
+            .batch_size(match Within::of(self.kind) {
+                None => DOCUMENTS_AT_ONCE,
+                Some(_) => WHOLES_AT_ONCE,
+            })
+            .projection(projection(self.kind))
+            .read_concern(ReadConcern::majority())
+            .build();
+        let collection = self.store.collection(self.kind)?;
+        Ok(collection.find(filter).with_options(options))
+    }
+}

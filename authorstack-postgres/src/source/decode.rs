@@ -1,0 +1,135 @@
+//! Rows of a rejects file, perhaps fixed by hand, as records.
+
+use authorstack_core::{
+    fields::Shape,
+    migrate::{Kind, Problem, Problems, Record},
+};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::shared::Shared;
+
+pub(super) fn read(shared: &Shared, kind: Kind, value: &Value) -> Result<Record, Problems> {
+    let Value::Object(row) = value else {
+        return Err(Problem::new("record", "is no JSON object; restore the line").into());
+    };
+    let mut problems = Problems::default();
+    let mut fields = Map::new();
+    for (name, value) in row {
+        // `content` is required JSON, for which null is a value.
+        if value.is_null() && name != "content" {
+            continue;
+        }
+        match field(shared, kind, name, value) {
+            Ok(value) => {
+                fields.insert(name.clone(), value);
+            }
+            Err(problem) => problems.push(Problem::new(name.clone(), problem)),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    // Valid for ever means no date.
+    if fields
+        .get("valid_until")
+        .is_some_and(|until| until == "infinity")
+    {
+        fields.remove("valid_until");
+    }
+    let defaults: &[(&str, Value)] = match kind {
+        Kind::SalesData => &[("page_reads", 0.into()), ("currency", "USD".into())],
+        Kind::SyncLogs => &[("records_synced", 0.into())],
+        _ => &[],
+    };
+    for (name, default) in defaults {
+        fields.entry(*name).or_insert_with(|| default.clone());
+    }
+    let record = Record::from_json(kind, Value::Object(fields));
+    record.map_err(|error| Problem::new("record", error.to_string()).into())
+}
+
+/// A value in the form that the records' JSON has.
+fn field(shared: &Shared, kind: Kind, name: &str, value: &Value) -> Result<Value, String> {
+    let mut fields = kind.fields().iter();
+    match fields
+        .find(|field| field.name == name)
+        .map(|field| field.shape)
+    {
+        // Numbers become texts, which are exact.
+        Some(Shape::Decimal) => Ok(as_text(value)),
+        Some(Shape::Moment) => Ok(moment(value)),
+        Some(Shape::Sums) => breakdown(shared, name, value),
+        Some(Shape::Id) => match value {
+            Value::String(text) => id(shared, text).map(Value::String),
+            other => Ok(other.clone()),
+        },
+        _ => Ok(value.clone()),
+    }
+}
+
+/// The digits of an id, which the row has as a UUID and a fix may write as digits.
+fn id(shared: &Shared, text: &str) -> Result<String, String> {
+    let Ok(uuid) = Uuid::try_parse(text) else {
+        return Ok(text.to_owned());
+    };
+    // The digits of an id have no hyphens, and fewer than a UUID.
+    match shared.id(uuid) {
+        Some(id) => Ok(id.to_string()),
+        None => Err(shared.no_id(text)),
+    }
+}
+
+fn as_text(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => Value::String(number.to_string()),
+        other => other.clone(),
+    }
+}
+
+/// A moment of a column without a zone is in UTC.
+fn moment(value: &Value) -> Value {
+    match value {
+        Value::String(text) if text.contains('T') && !has_zone(text) => {
+            Value::String(format!("{text}Z"))
+        }
+        other => other.clone(),
+    }
+}
+
+fn has_zone(text: &str) -> bool {
+    let time = text.split_once('T').map_or("", |(_, time)| time);
+    time.contains(['Z', 'z', '+', '-'])
+}
+
+fn breakdown(shared: &Shared, name: &str, value: &Value) -> Result<Value, String> {
+    let Value::Object(sums) = value else {
+        return Err("is no object; correct it, or leave it out".to_owned());
+    };
+    let mut read = Map::new();
+    for (key, sum) in sums {
+        let key = match name {
+            "book_breakdown" => id(shared, key)?,
+            _ => key.clone(),
+        };
+        let Value::Object(sum) = sum else {
+            return Err(format!("{key:?} has no sums"));
+        };
+        let mut sum = sum.clone();
+        for (name, default) in [("units", 0), ("page_reads", 0)] {
+            let number = sum.entry(name).or_insert_with(|| default.into());
+            if let Value::String(text) = number
+                && let Ok(whole) = text.parse::<i64>()
+            {
+                *number = whole.into();
+            }
+        }
+        if let Some(revenue) = sum.get_mut("revenue") {
+            *revenue = as_text(revenue);
+        }
+        if read.insert(key.clone(), Value::Object(sum)).is_some() {
+            return Err(format!("names {key:?} twice"));
+        }
+    }
+    Ok(Value::Object(read))
+}

@@ -1,0 +1,62 @@
+//! What the repositories of the analytics share.
+
+use std::sync::Arc;
+
+use authorstack_core::{Error, Id, Result, migrate::Stored};
+use sqlx::{
+    AssertSqlSafe,
+    postgres::{PgArguments, PgRow},
+    query, query_with,
+};
+use uuid::Uuid;
+
+use super::dialect::Dialect;
+use crate::{ArgumentWriter, Pool, Statement, get, read};
+
+/// The connections, and the form of the rows.
+#[derive(Debug, Clone)]
+pub(super) struct Base {
+    pub(super) pool: Pool,
+    pub(super) dialect: Dialect,
+}
+
+impl Base {
+    pub(super) fn uuid<T>(&self, id: Id<T>) -> Uuid {
+        self.dialect.ids.write(id)
+    }
+
+    pub(super) fn id<T>(&self, uuid: Uuid, field: &'static str) -> Result<Id<T>> {
+        let id = self.dialect.ids.read(uuid);
+        id.map_err(|error| Error::corrupt(format!("{field}: {}", error.kind())))
+    }
+
+    pub(super) fn read<T: Stored>(&self, row: &PgRow) -> Result<T> {
+        read(row, self.dialect.ids)
+    }
+
+    pub(super) fn read_all<T: Stored>(&self, rows: &[PgRow]) -> Result<Vec<T>> {
+        rows.iter().map(|row| self.read(row)).collect()
+    }
+
+    /// The arguments of an insert, without the row's number, which the table gives.
+    pub(super) fn arguments<T: Stored>(&self, row: &T) -> Result<PgArguments> {
+        let mut writer = ArgumentWriter::with_ids(self.dialect.ids).without("id");
+        row.write(&mut writer)?;
+        Ok(writer.into_arguments())
+    }
+}
+
+/// The texts are made only of constants and the dialect.
+pub(super) fn statement(text: &Arc<str>) -> Statement<'static> {
+    query(AssertSqlSafe(Arc::clone(text)))
+}
+
+pub(super) fn statement_with(text: &Arc<str>, arguments: PgArguments) -> Statement<'static> {
+    query_with(AssertSqlSafe(Arc::clone(text)), arguments)
+}
+
+pub(super) fn parsed<T: std::str::FromStr<Err = Error>>(row: &PgRow, index: usize) -> Result<T> {
+    let text: &str = get(row, index)?;
+    text.parse()
+        .map_err(|error: Error| Error::corrupt(error.kind().to_string()))
+}

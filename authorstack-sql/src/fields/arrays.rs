@@ -1,0 +1,181 @@
+//! Many records as the arguments of one statement: one array for each column.
+
+use authorstack_core::{
+    Error, Extra, Result,
+    fields::{Field, FieldWriter, Fields, Shape, Value},
+};
+use chrono::NaiveDate;
+use rust_decimal::Decimal;
+use serde::Serialize;
+use sqlx::{Arguments as _, postgres::PgArguments};
+use uuid::Uuid;
+
+use super::arguments::{integer, is_integer};
+use crate::{
+    codec::{Moment, check_moment},
+    ids::IdForm,
+};
+
+/// The values of a column.
+enum Column {
+    Ids(Vec<Option<Uuid>>),
+    Texts(Vec<Option<String>>),
+    Bools(Vec<Option<bool>>),
+    Integers(Vec<Option<i32>>),
+    Bigints(Vec<Option<i64>>),
+    Decimals(Vec<Option<Decimal>>),
+    Days(Vec<Option<NaiveDate>>),
+    Moments(Vec<Option<Moment>>),
+    /// A column whose values have no array.
+    Refused,
+}
+
+impl Column {
+    fn new(field: &'static Field) -> Self {
+        match field.shape {
+            Shape::Id => Self::Ids(Vec::new()),
+            Shape::Text | Shape::TextOrEmpty => Self::Texts(Vec::new()),
+            Shape::Bool => Self::Bools(Vec::new()),
+            Shape::Whole(first, last) if is_integer(first, last) => Self::Integers(Vec::new()),
+            Shape::Whole(..) => Self::Bigints(Vec::new()),
+            Shape::Decimal => Self::Decimals(Vec::new()),
+            Shape::Day => Self::Days(Vec::new()),
+            Shape::Moment => Self::Moments(Vec::new()),
+            Shape::Texts
+            | Shape::Float
+            | Shape::Json
+            | Shape::Sums
+            | Shape::Part
+            | Shape::Parts => Self::Refused,
+        }
+    }
+
+    const fn sql_type(&self) -> &'static str {
+        match self {
+            Self::Ids(_) => "uuid[]",
+            Self::Texts(_) | Self::Refused => "text[]",
+            Self::Bools(_) => "bool[]",
+            Self::Integers(_) => "int[]",
+            Self::Bigints(_) => "bigint[]",
+            Self::Decimals(_) => "numeric[]",
+            Self::Days(_) => "date[]",
+            Self::Moments(_) => "timestamptz[]",
+        }
+    }
+}
+
+fn no_array(field: &'static Field) -> Error {
+    Error::internal(format!("{} has no array", field.name))
+}
+
+/// Collects the values of each column of many records.
+pub(crate) struct ArrayWriter {
+    ids: IdForm,
+    columns: Vec<(&'static Field, Column)>,
+    next: usize,
+}
+
+impl ArrayWriter {
+    /// For records of this type, without some columns.
+    pub(crate) fn new<T: Fields>(ids: IdForm, without: &[&str]) -> Self {
+        let fields = T::FIELDS.iter();
+        let taken =
+            fields.filter(|field| field.column.is_some_and(|name| !without.contains(&name)));
+        Self {
+            ids,
+            columns: taken.map(|field| (field, Column::new(field))).collect(),
+            next: 0,
+        }
+    }
+
+    /// The columns' names.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        let names = self.columns.iter().filter_map(|(field, _)| field.column);
+        names.collect()
+    }
+
+    /// The parameters with their array types, numbered from `first`.
+    pub(crate) fn parameters(&self, first: usize) -> String {
+        let numbered = self.columns.iter().zip(first..);
+        let parameters =
+            numbered.map(|((_, column), number)| format!("${number}::{}", column.sql_type()));
+        parameters.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Adds a record.
+    pub(crate) fn push<T: Fields>(&mut self, record: &T) -> Result<()> {
+        self.next = 0;
+        record.write(self)
+    }
+
+    /// Adds the arrays to arguments.
+    pub(crate) fn add_to(self, arguments: &mut PgArguments) -> Result<()> {
+        for (field, column) in self.columns {
+            let added = match column {
+                Column::Ids(values) => arguments.add(values),
+                Column::Texts(values) => arguments.add(values),
+                Column::Bools(values) => arguments.add(values),
+                Column::Integers(values) => arguments.add(values),
+                Column::Bigints(values) => arguments.add(values),
+                Column::Decimals(values) => arguments.add(values),
+                Column::Days(values) => arguments.add(values),
+                Column::Moments(values) => arguments.add(values),
+                Column::Refused => return Err(no_array(field)),
+            };
+            added.map_err(|error| Error::invalid(field.name, error.to_string()))?;
+        }
+        Ok(())
+    }
+}
+
+impl FieldWriter for ArrayWriter {
+    fn value(&mut self, field: &'static Field, value: Option<Value<'_>>) -> Result<()> {
+        // Columns that are left out are not in the list.
+        let Some((of, column)) = self.columns.get_mut(self.next) else {
+            return Ok(());
+        };
+        if *of != field {
+            return Ok(());
+        }
+        self.next += 1;
+        match (column, value) {
+            (Column::Ids(ids), Some(Value::Id(id))) => ids.push(Some(self.ids.write(id))),
+            (Column::Texts(texts), Some(Value::Text(text))) => texts.push(Some(text.to_owned())),
+            (Column::Bools(bools), Some(Value::Bool(yes))) => bools.push(Some(yes)),
+            (Column::Integers(numbers), Some(Value::Whole(number))) => {
+                numbers.push(Some(integer(field, number)?));
+            }
+            (Column::Bigints(numbers), Some(Value::Whole(number))) => numbers.push(Some(number)),
+            (Column::Decimals(numbers), Some(Value::Decimal(number))) => {
+                numbers.push(Some(number));
+            }
+            (Column::Days(days), Some(Value::Day(day))) => days.push(Some(day)),
+            (Column::Moments(moments), Some(Value::Moment(at))) => {
+                check_moment(field.name, at)?;
+                moments.push(Some(Moment(at)));
+            }
+            (Column::Ids(ids), None) => ids.push(None),
+            (Column::Texts(texts), None) => texts.push(None),
+            (Column::Bools(bools), None) => bools.push(None),
+            (Column::Integers(numbers), None) => numbers.push(None),
+            (Column::Bigints(numbers), None) => numbers.push(None),
+            (Column::Decimals(numbers), None) => numbers.push(None),
+            (Column::Days(days), None) => days.push(None),
+            (Column::Moments(moments), None) => moments.push(None),
+            (Column::Refused, None) | (_, Some(_)) => return Err(no_array(field)),
+        }
+        Ok(())
+    }
+
+    fn part<T: Fields + Serialize>(&mut self, field: &'static Field, _: &T) -> Result<()> {
+        Err(no_array(field))
+    }
+
+    fn parts<T: Fields + Serialize>(&mut self, field: &'static Field, _: &[T]) -> Result<()> {
+        Err(no_array(field))
+    }
+
+    fn extra(&mut self, _: &Extra) -> Result<()> {
+        Err(Error::internal("unknown fields have no array"))
+    }
+}

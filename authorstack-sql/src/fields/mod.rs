@@ -1,0 +1,14 @@
+//! Reads and writes records by the lists of their fields.
+
+mod arguments;
+mod arrays;
+mod reader;
+mod statements;
+mod sums;
+mod values;
+
+pub use arguments::{ArgumentWriter, arguments, integer, is_integer};
+pub(crate) use arrays::ArrayWriter;
+pub use reader::{read, read_record};
+pub use statements::{insert, json_columns, parameter, placeholders, select, update, width};
+pub use sums::write_sums;

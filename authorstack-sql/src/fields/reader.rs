@@ -1,0 +1,234 @@
+//! Rows as records.
+
+use std::{collections::BTreeMap, fmt::Display};
+
+use authorstack_core::{
+    Error, ErrorKind, Extra, Result, Sums,
+    fields::{Field, FieldReader, Fields, Read, Scalar, Shape, Value},
+    migrate::{Kind, Record, Stored},
+};
+use chrono::NaiveDate;
+use rust_decimal::Decimal;
+use serde::de::DeserializeOwned;
+use sqlx::{Decode, Postgres, Row, Type, postgres::PgRow};
+use uuid::Uuid;
+
+use super::{sums::sums_of, values::Whole};
+use crate::{
+    codec::{Bytes, Moment},
+    ids::IdForm,
+};
+
+/// Reads a row that begins with the columns of a record, in the order of its fields.
+///
+/// # Errors
+/// Corrupt, naming the field and the record.
+pub fn read<T: Stored>(row: &PgRow, ids: IdForm) -> Result<T> {
+    let mut reader = RowReader::new(row, ids);
+    let record = T::read(&mut reader);
+    reader.end(T::KIND, record)
+}
+
+/// Reads a row that begins with the columns of a kind.
+///
+/// # Errors
+/// Corrupt, naming the field and the record.
+pub fn read_record(kind: Kind, row: &PgRow, ids: IdForm) -> Result<Record> {
+    let mut reader = RowReader::new(row, ids);
+    let record = kind.read(&mut reader);
+    reader.end(kind, record)
+}
+
+/// Gives the columns one by one.
+struct RowReader<'r> {
+    row: &'r PgRow,
+    ids: IdForm,
+    next: usize,
+    /// The first problem: the field and what is wrong with it.
+    problem: Option<String>,
+}
+
+impl<'r> RowReader<'r> {
+    fn new(row: &'r PgRow, ids: IdForm) -> Self {
+        Self {
+            row,
+            ids,
+            next: 0,
+            problem: None,
+        }
+    }
+
+    fn end<T>(self, kind: Kind, record: Option<T>) -> Result<T> {
+        match (record, self.problem.as_ref()) {
+            (Some(record), None) => Ok(record),
+            (_, problem) => {
+                let problem = problem.map_or("has fields that cannot be read", String::as_str);
+                Err(Error::corrupt(problem.to_owned()).for_record(self.label(kind)))
+            }
+        }
+    }
+
+    /// The record in messages: its first column tells it, or the record that it is a part of.
+    fn label(&self, kind: Kind) -> String {
+        let what = match kind {
+            Kind::PostLikes => "like of post",
+            Kind::PostComments => "comment on post",
+            Kind::CompetitorPrices => "price of competitor",
+            whole => whole.one(),
+        };
+        if let Ok(uuid) = self.row.try_get::<Uuid, _>(0) {
+            match self.ids.read::<()>(uuid) {
+                Ok(id) => format!("{what} {id}"),
+                Err(_) => format!("row {uuid}"),
+            }
+        } else if let Ok(Whole(number)) = self.row.try_get(0) {
+            format!("{what} {number}")
+        } else {
+            what.to_owned()
+        }
+    }
+
+    fn note(&mut self, field: &'static Field, problem: impl Display) {
+        self.problem
+            .get_or_insert_with(|| format!("{}: {problem}", field.name));
+    }
+
+    /// The next column, made into a value.
+    fn take<V, T>(
+        &mut self,
+        field: &'static Field,
+        make: impl FnOnce(V) -> Result<T, String>,
+    ) -> Read<T>
+    where
+        V: Decode<'r, Postgres> + Type<Postgres>,
+    {
+        let index = self.next;
+        self.next += 1;
+        let problem = match self.row.try_get::<Option<V>, _>(index) {
+            Ok(None) => return Read::Missing,
+            Ok(Some(found)) => match make(found) {
+                Ok(value) => return Read::Value(value),
+                Err(problem) => problem,
+            },
+            Err(sqlx::Error::ColumnDecode { source, .. }) => source.to_string(),
+            Err(other) => other.to_string(),
+        };
+        self.note(field, problem);
+        Read::Refused
+    }
+
+    fn json<T: DeserializeOwned>(&mut self, field: &'static Field) -> Read<T> {
+        self.take(field, |Bytes(json)| {
+            serde_json::from_slice(json).map_err(|error| error.to_string())
+        })
+    }
+}
+
+fn scalar<T: Scalar>(value: Value<'_>) -> Result<T, String> {
+    T::of(value).map_err(|error| error.kind().to_string())
+}
+
+impl FieldReader for RowReader<'_> {
+    fn value<T: Scalar>(&mut self, field: &'static Field) -> Read<T> {
+        match T::SHAPE {
+            Shape::Id => {
+                let ids = self.ids;
+                self.take(field, |uuid: Uuid| match ids.read(uuid) {
+                    Ok(id) => scalar(Value::Id(id)),
+                    Err(error) => Err(error.kind().to_string()),
+                })
+            }
+            Shape::Text | Shape::TextOrEmpty => {
+                self.take(field, |text: &str| scalar(Value::Text(text)))
+            }
+            Shape::Bool => self.take(field, |yes| scalar(Value::Bool(yes))),
+            Shape::Whole(..) => self.take(field, |Whole(number)| scalar(Value::Whole(number))),
+            Shape::Float => self.take(field, |number| scalar(Value::Float(number))),
+            Shape::Decimal => self.take(field, |number: Decimal| scalar(Value::Decimal(number))),
+            Shape::Day => self.take(field, |day: NaiveDate| scalar(Value::Day(day))),
+            Shape::Moment => self.take(field, |Moment(at)| scalar(Value::Moment(at))),
+            Shape::Json => match self.json(field) {
+                Read::Value(json) => match scalar(Value::Json(&json)) {
+                    Ok(value) => Read::Value(value),
+                    Err(problem) => {
+                        self.note(field, problem);
+                        Read::Refused
+                    }
+                },
+                Read::Missing => Read::Missing,
+                Read::Refused => Read::Refused,
+            },
+            Shape::Sums => {
+                let ids = self.ids;
+                self.take(field, |Bytes(json)| {
+                    sums(json, ids)
+                        .map_err(|problem| format!("{problem}; refresh the day's roll-up"))
+                })
+            }
+            // These are not scalars.
+            Shape::Texts | Shape::Part | Shape::Parts => {
+                self.next += 1;
+                self.note(field, "has no column that holds one value");
+                Read::Refused
+            }
+        }
+    }
+
+    fn texts<T: Scalar>(&mut self, field: &'static Field) -> Read<Vec<T>> {
+        self.take(field, |texts: Vec<String>| {
+            texts.iter().map(|text| scalar(Value::Text(text))).collect()
+        })
+    }
+
+    fn part<T: Fields + DeserializeOwned>(&mut self, field: &'static Field) -> Read<T> {
+        self.json(field)
+    }
+
+    fn parts<T: Fields + DeserializeOwned>(&mut self, field: &'static Field) -> Read<Vec<T>> {
+        self.json(field)
+    }
+
+    fn skip(&mut self, _: &'static Field) {}
+
+    fn extra(&mut self) -> Read<Extra> {
+        static EXTRA: Field = Field {
+            name: "extra",
+            column: Some("extra"),
+            shape: Shape::Json,
+        };
+        self.take(&EXTRA, |Bytes(json)| {
+            // Most records hold nothing beyond the schema.
+            if json == b"{}" {
+                return Ok(Extra::new());
+            }
+            serde_json::from_slice(json).map_err(|error| error.to_string())
+        })
+    }
+
+    fn missing(&mut self, field: &'static Field, _: &'static str) {
+        self.note(field, "is missing");
+    }
+}
+
+/// Sums by id, or by another text. An old app may have named books by their UUIDs.
+fn sums<T: Scalar>(json: &[u8], ids: IdForm) -> Result<T, String> {
+    let found = sums_of(json)?;
+    let error = match T::of(Value::Sums(&found)) {
+        Ok(sums) => return Ok(sums),
+        Err(error) => error,
+    };
+    let by_id: Result<BTreeMap<String, Sums>> = found
+        .into_iter()
+        .map(|(name, sums)| match Uuid::try_parse(&name) {
+            Ok(uuid) => Ok((ids.read::<()>(uuid)?.to_string(), sums)),
+            Err(_) => Ok((name, sums)),
+        })
+        .collect();
+    match by_id {
+        Ok(by_id) => scalar(Value::Sums(&by_id)),
+        Err(other) if matches!(other.kind(), ErrorKind::Invalid { .. }) => {
+            Err(other.kind().to_string())
+        }
+        Err(_) => Err(error.kind().to_string()),
+    }
+}

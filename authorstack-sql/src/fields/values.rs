@@ -1,0 +1,64 @@
+//! Types that the driver encodes and decodes.
+
+use authorstack_core::{Result, fields::Texts, rollup::Breakdown};
+use sqlx::{
+    Decode, Encode, Postgres, Type,
+    encode::IsNull,
+    error::BoxDynError,
+    postgres::{PgArgumentBuffer, PgTypeInfo, PgValueFormat, PgValueRef},
+};
+
+use super::sums::write_sums;
+
+/// A whole number of any width.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Whole(pub(super) i64);
+
+impl Type<Postgres> for Whole {
+    fn type_info() -> PgTypeInfo {
+        <i64 as Type<Postgres>>::type_info()
+    }
+
+    fn compatible(found: &PgTypeInfo) -> bool {
+        <i64 as Type<Postgres>>::compatible(found)
+            || <i32 as Type<Postgres>>::compatible(found)
+            || <i16 as Type<Postgres>>::compatible(found)
+    }
+}
+
+impl<'r> Decode<'r, Postgres> for Whole {
+    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
+        if value.format() == PgValueFormat::Text {
+            return Ok(Self(value.as_str()?.parse()?));
+        }
+        let bytes = value.as_bytes()?;
+        let number = match bytes.len() {
+            2 => i16::from_be_bytes(bytes.try_into()?).into(),
+            4 => i32::from_be_bytes(bytes.try_into()?).into(),
+            _ => i64::from_be_bytes(bytes.try_into()?),
+        };
+        Ok(Self(number))
+    }
+}
+
+/// Sums by a text, as `jsonb`.
+pub(super) struct SumsJson<'v>(pub(super) &'v dyn Breakdown);
+
+impl Type<Postgres> for SumsJson<'_> {
+    fn type_info() -> PgTypeInfo {
+        <sqlx::types::Json<()> as Type<Postgres>>::type_info()
+    }
+}
+
+impl Encode<'_, Postgres> for SumsJson<'_> {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        buffer.push(1);
+        write_sums(buffer, self.0);
+        Ok(IsNull::No)
+    }
+}
+
+/// A list of texts as `text[]`.
+pub(super) fn texts(list: &dyn Texts) -> Vec<&str> {
+    list.texts().collect()
+}

@@ -1,0 +1,200 @@
+//! Indexes and foreign keys that a first load puts off.
+//!
+//! An index is dropped and noted in one transaction, and restored and removed from the notes in one
+//! transaction. So whenever a run is killed, the notes say what is still missing.
+
+use authorstack_core::{Error, Result, migrate::Kind};
+use authorstack_sql::has_code;
+use sqlx::{AssertSqlSafe, PgConnection, Row, query, raw_sql};
+
+use crate::{error::from_sqlx, store::SupabaseStore};
+
+/// Finds the table's secondary indexes and foreign keys, and the SQL that restores them; with the
+/// second parameter also its keys, each as an index and the constraint that uses it. Indexes that
+/// this SQL would not restore as they were are left alone: those with marks of replication or
+/// clustering, comments, tablespaces or statistics targets, and the keys of a partitioned table.
+const FIND: &str = "\
+    with indexes as ( \
+      select c.oid, c.relname::text as name, con.conname::text as constraint_name, con.contype, \
+             replace(pg_get_indexdef(c.oid), ' ON ONLY ', ' ON ') as definition \
+      from pg_catalog.pg_index as i join pg_catalog.pg_class as c on c.oid = i.indexrelid \
+      left join pg_catalog.pg_constraint as con on con.conindid = c.oid and con.conrelid = i.indrelid \
+      where i.indrelid = $1::regclass and i.indisvalid \
+        and not (i.indisexclusion or i.indisreplident or i.indisclustered) \
+        and (not i.indisunique \
+          or ($2 and c.relkind = 'i' and con.contype in ('p', 'u') and not con.condeferrable)) \
+        and c.reltablespace = 0 \
+        and obj_description(c.oid, 'pg_class') is null \
+        and obj_description(con.oid, 'pg_constraint') is null \
+        and not exists (select from pg_catalog.pg_attribute where attrelid = c.oid and attstattarget >= 0)) \
+    select name, true, definition, \
+           case when constraint_name is null then format('drop index %s', oid::regclass) \
+             else format('alter table %s drop constraint %I', $1::regclass, constraint_name) end \
+    from indexes \
+    union all \
+    select constraint_name, false, \
+           format('alter table %s add constraint %I %s using index %I', $1::regclass, constraint_name, \
+             case contype when 'p' then 'primary key' else 'unique' end, name), \
+           null \
+    from indexes where constraint_name is not null \
+    union all \
+    select conname::text, false, \
+           format('alter table %s add constraint %I %s', conrelid::regclass, conname, pg_get_constraintdef(oid)), \
+           format('alter table %s drop constraint %I', conrelid::regclass, conname) \
+    from pg_catalog.pg_constraint \
+    where conrelid = $1::regclass and contype = 'f' and conparentid = 0 \
+      and obj_description(oid, 'pg_constraint') is null \
+    order by 1";
+
+/// The table of a kind.
+pub(super) fn table(kind: Kind) -> String {
+    format!("public.{kind}")
+}
+
+/// What is dropped for a first load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PutOff {
+    /// Secondary indexes and foreign keys.
+    Secondary,
+    /// The primary key and unique keys as well: for rows that cannot collide.
+    Everything,
+}
+
+/// Drops what slows a first load into an empty table, in the open transaction. If it would have to
+/// wait for others, or is not allowed, everything stays.
+pub(super) async fn put_off(
+    store: &SupabaseStore,
+    connection: &mut PgConnection,
+    kind: Kind,
+    what: PutOff,
+) -> sqlx::Result<()> {
+    raw_sql("savepoint put_off; set local lock_timeout = '5s'; set local search_path = ''")
+        .execute(&mut *connection)
+        .await?;
+    match drop_all(store, connection, kind, what).await {
+        Ok(()) => {
+            let done = "release savepoint put_off; set local lock_timeout = 0; \
+                        set local search_path to default";
+            raw_sql(done).execute(connection).await?;
+            Ok(())
+        }
+        // Locked by another, not the owner, or referred to by a table of the owner's.
+        Err(error)
+            if ["55P03", "42501", "2BP01"]
+                .iter()
+                .any(|code| has_code(&error, code)) =>
+        {
+            tracing::warn!(%kind, %error, "the indexes stay during the load");
+            raw_sql("rollback to savepoint put_off")
+                .execute(connection)
+                .await?;
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn drop_all(
+    store: &SupabaseStore,
+    connection: &mut PgConnection,
+    kind: Kind,
+    what: PutOff,
+) -> sqlx::Result<()> {
+    let find = query(FIND)
+        .bind(table(kind))
+        .bind(what == PutOff::Everything);
+    let rows = store.statement(find).fetch_all(&mut *connection).await?;
+    for row in rows {
+        let (name, is_index): (String, bool) = (row.try_get(0)?, row.try_get(1)?);
+        let (definition, drop): (String, Option<String>) = (row.try_get(2)?, row.try_get(3)?);
+        let record = query(
+            "insert into authorstack.deferred_ddl (kind, name, is_index, definition) \
+             values ($1, $2, $3, $4) \
+             on conflict (kind, name, is_index) do update set definition = excluded.definition",
+        )
+        .bind(kind.as_str())
+        .bind(name)
+        .bind(is_index)
+        .bind(definition);
+        store.statement(record).execute(&mut *connection).await?;
+        if let Some(drop) = drop {
+            // The catalog's own names, quoted by the server.
+            raw_sql(AssertSqlSafe(drop))
+                .execute(&mut *connection)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+/// The names of what is still dropped: indexes, those that take longest first, then constraints.
+pub(super) async fn waiting(
+    store: &SupabaseStore,
+    connection: &mut PgConnection,
+    kind: Kind,
+) -> sqlx::Result<Vec<(String, bool)>> {
+    let select = query(
+        "select name, is_index from authorstack.deferred_ddl where kind = $1 \
+         order by is_index desc, length(definition) desc, name",
+    )
+    .bind(kind.as_str());
+    let rows = store.statement(select).fetch_all(connection).await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .collect()
+}
+
+/// Restores one of them, in the open transaction.
+pub(super) async fn restore(
+    store: &SupabaseStore,
+    connection: &mut PgConnection,
+    kind: Kind,
+    (name, is_index): (&str, bool),
+) -> Result<()> {
+    let take = query(
+        "delete from authorstack.deferred_ddl where kind = $1 and name = $2 and is_index = $4 \
+         returning definition, case when is_index \
+           then to_regclass(format('public.%I', name)) is not null \
+           else exists (select from pg_catalog.pg_constraint \
+                        where conrelid = $3::regclass and conname = name) end",
+    )
+    .bind(kind.as_str())
+    .bind(name)
+    .bind(table(kind))
+    .bind(is_index);
+    let row = store
+        .statement(take)
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(from_sqlx)?;
+    // Another run has restored it meanwhile, or someone by hand.
+    let Some(row) = row else { return Ok(()) };
+    if row.try_get(1).map_err(from_sqlx)? {
+        return Ok(());
+    }
+    let definition: String = row.try_get(0).map_err(from_sqlx)?;
+    // Parallel builds keep the cores busy, so workers for each build would not help. The buffers
+    // usually are a quarter of the memory; two builds take half as much more.
+    raw_sql(
+        "set local max_parallel_maintenance_workers = 0; \
+         select set_config('maintenance_work_mem', least(greatest( \
+           pg_size_bytes(current_setting('shared_buffers')) / 1024 * 3 / 4, 65536), 1048576) || 'kB', true)",
+    )
+    .execute(&mut *connection)
+    .await
+    .map_err(from_sqlx)?;
+    match raw_sql(AssertSqlSafe(definition)).execute(connection).await {
+        Ok(_) => Ok(()),
+        Err(error) if has_code(&error, "23503") => Err(Error::blocked(format!(
+            "{} holds records that refer to others which were deleted during the load, so {name} \
+             cannot be made again; delete those records or restore the others, then run again",
+            table(kind),
+        ))),
+        Err(error) if has_code(&error, "23505") => Err(Error::blocked(format!(
+            "{} holds rows that stand twice, so {name} cannot be made again: something else wrote \
+             to the table during its first load; delete one of each two, then run again",
+            table(kind),
+        ))),
+        Err(error) => Err(from_sqlx(error)),
+    }
+}

@@ -1,0 +1,98 @@
+//! What a run finds before it begins.
+
+use authorstack_core::{
+    Error, Result,
+    migrate::{Kind, TargetState},
+};
+use authorstack_sql::get;
+use sqlx::{AssertSqlSafe, PgConnection, query};
+
+use super::{
+    deferred,
+    ledger::unsigned,
+    target::{Durability, SupabaseTarget},
+};
+use crate::{error::from_sqlx, schema};
+
+impl SupabaseTarget {
+    pub(super) async fn look(&self) -> Result<TargetState> {
+        let limit = self.store.timeouts().load;
+        let mut worker = self.begin_work(limit, Durability::Synchronous).await?;
+        let connection = &mut worker.connection;
+        let found = schema::find(&self.store, connection).await?;
+        let mut state = TargetState {
+            pending_migrations: found
+                .pending
+                .iter()
+                .map(|file| (*file).to_owned())
+                .collect(),
+            blockers: found.blockers.clone(),
+            ..TargetState::default()
+        };
+        for &kind in Kind::ALL {
+            let version = schema::TABLES
+                .iter()
+                .find(|(table, _)| *table == kind.as_str());
+            let missing = version.is_none_or(|(_, version)| found.is_pending(version));
+            if !missing && !found.is_closed {
+                self.look_at_table(connection, kind, &mut state).await?;
+            }
+        }
+        self.commit(worker).await?;
+        Ok(state)
+    }
+
+    pub(super) async fn look_at_table(
+        &self,
+        connection: &mut PgConnection,
+        kind: Kind,
+        state: &mut TargetState,
+    ) -> Result<()> {
+        let table = deferred::table(kind);
+        let privileges = query(
+            "select has_table_privilege($1, 'SELECT') and has_table_privilege($1, 'INSERT') \
+                and has_table_privilege($1, 'UPDATE'), \
+              has_schema_privilege('authorstack', 'USAGE'), current_user::text",
+        );
+        let row = self
+            .fetch_optional(connection, privileges.bind(&table))
+            .await?;
+        let row = row.ok_or_else(|| Error::internal("no answer about privileges"))?;
+        let (may_write, may_keep_ledger): (bool, bool) = (get(&row, 0)?, get(&row, 1)?);
+        if !may_write || !may_keep_ledger {
+            let what = if may_write {
+                "the schema authorstack"
+            } else {
+                table.as_str()
+            };
+            let role: String = get(&row, 2)?;
+            state.blockers.push(format!(
+                "the role {role} may not write to {what}; connect as the project's role postgres"
+            ));
+            return Ok(());
+        }
+        let count = query(AssertSqlSafe(format!("select count(*) from {table}")));
+        let row = self.fetch_optional(connection, count).await?;
+        let count = row.map_or(Ok(0), |row| unsigned(&row, 0))?;
+        state.records.push((kind, count));
+        if count > 0 {
+            state.notes.push(format!(
+                "{table} holds {count} records already; records with the same id are brought up to \
+                 date, others stay"
+            ));
+        }
+        let waiting = deferred::waiting(&self.store, connection, kind)
+            .await
+            .map_err(from_sqlx)?;
+        if !waiting.is_empty() {
+            let names: Vec<_> = waiting.iter().map(|(name, _)| name.as_str()).collect();
+            state.notes.push(format!(
+                "{} indexes or foreign keys of {table} wait to be made again at the end of the next \
+                 run: {}",
+                waiting.len(),
+                names.join(", "),
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,404 @@
+//! The fast lane: COPY takes rows of the analytics in the form that the source's server made. Each
+//! range, its rejects and the note that it is done are one transaction.
+
+use async_trait::async_trait;
+use authorstack_core::{
+    Error, ErrorKind, Id, Result,
+    layers::Operation,
+    migrate::{
+        Counts, Kind, Record, Reject, RowDigest, RowMode, RowPass, RowRange, RowTarget, RowWriter,
+        RowsWritten,
+    },
+};
+use authorstack_sql::{get, is_data_error, spawned};
+use futures::{TryStreamExt, stream::BoxStream};
+use sqlx::{AssertSqlSafe, PgConnection, query, raw_sql};
+use uuid::Uuid;
+
+use super::{
+    batch::{roll_back, savepoint, taken_by},
+    deferred::{self, PutOff},
+    ledger::{ROWS_MARK, unsigned},
+    scan::send_records,
+    statements::{RowStatements, statements},
+    target::{Durability, SupabaseTarget, Worker, run, signed},
+};
+use crate::error::from_sqlx;
+
+fn row_statements(kind: Kind) -> Result<&'static RowStatements> {
+    let rows = statements(kind)?.rows.as_ref();
+    rows.ok_or_else(|| Error::internal(format!("{kind} have no numbers")))
+}
+
+impl SupabaseTarget {
+    async fn begin_rows_pass(
+        &self,
+        kind: Kind,
+        conversion: &str,
+        may_collide: bool,
+    ) -> Result<RowPass> {
+        row_statements(kind)?;
+        let mark = format!("{ROWS_MARK}{conversion}");
+        let limit = self.store.timeouts().load;
+        let mut worker = self.begin_work(limit, Durability::Synchronous).await?;
+        let connection = &mut worker.connection;
+        let insert =
+            query("insert into authorstack.checkpoints (kind) values ($1) on conflict do nothing");
+        self.execute(connection, insert.bind(kind.as_str())).await?;
+        // This waits for writers of a killed run, which hold the row's lock.
+        let next = query(
+            "update authorstack.checkpoints set run = run + 1 where kind = $1 \
+             returning run, complete or position is distinct from $2, first_load",
+        )
+        .bind(kind.as_str())
+        .bind(mark.as_bytes());
+        let row = self.fetch_optional(connection, next).await?;
+        let row = row.ok_or_else(|| Error::internal("a checkpoint is gone"))?;
+        let (run, is_new): (i64, bool) = (get(&row, 0)?, get(&row, 1)?);
+        let mut first_load: bool = get(&row, 2)?;
+        if is_new {
+            first_load = self
+                .begin_anew(connection, kind, &mark, may_collide)
+                .await?;
+        }
+        let done = query(
+            "select after, until, read, written, unchanged, rejected \
+             from authorstack.done_ranges where kind = $1 order by after",
+        );
+        let mut pass = RowPass {
+            run,
+            mode: if first_load && !may_collide {
+                RowMode::Append
+            } else {
+                RowMode::Merge
+            },
+            done: Vec::new(),
+            counts: Counts::default(),
+        };
+        for row in self.fetch_all(connection, done.bind(kind.as_str())).await? {
+            pass.done.push(RowRange {
+                after: get(&row, 0)?,
+                until: get(&row, 1)?,
+            });
+            pass.counts += Counts {
+                read: unsigned(&row, 2)?,
+                written: unsigned(&row, 3)?,
+                unchanged: unsigned(&row, 4)?,
+                rejected: unsigned(&row, 5)?,
+            };
+        }
+        self.commit(worker).await?;
+        Ok(pass)
+    }
+
+    /// Clears what an earlier pass has left; answers whether the table is empty.
+    async fn begin_anew(
+        &self,
+        connection: &mut PgConnection,
+        kind: Kind,
+        mark: &str,
+        may_collide: bool,
+    ) -> Result<bool> {
+        for clear in [
+            "delete from authorstack.done_ranges where kind = $1",
+            "delete from authorstack.rejects where kind = $1 and replayed_as is null",
+        ] {
+            self.execute(connection, query(clear).bind(kind.as_str()))
+                .await?;
+        }
+        let empty = self.is_empty(connection, kind).await?;
+        if empty {
+            let what = if may_collide {
+                PutOff::Secondary
+            } else {
+                PutOff::Everything
+            };
+            deferred::put_off(&self.store, connection, kind, what)
+                .await
+                .map_err(from_sqlx)?;
+        }
+        let update = query(
+            "update authorstack.checkpoints set position = $2, complete = false, first_load = $3, \
+             read = 0, written = 0, unchanged = 0, rejected = 0, updated_at = now() where kind = $1",
+        )
+        .bind(kind.as_str())
+        .bind(mark.as_bytes())
+        .bind(empty);
+        self.execute(connection, update).await?;
+        Ok(empty)
+    }
+
+    async fn open_range(
+        &self,
+        kind: Kind,
+        range: RowRange,
+        pass: Option<&RowPass>,
+    ) -> Result<RangeWriter> {
+        let limit = self.store.timeouts().load;
+        let durability = match pass {
+            Some(_) => Durability::Batch,
+            None => Durability::Synchronous,
+        };
+        let mut worker = self.begin_work(limit, durability).await?;
+        if let Some(pass) = pass {
+            // This lock is held until the range is committed: a run that begins meanwhile waits.
+            let hold = query(
+                "select run from authorstack.checkpoints where kind = $1 and not complete for share",
+            );
+            let row = self
+                .fetch_optional(&mut worker.connection, hold.bind(kind.as_str()))
+                .await?;
+            let here = row.map(|row| get::<i64>(&row, 0)).transpose()?;
+            if here != Some(pass.run) {
+                return Err(Error::new(ErrorKind::Conflict {
+                    reason: format!(
+                        "another run has begun to move {kind}; let that run end, or stop it and \
+                         run again"
+                    )
+                    .into(),
+                }));
+            }
+        }
+        Ok(RangeWriter {
+            target: self.clone(),
+            worker,
+            kind,
+            range,
+            in_pass: pass.is_some(),
+        })
+    }
+
+    async fn digest_range(&self, kind: Kind, range: RowRange) -> Result<RowDigest> {
+        let limit = self.store.timeouts().load;
+        let mut worker = self.begin_work(limit, Durability::Synchronous).await?;
+        raw_sql("set local jit = off")
+            .execute(&mut worker.connection)
+            .await
+            .map_err(from_sqlx)?;
+        let digest = query(row_statements(kind)?.digest.as_str())
+            .bind(range.after)
+            .bind(range.until);
+        let row = self.fetch_optional(&mut worker.connection, digest).await?;
+        self.commit(worker).await?;
+        let row = row.ok_or_else(|| Error::internal("a digest has no row"))?;
+        Ok(RowDigest {
+            rows: unsigned(&row, 0)?,
+            sum: get(&row, 1)?,
+        })
+    }
+}
+
+#[async_trait]
+impl RowTarget for SupabaseTarget {
+    async fn begin_rows(&self, kind: Kind, conversion: &str, may_collide: bool) -> Result<RowPass> {
+        let begin = self.begin_rows_pass(kind, conversion, may_collide);
+        run(Operation::Begin, self.store.timeouts().load, begin).await
+    }
+
+    async fn absent(&self, kind: Kind, ids: &[Id<Record>]) -> Result<Vec<Id<Record>>> {
+        let find = async {
+            let sql = format!(
+                "select id from unnest($1::uuid[]) as asked (id) where not exists \
+                   (select from {} as held where held.id = asked.id)",
+                deferred::table(kind)
+            );
+            let asked: Vec<Uuid> = ids.iter().map(|id| id.to_uuid()).collect();
+            let select = query(AssertSqlSafe(sql)).bind(asked);
+            let rows = self.store.fetch_all(select).await?;
+            rows.iter()
+                .map(|row| Id::from_uuid(get(row, 0)?))
+                .collect::<Result<_>>()
+        };
+        run(Operation::References, self.store.timeouts().load, find).await
+    }
+
+    async fn open(
+        &self,
+        kind: Kind,
+        range: RowRange,
+        pass: Option<&RowPass>,
+    ) -> Result<Box<dyn RowWriter>> {
+        let open = self.open_range(kind, range, pass);
+        let writer = run(Operation::Load, self.store.timeouts().load, open).await?;
+        Ok(Box::new(writer))
+    }
+
+    async fn digest(&self, kind: Kind, range: RowRange) -> Result<RowDigest> {
+        let digest = self.digest_range(kind, range);
+        run(Operation::Digest, self.store.timeouts().load, digest).await
+    }
+
+    fn records(&self, kind: Kind, range: RowRange) -> BoxStream<'_, Result<Vec<Record>>> {
+        let store = self.store.clone();
+        spawned(move |sender| send_records(store, kind, Some(range), sender))
+    }
+}
+
+/// A range in its transaction.
+struct RangeWriter {
+    target: SupabaseTarget,
+    worker: Worker,
+    kind: Kind,
+    range: RowRange,
+    in_pass: bool,
+}
+
+impl RangeWriter {
+    async fn written(
+        &mut self,
+        mode: RowMode,
+        rows: BoxStream<'_, Result<Vec<u8>>>,
+    ) -> Result<RowsWritten> {
+        savepoint(&mut self.worker.connection).await?;
+        let written = match mode {
+            RowMode::Append => self.append(rows).await,
+            RowMode::Merge => self.merge(rows).await,
+        };
+        match written {
+            Ok(written) => Ok(written),
+            Err(Failure::Refused) => {
+                roll_back(&mut self.worker.connection).await?;
+                Ok(RowsWritten::Refused)
+            }
+            Err(Failure::Other(error)) => Err(error),
+        }
+    }
+
+    async fn append(
+        &mut self,
+        rows: BoxStream<'_, Result<Vec<u8>>>,
+    ) -> Result<RowsWritten, Failure> {
+        let statements = statements(self.kind)?;
+        let written = copy(&mut self.worker.connection, &statements.direct, rows).await?;
+        Ok(RowsWritten::Taken {
+            written,
+            unchanged: 0,
+            refused: Vec::new(),
+        })
+    }
+
+    async fn merge(
+        &mut self,
+        rows: BoxStream<'_, Result<Vec<u8>>>,
+    ) -> Result<RowsWritten, Failure> {
+        let (target, connection) = (&self.target, &mut self.worker.connection);
+        let (statements, of_rows) = (statements(self.kind)?, row_statements(self.kind)?);
+        raw_sql(statements.staging.as_str())
+            .execute(&mut *connection)
+            .await?;
+        let copied = copy(connection, &statements.stage, rows).await?;
+        raw_sql("analyze pg_temp.authorstack_batch")
+            .execute(&mut *connection)
+            .await?;
+        let mut refused = Vec::new();
+        let taken = query(of_rows.taken.as_str())
+            .bind(self.range.after)
+            .bind(self.range.until);
+        let taken = target.store.statement(taken);
+        for row in taken.fetch_all(&mut *connection).await? {
+            let (number, holder): (i64, i64) = (get(&row, 0)?, get(&row, 1)?);
+            refused.push((number, taken_by(self.kind, number, holder)));
+        }
+        let merge = query(statements.merge.as_str())
+            .bind(self.range.after.saturating_add(1))
+            .bind(self.range.until);
+        let row = target.store.statement(merge).fetch_one(connection).await?;
+        let written = unsigned(&row, 0)?;
+        Ok(RowsWritten::Taken {
+            written,
+            unchanged: copied - refused.len() as u64 - written,
+            refused,
+        })
+    }
+
+    async fn committed(mut self, counts: Counts) -> Result<()> {
+        if self.in_pass {
+            let note = query(
+                "insert into authorstack.done_ranges \
+                   (kind, after, until, read, written, unchanged, rejected) \
+                 values ($1, $2, $3, $4, $5, $6, $7)",
+            )
+            .bind(self.kind.as_str())
+            .bind(self.range.after)
+            .bind(self.range.until)
+            .bind(signed(counts.read))
+            .bind(signed(counts.written))
+            .bind(signed(counts.unchanged))
+            .bind(signed(counts.rejected));
+            self.target
+                .execute(&mut self.worker.connection, note)
+                .await?;
+        }
+        self.target.commit(self.worker).await
+    }
+}
+
+#[async_trait]
+impl RowWriter for RangeWriter {
+    async fn write(
+        &mut self,
+        mode: RowMode,
+        rows: BoxStream<'_, Result<Vec<u8>>>,
+    ) -> Result<RowsWritten> {
+        let limit = self.target.store.timeouts().load;
+        run(Operation::Load, limit, self.written(mode, rows)).await
+    }
+
+    async fn reject(&mut self, rejects: &[Reject]) -> Result<u64> {
+        let limit = self.target.store.timeouts().load;
+        let rejects: Vec<&Reject> = rejects.iter().collect();
+        let (target, connection) = (self.target.clone(), &mut self.worker.connection);
+        let keep = target.store_rejects(connection, self.kind, &rejects);
+        run(Operation::Load, limit, keep).await
+    }
+
+    async fn commit(self: Box<Self>, counts: Counts) -> Result<()> {
+        let limit = self.target.store.timeouts().load;
+        run(Operation::Load, limit, self.committed(counts)).await
+    }
+}
+
+/// Why rows were not written.
+enum Failure {
+    /// The server refused a row.
+    Refused,
+    Other(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        if is_data_error(&error) {
+            Self::Refused
+        } else {
+            Self::Other(from_sqlx(error))
+        }
+    }
+}
+
+/// Copies rows that are in COPY's binary form already; answers how many the server took.
+async fn copy(
+    connection: &mut PgConnection,
+    statement: &'static str,
+    mut rows: BoxStream<'_, Result<Vec<u8>>>,
+) -> Result<u64, Failure> {
+    let mut copy = connection.copy_in_raw(statement).await?;
+    loop {
+        match rows.try_next().await {
+            Ok(Some(piece)) => {
+                copy.send(piece).await?;
+            }
+            Ok(None) => return Ok(copy.finish().await?),
+            Err(error) => {
+                // The transaction is rolled back in any case.
+                let _ = copy.abort("the source broke off").await;
+                return Err(Failure::Other(error));
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The target's connections, and the transactions of a migration.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use authorstack_core::{
+    Id, Result,
+    layers::Operation,
+    migrate::{Digest, Kind, Record},
+    resilience::with_deadline,
+};
+use authorstack_sql::{KeptConnections, Statement, get, name_deadline};
+use sqlx::{AssertSqlSafe, PgConnection, postgres::PgRow, query, raw_sql};
+
+use super::{copy::Buffer, deferred::table};
+use crate::{error::from_sqlx, store::SupabaseStore};
+
+/// Loads records into Supabase, and keeps a migration's ledger in its schema `authorstack`.
+///
+/// A first load into an empty table drops secondary indexes and foreign keys until its end, and
+/// copies straight into the table. Any other load merges by id. It works through every pooler,
+/// since a batch keeps no state in its session beyond its transaction.
+#[derive(Clone)]
+pub struct SupabaseTarget {
+    pub(super) store: SupabaseStore,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    idle: KeptConnections<Buffer>,
+    known: Known,
+}
+
+/// Records that are known to exist, so that each is looked up once.
+#[derive(Default)]
+struct Known(Mutex<HashMap<Kind, HashSet<Id<Record>>>>);
+
+/// A connection and the buffer of its COPY.
+pub(super) struct Worker {
+    pub(super) connection: PgConnection,
+    pub(super) buffer: Buffer,
+}
+
+impl std::fmt::Debug for SupabaseTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SupabaseTarget")
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a transaction of a migration is committed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// The server answers when the commit is on disk.
+    Synchronous,
+    /// A crash of the server may undo the last batches together with their checkpoints. The end of
+    /// the pass is synchronous again.
+    Batch,
+}
+
+impl SupabaseStore {
+    /// The target that a migration loads records into.
+    #[must_use]
+    pub fn target(&self) -> SupabaseTarget {
+        SupabaseTarget {
+            store: self.clone(),
+            shared: Arc::default(),
+        }
+    }
+}
+
+impl SupabaseTarget {
+    /// A connection in a transaction. Dropping it, also by a call that is cancelled, closes the
+    /// connection, and the server rolls back.
+    pub(super) async fn begin_work(
+        &self,
+        limit: Duration,
+        durability: Durability,
+    ) -> Result<Worker> {
+        let kept = self.shared.idle.take(self.store.timeouts().connect).await;
+        let (mut connection, buffer) = match kept {
+            Some(kept) => kept,
+            None => (self.store.open().await?, Buffer::default()),
+        };
+        begin(&mut connection, limit, durability)
+            .await
+            .map_err(from_sqlx)?;
+        Ok(Worker { connection, buffer })
+    }
+
+    pub(super) async fn commit(&self, mut worker: Worker) -> Result<()> {
+        raw_sql("commit")
+            .execute(&mut worker.connection)
+            .await
+            .map_err(from_sqlx)?;
+        self.shared.idle.keep(worker.connection, worker.buffer);
+        Ok(())
+    }
+
+    /// The records that are known to exist. No call panics while it holds this lock, so the value
+    /// behind a poisoned lock is sound.
+    pub(super) fn known(&self) -> MutexGuard<'_, HashMap<Kind, HashSet<Id<Record>>>> {
+        let Known(known) = &self.shared.known;
+        known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) async fn is_empty(&self, connection: &mut PgConnection, kind: Kind) -> Result<bool> {
+        let empty = format!("select not exists (select from {})", table(kind));
+        let empty = query(AssertSqlSafe(empty));
+        let row = self.fetch_optional(connection, empty).await?;
+        row.map_or(Ok(false), |row| get(&row, 0))
+    }
+
+    pub(super) async fn fetch_optional(
+        &self,
+        connection: &mut PgConnection,
+        statement: Statement<'_>,
+    ) -> Result<Option<PgRow>> {
+        self.store
+            .statement(statement)
+            .fetch_optional(connection)
+            .await
+            .map_err(from_sqlx)
+    }
+
+    pub(super) async fn fetch_all(
+        &self,
+        connection: &mut PgConnection,
+        statement: Statement<'_>,
+    ) -> Result<Vec<PgRow>> {
+        self.store
+            .statement(statement)
+            .fetch_all(connection)
+            .await
+            .map_err(from_sqlx)
+    }
+
+    pub(super) async fn execute(
+        &self,
+        connection: &mut PgConnection,
+        statement: Statement<'_>,
+    ) -> Result<()> {
+        self.store
+            .statement(statement)
+            .execute(connection)
+            .await
+            .map_err(from_sqlx)?;
+        Ok(())
+    }
+}
+
+/// Begins a transaction whose settings end with it.
+async fn begin(
+    connection: &mut PgConnection,
+    limit: Duration,
+    durability: Durability,
+) -> sqlx::Result<()> {
+    let limit = limit.as_millis();
+    let synchronous = match durability {
+        Durability::Synchronous => "on",
+        Durability::Batch => "off",
+    };
+    // The server checks the connection now and then, and stops when the client was killed.
+    let begin = format!(
+        "begin; set local statement_timeout = {limit}; \
+         set local idle_in_transaction_session_timeout = {limit}; \
+         set local synchronous_commit = {synchronous}; \
+         select set_config('client_connection_check_interval', '2000', true) \
+         where current_setting('client_connection_check_interval', true) is not null"
+    );
+    raw_sql(AssertSqlSafe(begin)).execute(connection).await?;
+    Ok(())
+}
+
+pub(super) fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+pub(super) fn digest(key: &str) -> [u8; 32] {
+    Digest::of_bytes(key.as_bytes()).0
+}
+
+/// Runs an operation within its deadline.
+pub(super) async fn run<T>(
+    operation: Operation,
+    limit: Duration,
+    run: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    with_deadline(limit, run)
+        .await
+        .map_err(|error| name_deadline(error, limit).in_operation(operation))
+}

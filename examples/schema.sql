@@ -1,0 +1,1 @@
+../authorstack-postgres/tests/schema.sql
