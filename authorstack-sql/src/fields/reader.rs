@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Display};
 use authorstack_core::{
     Error, ErrorKind, Extra, Result, Sums,
     fields::{Field, FieldReader, Fields, Read, Scalar, Shape, Value},
-    migrate::{Kind, Record, Stored},
+    migrate::{KeyForm, Kind, Record, Stored},
 };
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
@@ -70,11 +70,11 @@ impl<'r> RowReader<'r> {
 
     /// The record in messages: its first column tells it, or the record that it is a part of.
     fn label(&self, kind: Kind) -> String {
-        let what = match kind {
-            Kind::PostLikes => "like of post",
-            Kind::PostComments => "comment on post",
-            Kind::CompetitorPrices => "price of competitor",
-            whole => whole.one(),
+        let what = match kind.description().key {
+            KeyForm::Like => "like of post",
+            KeyForm::Comment => "comment on post",
+            KeyForm::Price => "price of competitor",
+            KeyForm::Id | KeyForm::Row => kind.one(),
         };
         if let Ok(uuid) = self.row.try_get::<Uuid, _>(0) {
             match self.ids.read::<()>(uuid) {
