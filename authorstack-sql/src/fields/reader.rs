@@ -13,7 +13,10 @@ use serde::de::DeserializeOwned;
 use sqlx::{Decode, Postgres, Row, Type, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{sums::sums_of, values::Whole};
+use super::{
+    sums::sums_of,
+    values::{TextList, Whole},
+};
 use crate::{
     codec::{Bytes, Moment},
     ids::IdForm,
@@ -175,7 +178,7 @@ impl FieldReader for RowReader<'_> {
     }
 
     fn texts<T: Scalar>(&mut self, field: &'static Field) -> Read<Vec<T>> {
-        self.take(field, |texts: Vec<String>| {
+        self.take(field, |TextList(texts)| {
             texts.iter().map(|text| scalar(Value::Text(text))).collect()
         })
     }
