@@ -1,6 +1,6 @@
 //! Types that the driver encodes and decodes.
 
-use authorstack_core::{Result, fields::Texts, fields::Breakdown};
+use authorstack_core::{Result, fields::Breakdown, fields::Texts};
 use sqlx::{
     Decode, Encode, Postgres, Type,
     encode::IsNull,
