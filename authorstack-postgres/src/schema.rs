@@ -41,7 +41,8 @@ impl PostgresStore {
 pub(crate) async fn migrate(pool: &Pool) -> Result<()> {
     let mut connection = pool.open().await?;
     let run = async {
-        let applied = MIGRATOR.run(&mut connection).await;
+        // The compiler does not see that the future of `run` is `Send`; `run_direct` is there for it.
+        let applied = MIGRATOR.run_direct(None, &mut connection, false).await;
         applied.map_err(from_migrate)?;
         check(&mut connection).await
     };
