@@ -539,6 +539,8 @@ async fn what_the_server_refuses_is_named_and_the_rest_is_written() {
         let indexes: Vec<usize> = applied.refused.iter().map(|(index, _)| *index).collect();
         assert_eq!(indexes, [12, 39, 50, 51]);
         assert!(applied.refused[0].1.to_string().contains("not_seven"));
+        let (field, said) = problem(&applied.refused[2].1);
+        assert!(field == "id" && said.contains("bigint"), "{said}");
         let (field, said) = problem(&applied.refused[3].1);
         assert!(field == "synced_at" && said.contains("4713 BC"), "{said}");
         assert_eq!(
@@ -558,7 +560,7 @@ async fn what_the_server_refuses_is_named_and_the_rest_is_written() {
 }
 
 #[tokio::test]
-async fn a_row_that_makes_no_sense_is_mended_by_its_own_record_alone() {
+async fn a_row_that_makes_no_sense_is_fixed_by_its_own_record_alone() {
     on_database(async |database| {
         let migration = prepared(database).await;
         let (user, [book, _]) = people();
@@ -586,14 +588,22 @@ async fn new_rows_are_numbered_behind_those_that_came() {
         for _ in 0..2 {
             migration.finish(Kind::SyncLogs).await.unwrap();
         }
-        let new = NewSyncLog::new("kdp".parse().unwrap(), SyncStatus::Success);
-        let logged = stack(&store).sync_logs().record(user, new).await.unwrap();
+        let new = NewSyncLog {
+            platform: "kdp".parse().unwrap(),
+            status: SyncStatus::Success,
+            records_synced: 1,
+            error_message: None,
+        };
+        let logged = stack(&store)
+            .sync_logs()
+            .append(user, new.clone())
+            .await
+            .unwrap();
         assert_eq!(logged.id, 42);
         // The end of another pass does not set the numbers back.
         apply(&migration, Kind::SyncLogs, &[], &[Key::Row(42)]).await;
         migration.finish(Kind::SyncLogs).await.unwrap();
-        let new = NewSyncLog::new("kdp".parse().unwrap(), SyncStatus::Success);
-        let logged = stack(&store).sync_logs().record(user, new).await.unwrap();
+        let logged = stack(&store).sync_logs().append(user, new).await.unwrap();
         assert_eq!(logged.id, 43);
         store.close().await;
     })
@@ -641,6 +651,59 @@ async fn what_is_there_is_seen_before_a_run() {
             assert!(blockers.contains(part), "{part}: {blockers}");
         }
         assert_eq!(blocked.blockers.len(), 4, "{blockers}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_role_that_may_only_read_is_named() {
+    on_database(async |database| {
+        prepared(database).await;
+        let role = format!("{}_reader", database.name);
+        database
+            .execute(&format!(
+                "create role {role} login password 'read'; \
+                 grant select on all tables in schema public to {role}"
+            ))
+            .await;
+        let mut url: url::Url = database.url().parse().unwrap();
+        url.set_username(&role).unwrap();
+        url.set_password(Some("read")).unwrap();
+        let reader = PostgresStore::connect(PostgresConfig::new(url)).await;
+        let seen = match &reader {
+            Ok(store) => store.migration(IdMap::default()).inspect().await,
+            Err(_) => panic!("the role cannot connect"),
+        };
+        reader.unwrap().close().await;
+        let forget = format!("drop owned by {role}; drop role {role}");
+        database.execute(&forget).await;
+        let blockers = seen.unwrap().blockers;
+        assert_eq!(blockers.len(), Kind::ANALYTICS.len(), "{blockers:?}");
+        let said = format!("the role {role} may not write to sales_data; ");
+        assert!(blockers[0].starts_with(&said), "{blockers:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn numbers_that_the_table_always_gives_itself_are_kept() {
+    on_database(async |database| {
+        let migration = prepared(database).await;
+        database
+            .execute(
+                "alter table sync_logs alter id drop default; drop sequence sync_logs_id_seq; \
+                 alter table sync_logs alter id add generated always as identity",
+            )
+            .await;
+        let (user, books) = people();
+        let records = rows(Kind::SyncLogs, user, books);
+        assert_eq!(upsert(&migration, &records).await.written, 2);
+        assert_eq!(upsert(&migration, &records).await.unchanged, 2);
+        migration.finish(Kind::SyncLogs).await.unwrap();
+        assert_eq!(all(&migration, Kind::SyncLogs).await, records);
+        let next = "insert into sync_logs (user_id, platform, status) \
+                    select user_id, platform, status from sync_logs where id = 8 returning id::text";
+        assert_eq!(database.texts(next).await, ["9"]);
     })
     .await;
 }
@@ -750,8 +813,12 @@ async fn writers_of_the_same_rows_do_not_disturb_each_other() {
         upsert(&migration, &records[..100]).await;
         let (one, other) =
             futures::join!(upsert(&migration, &records), upsert(&migration, &backwards));
-        // A row that both insert at once may be refused by one of them: it is there.
-        assert!(one.written + other.written >= 100, "{one:?} {other:?}");
+        assert_eq!(
+            (one.refused.len(), other.refused.len()),
+            (0, 0),
+            "{one:?} {other:?}"
+        );
+        assert_eq!(one.written + other.written, 100, "{one:?} {other:?}");
         assert_eq!(all(&migration, Kind::AiInsights).await, records);
         let again = upsert(&migration, &backwards).await;
         assert_eq!(counts(&again), (0, 200, 0));

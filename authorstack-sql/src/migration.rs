@@ -121,7 +121,7 @@ pub fn taken_by(kind: Kind, number: i64, holder: i64) -> Problems {
     Problem::new(field, problem).into()
 }
 
-/// Columns in a sentence, such as `user, book, platform and day`.
+/// Columns in a sentence, such as `user, book, platform and day`, or `user, day`.
 fn words(columns: &[&str]) -> String {
     let words: Vec<&str> = columns
         .iter()
@@ -130,7 +130,6 @@ fn words(columns: &[&str]) -> String {
             other => other.strip_suffix("_id").unwrap_or(other),
         })
         .collect();
-    // As `taken_by` has always said it: the user, a comma, and what else is unique.
     match words.as_slice() {
         [] => String::new(),
         [one] => (*one).to_owned(),

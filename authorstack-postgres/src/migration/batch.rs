@@ -72,6 +72,24 @@ struct Row<'b> {
     record: &'b Record,
 }
 
+/// What the server's refusal says of a row.
+fn refused(row: Row<'_>, error: Error) -> Problems {
+    let is_too_large = matches!(
+        error.kind(),
+        ErrorKind::Invalid { field, .. } if field == "value"
+    );
+    // Every other number of a record fits its column.
+    if is_too_large && i32::try_from(row.number).is_err() {
+        let number = row.number;
+        let problem = format!(
+            "{number} is larger than the numbers of this table; give its column id the type \
+             bigint, or give the record another number, then replay"
+        );
+        return Problem::new("id", problem).into();
+    }
+    refusal(row.record, error)
+}
+
 /// How a row is written.
 #[derive(Debug, Clone, Copy)]
 enum How {
@@ -252,10 +270,30 @@ impl<'b> Work<'b> {
                 continue;
             };
             if range.len() == 1 {
-                self.refuse(*first, refusal(first.record, error));
+                self.settle(*first, error).await?;
             } else {
                 let middle = range.start + range.len() / 2;
                 ranges.extend([middle..range.end, range.start..middle]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a row that the server refused. Where another transaction has taken its place since
+    /// that was looked for, it is looked for again.
+    async fn settle(&mut self, row: Row<'b>, error: Error) -> Result<()> {
+        if !matches!(error.kind(), ErrorKind::AlreadyExists { .. }) {
+            self.refuse(row, refused(row, error));
+            return Ok(());
+        }
+        let problems = refusal(row.record, error);
+        let (updates, inserts) = self.by_numbers(vec![row]).await?;
+        for row in self.with_free_values(inserts).await? {
+            self.refuse(row, problems.clone());
+        }
+        for row in updates {
+            if let Some(error) = self.attempt(How::Update, &[row]).await? {
+                self.refuse(row, refused(row, error));
             }
         }
         Ok(())

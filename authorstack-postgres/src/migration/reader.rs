@@ -167,7 +167,11 @@ impl RowReader for RangeReader {
             .map(|conversion| conversion.copy(&self.lists, after, until));
         let connection = &mut self.connection;
         let rows = async move {
-            let rows = connection.copy_out_raw(&sql?).await.map_err(failed)?;
+            let sql = sql?;
+            let rows = with_deadline(limit, async {
+                connection.copy_out_raw(&sql).await.map_err(failed)
+            });
+            let rows = rows.await?;
             let pieces = stream::try_unfold(rows, move |mut rows| async move {
                 let piece = with_deadline(limit, async {
                     let mut piece = Vec::with_capacity(PIECE + (PIECE >> 3));
