@@ -166,14 +166,13 @@ impl<I: WriteIds> ArrayWriter<I> {
         for (field, column) in self.columns {
             let added = match column {
                 Column::Ids(values) => arguments.add(values),
-                Column::Texts(values) => arguments.add(values),
+                Column::Texts(values) | Column::Jsons(values) => arguments.add(values),
                 Column::Bools(values) => arguments.add(values),
                 Column::Integers(values) => arguments.add(values),
                 Column::Bigints(values) => arguments.add(values),
                 Column::Decimals(values) => arguments.add(values),
                 Column::Days(values) => arguments.add(values),
                 Column::Moments(values) => arguments.add(values),
-                Column::Jsons(values) => arguments.add(values),
                 Column::Refused => return Err(no_array(field)),
             };
             added.map_err(|error| Error::invalid(field.name, error.to_string()))?;
