@@ -56,7 +56,7 @@ impl MongoBoosts {
         }
     }
 
-    /// What happens within the transaction. The answer counts once it is committed.
+    /// What happens in the transaction. The answer counts once that is committed.
     async fn buy_in(
         &self,
         session: &mut ClientSession,
@@ -225,7 +225,7 @@ fn came_between(error: &Error) -> bool {
 
 #[async_trait]
 impl BoostRepository for MongoBoosts {
-    /// Tried again when other purchases come between, until the deadline.
+    /// A purchase that meets another one is tried again until the deadline.
     async fn purchase(&self, user_id: Id<User>, boost: NewBoost) -> Result<Boost> {
         let store = &self.0;
         let new = &boost;

@@ -75,7 +75,7 @@ pub(crate) fn map(error: &DriverError, deadline: Duration) -> Error {
         DriverKind::InvalidResponse { message, .. } => {
             Error::internal(format!("an answer that the driver cannot read: {message}"))
         }
-        DriverKind::Shutdown => Error::unavailable("the client was shut down; connect anew"),
+        DriverKind::Shutdown => Error::unavailable("the client was shut down; connect again"),
         other => Error::internal(other.to_string()),
     }
 }
@@ -97,7 +97,7 @@ fn by_code(error: &DriverError, code: i32, name: &str, message: &str, deadline: 
         }),
         // UserNotFound, AuthenticationFailed.
         11 | 18 => refused_login(message),
-        // AtlasError: whatever Atlas's proxy refuses.
+        // AtlasError: all that Atlas's proxy refuses.
         8000 if message.contains("auth") => refused_login(message),
         8000 => Error::new(ErrorKind::PermissionDenied {
             reason: message.to_owned().into(),

@@ -64,8 +64,8 @@ impl Path<'_> {
 /// Deeper documents are refused: MongoDB's own limit, and within what JSON readers take.
 const MOST_LEVELS: usize = 100;
 
-/// The keys that mark a type in Extended JSON. A stored document with such a key could not be
-/// told from the type.
+/// The keys that mark a type in Extended JSON. A stored document with such a key would look like
+/// the type.
 const TYPE_KEYS: &[&str] = &[
     "$binary",
     "$code",

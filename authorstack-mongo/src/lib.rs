@@ -1,4 +1,4 @@
-//! AuthorStack's users and books in MongoDB.
+//! AuthorStack's documents in MongoDB: users, books and all that belongs to them.
 //!
 //! The documents are the schema's, field for field, so an app on Mongoose shares them: an
 //! id is an ObjectId, a moment a BSON date, and what a document holds beyond the schema stays in
@@ -25,12 +25,12 @@
 //!
 //! # What MongoDB does not do
 //! - Unique fields are unique only where [`MongoStore::ensure_indexes`] was called, and by their
-//!   exact text: an old `Ada@example.org` does not keep a new `ada@example.org` away.
+//!   exact text: an old `Ada@example.org` does not exclude a new `ada@example.org`.
 //! - There are no foreign keys. The user of a book, the book of a checklist, the post of a comment
 //!   are looked up before the write, so what is deleted in between leaves the other behind.
 //! - A user is deleted in steps, the user last: their likes and comments on all posts, their posts,
-//!   follows in both directions, checklists and boosts, competitors, books, the user. A book goes
-//!   after its checklists and boosts. When a step fails, the call can be repeated, and goes on.
+//!   follows in both directions, checklists and boosts, competitors, books, the user. A book is
+//!   deleted after its checklists and boosts. When a step fails, repeat the call: it goes on.
 //! - Likes, comments and price histories stand inside their documents, of which MongoDB stores
 //!   16 MB: some 700,000 likes. [`MongoConfig::price_history_limit`] keeps histories short.
 //! - A purchase of a boost needs a replica set, as transactions do; Atlas is one.

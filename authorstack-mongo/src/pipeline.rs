@@ -64,7 +64,7 @@ impl PatchWriter for Changes {
     }
 }
 
-/// A value that a pipeline does not read as an expression, whatever it holds.
+/// A value that a pipeline never reads as an expression.
 pub(crate) fn literal(value: impl Into<Bson>) -> Bson {
     Bson::Document(doc! {"$literal": value.into()})
 }

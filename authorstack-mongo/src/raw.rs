@@ -113,9 +113,35 @@ impl<'a> Elements<'a> {
         document.len().saturating_sub(5 + self.rest.len())
     }
 
-    fn element(&mut self, kind: u8) -> Option<(&'a [u8], Raw<'a>)> {
+    /// The next element: its key, and its value unread.
+    pub(crate) fn next_tagged(&mut self) -> Option<Result<(&'a [u8], Tagged<'a>), Malformed>> {
+        let damaged = std::mem::take(&mut self.damaged);
+        if self.rest.is_empty() && !damaged {
+            return None;
+        }
+        let element = self.element().filter(|_| !damaged);
+        if element.is_none() {
+            self.rest = &[];
+        }
+        Some(element.ok_or(Malformed))
+    }
+
+    fn element(&mut self) -> Option<(&'a [u8], Tagged<'a>)> {
+        let [tag] = self.fixed()?;
         let key = self.c_string()?;
-        let value = match kind {
+        let before = self.rest;
+        self.value(tag)?;
+        let bytes = before.get(..before.len() - self.rest.len())?;
+        Some((key, Tagged { tag, bytes }))
+    }
+
+    #[expect(
+        clippy::inline_always,
+        reason = "a caller that wants one type needs its code alone"
+    )]
+    #[inline(always)]
+    fn value(&mut self, tag: u8) -> Option<Raw<'a>> {
+        Some(match tag {
             0x01 => Raw::Double(f64::from_le_bytes(self.fixed()?)),
             0x02 => Raw::Text(self.string()?),
             0x03 => Raw::Document(self.document()?),
@@ -151,8 +177,7 @@ impl<'a> Elements<'a> {
             0x7f => Raw::MaxKey,
             0xff => Raw::MinKey,
             _ => return None,
-        };
-        Some((key, value))
+        })
     }
 
     fn take(&mut self, count: usize) -> Option<&'a [u8]> {
@@ -224,25 +249,37 @@ impl<'a> Elements<'a> {
     }
 }
 
-/// A value as it lies in a document, with the byte of its type.
+/// A value as it lies in a document, unread: the byte of its type, and its bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tagged<'a> {
     pub(crate) tag: u8,
     pub(crate) bytes: &'a [u8],
-    pub(crate) value: Raw<'a>,
+}
+
+impl<'a> Tagged<'a> {
+    pub(crate) const fn is_null(self) -> bool {
+        self.tag == 0x0a
+    }
+
+    #[expect(
+        clippy::inline_always,
+        reason = "a caller that wants one type needs its code alone"
+    )]
+    #[inline(always)]
+    pub(crate) fn read(self) -> Raw<'a> {
+        let mut value = Elements {
+            rest: self.bytes,
+            damaged: false,
+        };
+        // It was read before, to find where it ends.
+        value.value(self.tag).unwrap_or(Raw::Undefined)
+    }
 }
 
 /// The values of a document, or of an array, with their keys: up to where it is damaged.
 pub(crate) fn tagged(document: &[u8]) -> impl Iterator<Item = (&[u8], Tagged<'_>)> {
     let mut elements = Elements::new(document);
-    std::iter::from_fn(move || {
-        let before = elements.rest;
-        let (key, value) = elements.next()?.ok()?;
-        let element = before.len() - elements.rest.len();
-        // The type, the key, and the zero behind it come before the value.
-        let (tag, bytes) = (*before.first()?, before.get(key.len() + 2..element)?);
-        Some((key, Tagged { tag, bytes, value }))
-    })
+    std::iter::from_fn(move || elements.next_tagged()?.ok())
 }
 
 /// A document of one element of a document: the first with this key.
@@ -266,17 +303,7 @@ impl<'a> Iterator for Elements<'a> {
     type Item = Result<(&'a [u8], Raw<'a>), Malformed>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.damaged {
-            self.damaged = false;
-            self.rest = &[];
-            return Some(Err(Malformed));
-        }
-        let (kind, rest) = self.rest.split_first()?;
-        self.rest = rest;
-        let element = self.element(*kind);
-        if element.is_none() {
-            self.rest = &[];
-        }
-        Some(element.ok_or(Malformed))
+        let element = self.next_tagged()?;
+        Some(element.map(|(key, value)| (key, value.read())))
     }
 }

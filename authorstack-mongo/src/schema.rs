@@ -136,7 +136,7 @@ impl Index {
         self.fields.iter().map(|(field, _)| *field).collect()
     }
 
-    /// Whether an index with these keys exists, by whatever name.
+    /// Whether an index with these keys exists, under any name.
     fn is_among(&self, present: &[IndexModel], collection: &str) -> Result<bool> {
         let same_keys =
             |model: &&IndexModel| {

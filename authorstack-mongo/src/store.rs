@@ -204,7 +204,7 @@ impl MongoStore {
         Ok(!found.await?.is_empty())
     }
 
-    /// NotFound, unless there is such a user.
+    /// NotFound when there is no such user.
     pub(crate) async fn known_user(&self, id: Id<User>) -> Result<()> {
         if self.exists(&self.users, by_id(id.to_object_id())).await? {
             return Ok(());
@@ -212,7 +212,7 @@ impl MongoStore {
         Err(Error::not_found().for_record(format_args!("user {id}")))
     }
 
-    /// NotFound, unless the book is the user's.
+    /// NotFound when the book is not the user's.
     pub(crate) async fn own_book(&self, user_id: Id<User>, id: Id<Book>) -> Result<()> {
         if self.exists(&self.books, own(user_id, id)).await? {
             return Ok(());

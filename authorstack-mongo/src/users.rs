@@ -146,7 +146,7 @@ fn with_item(platform: &str, members: Document) -> Document {
     }}
 }
 
-/// Matches an e-mail address whatever its case.
+/// Matches an e-mail address in upper and lower case.
 fn in_any_case(email: &Email) -> Result<Regex> {
     let mut pattern = String::from("^");
     for character in email.as_str().chars() {

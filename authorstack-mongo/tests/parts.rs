@@ -107,7 +107,7 @@ async fn every_way_to_cut_a_scan_gives_all_of_it() {
             assert_eq!(fetched.key, item.key);
             assert_eq!(fetched.outcome, item.outcome);
             assert_eq!(fetched.original, item.original);
-            // What is rendered for the rejects is read back to the same.
+            // What the rejects show is read back as it was.
             let shown = store.encode(Kind::PostLikes, &item.original);
             assert_eq!(store.decode(Kind::PostLikes, &shown), item.outcome);
         }

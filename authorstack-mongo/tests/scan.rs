@@ -103,7 +103,7 @@ async fn every_id_type_is_walked_once_from_every_place() {
                     batch.position
                 );
             }
-            // The record can be found by its key again.
+            // The record is found by its key.
             let key = &batch.items[0].key;
             let found = fetch(store, Kind::Books, key).await.unwrap();
             assert_eq!(

@@ -53,17 +53,16 @@ async fn filled(users: usize) -> MemoryStore {
         stack.checklists().create(user, checklist).await.unwrap();
         let boost = NewBoost::new(book, 7, 30);
         stack.boosts().purchase(user, boost).await.unwrap();
-        let post = match first {
-            Some(post) => post,
-            None => {
-                let post = stack
-                    .community()
-                    .create(user, NewPost::new("Out now"))
-                    .await;
-                let post = post.unwrap();
-                first = Some((post.author_id, post.id));
-                (post.author_id, post.id)
-            }
+        let post = if let Some(post) = first {
+            post
+        } else {
+            let post = stack
+                .community()
+                .create(user, NewPost::new("Out now"))
+                .await;
+            let post = post.unwrap();
+            first = Some((post.author_id, post.id));
+            (post.author_id, post.id)
         };
         if post.0 != user {
             stack.follows().follow(user, post.0).await.unwrap();

@@ -1,4 +1,4 @@
--- The five tables as the schema gives them, without the index that PostgreSQL refuses.
+-- The five tables of the old app's schema, without the index that PostgreSQL refuses.
 CREATE TABLE sales_data (
   id SERIAL PRIMARY KEY,
   user_id UUID NOT NULL,

@@ -3,7 +3,8 @@
 //! [`SupabaseStore`] implements [`DocumentStore`](authorstack_core::DocumentStore) and
 //! [`AnalyticsStore`](authorstack_core::AnalyticsStore) for a host app, applies the schema's
 //! migrations ([`SupabaseStore::migrate`], or the Supabase CLI with the files in
-//! `supabase/migrations`), and gives the [`SupabaseTarget`] that records are moved into.
+//! `supabase/migrations`), and gives the [`SupabaseMigration`] that records move into or out of,
+//! and the [`SupabaseLedger`] of the way back.
 //!
 //! ```no_run
 //! use authorstack_core::AuthorStack;
@@ -35,5 +36,5 @@ mod users;
 
 pub use authorstack_sql::PoolMode;
 pub use config::SupabaseConfig;
-pub use migration::SupabaseTarget;
+pub use migration::{SupabaseLedger, SupabaseMigration};
 pub use store::SupabaseStore;

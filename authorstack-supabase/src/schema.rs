@@ -36,6 +36,7 @@ migrations! {
     "20261124000000", "authorstack_documents";
     "20261124000001", "authorstack_analytics";
     "20261125000000", "authorstack_rows";
+    "20261126000000", "authorstack_return";
 }
 
 /// The tables that the migrations make in `public`, each with its migration.

@@ -13,12 +13,15 @@ use std::sync::Arc;
 use authorstack_core::{
     Attachment, AttachmentKind, ChecklistRepositoryExt, Id, MemoryStore, NewBook, NewBoost,
     NewChecklist, NewCompetitor, NewPost, NewTask, PageRequest, Visibility,
-    migrate::{BatchLimits, Kind, Record, Reject, RunOptions, Silent, Status, Target, run, verify},
+    migrate::{
+        BatchLimits, Kind, Ledger, Record, Reject, RunOptions, Silent, Status, TransactionalSink,
+        run, verify,
+    },
     testing::{author, fill_analytics},
 };
-use authorstack_supabase::SupabaseTarget;
+use authorstack_supabase::SupabaseMigration;
 use chrono::{DateTime, Utc};
-use common::{Via, on_database};
+use common::{Via, fetch, on_database, scan};
 use futures::TryStreamExt;
 use serde_json::json;
 
@@ -107,12 +110,7 @@ fn options(records: usize) -> RunOptions {
     }
 }
 
-async fn all(target: &dyn Target, kind: Kind) -> Vec<Record> {
-    let batches: Vec<Vec<Record>> = target.scan(kind).try_collect().await.unwrap();
-    batches.concat()
-}
-
-async fn rejects(target: &SupabaseTarget) -> Vec<(Kind, String)> {
+async fn rejects(target: &SupabaseMigration) -> Vec<(Kind, String)> {
     let batches: Vec<Vec<Reject>> = target.rejects().try_collect().await.unwrap();
     let batches = batches.concat().into_iter();
     batches
@@ -126,23 +124,22 @@ async fn every_kind_arrives_as_it_was_and_a_second_run_changes_nothing() {
         let source = filled().await;
         for via in [Via::Direct, Via::Pooler] {
             let store = database.store(via).await;
-            let target = store.target();
-            let (from, to) = (Arc::new(source.clone()), Arc::new(target.clone()));
-            let report = run(from, to, &options(3), &Silent).await.unwrap();
+            let target = store.migration();
+            let (from, to) = (Arc::new(source.clone()), store.destination());
+            let report = run(from, &to, &options(3), &Silent).await.unwrap();
             assert_eq!(report.status, Status::Complete, "{report:?}");
             // The second way finds what the first has moved.
             let written: u64 = report.kinds.iter().map(|kind| kind.counts.written).sum();
             assert_eq!(written > 0, via == Via::Direct, "{report:?}");
             for kind in Kind::ALL {
-                let expected = all(&source, *kind).await;
+                let expected = scan(&source, *kind).await;
                 assert!(!expected.is_empty());
-                assert_eq!(all(&target, *kind).await, expected, "{kind}");
+                assert_eq!(scan(&target, *kind).await, expected, "{kind}");
                 let keys: Vec<_> = expected.iter().map(Record::key).collect();
-                let fetched = target.fetch(*kind, &keys).await.unwrap();
-                assert_eq!(fetched, expected, "{kind}");
+                assert_eq!(fetch(&target, *kind, &keys).await, expected, "{kind}");
             }
-            let (from, to) = (Arc::new(source.clone()), Arc::new(target));
-            let verified = verify(from, to, Kind::ALL, &Silent).await.unwrap();
+            let from = Arc::new(source.clone());
+            let verified = verify(from, &to, Kind::ALL, &Silent).await.unwrap();
             assert_eq!(verified.status, Status::Complete, "{verified:?}");
         }
         let counts = "select like_count || ' ' || comment_count from public.community_posts";
@@ -168,14 +165,14 @@ async fn what_another_record_holds_is_refused_by_name() {
     on_database(async |database| {
         let store = database.migrated(Via::Direct).await;
         let source = filled().await;
-        let target = store.target();
-        let (from, to) = (Arc::new(source.clone()), Arc::new(target.clone()));
-        run(from, to, &options(100), &Silent).await.unwrap();
+        let target = store.migration();
+        let (from, to) = (Arc::new(source.clone()), store.destination());
+        run(from, &to, &options(100), &Silent).await.unwrap();
 
         // The same pair, ASIN and position, under other ids.
         let mut again = Vec::new();
         for kind in [Kind::Follows, Kind::Competitors, Kind::MarketplaceBoosts] {
-            let mut record = all(&source, kind).await.remove(0);
+            let mut record = scan(&source, kind).await.remove(0);
             match &mut record {
                 Record::Follow(follow) => follow.id = Id::new(),
                 Record::Competitor(rival) => rival.id = Id::new(),
@@ -184,14 +181,14 @@ async fn what_another_record_holds_is_refused_by_name() {
             }
             again.push(record);
         }
-        let mut orphan = all(&source, Kind::PostComments).await.remove(0);
+        let mut orphan = scan(&source, Kind::PostComments).await.remove(0);
         if let Record::Comment(comment) = &mut orphan {
             (comment.author_id, comment.post_id) = (Id::new(), Id::new());
         }
         again.push(orphan);
         for record in again {
             let kind = record.kind();
-            target.begin(kind).await.unwrap();
+            target.begin_pass(kind).await.unwrap();
             let reject = |_: usize, problems| Reject {
                 kind,
                 key: record.key().to_string(),
@@ -212,7 +209,7 @@ async fn what_another_record_holds_is_refused_by_name() {
             };
             let counts = target.load(&load).await.unwrap().counts;
             assert_eq!((counts.written, counts.rejected), (0, 1), "{kind}");
-            target.finish(kind).await.unwrap();
+            target.finish_pass(kind).await.unwrap();
         }
         let expected = [
             (Kind::Follows, "authorId"),

@@ -12,25 +12,25 @@ use authorstack_core::{
     ErrorKind, Id, User,
     migrate::{
         Checkpoint, Counts, Kind, Load, Problem, Problems, Record, Reject, RowMode, RowRange,
-        RowTarget, RowsWritten, Step, Target,
+        RowSink, RowsWritten, Sink, Step, TransactionalSink,
     },
     testing::author,
 };
-use authorstack_supabase::SupabaseTarget;
+use authorstack_supabase::SupabaseMigration;
 use common::{Database, Host, Via, on_database};
 use futures::{StreamExt, stream};
 
 const KIND: Kind = Kind::SalesData;
 const ALL: RowRange = RowRange::ALL;
 
-fn lane(target: &SupabaseTarget) -> &dyn RowTarget {
-    target.rows(KIND).unwrap()
+fn lane(target: &SupabaseMigration) -> &dyn RowSink {
+    Sink::rows(target, KIND).unwrap()
 }
 
-async fn ready(database: &Database) -> (Host, SupabaseTarget, Id<User>) {
+async fn ready(database: &Database) -> (Host, SupabaseMigration, Id<User>) {
     let store = database.migrated(Via::Direct).await;
     let user = author(&store, "ada").await.id;
-    let target = store.target();
+    let target = store.migration();
     (store, target, user)
 }
 
@@ -48,7 +48,7 @@ async fn rows(database: &Database, numbers: &[i64], user: Id<User>, revenue: &st
 }
 
 async fn write(
-    target: &SupabaseTarget,
+    target: &SupabaseMigration,
     pass: &authorstack_core::migrate::RowPass,
     range: RowRange,
     bytes: Vec<u8>,
@@ -117,7 +117,7 @@ async fn a_pass_resumes_where_its_ranges_end() {
             "{error}"
         );
 
-        target.finish(KIND).await.unwrap();
+        target.finish_pass(KIND).await.unwrap();
         assert_eq!(database.texts(KEYS).await.len(), 3);
         // Rows that are converted otherwise are a pass of their own, and so is the other lane.
         let anew = lane(&target).begin_rows(KIND, "two", false).await.unwrap();
@@ -125,7 +125,10 @@ async fn a_pass_resumes_where_its_ranges_end() {
             (anew.mode, anew.done.len(), anew.counts.read),
             (RowMode::Merge, 0, 0)
         );
-        assert_eq!(target.begin(KIND).await.unwrap(), Checkpoint::default());
+        assert_eq!(
+            target.begin_pass(KIND).await.unwrap(),
+            Checkpoint::default()
+        );
         store.close().await;
     })
     .await;
@@ -243,7 +246,7 @@ async fn a_range_and_its_rejects_are_one() {
         let written = writer.write(RowMode::Merge, stream::iter([Ok(bytes)]).boxed()).await.unwrap();
         assert_eq!(written, RowsWritten::Refused);
         drop(writer);
-        target.finish(KIND).await.unwrap();
+        target.finish_pass(KIND).await.unwrap();
         let pass = "select concat(complete, ' ', read, ' ', written, ' ', rejected) from authorstack.checkpoints";
         assert_eq!(database.texts(pass).await, ["t 2 1 1"]);
         store.close().await;
@@ -262,12 +265,12 @@ async fn what_else_wrote_during_a_first_load_is_said() {
             .execute("insert into public.sales_data (id, user_id, book_id, platform, date, revenue, units) \
                       select 1, user_id, book_id, 'lulu', date, 3, 1 from public.sales_data where id = 1")
             .await;
-        let error = target.finish(KIND).await.unwrap_err();
+        let error = target.finish_pass(KIND).await.unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Blocked { .. }), "{error}");
         let shown = error.to_string();
         assert!(shown.contains("sales_data_pkey") && shown.contains("twice"), "{shown}");
         database.execute("delete from public.sales_data where platform = 'lulu'").await;
-        target.finish(KIND).await.unwrap();
+        target.finish_pass(KIND).await.unwrap();
         assert_eq!(
             database.texts(KEYS).await,
             [

@@ -10,17 +10,18 @@ mod common;
 
 use authorstack_core::{
     ErrorKind, NewUser,
-    migrate::{Kind, Target},
+    migrate::{Kind, Sink},
 };
 use common::{Cli, Via, on_database};
 use sqlx::Row;
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "20261123000000_authorstack_bookkeeping.sql",
     "20261123000001_authorstack_users_books.sql",
     "20261124000000_authorstack_documents.sql",
     "20261124000001_authorstack_analytics.sql",
     "20261125000000_authorstack_rows.sql",
+    "20261126000000_authorstack_return.sql",
 ];
 const HISTORY: &str = "select version || ' ' || name || ' ' || statements::text \
                        from supabase_migrations.schema_migrations order by version";
@@ -158,7 +159,7 @@ async fn a_foreign_table_blocks() {
                 .contains("public.books exists and was not made by"),
             "{error}"
         );
-        let state = store.target().inspect().await.unwrap();
+        let state = store.migration().inspect().await.unwrap();
         assert_eq!(state.blockers.len(), 1);
         assert_eq!(state.pending_migrations, FILES);
         assert!(
@@ -209,7 +210,7 @@ async fn a_newer_schema_blocks() {
             "{error:?}"
         );
         assert!(error.to_string().contains("update the program"), "{error}");
-        assert_eq!(store.target().inspect().await.unwrap().blockers.len(), 1);
+        assert_eq!(store.migration().inspect().await.unwrap().blockers.len(), 1);
     })
     .await;
 }

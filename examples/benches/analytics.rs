@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 #[derive(Debug, Parser)]
 struct Options {
-    /// Pairs of rounds, behind one that does not count
+    /// Pairs of rounds, after one that does not count
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Books of the user, each sold on three platforms every day of a year
@@ -63,7 +63,7 @@ async fn main() -> Result<()> {
 async fn bench(url: &str, options: &Options) -> Result<()> {
     let store = SupabaseStore::connect(SupabaseConfig::new(url)).await?;
     store.migrate().await?;
-    // As ours: no round trip before each call to see whether the connection lives.
+    // As in our store: no round trip before each call to see whether the connection lives.
     let pool = PgPoolOptions::new().test_before_acquire(false);
     let pool = pool.connect(url).await?;
     let stage = Stage::new(&store, &pool, options).await?;
@@ -129,7 +129,7 @@ impl<'s> Stage<'s> {
         Ok(())
     }
 
-    /// A year of one user, written anew.
+    /// Refreshes the roll-ups of a user's year.
     async fn refreshes(&self) -> Result<()> {
         let dollars = Conversion::into("USD".parse()?);
         let days = self.year.len();
@@ -137,7 +137,7 @@ impl<'s> Stage<'s> {
         for round in 0..=self.options.rounds {
             let (mut ours, mut theirs) = (0.0, 0.0);
             for is_ours in [round % 2 == 0, round % 2 == 1] {
-                // What a side writes is cleared before it, unmeasured.
+                // What a side writes is removed before its turn, and that is not timed.
                 self.forget_roll_ups().await?;
                 let started = Instant::now();
                 if is_ours {

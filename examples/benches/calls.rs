@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 #[derive(Debug, Parser)]
 struct Options {
-    /// Pairs of rounds, behind one that does not count
+    /// Pairs of rounds, after one that does not count
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Calls in a round
@@ -66,7 +66,7 @@ async fn bench(options: &Options) -> Result<()> {
 
         let store = SupabaseStore::connect(SupabaseConfig::new(scratch.supabase_db_url())).await?;
         store.migrate().await?;
-        // As ours: no round trip before each call to see whether the connection lives.
+        // As in our store: no round trip before each call to see whether the connection lives.
         let pool = PgPoolOptions::new().test_before_acquire(false);
         let raw = RawPostgres {
             pool: pool.connect(&scratch.supabase_db_url()).await?,

@@ -46,7 +46,7 @@ struct Options {
     /// Users who like one post
     #[arg(long, default_value_t = 50_000)]
     likes: usize,
-    /// Pairs of rounds, behind one that does not count
+    /// Pairs of rounds, after one that does not count
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Calls in a round
@@ -143,7 +143,7 @@ async fn fill(scratch: &Scratch, options: &Options) -> Result<(Id<User>, Id<Post
     let day = |n: i64| DateTime::from_millis(now.timestamp_millis() + n * 86_400_000);
     let boosts: Result<Vec<_>, _> = (0..options.boosts)
         .map(|n| {
-            // A hundred hold a position now, as many each ten days before.
+            // A hundred hold a position now, and a hundred in each ten days before.
             let ago = n / BOARD * 10;
             raw(doc! {
                 "_id": ObjectId::new(), "bookId": book, "userId": viewer, "duration": 10,
@@ -178,7 +178,7 @@ async fn measure(
     let (community, boosts) = (store.community(), store.boosts());
     let page = || PageRequest::first(PAGE);
     let first = |feed| community.feed(viewer, feed, page());
-    // The same is found by both, before anything is timed.
+    // Both must find the same, before anything is timed.
     let mut ours = ids(&first(Feed::Following).await?);
     let theirs = raw.following(viewer).await?;
     ours.extend(theirs.last().filter(|_| theirs.len() > ours.len()));

@@ -29,7 +29,7 @@ struct Options {
     /// Posts that fifty users like
     #[arg(long, default_value_t = 20_000)]
     small: usize,
-    /// Pairs of runs, behind one that does not count
+    /// Pairs of runs, after one that does not count
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// One JSON object a line
@@ -82,7 +82,7 @@ const LIKES: &str = "public.post_likes (post_id, user_id)";
 async fn measure(source: &Scratch, mongodb: &str, supabase: &str, options: &Options) -> Result<()> {
     const KINDS: &[&str] = &["--kind", "community_posts", "--kind", "post_likes"];
     let target = || async { Scratch::create(&fresh_name(), mongodb, supabase).await };
-    // The users are there before; then their posts and likes are timed.
+    // The users are moved before; only their posts and likes are timed.
     let first = target().await?;
     run(source, &first, &[])?;
     let users = copy_out(&first, "public.users").await?;
@@ -138,7 +138,7 @@ async fn measure(source: &Scratch, mongodb: &str, supabase: &str, options: &Opti
     }
     Comparison {
         bench: "likes".to_owned(),
-        peer_name: "COPY of rendered rows, indexes, foreign keys and counts included",
+        peer_name: "COPY of encoded rows, indexes, foreign keys and counts included",
         goal: Some(1.3),
         unit: "s",
         pairs,
@@ -152,7 +152,7 @@ async fn measure(source: &Scratch, mongodb: &str, supabase: &str, options: &Opti
     Ok(())
 }
 
-/// Brings the schema up to date, and the users in.
+/// Brings the schema up to date, and moves the users.
 async fn with_users(target: &Scratch, users: &[u8]) -> Result<()> {
     let store = SupabaseStore::connect(SupabaseConfig::new(target.supabase_db_url())).await?;
     store.migrate().await?;

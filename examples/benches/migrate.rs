@@ -1,4 +1,5 @@
-//! Books from MongoDB to Supabase by the tool, against COPY of the same rows, rendered before.
+//! Books from MongoDB to Supabase by the tool, against COPY of the same rows, encoded
+//! before the clock starts.
 
 mod common;
 
@@ -30,10 +31,10 @@ struct Options {
     /// The users whose books they are
     #[arg(long, default_value_t = 1_000)]
     users: usize,
-    /// Pairs of runs, behind one that does not count
+    /// Pairs of runs, after one that does not count
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Also the peak memory at ten times the books
+    /// Also measure the peak memory with ten times the books
     #[arg(long)]
     ten_times: bool,
     /// One JSON object a line
@@ -105,7 +106,7 @@ impl Bench {
         self.fill(0, options.books).await?;
         let rows = self.render().await?;
         eprintln!(
-            "{} books, {} MB rendered",
+            "{} books, {} MB encoded",
             options.books,
             rows.books.len() >> 20
         );
@@ -127,7 +128,7 @@ impl Bench {
         }
         Comparison {
             bench: "migrate".to_owned(),
-            peer_name: "COPY of rendered rows, indexes included",
+            peer_name: "COPY of encoded rows, indexes included",
             goal: Some(1.3),
             unit: "s",
             pairs,
@@ -136,7 +137,7 @@ impl Bench {
         .print(options.json);
         Comparison {
             bench: "migrate, bare tables".to_owned(),
-            peer_name: "COPY of rendered rows, indexes made afterwards",
+            peer_name: "COPY of encoded rows, indexes made afterwards",
             goal: None,
             unit: "s",
             pairs: after,
@@ -184,7 +185,7 @@ impl Bench {
         Ok(taken)
     }
 
-    /// What PostgreSQL itself needs for rows that are rendered already, by one connection.
+    /// What PostgreSQL itself needs for rows that are already encoded, by one connection.
     async fn copy(&self, rows: &Rows, indexes: Indexes) -> Result<f64> {
         let target = self.target().await?;
         let store = SupabaseStore::connect(SupabaseConfig::new(target.supabase_db_url())).await?;
@@ -206,7 +207,7 @@ impl Bench {
     }
 }
 
-/// When the secondary indexes and the foreign key come.
+/// When the secondary indexes and the foreign key are made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Indexes {
     InPlace,

@@ -1,5 +1,5 @@
-//! Sales partitioned by month against the plain table, in two databases of one server. All of it
-//! informs: `docs/partitioning.md` draws the conclusions.
+//! Sales partitioned by month against the plain table, in two databases of one server. The figures
+//! have no limits: `docs/partitioning.md` draws the conclusions.
 
 mod common;
 
@@ -28,7 +28,7 @@ const SCRIPT: &str =
 const SALES_OF_A_USER: u64 = 5_000;
 /// Books of a user, each on three platforms.
 const BOOKS: u64 = 10;
-/// Rounds of what takes long: each inserts, changes or removes a month of all users.
+/// Rounds of long statements: each inserts, changes or removes a month of all users.
 const LONG_ROUNDS: u32 = 3;
 
 #[derive(Debug, Parser)]
@@ -36,13 +36,13 @@ struct Options {
     /// Sales, of all users
     #[arg(long, default_value_t = 10_000_000)]
     rows: u64,
-    /// Months that they spread over, the last one is this
+    /// How many months they are spread over; the last one is the current month
     #[arg(long, default_value_t = 60)]
     months: u32,
-    /// Pairs of rounds, behind one that does not count
+    /// Pairs of rounds, after one that does not count
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Calls in a round of what takes milliseconds
+    /// Calls in a round, where a call takes milliseconds
     #[arg(long, default_value_t = 20)]
     calls: usize,
     /// Sales in an upsert
@@ -103,7 +103,7 @@ fn progress(started: Instant, what: &str) {
     eprintln!("{:>5.0} s: {what}", started.elapsed().as_secs_f64());
 }
 
-/// The first day of the month that lies so many months behind this one.
+/// The first day of the month so many months before this one.
 fn month(behind: i32) -> Result<NaiveDate> {
     let today = Days::month(Utc::now().date_naive()).first();
     let months = Months::new(behind.unsigned_abs());
@@ -249,7 +249,7 @@ impl Side {
             .await?)
     }
 
-    /// Pages that the server fetched from outside its shared buffers, without those it made anew,
+    /// Pages that the server fetched from outside its shared buffers, without new ones,
     /// which it counts as well: a number to subtract from a later one.
     async fn pages_read(&self) -> Result<f64> {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -283,7 +283,7 @@ impl Stage<'_> {
         let pair = (started.elapsed().as_secs_f64(), fill_seconds);
         let peer = "filling and indexing the plain table";
         self.print("the script", peer, "s", vec![pair]);
-        // Measured on request, not whenever it comes.
+        // Vacuumed when the benchmark says so, not when autovacuum starts.
         let quiet = "do $$ declare part regclass; begin \
              for part in select relid from pg_partition_tree('public.sales_data') where isleaf loop \
                execute format('alter table %s set (autovacuum_enabled = off)', part); \
@@ -293,7 +293,7 @@ impl Stage<'_> {
             .run(&[quiet.to_owned(), vacuum.to_owned()])
             .await?;
         self.sizes().await?;
-        progress(self.started, "both are there");
+        progress(self.started, "both tables are filled");
 
         let this_month = Days::month(month(0)?);
         let months = i32::try_from(self.options.months)?;
@@ -362,7 +362,7 @@ impl Stage<'_> {
         self.calls(name, read).await
     }
 
-    /// As a migration reads, which knows the number alone.
+    /// Reads as a migration does, which knows only the number.
     async fn by_number(&self) -> Result<()> {
         let newest = self
             .plain
@@ -544,7 +544,7 @@ impl Stage<'_> {
             let vacuum = format!("vacuum (analyze, index_cleanup on) {table}");
             Ok((vec![change], vec![vacuum]))
         };
-        self.statements("vacuum behind a changed month", statements)
+        self.statements("vacuum after a changed month", statements)
             .await
     }
 
@@ -553,7 +553,7 @@ impl Stage<'_> {
         self.statements("analyze of the whole table", analyze).await
     }
 
-    /// The oldest months go.
+    /// The oldest months are removed.
     async fn retention(&self) -> Result<()> {
         let oldest = 1 - i32::try_from(self.options.months)?;
         let statements = |round: u32, is_ours: bool| {
@@ -573,7 +573,8 @@ impl Stage<'_> {
             };
             Ok((vec![], measured))
         };
-        self.statements("the oldest month goes", statements).await
+        self.statements("removing the oldest month", statements)
+            .await
     }
 
     async fn deletions(&self) -> Result<()> {

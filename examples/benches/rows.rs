@@ -30,13 +30,13 @@ const BOOKS: usize = 10;
 
 #[derive(Debug, Parser)]
 struct Options {
-    /// Sales to move, about
+    /// About how many sales to move
     #[arg(long, default_value_t = 2_000_000)]
     sales: usize,
     /// The users whose sales they are
     #[arg(long, default_value_t = 1_000)]
     users: usize,
-    /// Pairs of runs, behind one that does not count
+    /// Pairs of runs, after one that does not count
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// One JSON object a line
@@ -156,7 +156,7 @@ impl Bench {
         Ok((ours, verify))
     }
 
-    /// PostgreSQL's own programs, into a fresh database beside.
+    /// PostgreSQL's own programs, into another fresh database.
     async fn dump_and_restore(&self) -> Result<f64> {
         let name = fresh_name();
         let mut admin = PgConnection::connect(&self.supabase).await?;
@@ -198,9 +198,9 @@ impl Bench {
     }
 }
 
-/// What earlier work has left to be written is written before the clock starts.
+/// Writes out what earlier work has left, before the clock starts.
 async fn settle(database: &mut PgConnection) -> Result<()> {
-    // Only members of pg_checkpoint may: then both sides go without.
+    // Only members of pg_checkpoint may do this. Without it, the comparison is still fair.
     let _ = database.execute("checkpoint").await;
     Ok(())
 }

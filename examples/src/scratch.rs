@@ -28,13 +28,13 @@ impl Scratch {
     /// Makes the databases. The name consists of letters, digits and underscores.
     ///
     /// # Errors
-    /// When a URL is none, a server does not answer, or the template is missing.
+    /// When a URL is malformed, a server does not answer, or the template is missing.
     pub async fn create(name: &str, mongodb_url: &str, supabase_db_url: &str) -> Result<Self> {
         Self::create_from(TEMPLATE, name, mongodb_url, supabase_db_url).await
     }
 
-    /// Makes others, with a copy of this one's Supabase database, to which nobody may be
-    /// connected.
+    /// Makes other databases, with a copy of this Supabase database. Nobody may be connected to it
+    /// meanwhile.
     ///
     /// # Errors
     /// When a server does not answer, or the database is in use.
@@ -51,7 +51,7 @@ impl Scratch {
     ) -> Result<Self> {
         anyhow::ensure!(
             name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'),
-            "{name:?} is no name for a database"
+            "{name:?} is not a valid name for a database"
         );
         let mut scratch = Self {
             name: name.to_owned(),
@@ -72,7 +72,7 @@ impl Scratch {
     /// Makes a database for the analytics, too, with the schema's own tables.
     ///
     /// # Errors
-    /// When the URL is none, or the server does not answer.
+    /// When the URL is malformed, or the server does not answer.
     pub async fn with_postgres(mut self, postgres_url: &str) -> Result<Self> {
         let server: Url = postgres_url.parse().context("the URL of PostgreSQL")?;
         let mut admin = PgConnection::connect(server.as_str()).await?;
@@ -84,7 +84,7 @@ impl Scratch {
         Ok(self)
     }
 
-    /// The database of the analytics, by its URL; none where there is none.
+    /// The database of the analytics, by its URL, where there is one.
     #[must_use]
     pub fn postgres_url(&self) -> Option<String> {
         self.postgres.as_ref().map(|server| self.through(server))
@@ -97,7 +97,7 @@ impl Scratch {
     pub async fn postgres(&self) -> Result<PgConnection> {
         let url = self
             .postgres_url()
-            .context("no database of the analytics")?;
+            .context("there is no database of the analytics")?;
         Ok(PgConnection::connect(&url).await?)
     }
 
@@ -124,7 +124,7 @@ impl Scratch {
     /// The MongoDB database.
     ///
     /// # Errors
-    /// When the URL is none of MongoDB's.
+    /// When the URL is not one of MongoDB.
     pub async fn mongodb(&self) -> Result<mongodb::Database> {
         let client = Client::with_uri_str(self.mongodb_url()).await?;
         Ok(client.database(&self.name))
@@ -153,7 +153,7 @@ impl Scratch {
     async fn drop_from(&self, server: &Url) -> Result<()> {
         let mut admin = PgConnection::connect(server.as_str()).await?;
         let drop = format!("drop database if exists {} with (force)", self.name);
-        // Refused while autovacuum, which is the superuser's, is in the database.
+        // Refused while autovacuum, which belongs to the superuser, works in the database.
         for _ in 0..50 {
             let outcome = admin.execute(AssertSqlSafe(drop.clone())).await;
             let busy = |error: &sqlx::Error| {
@@ -170,6 +170,6 @@ impl Scratch {
                 }
             }
         }
-        anyhow::bail!("the database {} stays in use", self.name)
+        anyhow::bail!("the database {} is still in use", self.name)
     }
 }

@@ -20,18 +20,18 @@ pub struct Tool {
     folder: TempDir,
     /// The source.
     pub mongodb_url: String,
-    /// The source of the analytics; none where they stay.
+    /// The source of the analytics; none where they are not moved.
     pub postgres_url: Option<String>,
     /// The target.
     pub supabase_db_url: String,
 }
 
-/// What the tool answered with `--output json`.
+/// What the tool printed with `--output json`.
 #[derive(Debug)]
 pub struct Answer {
     /// The exit code.
     pub code: Option<i32>,
-    /// The JSON object on stdout; null where there was none.
+    /// The JSON object on stdout; null when there was none.
     pub json: Value,
     /// Progress and messages.
     pub stderr: String,
@@ -110,7 +110,7 @@ impl Tool {
     /// The lines of the rejects file.
     ///
     /// # Errors
-    /// When a line is none.
+    /// When a line is not one of a rejects file.
     pub fn rejects(&self) -> Result<Vec<RejectLine>> {
         let text = self.rejects_text()?;
         let lines: Result<_, _> = text.lines().map(serde_json::from_str).collect();

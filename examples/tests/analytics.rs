@@ -98,10 +98,10 @@ async fn every_case_is_carried_or_rejected_with_its_field() {
         );
     }
     let rejects = tool.rejects().unwrap();
-    let astray = dataset::astray(&moved.cases(), &rejects);
-    assert!(astray.is_empty(), "{astray:#?}");
+    let surprises = dataset::surprises(&moved.cases(), &rejects);
+    assert!(surprises.is_empty(), "{surprises:#?}");
     assert_eq!(rejects.len() as u64, run.sum("rejected"));
-    // Whole, also where a number is beyond what JSON's readers take.
+    // The record is whole, even if a number is larger than readers of JSON accept.
     let is_large =
         |line: &&RejectLine| line.kind == Kind::AiInsights && line.problems.0[0].field == "content";
     let large = rejects.iter().find(is_large);
@@ -114,12 +114,12 @@ async fn every_case_is_carried_or_rejected_with_its_field() {
     assert_eq!(verified.sum("rejected"), run.sum("rejected"));
     assert_eq!(verified.sum("unchanged"), run.sum("written"));
 
-    // Once more: nothing is written, the same is rejected.
+    // A second run writes nothing, and rejects the same records.
     let again = tool.ask(&["run"]).unwrap();
     assert_eq!(again.sum("written"), 0, "{}", again.json);
     assert_eq!(again.sum("rejected"), run.sum("rejected"));
-    let astray = dataset::astray(&moved.cases(), &tool.rejects().unwrap());
-    assert!(astray.is_empty(), "{astray:#?}");
+    let surprises = dataset::surprises(&moved.cases(), &tool.rejects().unwrap());
+    assert!(surprises.is_empty(), "{surprises:#?}");
     moved.scratch.remove().await.unwrap();
 }
 
@@ -191,7 +191,7 @@ async fn money_numbers_and_sequences_arrive() {
     moved.scratch.remove().await.unwrap();
 }
 
-/// Indexes, keys and checks stand as before a first load.
+/// Indexes, keys and checks are as before a first load.
 #[tokio::test]
 async fn a_first_load_leaves_the_schema_as_it_was() {
     let moved = filled(43, 30).await;
@@ -261,13 +261,13 @@ async fn repair_copies_again_what_differs() {
     assert_eq!(found["differing"].as_u64().unwrap(), 7 + 3 + 2, "{found}");
     let repaired = tool.ask(&["repair"]).unwrap();
     assert_eq!(repaired.code, Some(1), "{}", repaired.stderr);
-    let mended = sales(&repaired);
+    let copied = sales(&repaired);
     // A sale that was written in the target has the number of a new one: it is left alone.
     let (copied, left) = (7 + 2 + 2, 1);
     assert_eq!(
-        (&mended["written"], &mended["differing"]),
+        (&copied["written"], &copied["differing"]),
         (&copied.into(), &left.into()),
-        "{mended}"
+        "{copied}"
     );
     assert_eq!(repaired.sum("written"), copied + 2, "{}", repaired.json);
     for kind in repaired.json["kinds"].as_array().unwrap() {
@@ -305,13 +305,13 @@ async fn repair_copies_again_what_differs() {
     moved.scratch.remove().await.unwrap();
 }
 
-/// Rejects are mended by hand and replayed; a second run leaves them alone.
+/// Rejects are fixed by hand and replayed; a second run leaves them alone.
 #[tokio::test]
-async fn mended_rows_are_replayed() {
+async fn fixed_rows_are_replayed() {
     let moved = filled(45, 30).await;
     let tool = &moved.tool;
     let run = tool.ask(&["run"]).unwrap();
-    let mut mended: Vec<RejectLine> = Vec::new();
+    let mut fixed: Vec<RejectLine> = Vec::new();
     for mut line in tool.rejects().unwrap() {
         let fix = match (line.kind, line.problems.0[0].field.as_str()) {
             (Kind::SalesData, "revenue") => ("revenue", "12.50".into()),
@@ -328,15 +328,15 @@ async fn mended_rows_are_replayed() {
             _ => continue,
         };
         line.record[fix.0] = fix.1;
-        mended.push(line);
+        fixed.push(line);
     }
-    assert!(mended.len() >= 7, "{}", mended.len());
-    let lines: Vec<String> = mended
+    assert!(fixed.len() >= 7, "{}", fixed.len());
+    let lines: Vec<String> = fixed
         .iter()
         .map(|line| serde_json::to_string(line).unwrap() + "\n")
         .collect();
-    fs::write(tool.folder().join("mended.jsonl"), lines.concat()).unwrap();
-    let replayed = tool.ask(&["replay", "mended.jsonl"]).unwrap();
+    fs::write(tool.folder().join("fixed.jsonl"), lines.concat()).unwrap();
+    let replayed = tool.ask(&["replay", "fixed.jsonl"]).unwrap();
     assert_eq!(
         replayed.code,
         Some(0),
@@ -348,7 +348,7 @@ async fn mended_rows_are_replayed() {
     let revenue = "select concat(revenue, currency) from sales_data where revenue = 12.50 and units = 1 and date > '2030-01-01'";
     assert_eq!(text(&mut new, revenue).await, "12.50USD");
     let again = tool.ask(&["run"]).unwrap();
-    let open = run.sum("rejected") - mended.len() as u64;
+    let open = run.sum("rejected") - fixed.len() as u64;
     assert_eq!(
         (again.sum("written"), again.sum("rejected")),
         (0, open),
@@ -402,7 +402,7 @@ async fn other_forms_of_ids_are_read() {
             .iter()
             .filter(|line| line.kind == Kind::SalesData)
             .collect();
-        // The one that had this form before is right now; the other two forms are wrong still.
+        // The case in this form is right now; those in the other two forms are still wrong.
         assert!(sales.len() < 16, "{sales:#?}");
         assert_eq!(
             run.sum("read"),
@@ -486,17 +486,20 @@ async fn a_file_maps_other_uuids() {
     let verified = tool.ask(&["verify", "--id-map-file", "ids.csv"]).unwrap();
     assert_eq!(verified.sum("differing"), 0, "{}", verified.json);
 
-    // The same into an empty table: the first of the two moves.
+    // Into an empty table: the first of the two moves.
     let mut new = moved.scratch.supabase().await.unwrap();
     execute(
         &mut new,
         "truncate public.sales_data; truncate authorstack.checkpoints, authorstack.rejects cascade",
     )
     .await;
-    let anew = tool
+    let again = tool
         .ask(&["run", "--id-map-file", "ids.csv", "--kind", "sales_data"])
         .unwrap();
-    assert_eq!(anew.sum("read"), anew.sum("written") + anew.sum("rejected"));
+    assert_eq!(
+        again.sum("read"),
+        again.sum("written") + again.sum("rejected")
+    );
     assert!(
         tool.rejects()
             .unwrap()
@@ -537,7 +540,7 @@ async fn either_source_may_be_left_out() {
         Kind::ANALYTICS.len()
     );
     assert_eq!(rows.sum("read"), moved.analytics.total());
-    // The users have moved before: what has none is known without MongoDB, too.
+    // The users were moved before: rows without a user are found without MongoDB, too.
     let plan = tool.ask(&["plan"]).unwrap();
     assert_eq!(plan.sum("rejected"), rows.sum("rejected"), "{}", plan.json);
     tool.mongodb_url = mongodb;
@@ -555,7 +558,7 @@ async fn either_source_may_be_left_out() {
     moved.scratch.remove().await.unwrap();
 }
 
-/// What the fast lane refuses is what the rows refuse when they are read as records.
+/// The fast lane refuses the same rows as reading them as records does.
 #[tokio::test]
 async fn both_lanes_refuse_the_same() {
     let moved = filled(49, 5).await;
@@ -584,7 +587,7 @@ async fn both_lanes_refuse_the_same() {
         assert_eq!(items.len() as u64, reader.rows(), "{kind}");
         let movable = reader.digest().await.unwrap().unwrap().rows;
         assert_eq!(movable + by_rules.len() as u64, reader.rows(), "{kind}");
-        // What is rendered is read again as it was.
+        // What is encoded is decoded to the same record.
         for item in &items {
             let Ok(record) = &item.outcome else { continue };
             let json = source.render(kind, &item.original);
@@ -659,7 +662,7 @@ async fn a_table_that_refuses_rows_gets_the_others() {
     moved.scratch.remove().await.unwrap();
 }
 
-/// A user who comes while the rows move, with sales, is of the next run.
+/// A user who is created, with sales, while the rows move: the next run takes them.
 #[tokio::test]
 async fn the_next_run_has_what_came_meanwhile() {
     let moved = filled(51, 5).await;
@@ -718,7 +721,7 @@ async fn partitioned_sales_move_as_plain_ones() {
 
     let run = tool.ask(&["run"]).unwrap();
     assert_eq!(run.code, Some(1), "{}", run.stderr);
-    // All but the one of no day.
+    // All but the one without a day.
     assert_eq!(run.sum("read"), moved.total() - 1);
     assert_eq!(text(&mut new, indexes).await, before);
     let partitions = "select count(distinct tableoid)::text from sales_data";
@@ -734,7 +737,7 @@ async fn partitioned_sales_move_as_plain_ones() {
     assert_eq!(again.sum("written"), 5, "{}", again.json);
     let verified = tool.ask(&["verify"]).unwrap();
     assert_eq!(verified.sum("differing"), 0, "{}", verified.json);
-    // New sales are numbered behind those that moved.
+    // New sales have numbers after those that moved.
     let behind = "select (nextval(pg_get_serial_sequence('public.sales_data', 'id')) > max(id))::text \
                   from sales_data";
     assert_eq!(text(&mut new, behind).await, "true");
@@ -742,7 +745,7 @@ async fn partitioned_sales_move_as_plain_ones() {
     moved.scratch.remove().await.unwrap();
 }
 
-/// A pooler in either mode stands before the target.
+/// The target is reached through a pooler, in either mode.
 #[tokio::test]
 async fn rows_move_through_poolers() {
     let poolers = [

@@ -79,7 +79,7 @@ where
 async fn every_case_is_carried_or_rejected_with_its_field() {
     let moved = moved(11).await;
     let lines = moved.tool.rejects().unwrap();
-    assert_eq!(dataset::astray(&moved.data.cases, &lines), [""; 0]);
+    assert_eq!(dataset::surprises(&moved.data.cases, &lines), [""; 0]);
 
     // Rows in = rows out + rejects, counted by the server itself.
     let mut database = moved.scratch.supabase().await.unwrap();
@@ -140,11 +140,11 @@ async fn rejects_are_whole_and_keep_secrets_to_themselves() {
             .to_string()
             .contains("NaN")
     );
-    // A part shows the whole that it is of.
+    // A part shows the record that it belongs to.
     let comment = line("an author who is gone in a comment");
     assert!(comment.record["postId"]["$oid"].is_string());
     assert!(comment.record["comments"]["content"].is_string());
-    // Bytes that JSON cannot hold stand beside it.
+    // The bytes that JSON cannot hold are in another member.
     assert!(line("bytes in a title that are not UTF-8").record["$bson"].is_string());
     moved.scratch.remove().await.unwrap();
 }
@@ -225,9 +225,9 @@ async fn what_is_carried_arrives_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_reject_is_mended_and_replayed() {
+async fn a_reject_is_fixed_and_replayed() {
     let moved = moved(15).await;
-    let mend = |about: &str, change: &dyn Fn(&mut Value)| {
+    let fix = |about: &str, change: &dyn Fn(&mut Value)| {
         let case = moved
             .data
             .cases
@@ -240,18 +240,18 @@ async fn a_reject_is_mended_and_replayed() {
         serde_json::to_string(&line).unwrap() + "\n"
     };
     let secret = "a password hash beside a broken field";
-    let mended = [
-        mend(secret, &|user| user["name"] = "Ada".into()),
-        mend("an impossible ISBN", &|book| {
+    let fixed = [
+        fix(secret, &|user| user["name"] = "Ada".into()),
+        fix("an impossible ISBN", &|book| {
             book["isbn"] = "978-3-16-148410-0".into();
         }),
-        mend("a string as _id", &|_| {}),
+        fix("a string as _id", &|_| {}),
     ]
     .concat();
-    let file = moved.tool.folder().join("mended.jsonl");
-    std::fs::write(&file, mended).unwrap();
+    let file = moved.tool.folder().join("fixed.jsonl");
+    std::fs::write(&file, fixed).unwrap();
     let before = moved.tool.rejects().unwrap().len();
-    let replayed = moved.tool.ask(&["replay", "mended.jsonl"]).unwrap();
+    let replayed = moved.tool.ask(&["replay", "fixed.jsonl"]).unwrap();
     assert_eq!(replayed.code, Some(1), "{}", replayed.stderr);
     assert_eq!(
         (replayed.sum("written"), replayed.sum("rejected")),
@@ -268,7 +268,7 @@ async fn a_reject_is_mended_and_replayed() {
     let hashes: i64 = query.fetch_one(&mut database).await.unwrap().get(0);
     assert_eq!(hashes, 1);
 
-    // A later run leaves what was mended alone, and verify takes it for equal.
+    // A later run leaves what was fixed alone, and verify counts it as equal.
     let again = moved.tool.ask(&["run"]).unwrap();
     assert_eq!(again.sum("written"), 0, "{}", again.json);
     assert_eq!(again.sum("rejected"), (before - 2) as u64);

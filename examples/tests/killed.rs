@@ -104,7 +104,7 @@ async fn twenty_kills_at_random_moments_change_nothing() {
     let mut random: rand::rngs::StdRng = rand::SeedableRng::seed_from_u64(seed);
     let (mut kills, mut in_a_first_load) = (0, 0);
     while kills < KILLS {
-        // A fresh target each time that one was completed: kills hit first loads above all.
+        // Each completed target is replaced by a fresh one, so that most kills hit a first load.
         let target = scratch().await;
         let mut tool = Tool::new(TOOL, &target).unwrap();
         tool.mongodb_url = source.mongodb_url().to_owned();
@@ -147,7 +147,7 @@ async fn twenty_kills_at_random_moments_change_nothing() {
     source.remove().await.unwrap();
 }
 
-/// A server's double that passes bytes on until it is cut off.
+/// A stand-in for a server: it passes bytes on until it is cut off.
 struct Proxy {
     address: SocketAddr,
     cut: watch::Sender<bool>,
@@ -224,7 +224,7 @@ fn host(url: &str) -> String {
     format!("{}:{}", url.host_str().unwrap(), url.port().unwrap())
 }
 
-/// Runs into a server that goes away, then resumes without the double.
+/// Runs against a server that goes away, then resumes without the stand-in.
 async fn loses(setting: &str, redirect: impl Fn(&mut Tool, SocketAddr), server: &str, bytes: u64) {
     let scratch = filled(22).await;
     let proxy = Proxy::until(host(server), bytes, setting != "supabase_db").await;
@@ -286,7 +286,7 @@ async fn a_source_that_goes_away_is_said_and_resumed() {
     let redirect = |tool: &mut Tool, to: SocketAddr| {
         let mut url = Url::parse(&tool.mongodb_url).unwrap();
         url.set_port(Some(to.port())).unwrap();
-        // Else the driver asks the replica set for its members, and goes past the double.
+        // Otherwise the driver asks the replica set for its members, and bypasses the stand-in.
         url.set_query(Some("directConnection=true&serverSelectionTimeoutMS=1500"));
         tool.mongodb_url = url.into();
     };

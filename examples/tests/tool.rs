@@ -232,11 +232,7 @@ async fn a_second_run_beside_a_running_one_is_refused() {
         .await
         .unwrap()
         .unwrap();
-    assert_eq!(
-        first.code(),
-        Some(1),
-        "the first run ends as if nothing had been"
-    );
+    assert_eq!(first.code(), Some(1), "the first run is not disturbed");
     let verified = tool.ask(&["verify"]).unwrap();
     assert_eq!(verified.sum("differing"), 0, "{}", verified.json);
     scratch.remove().await.unwrap();
@@ -314,7 +310,7 @@ async fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     assert_eq!(
         plan(&["--config", "none.toml"], None).0,
         Some(2),
-        "a file that is named is there"
+        "a file that is named must exist"
     );
 
     for (text, says) in [

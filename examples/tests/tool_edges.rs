@@ -24,7 +24,7 @@ use sqlx::{Executor, Row};
 const REJECTS: &str = "authorstack-rejects.jsonl";
 const SECRET: &str = "hush-hush";
 
-/// One author whose only book has an ISBN that cannot be.
+/// One author whose only book has an impossible ISBN.
 async fn one_wrong_isbn() -> (Scratch, Tool) {
     let (scratch, tool) = fresh().await;
     let database = scratch.mongodb().await.unwrap();
@@ -149,7 +149,7 @@ async fn a_place_that_can_be_no_rejects_file_is_refused_at_the_start() {
 }
 
 #[tokio::test]
-async fn a_mended_line_is_replayed_from_the_rejects_file_itself() {
+async fn a_fixed_line_is_replayed_from_the_rejects_file_itself() {
     let (scratch, tool) = one_wrong_isbn().await;
     let file = tool.folder().join(REJECTS);
     let output = tool.command(&["run"]).output().unwrap();
@@ -164,7 +164,7 @@ async fn a_mended_line_is_replayed_from_the_rejects_file_itself() {
         assert!(report.contains(line), "{line:?} is not in\n{report}");
     }
 
-    // As it is, it is rejected again, and stays in the file.
+    // Unchanged, it is rejected again and stays in the file.
     let before = tool.rejects().unwrap();
     let again = tool.ask(&["replay", REJECTS]).unwrap();
     assert_eq!(
@@ -176,8 +176,8 @@ async fn a_mended_line_is_replayed_from_the_rejects_file_itself() {
     assert_eq!(again.json["rejects_file"], REJECTS);
     assert_eq!(tool.rejects().unwrap(), before);
 
-    let mended = tool.rejects_text().unwrap().replace("148410-1", "148410-0");
-    fs::write(&file, mended).unwrap();
+    let fixed = tool.rejects_text().unwrap().replace("148410-1", "148410-0");
+    fs::write(&file, fixed).unwrap();
     let replayed = tool.ask(&["replay", REJECTS]).unwrap();
     assert_eq!(
         (replayed.code, replayed.sum("written")),
@@ -209,8 +209,8 @@ async fn a_line_that_is_no_text_is_named_by_its_number() {
         .replace("148410-1", "148410-0")
         .into_bytes();
     lines.extend(b"\n\xff\xfe\n");
-    fs::write(tool.folder().join("mended.jsonl"), lines).unwrap();
-    let answer = tool.ask(&["replay", "mended.jsonl"]).unwrap();
+    fs::write(tool.folder().join("fixed.jsonl"), lines).unwrap();
+    let answer = tool.ask(&["replay", "fixed.jsonl"]).unwrap();
     assert_eq!(answer.code, Some(2), "{}", answer.stderr);
     assert!(
         answer.json["error"].as_str().unwrap().contains("line 3"),
@@ -296,13 +296,13 @@ async fn rejects_that_cannot_be_written_stay_in_the_target() {
     );
     let error = answer["error"].as_str().unwrap();
     assert!(
-        error.contains("sub/rejects.jsonl") && error.contains("kept in the target"),
+        error.contains("sub/rejects.jsonl") && error.contains("kept in the ledger"),
         "{error}"
     );
     assert_eq!(
         answer["kinds"].as_array().unwrap().len(),
         Kind::DOCUMENTS.len(),
-        "what was counted is said"
+        "the answer has what was counted"
     );
 
     fs::create_dir(&folder).unwrap();
@@ -332,7 +332,7 @@ async fn a_terminated_run_ends_like_an_interrupted_one() {
     let resumed = tool.ask(&["run"]).unwrap();
     assert_eq!(resumed.code, Some(1), "{}", resumed.stderr);
     assert!(
-        resumed.stderr.contains("resumed behind"),
+        resumed.stderr.contains("resumed after"),
         "{}",
         resumed.stderr
     );

@@ -543,15 +543,14 @@ impl Kind {
         )
     }
 
-    /// The kinds that its records refer to, each once: they move first.
+    /// The kinds that its records refer to, each once, in the order of [`Kind::ALL`]: they move
+    /// first.
     #[must_use]
     pub fn depends_on(self) -> Vec<Self> {
-        let mut kinds: Vec<Self> = Vec::new();
-        for reference in self.description().refers_to {
-            if !kinds.contains(&reference.kind) {
-                kinds.push(reference.kind);
-            }
-        }
+        let references = self.description().refers_to.iter();
+        let mut kinds: Vec<Self> = references.map(|reference| reference.kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
         kinds
     }
 

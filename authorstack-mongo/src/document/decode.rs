@@ -12,17 +12,17 @@ use authorstack_core::{
     values::excerpt,
 };
 use bson::{Decimal128, oid::ObjectId};
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 
 use crate::{
     document::number,
     extended_json::{Form, Path, malformed, not_utf8, repeated, text, to_json},
-    raw::{Elements, Raw},
+    raw::{Elements, Raw, Tagged},
 };
 
 /// More fields than any record has, reserved names included.
-const MOST_FIELDS: usize = 32;
+const MOST_FIELDS: usize = 24;
 
 /// Reads a record's document.
 pub(crate) fn decode<T: Fields>(bytes: &[u8]) -> Result<T, Problems> {
@@ -44,7 +44,7 @@ pub(super) fn finished<T>(record: Option<T>, problems: Problems) -> Result<T, Pr
 pub(super) struct DocumentReader<'d, 'p> {
     path: Path<'p>,
     /// The values by the places of their fields in the list, reserved names behind them.
-    slots: [Option<Raw<'d>>; MOST_FIELDS],
+    slots: [Option<Tagged<'d>>; MOST_FIELDS],
     /// The slot of the next field.
     next: usize,
     extra: Extra,
@@ -62,7 +62,7 @@ impl<'d, 'p> DocumentReader<'d, 'p> {
     /// The values of a part's document. The part's first field is the whole's id, which stands
     /// outside.
     pub(super) fn of_part<T: Fields>(
-        whole: Raw<'d>,
+        whole: Tagged<'d>,
         bytes: &'d [u8],
         path: Path<'p>,
         problems: &'p mut Problems,
@@ -74,10 +74,10 @@ impl<'d, 'p> DocumentReader<'d, 'p> {
     }
 
     /// Gives a field a value where the document has none.
-    pub(super) fn or<T: Fields>(&mut self, name: &str, value: Raw<'d>) {
+    pub(super) fn or<T: Fields>(&mut self, name: &str, value: Tagged<'d>) {
         let place = T::FIELDS.iter().position(|field| field.name == name);
         if let Some(slot) = place.and_then(|place| self.slots.get_mut(place))
-            && matches!(slot, None | Some(Raw::Null))
+            && slot.is_none_or(Tagged::is_null)
         {
             *slot = Some(value);
         }
@@ -103,13 +103,14 @@ impl<'d, 'p> DocumentReader<'d, 'p> {
         }
         // Most documents hold their fields in the schema's order.
         let mut likely = first;
-        for element in Elements::new(bytes) {
+        let mut elements = Elements::new(bytes);
+        while let Some(element) = elements.next_tagged() {
             let Ok((key, value)) = element else {
                 self.problems.push(malformed(&self.path));
                 continue;
             };
             let Some(place) = place_of::<T>(key, first, likely) else {
-                self.unknown(key, value);
+                self.unknown(key, value.read());
                 continue;
             };
             likely = place + 1;
@@ -136,17 +137,18 @@ impl<'d, 'p> DocumentReader<'d, 'p> {
     }
 
     /// The value of the next field. Null is none.
-    fn take(&mut self) -> Option<Raw<'d>> {
+    #[inline]
+    fn take(&mut self) -> Option<Tagged<'d>> {
         let slot = self.slots.get(self.next).copied().flatten();
         self.next += 1;
-        slot.filter(|value| *value != Raw::Null)
+        slot.filter(|value| !value.is_null())
     }
 
     /// Reads the next field at its place.
     fn at<T>(
         &mut self,
         field: &'static Field,
-        read: impl FnOnce(&mut Place<'_>, Raw<'d>) -> Read<T>,
+        read: impl FnOnce(&mut Place<'_>, Tagged<'d>) -> Read<T>,
     ) -> Read<T> {
         let Some(value) = self.take() else {
             return Read::Missing;
@@ -181,7 +183,7 @@ impl FieldReader for DocumentReader<'_, '_> {
         self.at(field, |place, value| {
             place.list(value, |place, item| match place.scalar(T::SHAPE, item) {
                 Read::Value(text) => Some(text),
-                Read::Missing if item == Raw::Null => {
+                Read::Missing if item.is_null() => {
                     place.wrong_type("a string", item);
                     None
                 }
@@ -230,87 +232,52 @@ pub(super) struct Place<'p> {
     pub(super) problems: &'p mut Problems,
 }
 
-/// A value as core knows it, or what such a value is made of.
-enum Found<'d> {
-    Value(Value<'d>),
-    Text(String),
-    Json(serde_json::Value),
-}
-
-impl Found<'_> {
-    fn value(&self) -> Value<'_> {
-        match self {
-            Self::Value(value) => *value,
-            Self::Text(text) => Value::Text(text),
-            Self::Json(json) => Value::Json(json),
-        }
-    }
-}
-
 impl Place<'_> {
-    /// A value of a shape.
-    pub(super) fn scalar<T: Scalar>(&mut self, shape: Shape, value: Raw<'_>) -> Read<T> {
-        match self.found(shape, value) {
-            Read::Value(found) => match T::of(found.value()) {
-                Ok(value) => Read::Value(value),
-                Err(error) => {
-                    self.refuse(error);
-                    Read::Refused
-                }
-            },
-            Read::Missing => Read::Missing,
-            Read::Refused => Read::Refused,
-        }
-    }
-
-    fn found<'d>(&mut self, shape: Shape, value: Raw<'d>) -> Read<Found<'d>> {
-        if value == Raw::Null {
+    /// A value of the type's shape, which the field's may narrow.
+    #[inline]
+    pub(super) fn scalar<T: Scalar>(&mut self, shape: Shape, tagged: Tagged<'_>) -> Read<T> {
+        if tagged.is_null() {
             return Read::Missing;
         }
-        let found = match (shape, value) {
-            (Shape::Id, Raw::ObjectId(id)) => Found::Value(Value::Id(Id::from_bytes(id))),
+        let read = match (T::SHAPE, tagged.read()) {
+            (Shape::Id, Raw::ObjectId(id)) => T::of(Value::Id(Id::from_bytes(id))),
             (Shape::Text | Shape::TextOrEmpty, Raw::Text(bytes)) => {
                 match std::str::from_utf8(bytes) {
                     // An old app may leave an empty text for none.
                     Ok(text) if shape == Shape::TextOrEmpty && text.trim().is_empty() => {
                         return Read::Missing;
                     }
-                    Ok(text) => Found::Value(Value::Text(text)),
+                    Ok(text) => T::of(Value::Text(text)),
                     Err(error) => {
                         self.problems.push(not_utf8(&error, &self.path));
                         return Read::Refused;
                     }
                 }
             }
-            (Shape::Bool, Raw::Bool(yes)) => Found::Value(Value::Bool(yes)),
-            (Shape::Day | Shape::Moment, Raw::Date(millis)) => {
-                let Some(moment) = DateTime::from_timestamp_millis(millis) else {
-                    self.problems.push(self.path.problem(format!(
-                        "the date, {millis} ms from 1970, is beyond the years that can be stored; \
-                         correct it"
-                    )));
-                    return Read::Refused;
-                };
-                Found::Value(match shape {
-                    Shape::Day => Value::Day(moment.date_naive()),
-                    _ => Value::Moment(moment),
-                })
-            }
-            (Shape::Whole(least, most), value) => match number::integer(value) {
-                Some(number) if (least..=most).contains(&number) => {
-                    Found::Value(Value::Whole(number))
+            (Shape::Bool, Raw::Bool(yes)) => T::of(Value::Bool(yes)),
+            (Shape::Day, Raw::Date(millis)) => match self.moment(millis) {
+                Some(moment) => T::of(Value::Day(moment.date_naive())),
+                None => return Read::Refused,
+            },
+            (Shape::Moment, Raw::Date(millis)) => match self.moment(millis) {
+                Some(moment) => T::of(Value::Moment(moment)),
+                None => return Read::Refused,
+            },
+            (Shape::Whole(..), value) => match (number::integer(value), shape) {
+                (Some(number), Shape::Whole(least, most)) if (least..=most).contains(&number) => {
+                    T::of(Value::Whole(number))
                 }
-                _ => return self.unexpected(shape, value),
+                _ => return self.unexpected(shape, tagged),
             },
             (Shape::Float, value) => match number::double(value) {
-                Some(number) => Found::Value(Value::Float(number)),
-                None => return self.unexpected(shape, value),
+                Some(number) => T::of(Value::Float(number)),
+                None => return self.unexpected(shape, tagged),
             },
             // A double counts by its first fifteen digits.
-            (Shape::Decimal, Raw::Double(number)) => Found::Value(Value::Float(number)),
+            (Shape::Decimal, Raw::Double(number)) => T::of(Value::Float(number)),
             (Shape::Decimal, value) => match number::plain(value) {
-                Some(number) => Found::Text(number),
-                None => return self.unexpected(shape, value),
+                Some(number) => T::of(Value::Text(&number)),
+                None => return self.unexpected(shape, tagged),
             },
             (Shape::Json, value) => {
                 let before = self.problems.0.len();
@@ -318,25 +285,41 @@ impl Place<'_> {
                 if self.problems.0.len() > before {
                     return Read::Refused;
                 }
-                Found::Json(json)
+                T::of(Value::Json(&json))
             }
-            (shape, value) => return self.unexpected(shape, value),
+            (_, _) => return self.unexpected(shape, tagged),
         };
-        Read::Value(found)
+        match read {
+            Ok(value) => Read::Value(value),
+            Err(error) => self.refuse(error),
+        }
+    }
+
+    fn moment(&mut self, millis: i64) -> Option<DateTime<Utc>> {
+        let moment = DateTime::from_timestamp_millis(millis);
+        if moment.is_none() {
+            self.problems.push(self.path.problem(format!(
+                "the date, {millis} ms from 1970, is beyond the years that can be stored; correct \
+                 it"
+            )));
+        }
+        moment
     }
 
     /// The items of an array. A text alone stands for an array of one, as Mongoose casts it.
     fn list<'d, T>(
         &mut self,
-        value: Raw<'d>,
-        mut item: impl FnMut(&mut Place<'_>, Raw<'d>) -> Option<T>,
+        value: Tagged<'d>,
+        mut item: impl FnMut(&mut Place<'_>, Tagged<'d>) -> Option<T>,
     ) -> Read<Vec<T>> {
         let before = self.problems.0.len();
         let mut list = Vec::new();
-        match value {
+        match value.read() {
             Raw::Text(_) => list.extend(item(self, value)),
             Raw::Array(bytes) => {
-                for (index, element) in Elements::new(bytes).enumerate() {
+                let mut elements = Elements::new(bytes);
+                let elements = std::iter::from_fn(|| elements.next_tagged());
+                for (index, element) in elements.enumerate() {
                     let Ok((_, value)) = element else {
                         self.problems.push(malformed(&self.path));
                         continue;
@@ -349,7 +332,7 @@ impl Place<'_> {
                     list.extend(item(&mut place, value));
                 }
             }
-            other => self.wrong_type("an array", other),
+            _ => self.wrong_type("an array", value),
         }
         if self.problems.0.len() == before {
             Read::Value(list)
@@ -359,8 +342,8 @@ impl Place<'_> {
     }
 
     /// A part with fields of its own.
-    pub(super) fn document<T: Fields>(&mut self, value: Raw<'_>) -> Option<T> {
-        let Raw::Document(bytes) = value else {
+    pub(super) fn document<T: Fields>(&mut self, value: Tagged<'_>) -> Option<T> {
+        let Raw::Document(bytes) = value.read() else {
             self.wrong_type("an object", value);
             return None;
         };
@@ -371,12 +354,14 @@ impl Place<'_> {
         ))
     }
 
-    fn unexpected<T>(&mut self, shape: Shape, value: Raw<'_>) -> Read<T> {
+    #[cold]
+    fn unexpected<T>(&mut self, shape: Shape, value: Tagged<'_>) -> Read<T> {
         self.wrong_type(&name_of(shape), value);
         Read::Refused
     }
 
-    pub(super) fn wrong_type(&mut self, expected: &str, value: Raw<'_>) {
+    pub(super) fn wrong_type(&mut self, expected: &str, value: Tagged<'_>) {
+        let value = value.read();
         let found = value.type_name();
         let shown = shown(value).map_or(String::new(), |text| format!(" {text}"));
         let or_none = if self.required {
@@ -390,9 +375,11 @@ impl Place<'_> {
     }
 
     /// A value's own refusal becomes the problem.
-    fn refuse(&mut self, error: Error) {
+    #[cold]
+    fn refuse<T>(&mut self, error: Error) -> Read<T> {
         let reason = Problem::from(error).problem;
         self.problems.push(self.path.problem(reason));
+        Read::Refused
     }
 }
 

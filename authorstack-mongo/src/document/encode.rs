@@ -83,8 +83,8 @@ impl<'p> DocumentWriter<'p> {
         }
     }
 
-    /// Writes what comes before a field, and answers the field's name.
-    fn begin(&mut self, field: &'static Field) -> Result<&'static CStr> {
+    /// Writes what comes before a field.
+    fn begin(&mut self, field: &'static Field) -> Result<()> {
         if let Some((before, arrays)) = self.arrays
             && before == field.name
         {
@@ -92,7 +92,7 @@ impl<'p> DocumentWriter<'p> {
                 self.document.append(name(array)?, RawArrayBuf::new());
             }
         }
-        name(field.name)
+        Ok(())
     }
 
     /// The document of a part.
@@ -121,40 +121,42 @@ fn sound(problems: Problems) -> Result<()> {
 
 impl FieldWriter for DocumentWriter<'_> {
     fn value(&mut self, field: &'static Field, value: Option<Value<'_>>) -> Result<()> {
-        let name = self.begin(field)?;
+        self.begin(field)?;
+        let Some(value) = value.filter(|_| self.owner != Some(field.name)) else {
+            return Ok(());
+        };
+        let name = name(field.name)?;
         let document = &mut self.document;
         match value {
-            None => {}
-            Some(_) if self.owner == Some(field.name) => {}
-            Some(Value::Id(id)) => document.append(name, id.to_object_id()),
-            Some(Value::Text(text)) => document.append(name, text),
-            Some(Value::Texts(list)) => {
+            Value::Id(id) => document.append(name, id.to_object_id()),
+            Value::Text(text) => document.append(name, text),
+            Value::Texts(list) => {
                 document.append(name, list.texts().collect::<RawArrayBuf>());
             }
-            Some(Value::Bool(yes)) => document.append(name, yes),
-            Some(Value::Whole(number)) => match (field.shape, i32::try_from(number)) {
-                // Numbers that may grow large have one type whatever they are.
+            Value::Bool(yes) => document.append(name, yes),
+            Value::Whole(number) => match (field.shape, i32::try_from(number)) {
+                // Numbers that may grow large are always 64 bits wide.
                 (Shape::Whole(_, most), _) if most > i64::from(u32::MAX) => {
                     document.append(name, number);
                 }
                 (_, Ok(narrow)) => document.append(name, narrow),
                 (_, Err(_)) => document.append(name, number),
             },
-            Some(Value::Float(number)) => document.append(name, number),
+            Value::Float(number) => document.append(name, number),
             // The schema's prices are JavaScript's numbers.
-            Some(Value::Decimal(amount)) => document.append(name, Price::new(amount)?.to_f64()),
-            Some(Value::Day(day)) => {
+            Value::Decimal(amount) => document.append(name, Price::new(amount)?.to_f64()),
+            Value::Day(day) => {
                 document.append(name, date(day.and_time(NaiveTime::MIN).and_utc()));
             }
-            Some(Value::Moment(moment)) => document.append(name, date(moment)),
-            Some(Value::Json(json)) => {
+            Value::Moment(moment) => document.append(name, date(moment)),
+            Value::Json(json) => {
                 let mut problems = Problems::default();
                 let path = Path::Field(&self.path, field.name);
                 let json = from_json(json, &path, &mut problems);
                 sound(problems)?;
                 document.append(name, json);
             }
-            Some(Value::Sums(_)) => {
+            Value::Sums(_) => {
                 return Err(Error::new(ErrorKind::Unsupported {
                     what: "MongoDB's documents hold no sums".into(),
                 }));
@@ -164,20 +166,20 @@ impl FieldWriter for DocumentWriter<'_> {
     }
 
     fn part<T: Fields + Serialize>(&mut self, field: &'static Field, part: &T) -> Result<()> {
-        let name = self.begin(field)?;
+        self.begin(field)?;
         let part = Self::nested(Path::Field(&self.path, field.name), part)?;
-        self.document.append(name, part);
+        self.document.append(name(field.name)?, part);
         Ok(())
     }
 
     fn parts<T: Fields + Serialize>(&mut self, field: &'static Field, parts: &[T]) -> Result<()> {
-        let name = self.begin(field)?;
+        self.begin(field)?;
         let list = Path::Field(&self.path, field.name);
         let mut array = RawArrayBuf::new();
         for (index, part) in parts.iter().enumerate() {
             array.push(Self::nested(Path::Index(&list, index), part)?);
         }
-        self.document.append(name, array);
+        self.document.append(name(field.name)?, array);
         Ok(())
     }
 

@@ -11,22 +11,29 @@ use chrono::DateTime;
 use crate::{
     document::decode::{DocumentReader, Place, finished, missing},
     extended_json::{Path, malformed},
-    raw::{Elements, Raw},
+    raw::{Elements, Raw, Tagged},
 };
 
 /// The values of such a document.
 #[derive(Default)]
 struct Envelope<'d> {
-    whole: Option<Raw<'d>>,
-    part: Option<Raw<'d>>,
+    whole: Option<Tagged<'d>>,
+    part: Option<Tagged<'d>>,
     /// The whole's date, for parts that have none.
-    parent_created_at: Option<Raw<'d>>,
+    parent_created_at: Option<Tagged<'d>>,
 }
+
+/// Some ObjectId.
+const ANY_ID: Tagged<'static> = Tagged {
+    tag: 0x07,
+    bytes: &[0; 12],
+};
 
 impl<'d> Envelope<'d> {
     fn open(bytes: &'d [u8], whole: &str, part: &str, problems: &mut Problems) -> Self {
         let mut envelope = Self::default();
-        for element in Elements::new(bytes) {
+        let mut elements = Elements::new(bytes);
+        while let Some(element) = elements.next_tagged() {
             let Ok((key, value)) = element else {
                 problems.push(malformed(&Path::Root));
                 continue;
@@ -37,7 +44,7 @@ impl<'d> Envelope<'d> {
                 b"parentCreatedAt" => &mut envelope.parent_created_at,
                 _ => continue,
             };
-            *slot = Some(value).filter(|value| *value != Raw::Null);
+            *slot = Some(value);
         }
         envelope
     }
@@ -62,14 +69,14 @@ impl<'d> Envelope<'d> {
     }
 
     /// The document of the part.
-    fn part(&self, name: &str, problems: &mut Problems) -> Option<&'d [u8]> {
+    fn part(&self, name: &str, problems: &mut Problems) -> Option<Tagged<'d>> {
         let mut place = Place {
             path: Path::Field(&Path::Root, name),
             required: false,
             problems,
         };
-        match self.part {
-            Some(Raw::Document(part)) => return Some(part),
+        match self.part.filter(|part| !part.is_null()) {
+            Some(part) if matches!(part.read(), Raw::Document(_)) => return Some(part),
             Some(other) => place.wrong_type("an object", other),
             None => {
                 let problem = missing(&place.path, "remove the item");
@@ -88,12 +95,13 @@ pub(crate) fn comment(bytes: &[u8]) -> Result<Comment, Problems> {
     let id: Option<Id<Post>> = envelope.id("postId", "post", &mut problems);
     let part = envelope.part(PART, &mut problems);
     let comment = part.and_then(|part| {
-        // Without an id the comment is refused; what else is wrong with it is found all the same.
-        let id = Raw::ObjectId(id.map_or([0; 12], Id::to_bytes));
+        // Without an id there is no comment. This finds what else is wrong with it.
+        let id = envelope.whole.filter(|_| id.is_some()).unwrap_or(ANY_ID);
         let path = Path::Field(&Path::Root, PART);
-        let mut reader = DocumentReader::of_part::<Comment>(id, part, path, &mut problems);
+        let mut reader = DocumentReader::of_part::<Comment>(id, part.bytes, path, &mut problems);
         // What is wrong with the post's date is the post's problem.
-        if let Some(date @ Raw::Date(millis)) = envelope.parent_created_at
+        if let Some(date) = envelope.parent_created_at
+            && let Raw::Date(millis) = date.read()
             && DateTime::from_timestamp_millis(millis).is_some()
         {
             reader.or::<Comment>("createdAt", date);
@@ -121,7 +129,7 @@ pub(crate) fn price(bytes: &[u8]) -> Result<CompetitorPrice, Problems> {
             required: false,
             problems: &mut problems,
         };
-        place.document(Raw::Document(part))
+        place.document(part)
     });
     let price = id.zip(point).map(|(competitor_id, point)| CompetitorPrice {
         competitor_id,

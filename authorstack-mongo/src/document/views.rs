@@ -9,23 +9,24 @@ use authorstack_core::{
 use crate::{
     document::decode::{Place, decode},
     extended_json::{Path, malformed},
-    raw::{Elements, Raw},
+    raw::{Elements, Raw, Tagged},
 };
 
 /// Reads `{post, likeCount, commentCount, liked}`.
 pub(crate) fn post_view(bytes: &[u8]) -> Result<PostView, Problems> {
     let mut problems = Problems::default();
     let (mut post, mut like_count, mut comment_count, mut liked) = (None, None, None, None);
-    for element in Elements::new(bytes) {
+    let mut elements = Elements::new(bytes);
+    while let Some(element) = elements.next_tagged() {
         let Ok((key, value)) = element else {
             return Err(malformed(&Path::Root).into());
         };
-        match (key, value) {
+        match key {
             // The problems name the fields as they stand in the post's own document.
-            (b"post", Raw::Document(bytes)) => post = Some(decode::<Post>(bytes)?),
-            (b"likeCount", value) => like_count = count("likeCount", value, &mut problems),
-            (b"commentCount", value) => comment_count = count("commentCount", value, &mut problems),
-            (b"liked", Raw::Bool(yes)) => liked = Some(yes),
+            b"post" => post = Some(decode::<Post>(value.bytes)?),
+            b"likeCount" => like_count = count("likeCount", value, &mut problems),
+            b"commentCount" => comment_count = count("commentCount", value, &mut problems),
+            b"liked" => liked = Some(value.read() == Raw::Bool(true)),
             _ => {}
         }
     }
@@ -43,7 +44,7 @@ pub(crate) fn post_view(bytes: &[u8]) -> Result<PostView, Problems> {
     })
 }
 
-fn count(name: &str, value: Raw<'_>, problems: &mut Problems) -> Option<u64> {
+fn count(name: &str, value: Tagged<'_>, problems: &mut Problems) -> Option<u64> {
     let mut place = Place {
         path: Path::Field(&Path::Root, name),
         required: true,

@@ -1,4 +1,4 @@
-//! Records that MongoDB keeps within others: likes and comments within posts, prices within
+//! Records that MongoDB keeps inside others: likes and comments inside posts, prices inside
 //! competitors. A migration reads them one by one.
 //!
 //! A part's original is a document of its own, `{postId, likes}`: the whole's id as it is, and
@@ -17,7 +17,7 @@ use crate::{
     raw::{Raw, Tagged, tagged},
 };
 
-/// How a kind of parts lies within its wholes.
+/// Where the parts of a kind stand inside other documents, their wholes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Within {
     pub(super) kind: Kind,
@@ -79,7 +79,7 @@ struct Entry {
     is_double: bool,
 }
 
-/// A value within the whole's bytes. A document has 16 MB at most.
+/// A value by its place in the whole's bytes. A document has 16 MB at most.
 #[derive(Debug, Clone, Copy)]
 struct Slice {
     tag: u8,
@@ -108,7 +108,7 @@ impl Place {
 }
 
 impl Within {
-    /// How a kind lies within others, if it does.
+    /// Where the records of a kind stand, if they are parts.
     pub(super) const fn of(kind: Kind) -> Option<Self> {
         match kind {
             Kind::PostLikes => Some(LIKES),
@@ -169,7 +169,7 @@ impl Within {
             within: self,
             id: id.map(|id: Tagged<'_>| Slice::of(&id, whole)),
             created: created
-                .filter(|created: &Tagged<'_>| matches!(created.value, Raw::Date(_)))
+                .filter(|created: &Tagged<'_>| matches!(created.read(), Raw::Date(_)))
                 .map(|created| Slice::of(&created, whole)),
             key: key_of(whole).unwrap_or_default(),
             whole: whole.to_vec(),
@@ -178,7 +178,7 @@ impl Within {
         let items: Vec<Slice> = match field {
             None => Vec::new(),
             // A single value stands for an array of one, as Mongoose casts it.
-            Some(field) => match field.value {
+            Some(field) => match field.read() {
                 Raw::Null => Vec::new(),
                 Raw::Array(array) => {
                     let items = tagged(array);
@@ -226,8 +226,7 @@ impl Slice {
 
 impl Parts {
     /// Puts the items into the order of their places. Of two with one key the first in the array
-    /// is the record; the second is the same once more, and left out, or something else that
-    /// cannot have this key.
+    /// is the record. The second is left out if it is equal; otherwise it cannot have this key.
     fn sort(&mut self, items: Vec<Slice>) {
         let mut placed: Vec<(Place, usize, Slice)> = items
             .into_iter()
@@ -337,12 +336,12 @@ impl Iterator for Parts {
     }
 }
 
-/// The type of a document within a document.
+/// The type of a document inside another.
 const DOCUMENT: u8 = 0x03;
 
 /// Whether a comment has a date of its own, be it a wrong one.
 fn has_date(comment: Slice, whole: &[u8]) -> bool {
     comment.tag == DOCUMENT
         && tagged(comment.bytes(whole))
-            .any(|(key, value)| key == b"createdAt" && value.value != Raw::Null)
+            .any(|(key, value)| key == b"createdAt" && value.read() != Raw::Null)
 }

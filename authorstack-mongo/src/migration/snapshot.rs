@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Error, ErrorKind, Result,
+    Competitor, Error, ErrorKind, Post, Result,
     migrate::{
         BatchLimits, Kind, Original, Position, Problem, Problems, Record, Scanned, ScannedBatch,
         Snapshot,
@@ -34,16 +34,16 @@ use crate::{
     error::{SETTING, driver, map},
     extended_json::{Form, Path, append_fields, document_to_json},
     raw::{Elements, Raw},
-    store::{MongoStore, by_id},
+    store::{MongoStore, by_id, own_fields},
 };
 
 /// The kinds that the schema's collections hold.
 const KINDS: &[Kind] = Kind::DOCUMENTS;
 
-/// Documents in an answer of the server: about 4 MB of books. The server ends an answer at
-/// 16 MB, whatever it is asked for.
+/// Documents in an answer of the server: about 4 MB of books. The server ends every answer at
+/// 16 MB.
 const DOCUMENTS_AT_ONCE: u32 = 5_000;
-/// The same of documents that may hold large arrays.
+/// Documents in an answer where they may hold large arrays.
 const WHOLES_AT_ONCE: u32 = 1_000;
 
 #[async_trait]
@@ -88,9 +88,9 @@ impl Snapshot for MongoStore {
         count.await
     }
 
-    /// A cursor that the server has closed, because the consumer took longer than ten minutes
-    /// for a batch, is opened again behind the last document. (`noCursorTimeout` would not help:
-    /// the free tier of Atlas refuses it, and a session's end closes the cursor all the same.)
+    /// The server closes a cursor when the consumer takes longer than ten minutes for a batch.
+    /// Then the scan opens another, behind the last document. (`noCursorTimeout` would not help:
+    /// the free tier of Atlas refuses it, and the end of a session closes the cursor too.)
     ///
     /// A position is exact for every `_id` but a text that is not UTF-8: a scan resumed behind
     /// one starts behind the last other `_id`, and gives such documents once more.
@@ -203,8 +203,8 @@ fn scanned(kind: Kind, bytes: &[u8]) -> Scanned {
 /// What of a collection's documents a kind is made of.
 fn projection(kind: Kind) -> Option<Document> {
     match kind {
-        Kind::CommunityPosts => Some(doc! {"likes": 0, "comments": 0}),
-        Kind::Competitors => Some(doc! {"priceHistory": 0}),
+        Kind::CommunityPosts => own_fields::<Post>(),
+        Kind::Competitors => own_fields::<Competitor>(),
         _ => Within::of(kind).map(Within::projection),
     }
 }

@@ -13,4 +13,4 @@ mod sync_logs;
 
 pub use dialect::Dialect;
 pub use repositories::analytics;
-pub use rows::{identity_columns, row_digest, unique_columns};
+pub use rows::row_digest;

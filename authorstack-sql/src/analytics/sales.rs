@@ -17,10 +17,7 @@ use futures::{
 use sqlx::postgres::PgArguments;
 use uuid::Uuid;
 
-use super::{
-    base::{Base, parsed, statement, statement_with},
-    rows::unique_columns,
-};
+use super::base::{Base, parsed, statement, statement_with};
 use crate::{ArgumentWriter, Moment, Statement, fields::ArrayWriter, get};
 
 /// Rows of one statement of an upsert.
@@ -61,7 +58,8 @@ fn upsert(base: &Base) -> String {
     let arrays = arrays(base);
     let names = arrays.names();
     let list = names.join(", ");
-    let unique = unique_columns(Sale::KIND);
+    let unique = Sale::KIND.description().unique.first();
+    let unique = unique.map_or(&[][..], |unique| unique.columns);
     // The columns that may change. A changed currency is refused, see below.
     let figures: Vec<&str> = names
         .iter()

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Display};
 use authorstack_core::{
     Error, ErrorKind, Extra, Result, Sums,
     fields::{Field, FieldReader, Fields, Read, Scalar, Shape, Value},
-    migrate::{Kind, Record, Stored},
+    migrate::{KeyForm, Kind, Record, Stored},
 };
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
@@ -13,7 +13,10 @@ use serde::de::DeserializeOwned;
 use sqlx::{Decode, Postgres, Row, Type, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{sums::sums_of, values::Whole};
+use super::{
+    sums::sums_of,
+    values::{TextList, Whole},
+};
 use crate::{
     codec::{Bytes, Moment},
     ids::IdForm,
@@ -70,11 +73,11 @@ impl<'r> RowReader<'r> {
 
     /// The record in messages: its first column tells it, or the record that it is a part of.
     fn label(&self, kind: Kind) -> String {
-        let what = match kind {
-            Kind::PostLikes => "like of post",
-            Kind::PostComments => "comment on post",
-            Kind::CompetitorPrices => "price of competitor",
-            whole => whole.one(),
+        let what = match kind.description().key {
+            KeyForm::Like => "like of post",
+            KeyForm::Comment => "comment on post",
+            KeyForm::Price => "price of competitor",
+            KeyForm::Id | KeyForm::Row => kind.one(),
         };
         if let Ok(uuid) = self.row.try_get::<Uuid, _>(0) {
             match self.ids.read::<()>(uuid) {
@@ -175,7 +178,7 @@ impl FieldReader for RowReader<'_> {
     }
 
     fn texts<T: Scalar>(&mut self, field: &'static Field) -> Read<Vec<T>> {
-        self.take(field, |texts: Vec<String>| {
+        self.take(field, |TextList(texts)| {
             texts.iter().map(|text| scalar(Value::Text(text))).collect()
         })
     }

@@ -41,6 +41,53 @@ impl<'r> Decode<'r, Postgres> for Whole {
     }
 }
 
+/// The texts of a `text[]`, without a copy of each.
+pub(super) struct TextList<'r>(pub(super) Vec<&'r str>);
+
+impl Type<Postgres> for TextList<'_> {
+    fn type_info() -> PgTypeInfo {
+        <Vec<String> as Type<Postgres>>::type_info()
+    }
+
+    fn compatible(found: &PgTypeInfo) -> bool {
+        <Vec<String> as Type<Postgres>>::compatible(found)
+    }
+}
+
+impl<'r> Decode<'r, Postgres> for TextList<'r> {
+    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
+        if value.format() == PgValueFormat::Text {
+            return Err("a list in text form is not expected here".into());
+        }
+        let mut rest = value.as_bytes()?;
+        let dimensions = number(&mut rest)?;
+        let (_flags, _type) = (number(&mut rest)?, number(&mut rest)?);
+        if dimensions == 0 {
+            return Ok(Self(Vec::new()));
+        }
+        if dimensions != 1 {
+            return Err("a list of lists".into());
+        }
+        let (count, _first) = (number(&mut rest)?, number(&mut rest)?);
+        let mut texts = Vec::new();
+        for _ in 0..count {
+            let length = number(&mut rest)?;
+            let length = usize::try_from(length).map_err(|_| "the list holds null")?;
+            let (text, behind) = rest.split_at_checked(length).ok_or("the list is cut off")?;
+            texts.push(std::str::from_utf8(text)?);
+            rest = behind;
+        }
+        Ok(Self(texts))
+    }
+}
+
+/// Takes a number off the beginning.
+fn number(bytes: &mut &[u8]) -> Result<i32, BoxDynError> {
+    let (number, rest) = bytes.split_first_chunk().ok_or("the list is cut off")?;
+    *bytes = rest;
+    Ok(i32::from_be_bytes(*number))
+}
+
 /// Sums by a text, as `jsonb`.
 pub(super) struct SumsJson<'v>(pub(super) &'v dyn Breakdown);
 

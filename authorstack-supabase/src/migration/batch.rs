@@ -9,20 +9,23 @@ use std::{
 use authorstack_core::{
     Boost, Error, ErrorKind, Extra, Id, Result,
     fields::{Field, FieldWriter, Fields, Value},
-    migrate::{Key, Kind, Load, Problem, Problems, Record},
+    migrate::{Key, Kind, Problem, Problems, Record, Unique},
+    values::excerpt,
 };
-use authorstack_sql::{get, identity_columns, is_data_error, select};
+use authorstack_sql::{get, is_data_error, select};
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, PgConnection, Row, query, raw_sql};
 use uuid::Uuid;
 
 use super::{
+    SupabaseMigration,
     copy::{CopyError, copy},
     dates::check_dates,
     deferred,
+    place::Place,
     scan::read_record,
-    statements::{Statements, bind_keys, statements},
-    target::{SupabaseTarget, Worker},
+    statements::{Statements, statements},
+    work::Worker,
 };
 use crate::{error::from_sqlx, store::record};
 
@@ -31,7 +34,8 @@ const KNOWN_IDS: usize = 500_000;
 
 /// A batch that is being loaded: the records still to be written, and those that were refused.
 pub(super) struct Batch<'l> {
-    load: &'l Load<'l>,
+    kind: Kind,
+    records: &'l [Record],
     statements: &'static Statements,
     accepted: Vec<usize>,
     pub(super) refused: Vec<(usize, Problems)>,
@@ -40,22 +44,19 @@ pub(super) struct Batch<'l> {
 }
 
 impl<'l> Batch<'l> {
-    pub(super) fn new(load: &'l Load<'l>) -> Result<Self> {
-        if let Some(stray) = load
-            .records
-            .iter()
-            .find(|record| record.kind() != load.kind)
-        {
+    pub(super) fn new(kind: Kind, records: &'l [Record]) -> Result<Self> {
+        if let Some(stray) = records.iter().find(|record| record.kind() != kind) {
             return Err(Error::internal(format!(
                 "{} was handed on as one of the {}",
                 stray.key(),
-                load.kind,
+                kind,
             )));
         }
         Ok(Self {
-            load,
-            statements: statements(load.kind)?,
-            accepted: (0..load.records.len()).collect(),
+            kind,
+            records,
+            statements: statements(kind)?,
+            accepted: (0..records.len()).collect(),
             refused: Vec::new(),
             written: 0,
             unchanged: 0,
@@ -64,10 +65,10 @@ impl<'l> Batch<'l> {
 
     /// Refuses the accepted records that have problems.
     fn keep(&mut self, mut find: impl FnMut(&'l Record) -> Problems) {
-        let load = self.load;
+        let records = self.records;
         let refused = &mut self.refused;
         self.accepted.retain(|&index| {
-            let problems = find(&load.records[index]);
+            let problems = find(&records[index]);
             let sound = problems.is_empty();
             if !sound {
                 refused.push((index, problems));
@@ -79,36 +80,38 @@ impl<'l> Batch<'l> {
     /// Refuses what the table would refuse, as far as this can be known before.
     pub(super) async fn screen(
         &mut self,
-        target: &SupabaseTarget,
+        migration: &SupabaseMigration,
         connection: &mut PgConnection,
     ) -> Result<()> {
         self.keep(check_dates);
         self.screen_ids();
-        self.screen_references(target, connection).await?;
-        match self.load.kind {
-            Kind::Users | Kind::Follows | Kind::Competitors => {
-                self.screen_unique(target, connection).await
-            }
-            Kind::MarketplaceBoosts => self.screen_positions(target, connection).await,
-            kind if Kind::ANALYTICS.contains(&kind) => {
-                self.screen_numbers(target, connection).await
-            }
-            _ => Ok(()),
+        self.screen_references(migration, connection).await?;
+        let description = self.kind.description();
+        if self.kind.is_numbered() {
+            return self.screen_numbers(migration, connection).await;
         }
+        for (unique, holders) in description.unique.iter().zip(&self.statements.holders) {
+            self.screen_unique(migration, connection, unique, holders)
+                .await?;
+        }
+        if description.exclusive.is_some() {
+            self.screen_positions(migration, connection).await?;
+        }
+        Ok(())
     }
 
     /// Refuses rows whose number another record has.
     async fn screen_numbers(
         &mut self,
-        target: &SupabaseTarget,
+        migration: &SupabaseMigration,
         connection: &mut PgConnection,
     ) -> Result<()> {
-        let records = self.accepted.iter().map(|&index| &self.load.records[index]);
-        let keys: Vec<Key> = records.map(Record::key).collect();
-        let select = bind_keys(query(self.statements.some.as_str()), self.load.kind, &keys);
+        let records = self.accepted.iter().map(|&index| &self.records[index]);
+        let places: Vec<Place> = records.filter_map(|it| Place::of(&it.key())).collect();
+        let select = Place::bind_all(query(self.statements.some.as_str()), self.kind, &places);
         let mut held: HashMap<Key, Record> = HashMap::new();
-        for row in target.fetch_all(connection, select).await? {
-            let record = read_record(self.load.kind, &row)?;
+        for row in migration.work.fetch_all(connection, select).await? {
+            let record = read_record(self.kind, &row)?;
             held.insert(record.key(), record);
         }
         self.keep(|record| match (held.get(&record.key()), record.key()) {
@@ -122,7 +125,7 @@ impl<'l> Batch<'l> {
 
     /// Two records of one id: the first counts. Sources come in the order of their ids.
     fn screen_ids(&mut self) {
-        let records = self.load.records;
+        let records = self.records;
         if records.is_sorted_by(|a, b| a.key() < b.key()) {
             return;
         }
@@ -157,16 +160,16 @@ impl<'l> Batch<'l> {
     /// Refuses records that refer to records which do not exist.
     async fn screen_references(
         &mut self,
-        target: &SupabaseTarget,
+        migration: &SupabaseMigration,
         connection: &mut PgConnection,
     ) -> Result<()> {
-        for &kind in self.load.kind.depends_on() {
+        for kind in self.kind.depends_on() {
             let (mut known, mut unknown) = (HashSet::new(), HashSet::new());
             {
-                let cached = target.known();
+                let cached = migration.known();
                 let cached = cached.get(&kind);
                 for &index in &self.accepted {
-                    for (_, of, id) in self.load.records[index].refers_to() {
+                    for (_, of, id) in self.records[index].refers_to() {
                         if of != kind {
                             continue;
                         }
@@ -185,11 +188,11 @@ impl<'l> Batch<'l> {
                     deferred::table(kind)
                 );
                 let select = query(AssertSqlSafe(sql)).bind(asked);
-                for row in target.fetch_all(connection, select).await? {
+                for row in migration.work.fetch_all(connection, select).await? {
                     let id: Uuid = get(&row, 0)?;
                     known.extend(Id::<Record>::from_uuid(id));
                 }
-                let mut cached = target.known();
+                let mut cached = migration.known();
                 let cached = cached.entry(kind).or_default();
                 if cached.len() + known.len() > KNOWN_IDS {
                     cached.clear();
@@ -205,60 +208,60 @@ impl<'l> Batch<'l> {
         Ok(())
     }
 
-    /// Refuses records with a value that another record holds.
+    /// Refuses records with unique values that another record holds.
     async fn screen_unique(
         &mut self,
-        target: &SupabaseTarget,
+        migration: &SupabaseMigration,
         connection: &mut PgConnection,
+        unique: &'static Unique,
+        holders: &'static str,
     ) -> Result<()> {
-        let records: Vec<&Record> = self
-            .accepted
-            .iter()
-            .map(|&index| &self.load.records[index])
-            .collect();
-        let select = match self.load.kind {
-            Kind::Users => SELECT_USERS,
-            Kind::Follows => SELECT_FOLLOWS,
-            _ => SELECT_COMPETITORS,
-        };
-        let mut values: [Vec<String>; 2] = Default::default();
-        for record in &records {
-            for (list, value) in values.iter_mut().zip(asked_for(record)) {
+        let mut asked: Vec<Vec<String>> = vec![Vec::new(); unique.columns.len()];
+        let mut ids: HashSet<Id<Record>> = HashSet::new();
+        for &index in &self.accepted {
+            let record = &self.records[index];
+            ids.extend(record.key().id());
+            let values = texts(record, unique.columns);
+            for (list, value) in asked.iter_mut().zip(values) {
                 list.push(value);
             }
         }
-        let [first, second] = values;
-        let rows = target
-            .fetch_all(connection, query(select).bind(first).bind(second))
-            .await?;
-        let ids: HashSet<Id<Record>> = records.iter().filter_map(|r| r.key().id()).collect();
-        let mut taken = Taken::default();
-        for row in &rows {
-            let id: Uuid = get(row, 0)?;
+        let select = asked
+            .into_iter()
+            .fold(query(holders), |it, list| it.bind(list));
+        let mut taken: HashMap<Vec<String>, String> = HashMap::new();
+        for row in migration.work.fetch_all(connection, select).await? {
+            let id: Uuid = get(&row, 0)?;
             let id = Id::<Record>::from_uuid(id);
             // A record of the batch will hold what the batch says, not what the table says.
             if id.as_ref().is_ok_and(|id| ids.contains(id)) {
                 continue;
             }
             let holder = id.map_or_else(|_| "another".to_owned(), |id| id.to_string());
-            let (first, second): (String, String) = (get(row, 1)?, get(row, 2)?);
-            for value in claims(self.load.kind, first, second) {
-                taken.0.insert(value, holder.clone());
-            }
+            let values = 1..=unique.columns.len();
+            let values: Vec<String> = values.map(|at| get(&row, at)).collect::<Result<_>>()?;
+            taken.insert(values, holder);
         }
-        self.keep(|record| taken.claim(record));
+        self.keep(|record| {
+            let values = texts(record, unique.columns);
+            if let Some(holder) = taken.get(&values) {
+                return held(record, unique, holder).into();
+            }
+            taken.insert(values, record.key().to_string());
+            Problems::default()
+        });
         Ok(())
     }
 
     /// Refuses active boosts whose position another one holds for a part of their time.
     async fn screen_positions(
         &mut self,
-        target: &SupabaseTarget,
+        migration: &SupabaseMigration,
         connection: &mut PgConnection,
     ) -> Result<()> {
         let (mut positions, mut ids) = (HashSet::new(), HashSet::new());
         for &index in &self.accepted {
-            if let Record::Boost(boost) = &self.load.records[index] {
+            if let Record::Boost(boost) = &self.records[index] {
                 ids.insert(boost.id);
                 if boost.active {
                     positions.insert(i64::from(boost.position));
@@ -267,7 +270,7 @@ impl<'l> Batch<'l> {
         }
         let select = query(SELECT_BOOSTS.as_str()).bind(positions.into_iter().collect::<Vec<_>>());
         let mut held: HashMap<u32, Vec<Boost>> = HashMap::new();
-        for row in target.fetch_all(connection, select).await? {
+        for row in migration.work.fetch_all(connection, select).await? {
             let boost: Boost = record(&row)?;
             if !ids.contains(&boost.id) {
                 held.entry(boost.position).or_default().push(boost);
@@ -297,7 +300,7 @@ impl<'l> Batch<'l> {
     /// Writes the accepted records; those that the server refuses are found one by one.
     pub(super) async fn write(
         &mut self,
-        target: &SupabaseTarget,
+        migration: &SupabaseMigration,
         worker: &mut Worker,
         first_load: bool,
     ) -> Result<()> {
@@ -307,13 +310,13 @@ impl<'l> Batch<'l> {
         if first_load && self.copy_straight(worker).await? {
             return Ok(());
         }
-        self.merge(target, worker).await
+        self.merge(migration, worker).await
     }
 
     /// Copies straight into the table; `false` when the server refused a record.
     async fn copy_straight(&mut self, worker: &mut Worker) -> Result<bool> {
         savepoint(&mut worker.connection).await?;
-        let records = self.accepted.iter().map(|&index| &self.load.records[index]);
+        let records = self.accepted.iter().map(|&index| &self.records[index]);
         let Worker { connection, buffer } = worker;
         match copy(connection, &self.statements.direct, records, buffer).await {
             Ok(rows) => {
@@ -330,7 +333,7 @@ impl<'l> Batch<'l> {
 
     /// Merges by id. Where the server refuses a range, its halves are tried, down to single
     /// records.
-    async fn merge(&mut self, target: &SupabaseTarget, worker: &mut Worker) -> Result<()> {
+    async fn merge(&mut self, migration: &SupabaseMigration, worker: &mut Worker) -> Result<()> {
         raw_sql(self.statements.staging.as_str())
             .execute(&mut worker.connection)
             .await
@@ -343,7 +346,7 @@ impl<'l> Batch<'l> {
         let mut failed: Vec<(usize, Problems)> = Vec::new();
         while let Some(range) = ranges.pop() {
             match self
-                .merge_range(target, worker, &order[range.clone()])
+                .merge_range(migration, worker, &order[range.clone()])
                 .await?
             {
                 None => {}
@@ -356,7 +359,7 @@ impl<'l> Batch<'l> {
         while progress && !failed.is_empty() {
             progress = false;
             for (index, problems) in std::mem::take(&mut failed) {
-                match self.merge_range(target, worker, &[index]).await? {
+                match self.merge_range(migration, worker, &[index]).await? {
                     None => progress = true,
                     Some(_) => failed.push((index, problems)),
                 }
@@ -369,13 +372,13 @@ impl<'l> Batch<'l> {
     /// Merges some records, or says why the server refused one of them.
     async fn merge_range(
         &mut self,
-        target: &SupabaseTarget,
+        migration: &SupabaseMigration,
         worker: &mut Worker,
         indexes: &[usize],
     ) -> Result<Option<Problems>> {
         savepoint(&mut worker.connection).await?;
         let Worker { connection, buffer } = worker;
-        let records = indexes.iter().map(|&index| &self.load.records[index]);
+        let records = indexes.iter().map(|&index| &self.records[index]);
         let numbers = numbers(records.clone());
         let attempt = async {
             copy(connection, &self.statements.stage, records, buffer).await?;
@@ -383,7 +386,7 @@ impl<'l> Batch<'l> {
             if let Some(numbers) = numbers {
                 merge = merge.bind(*numbers.start()).bind(*numbers.end());
             }
-            let merge = target.store.statement(merge);
+            let merge = migration.work.store.statement(merge);
             let row = merge.fetch_one(&mut *connection).await?;
             let written: i64 = row.try_get(0)?;
             raw_sql("truncate pg_temp.authorstack_batch; release savepoint batch")
@@ -399,7 +402,7 @@ impl<'l> Batch<'l> {
             }
             Err(error) if is_refusal(&error) => {
                 roll_back(connection).await?;
-                Ok(Some(problems(&self.load.records[indexes[0]], error)))
+                Ok(Some(problems(&self.records[indexes[0]], error)))
             }
             Err(error) => Err(other_error(error)),
         }
@@ -408,32 +411,35 @@ impl<'l> Batch<'l> {
 
 /// Whether two rows with the same number are the same record.
 fn is_same(a: &Record, b: &Record) -> bool {
-    identity(a) == identity(b)
+    let identity = a.kind().description().identity;
+    texts(a, identity) == texts(b, identity)
 }
 
-/// The values of a record's `identity_columns`.
-fn identity(record: &Record) -> Vec<String> {
-    let mut identity = Identity {
-        columns: identity_columns(record.kind()),
-        values: Vec::new(),
+/// Some columns of a record, as the server writes them as texts.
+fn texts(record: &Record, columns: &'static [&'static str]) -> Vec<String> {
+    let mut texts = ColumnTexts {
+        columns,
+        found: vec![String::new(); columns.len()],
     };
     // This writer never fails.
-    let _ = record.write(&mut identity);
-    identity.values
+    let _ = record.write(&mut texts);
+    texts.found
 }
 
-struct Identity {
+struct ColumnTexts {
     columns: &'static [&'static str],
-    values: Vec<String>,
+    found: Vec<String>,
 }
 
-impl FieldWriter for Identity {
+impl FieldWriter for ColumnTexts {
     fn value(&mut self, field: &'static Field, value: Option<Value<'_>>) -> Result<()> {
-        if field
-            .column
-            .is_some_and(|name| self.columns.contains(&name))
-        {
-            self.values.push(format!("{value:?}"));
+        let mut columns = self.columns.iter();
+        if let Some(at) = columns.position(|column| field.column == Some(*column)) {
+            self.found[at] = match value {
+                Some(Value::Id(id)) => id.to_uuid().to_string(),
+                Some(Value::Text(text)) => text.to_owned(),
+                other => format!("{other:?}"),
+            };
         }
         Ok(())
     }
@@ -529,71 +535,25 @@ fn halves(range: Range<usize>) -> [Range<usize>; 2] {
 static SELECT_BOOSTS: LazyLock<String> =
     LazyLock::new(|| select::<Boost>("where active and position = any ($1)"));
 
-const SELECT_USERS: &str = "\
-    select id, auth_id, email from public.users where auth_id = any ($1) or email = any ($2)";
-
-const SELECT_FOLLOWS: &str = "\
-    select id, follower_id::text, author_id::text from public.follows \
-    where (follower_id, author_id) in (select * from unnest($1::uuid[], $2::uuid[]))";
-
-const SELECT_COMPETITORS: &str = "\
-    select id, user_id::text, asin from public.competitors \
-    where (user_id, asin) in (select * from unnest($1::uuid[], $2::text[]))";
-
-/// The two values by which records with the same unique values are found.
-fn asked_for(record: &Record) -> [String; 2] {
-    let uuid = |uuid: Uuid| uuid.to_string();
-    match record {
-        Record::User(user) => [user.auth_id.to_string(), user.email.to_string()],
-        Record::Follow(follow) => [
-            uuid(follow.follower_id.to_uuid()),
-            uuid(follow.author_id.to_uuid()),
-        ],
-        Record::Competitor(rival) => [uuid(rival.user_id.to_uuid()), rival.asin.to_string()],
-        _ => [String::new(), String::new()],
-    }
-}
-
-/// What must be unique of two such values, with the field that a problem names.
-fn claims(kind: Kind, first: String, second: String) -> Vec<(&'static str, String)> {
-    match kind {
-        Kind::Users => vec![("authId", first), ("email", second)],
-        Kind::Follows => vec![("authorId", format!("{first} {second}"))],
-        _ => vec![("asin", format!("{first} {second}"))],
-    }
-}
-
-/// Which records hold the unique values.
-#[derive(Default)]
-struct Taken(HashMap<(&'static str, String), String>);
-
-impl Taken {
-    /// Notes a record's values if all are free, or says which record holds them.
-    fn claim(&mut self, record: &Record) -> Problems {
-        let [first, second] = asked_for(record);
-        let values = claims(record.kind(), first, second);
-        let mut problems = Problems::default();
-        for value in &values {
-            if let Some(other) = self.0.get(value) {
-                let one = record.kind().one();
-                let what = match record {
-                    Record::Follow(_) => "the pair".to_owned(),
-                    Record::Competitor(rival) => format!("{:?}", rival.asin.as_str()),
-                    _ => format!("{:?}", value.1),
-                };
-                problems.push(Problem::new(
-                    value.0,
-                    format!("{what} belongs to {one} {other} already; change one of the two, then replay"),
-                ));
-            }
+/// The problem of a record whose unique values another one holds.
+fn held(record: &Record, unique: &Unique, holder: &str) -> Problem {
+    let one = record.kind().one();
+    let values = record.unique_values();
+    let text = values
+        .iter()
+        .find(|(of, _)| *of == unique)
+        .and_then(|(_, value)| value.rsplit(", ").next());
+    let is_id = |column: &&str| column.ends_with("_id");
+    let what = match text {
+        Some(text) if unique.columns.len() == 1 || !unique.columns.iter().all(is_id) => {
+            excerpt(text)
         }
-        if problems.is_empty() {
-            let holder = record.key().to_string();
-            let values = values.into_iter().map(|value| (value, holder.clone()));
-            self.0.extend(values);
-        }
-        problems
-    }
+        _ => "the pair".to_owned(),
+    };
+    Problem::new(
+        unique.field,
+        format!("{what} belongs to {one} {holder} already; change one of the two, then replay"),
+    )
 }
 
 fn orphan(field: &str, kind: Kind, id: Id<Record>) -> Problem {
@@ -614,15 +574,18 @@ pub(super) fn taken_by(kind: Kind, number: i64, holder: i64) -> Problems {
         );
         ("id", problem)
     } else {
-        let of_one = match kind {
-            Kind::SalesData => "book, platform and day",
-            _ => "day",
-        };
+        let unique = kind.description().unique.first();
+        let columns = unique.map_or(&[][..], |unique| unique.columns).iter();
+        let names = columns.map(|column| match *column {
+            "date" => "day",
+            column => column.strip_suffix("_id").unwrap_or(column),
+        });
+        let names: Vec<&str> = names.collect();
         let problem = format!(
-            "{one} {holder} is of the same user, {of_one}; delete or change one of the two, then \
-             replay"
+            "{one} {holder} is of the same {}; delete or change one of the two, then replay",
+            names.join(", ")
         );
-        ("date", problem)
+        (unique.map_or("id", |unique| unique.field), problem)
     };
     Problem::new(field, problem).into()
 }

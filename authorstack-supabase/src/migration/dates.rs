@@ -3,7 +3,7 @@
 use authorstack_core::{
     Extra, Result,
     fields::{Field, FieldWriter, Fields, Value},
-    migrate::{Kind, Problem, Problems, Record},
+    migrate::{KeyForm, Kind, Problem, Problems, Record},
 };
 use authorstack_sql::postgres_micros;
 use serde::Serialize;
@@ -21,10 +21,10 @@ pub(super) fn check_dates(record: &Record) -> Problems {
 
 /// Where the document that holds a part has its fields.
 fn place_of(kind: Kind) -> &'static str {
-    match kind {
-        Kind::PostComments => "comments.",
-        Kind::CompetitorPrices => "priceHistory.",
-        _ => "",
+    match kind.description().key {
+        KeyForm::Comment => "comments.",
+        KeyForm::Price => "priceHistory.",
+        KeyForm::Id | KeyForm::Like | KeyForm::Row => "",
     }
 }
 

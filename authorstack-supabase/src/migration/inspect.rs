@@ -2,32 +2,28 @@
 
 use authorstack_core::{
     Error, Result,
-    migrate::{Kind, TargetState},
+    migrate::{Kind, SinkState},
 };
 use authorstack_sql::get;
 use sqlx::{AssertSqlSafe, PgConnection, query};
 
-use super::{
-    deferred,
-    ledger::unsigned,
-    target::{Durability, SupabaseTarget},
-};
-use crate::{error::from_sqlx, schema};
+use super::{SupabaseMigration, deferred, ledger::unsigned, work::Durability};
+use crate::schema;
 
-impl SupabaseTarget {
-    pub(super) async fn look(&self) -> Result<TargetState> {
-        let limit = self.store.timeouts().load;
-        let mut worker = self.begin_work(limit, Durability::Synchronous).await?;
+impl SupabaseMigration {
+    pub(super) async fn look(&self) -> Result<SinkState> {
+        let limit = self.work.store.timeouts().load;
+        let mut worker = self.work.begin_work(limit, Durability::Synchronous).await?;
         let connection = &mut worker.connection;
-        let found = schema::find(&self.store, connection).await?;
-        let mut state = TargetState {
+        let found = schema::find(&self.work.store, connection).await?;
+        let mut state = SinkState {
             pending_migrations: found
                 .pending
                 .iter()
                 .map(|file| (*file).to_owned())
                 .collect(),
             blockers: found.blockers.clone(),
-            ..TargetState::default()
+            ..SinkState::default()
         };
         for &kind in Kind::ALL {
             let version = schema::TABLES
@@ -38,7 +34,7 @@ impl SupabaseTarget {
                 self.look_at_table(connection, kind, &mut state).await?;
             }
         }
-        self.commit(worker).await?;
+        self.work.commit(worker).await?;
         Ok(state)
     }
 
@@ -46,7 +42,7 @@ impl SupabaseTarget {
         &self,
         connection: &mut PgConnection,
         kind: Kind,
-        state: &mut TargetState,
+        state: &mut SinkState,
     ) -> Result<()> {
         let table = deferred::table(kind);
         let privileges = query(
@@ -55,6 +51,7 @@ impl SupabaseTarget {
               has_schema_privilege('authorstack', 'USAGE'), current_user::text",
         );
         let row = self
+            .work
             .fetch_optional(connection, privileges.bind(&table))
             .await?;
         let row = row.ok_or_else(|| Error::internal("no answer about privileges"))?;
@@ -72,25 +69,13 @@ impl SupabaseTarget {
             return Ok(());
         }
         let count = query(AssertSqlSafe(format!("select count(*) from {table}")));
-        let row = self.fetch_optional(connection, count).await?;
+        let row = self.work.fetch_optional(connection, count).await?;
         let count = row.map_or(Ok(0), |row| unsigned(&row, 0))?;
         state.records.push((kind, count));
         if count > 0 {
             state.notes.push(format!(
                 "{table} holds {count} records already; records with the same id are brought up to \
                  date, others stay"
-            ));
-        }
-        let waiting = deferred::waiting(&self.store, connection, kind)
-            .await
-            .map_err(from_sqlx)?;
-        if !waiting.is_empty() {
-            let names: Vec<_> = waiting.iter().map(|(name, _)| name.as_str()).collect();
-            state.notes.push(format!(
-                "{} indexes or foreign keys of {table} wait to be made again at the end of the next \
-                 run: {}",
-                waiting.len(),
-                names.join(", "),
             ));
         }
         Ok(())

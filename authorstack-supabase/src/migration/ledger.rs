@@ -1,24 +1,231 @@
 //! What a migration notes in the schema `authorstack`: checkpoints and rejects.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt, time::Duration};
 
+use async_trait::async_trait;
 use authorstack_core::{
     Error, ErrorKind, Result,
-    migrate::{Counts, Key, Kind, Position, Reject, Settled},
+    migrate::{
+        Checkpoint, Counts, Entry, Key, Kind, Ledger, Position, Reject, RunLock, Settled, Step,
+    },
     resilience::with_deadline,
 };
-use authorstack_sql::{Statement, get};
-use futures::TryStreamExt;
-use sqlx::{PgConnection, postgres::PgRow, query};
+use authorstack_sql::{get, spawned};
+use futures::{TryStreamExt, stream::BoxStream};
+use sqlx::{AssertSqlSafe, PgConnection, postgres::PgRow, query};
 use tokio::sync::mpsc;
 
 use super::{
-    scan::{BATCH_BYTES, BATCH_RECORDS, begin_reading, size},
-    target::{SupabaseTarget, digest, signed},
+    SupabaseMigration, deferred,
+    lock::{LOCK_PATIENCE, take_lock},
+    scan::{BATCH, begin_reading, size},
+    work::{Durability, Work, digest, run, signed},
 };
 use crate::{error::from_sqlx, store::SupabaseStore};
 
-impl SupabaseTarget {
+/// Where a ledger is kept.
+#[derive(Debug)]
+pub(super) struct Tables {
+    checkpoints: &'static str,
+    rejects: &'static str,
+    /// Says of a checkpoint whether the table was empty when its pass began.
+    first_load: &'static str,
+}
+
+/// The ledger of what moves here.
+pub(super) static INTO: Tables = Tables {
+    checkpoints: "authorstack.checkpoints",
+    rejects: "authorstack.rejects",
+    first_load: "first_load",
+};
+
+/// The ledger of what moves from here.
+static RETURN: Tables = Tables {
+    checkpoints: "authorstack.return_checkpoints",
+    rejects: "authorstack.return_rejects",
+    first_load: "false",
+};
+
+/// A ledger in the project's database, for a migration to stores that keep none themselves: the
+/// way back from Supabase. Made by [`SupabaseStore::return_ledger`].
+///
+/// It has tables of its own, and the same lock as a migration into the project: one run at a
+/// time.
+#[derive(Clone)]
+pub struct SupabaseLedger {
+    notes: Notes,
+}
+
+impl fmt::Debug for SupabaseLedger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SupabaseLedger")
+            .field("store", &self.notes.work)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SupabaseStore {
+    /// The ledger of a migration from here to other stores.
+    #[must_use]
+    pub fn return_ledger(&self) -> SupabaseLedger {
+        SupabaseLedger {
+            notes: Notes {
+                work: Work::new(self.clone()),
+                tables: &RETURN,
+            },
+        }
+    }
+}
+
+/// The tables of a ledger, and the connections to them.
+#[derive(Clone)]
+pub(super) struct Notes {
+    pub(super) work: Work,
+    pub(super) tables: &'static Tables,
+}
+
+impl Notes {
+    /// The checkpoint of a kind, locked; one that is cleared where the pass starts anew.
+    pub(super) async fn start(
+        &self,
+        connection: &mut PgConnection,
+        kind: Kind,
+    ) -> Result<Checkpoint> {
+        let Tables {
+            checkpoints,
+            rejects,
+            ..
+        } = self.tables;
+        let insert = format!("insert into {checkpoints} (kind) values ($1) on conflict do nothing");
+        let insert = query(AssertSqlSafe(insert)).bind(kind.as_str());
+        self.work.execute(connection, insert).await?;
+        let select = format!(
+            "select position, complete, read, written, unchanged, rejected \
+             from {checkpoints} where kind = $1 for update"
+        );
+        let select = query(AssertSqlSafe(select)).bind(kind.as_str());
+        let row = self.work.fetch_optional(connection, select).await?;
+        let row = row.ok_or_else(|| Error::internal("a checkpoint is gone"))?;
+        let position = position(&row, 0)?;
+        // A pass of the fast lane cannot be resumed here.
+        if !get::<bool>(&row, 1)? && !is_rows_position(position.as_ref()) {
+            return Ok(Checkpoint {
+                position,
+                counts: Counts {
+                    read: unsigned(&row, 2)?,
+                    written: unsigned(&row, 3)?,
+                    unchanged: unsigned(&row, 4)?,
+                    rejected: unsigned(&row, 5)?,
+                },
+            });
+        }
+        let clear = format!("delete from {rejects} where kind = $1 and replayed_as is null");
+        let clear = query(AssertSqlSafe(clear)).bind(kind.as_str());
+        self.work.execute(connection, clear).await?;
+        let reset = format!(
+            "update {checkpoints} set position = null, complete = false, read = 0, written = 0, \
+             unchanged = 0, rejected = 0, updated_at = now() where kind = $1"
+        );
+        let reset = query(AssertSqlSafe(reset)).bind(kind.as_str());
+        self.work.execute(connection, reset).await?;
+        Ok(Checkpoint::default())
+    }
+
+    fn limit(&self) -> Duration {
+        self.work.store.timeouts().load
+    }
+
+    async fn begin(&self, kind: Kind) -> Result<Checkpoint> {
+        let limit = self.limit();
+        let mut worker = self.work.begin_work(limit, Durability::Synchronous).await?;
+        let checkpoint = self.start(&mut worker.connection, kind).await?;
+        self.work.commit(worker).await?;
+        Ok(checkpoint)
+    }
+
+    async fn note(&self, entry: &Entry<'_>) -> Result<u64> {
+        let limit = self.work.store.timeouts().load;
+        let mut worker = self.work.begin_work(limit, Durability::Synchronous).await?;
+        let connection = &mut worker.connection;
+        if let Step::Advance { from, .. } = entry.step {
+            self.fence(connection, entry.kind, from).await?;
+        }
+        let rejects: Vec<&Reject> = entry.rejects.iter().collect();
+        let open = self.store_rejects(connection, entry.kind, &rejects).await?;
+        match entry.step {
+            Step::Advance { to, .. } => {
+                let counts = entry.counts(open);
+                self.advance(connection, entry.kind, to, counts).await?;
+            }
+            Step::Aside => {}
+            Step::Replay { .. } => {
+                let settled = entry.settled.iter();
+                let settled: Vec<_> = settled.map(|(key, to)| (key, to.clone())).collect();
+                self.settle(connection, entry.kind, &settled).await?;
+            }
+        }
+        self.work.commit(worker).await?;
+        Ok(open)
+    }
+
+    async fn finish(&self, kind: Kind) -> Result<()> {
+        let update = format!(
+            "update {} set complete = true, updated_at = now() where kind = $1",
+            self.tables.checkpoints
+        );
+        let update = query(AssertSqlSafe(update)).bind(kind.as_str());
+        self.work.store.fetch_optional(update).await?;
+        Ok(())
+    }
+
+    /// Whether the tables are there: before the first run they may not be.
+    async fn exist(&self) -> Result<bool> {
+        let look = query("select to_regclass($1) is not null").bind(self.tables.rejects);
+        let row = self.work.store.fetch_optional(look).await?;
+        row.map_or(Ok(false), |row| get(&row, 0))
+    }
+
+    async fn replayed(&self, kind: Kind) -> Result<Vec<Settled>> {
+        if !self.exist().await? {
+            return Ok(Vec::new());
+        }
+        let select = format!(
+            "select key, source_digest, replayed_as from {} \
+             where kind = $1 and replayed_as is not null order by key",
+            self.tables.rejects
+        );
+        let select = query(AssertSqlSafe(select)).bind(kind.as_str());
+        let rows = self.work.store.fetch_all(select).await?;
+        rows.iter().map(|row| read_settled(kind, row)).collect()
+    }
+
+    async fn settled(&self, kind: Kind, keys: &[String]) -> Result<Vec<Settled>> {
+        if !self.exist().await? {
+            return Ok(Vec::new());
+        }
+        let digests: Vec<Vec<u8>> = keys.iter().map(|key| digest(key).to_vec()).collect();
+        let select = format!(
+            "select key, source_digest, replayed_as from {} \
+             where kind = $1 and key_digest = any ($2) order by key",
+            self.tables.rejects
+        );
+        let select = query(AssertSqlSafe(select))
+            .bind(kind.as_str())
+            .bind(digests);
+        let rows = self.work.store.fetch_all(select).await?;
+        rows.iter().map(|row| read_settled(kind, row)).collect()
+    }
+
+    fn rejects(&self) -> BoxStream<'static, Result<Vec<Reject>>> {
+        let notes = self.clone();
+        spawned(move |sender| async move {
+            if notes.exist().await? {
+                send_rejects(notes, sender).await?;
+            }
+            Ok(())
+        })
+    }
+
     /// Locks the checkpoint and compares its position; says whether the pass is a first load.
     pub(super) async fn fence(
         &self,
@@ -26,12 +233,17 @@ impl SupabaseTarget {
         kind: Kind,
         from: Option<&Position>,
     ) -> Result<bool> {
-        let select = query(
-            "select position, first_load from authorstack.checkpoints \
-             where kind = $1 and not complete for update",
-        )
-        .bind(kind.as_str());
-        let row = self.fetch_optional(connection, select).await?;
+        let Tables {
+            checkpoints,
+            first_load,
+            ..
+        } = self.tables;
+        let select = format!(
+            "select position, {first_load} from {checkpoints} \
+             where kind = $1 and not complete for update"
+        );
+        let select = query(AssertSqlSafe(select)).bind(kind.as_str());
+        let row = self.work.fetch_optional(connection, select).await?;
         let here = match &row {
             Some(row) => position(row, 0)?.as_ref() == from,
             None => false,
@@ -55,18 +267,20 @@ impl SupabaseTarget {
         to: &Position,
         counts: Counts,
     ) -> Result<()> {
-        let update = query(
-            "update authorstack.checkpoints set position = $2, read = read + $3, \
+        let update = format!(
+            "update {} set position = $2, read = read + $3, \
              written = written + $4, unchanged = unchanged + $5, rejected = rejected + $6, \
              updated_at = now() where kind = $1",
-        )
-        .bind(kind.as_str())
-        .bind(to.0.as_bytes())
-        .bind(signed(counts.read))
-        .bind(signed(counts.written))
-        .bind(signed(counts.unchanged))
-        .bind(signed(counts.rejected));
-        self.execute(connection, update).await
+            self.tables.checkpoints
+        );
+        let update = query(AssertSqlSafe(update))
+            .bind(kind.as_str())
+            .bind(to.0.as_bytes())
+            .bind(signed(counts.read))
+            .bind(signed(counts.written))
+            .bind(signed(counts.unchanged))
+            .bind(signed(counts.rejected));
+        self.work.execute(connection, update).await
     }
 
     /// Stores rejects, and says how many of them are open. A reject that a replay has settled stays
@@ -102,8 +316,8 @@ impl SupabaseTarget {
                 .map(|(_, reject)| serde_json::to_string(&reject.problems))
                 .collect::<Result<_, _>>()
                 .map_err(|error| Error::internal(format!("problems have no JSON: {error}")))?;
-            let upsert = query(
-                "insert into authorstack.rejects as held \
+            let upsert = format!(
+                "insert into {} as held \
                    (kind, key_digest, key, problems, record, source_digest) \
                  select $1, * from unnest($2::bytea[], $3::bytea[], $4::text[], $5::text[], $6::bytea[]) \
                  on conflict (kind, key_digest) do update set problems = excluded.problems, \
@@ -111,14 +325,36 @@ impl SupabaseTarget {
                    replayed_as = null, updated_at = now() \
                  where held.replayed_as is null or held.source_digest <> excluded.source_digest \
                  returning key_digest",
-            )
-            .bind(kind.as_str())
-            .bind(chunk.iter().map(|(key, _)| key.as_slice()).collect::<Vec<_>>())
-            .bind(chunk.iter().map(|(_, r)| r.key.as_bytes()).collect::<Vec<_>>())
-            .bind(problems)
-            .bind(chunk.iter().map(|(_, r)| r.record.as_str()).collect::<Vec<_>>())
-            .bind(chunk.iter().map(|(_, r)| r.source_digest.as_slice()).collect::<Vec<_>>());
-            for row in self.fetch_all(connection, upsert).await? {
+                self.tables.rejects
+            );
+            let upsert = query(AssertSqlSafe(upsert))
+                .bind(kind.as_str())
+                .bind(
+                    chunk
+                        .iter()
+                        .map(|(key, _)| key.as_slice())
+                        .collect::<Vec<_>>(),
+                )
+                .bind(
+                    chunk
+                        .iter()
+                        .map(|(_, r)| r.key.as_bytes())
+                        .collect::<Vec<_>>(),
+                )
+                .bind(problems)
+                .bind(
+                    chunk
+                        .iter()
+                        .map(|(_, r)| r.record.as_str())
+                        .collect::<Vec<_>>(),
+                )
+                .bind(
+                    chunk
+                        .iter()
+                        .map(|(_, r)| r.source_digest.as_slice())
+                        .collect::<Vec<_>>(),
+                );
+            for row in self.work.fetch_all(connection, upsert).await? {
                 let key: Vec<u8> = get(&row, 0)?;
                 let kept = <[u8; 32]>::try_from(key)
                     .ok()
@@ -140,42 +376,33 @@ impl SupabaseTarget {
             .map(|(key, _)| digest(key).to_vec())
             .collect();
         let ids: Vec<String> = settled.iter().map(|(_, key)| key.to_string()).collect();
-        let update = query(
-            "update authorstack.rejects as held set replayed_as = settled.record, updated_at = now() \
+        let update = format!(
+            "update {} as held set replayed_as = settled.record, updated_at = now() \
              from unnest($2::bytea[], $3::text[]) as settled (key_digest, record) \
              where held.kind = $1 and held.key_digest = settled.key_digest",
-        )
-        .bind(kind.as_str())
-        .bind(keys)
-        .bind(ids);
-        self.execute(connection, update).await
-    }
-
-    /// What became of rejects, as a statement finds them.
-    pub(super) async fn find_settled(
-        &self,
-        kind: Kind,
-        select: Statement<'_>,
-    ) -> Result<Vec<Settled>> {
-        let rows = self.store.fetch_all(select).await?;
-        rows.iter().map(|row| read_settled(kind, row)).collect()
+            self.tables.rejects
+        );
+        let update = query(AssertSqlSafe(update))
+            .bind(kind.as_str())
+            .bind(keys)
+            .bind(ids);
+        self.work.execute(connection, update).await
     }
 }
 
 /// Sends the open rejects by kind and key.
-pub(super) async fn send_rejects(
-    store: SupabaseStore,
-    sender: mpsc::Sender<Result<Vec<Reject>>>,
-) -> Result<()> {
+async fn send_rejects(notes: Notes, sender: mpsc::Sender<Result<Vec<Reject>>>) -> Result<()> {
+    let store = &notes.work.store;
     let limit = store.timeouts().load;
     let mut connection = store.open().await?;
     with_deadline(limit, async { begin_reading(&mut connection).await }).await?;
     let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
-    let select = query(
-        "select kind, key, problems, record, source_digest from authorstack.rejects \
+    let select = format!(
+        "select kind, key, problems, record, source_digest from {} \
          where replayed_as is null order by array_position($1::text[], kind), key",
-    )
-    .bind(kinds);
+        notes.tables.rejects
+    );
+    let select = query(AssertSqlSafe(select)).bind(kinds);
     let mut rows = store.statement(select).fetch(&mut connection);
     let (mut batch, mut bytes) = (Vec::new(), 0);
     while let Some(row) =
@@ -183,7 +410,7 @@ pub(super) async fn send_rejects(
     {
         bytes += size(&row);
         batch.push(read_reject(&row)?);
-        if batch.len() >= BATCH_RECORDS || bytes >= BATCH_BYTES {
+        if batch.len() >= BATCH.records || bytes >= BATCH.bytes {
             bytes = 0;
             if sender.send(Ok(std::mem::take(&mut batch))).await.is_err() {
                 return Ok(());
@@ -255,4 +482,95 @@ pub(super) const ROWS_MARK: &str = "rows: ";
 /// Whether a pass is of the fast lane.
 pub(super) fn is_rows_position(position: Option<&Position>) -> bool {
     position.is_some_and(|position| position.0.starts_with(ROWS_MARK))
+}
+
+#[async_trait]
+impl Ledger for SupabaseLedger {
+    async fn lock(&self) -> Result<Box<dyn RunLock>> {
+        // The first run back may find a project from before there was this ledger.
+        self.notes.work.store.migrate().await?;
+        lock(&self.notes.work).await
+    }
+
+    async fn begin(&self, kind: Kind) -> Result<Checkpoint> {
+        run(self.notes.limit(), self.notes.begin(kind)).await
+    }
+
+    async fn note(&self, entry: &Entry<'_>) -> Result<u64> {
+        run(self.notes.limit(), self.notes.note(entry)).await
+    }
+
+    async fn finish(&self, kind: Kind) -> Result<()> {
+        run(self.notes.limit(), self.notes.finish(kind)).await
+    }
+
+    fn rejects(&self) -> BoxStream<'_, Result<Vec<Reject>>> {
+        self.notes.rejects()
+    }
+
+    async fn replayed(&self, kind: Kind) -> Result<Vec<Settled>> {
+        run(self.notes.limit(), self.notes.replayed(kind)).await
+    }
+
+    async fn settled(&self, kind: Kind, keys: &[String]) -> Result<Vec<Settled>> {
+        run(self.notes.limit(), self.notes.settled(kind, keys)).await
+    }
+
+    /// Nothing: what the other store puts off, it ends itself.
+    async fn deferred(&self, _: Kind) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl Ledger for SupabaseMigration {
+    async fn lock(&self) -> Result<Box<dyn RunLock>> {
+        lock(&self.work).await
+    }
+
+    async fn begin(&self, kind: Kind) -> Result<Checkpoint> {
+        let notes = self.notes();
+        run(notes.limit(), notes.begin(kind)).await
+    }
+
+    async fn note(&self, entry: &Entry<'_>) -> Result<u64> {
+        let notes = self.notes();
+        run(notes.limit(), notes.note(entry)).await
+    }
+
+    async fn finish(&self, kind: Kind) -> Result<()> {
+        let notes = self.notes();
+        run(notes.limit(), notes.finish(kind)).await
+    }
+
+    fn rejects(&self) -> BoxStream<'_, Result<Vec<Reject>>> {
+        self.notes().rejects()
+    }
+
+    async fn replayed(&self, kind: Kind) -> Result<Vec<Settled>> {
+        let notes = self.notes();
+        run(notes.limit(), notes.replayed(kind)).await
+    }
+
+    async fn settled(&self, kind: Kind, keys: &[String]) -> Result<Vec<Settled>> {
+        let notes = self.notes();
+        run(notes.limit(), notes.settled(kind, keys)).await
+    }
+
+    async fn deferred(&self, kind: Kind) -> Result<Vec<String>> {
+        let find = async {
+            let limit = self.work.store.timeouts().load;
+            let mut worker = self.work.begin_work(limit, Durability::Synchronous).await?;
+            let waiting = deferred::waiting(&self.work.store, &mut worker.connection, kind).await;
+            let waiting = waiting.map_err(from_sqlx)?;
+            self.work.commit(worker).await?;
+            Ok(waiting.into_iter().map(|(name, _)| name).collect())
+        };
+        run(self.work.store.timeouts().load, find).await
+    }
+}
+
+async fn lock(work: &Work) -> Result<Box<dyn RunLock>> {
+    let limit = work.store.timeouts().operation + LOCK_PATIENCE;
+    run(limit, take_lock(&work.store)).await
 }

@@ -4,30 +4,32 @@ use std::collections::HashSet;
 
 use authorstack_core::{
     Result,
-    migrate::{Counts, Load, Loaded, Reject, Step},
+    migrate::{Applied, Counts, Key, Kind, Load, Loaded, Reject, SinkBatch, Step},
 };
+use sqlx::{PgConnection, query};
 
 use super::{
-    batch::Batch,
-    target::{Durability, SupabaseTarget},
+    SupabaseMigration, batch::Batch, place::Place, statements::statements, work::Durability,
 };
+use crate::error::from_sqlx;
 
-impl SupabaseTarget {
+impl SupabaseMigration {
     pub(super) async fn load_batch(&self, load: &Load<'_>) -> Result<Loaded> {
-        let limit = self.store.timeouts().load;
+        let limit = self.work.store.timeouts().load;
+        let notes = self.notes();
         let mut worker = match load.step {
-            Step::Advance { .. } => self.begin_work(limit, Durability::Batch).await?,
+            Step::Advance { .. } => self.work.begin_work(limit, Durability::Batch).await?,
             Step::Replay { .. } | Step::Aside => {
-                self.begin_work(limit, Durability::Synchronous).await?
+                self.work.begin_work(limit, Durability::Synchronous).await?
             }
         };
         let first_load = match load.step {
             Step::Advance { from, .. } => {
-                self.fence(&mut worker.connection, load.kind, from).await?
+                notes.fence(&mut worker.connection, load.kind, from).await?
             }
             Step::Replay { .. } | Step::Aside => false,
         };
-        let mut batch = Batch::new(load)?;
+        let mut batch = Batch::new(load.kind, load.records)?;
         batch.screen(self, &mut worker.connection).await?;
         batch.write(self, &mut worker, first_load).await?;
 
@@ -39,7 +41,7 @@ impl SupabaseTarget {
             .map(|(index, problems)| (load.reject)(index, problems))
             .collect();
         let rejects: Vec<&Reject> = load.rejects.iter().chain(&made).collect();
-        let rejected = self
+        let rejected = notes
             .store_rejects(&mut worker.connection, load.kind, &rejects)
             .await?;
         let counts = Counts {
@@ -51,7 +53,8 @@ impl SupabaseTarget {
         debug_assert!(counts.balance(), "{counts:?}");
         match &load.step {
             Step::Advance { to, .. } => {
-                self.advance(&mut worker.connection, load.kind, to, counts)
+                notes
+                    .advance(&mut worker.connection, load.kind, to, counts)
                     .await?;
             }
             Step::Aside => {}
@@ -61,11 +64,44 @@ impl SupabaseTarget {
                 let settled: Vec<_> = loaded
                     .filter_map(|(index, record)| Some((keys.get(index)?, record.key())))
                     .collect();
-                self.settle(&mut worker.connection, load.kind, &settled)
+                notes
+                    .settle(&mut worker.connection, load.kind, &settled)
                     .await?;
             }
         }
-        self.commit(worker).await?;
+        self.work.commit(worker).await?;
         Ok(Loaded { counts })
+    }
+
+    /// Writes a batch whose ledger is elsewhere. What was noted there must be on disk here.
+    pub(super) async fn apply_batch(&self, batch: &SinkBatch<'_>) -> Result<Applied> {
+        let limit = self.work.store.timeouts().load;
+        let mut worker = self.work.begin_work(limit, Durability::Synchronous).await?;
+        let removed = self
+            .remove(&mut worker.connection, batch.kind, batch.removals)
+            .await?;
+        let mut upserts = Batch::new(batch.kind, batch.upserts)?;
+        upserts.screen(self, &mut worker.connection).await?;
+        upserts.write(self, &mut worker, false).await?;
+        self.work.commit(worker).await?;
+        Ok(Applied {
+            written: upserts.written,
+            unchanged: upserts.unchanged,
+            removed,
+            refused: upserts.refused,
+        })
+    }
+
+    /// Removes records, and what depends on them; answers how many were there.
+    async fn remove(&self, connection: &mut PgConnection, kind: Kind, keys: &[Key]) -> Result<u64> {
+        if keys.is_empty() {
+            return Ok(0);
+        }
+        let places: Vec<Place> = keys.iter().filter_map(Place::of).collect();
+        let remove = Place::bind_all(query(statements(kind)?.remove.as_str()), kind, &places);
+        let remove = self.work.store.statement(remove);
+        let done = remove.execute(connection).await.map_err(from_sqlx)?;
+        self.forget();
+        Ok(done.rows_affected())
     }
 }

@@ -7,8 +7,7 @@ use authorstack_sql::Aborting;
 use sqlx::{Connection, PgConnection, Row, query, raw_sql};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::target::SupabaseTarget;
-use crate::error::from_sqlx;
+use crate::{error::from_sqlx, store::SupabaseStore};
 
 /// The key of the transaction lock that a run holds.
 const RUN_LOCK: i64 = 0x6175_7468_6f72_0002;
@@ -17,60 +16,54 @@ pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// A sign of life on the lock's connection, for poolers and firewalls that drop silent ones.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 
-impl SupabaseTarget {
-    async fn try_lock(&self) -> Result<Option<PgConnection>> {
-        let mut connection = self.store.open().await?;
-        let take = async {
-            // The transaction must stay open for as long as the run takes.
-            raw_sql(
-                "begin; set local idle_in_transaction_session_timeout = 0; \
-                 select set_config('transaction_timeout', '0', true) \
-                 where current_setting('transaction_timeout', true) is not null",
-            )
-            .execute(&mut connection)
-            .await?;
-            let take = query("select pg_try_advisory_xact_lock($1)").bind(RUN_LOCK);
-            let row = self
-                .store
-                .statement(take)
-                .fetch_one(&mut connection)
-                .await?;
-            row.try_get::<bool, _>(0)
-        };
-        let taken = with_deadline(self.store.timeouts().operation, async {
-            take.await.map_err(from_sqlx)
-        })
+async fn try_lock(store: &SupabaseStore) -> Result<Option<PgConnection>> {
+    let mut connection = store.open().await?;
+    let take = async {
+        // The transaction must stay open for as long as the run takes.
+        raw_sql(
+            "begin; set local idle_in_transaction_session_timeout = 0; \
+             select set_config('transaction_timeout', '0', true) \
+             where current_setting('transaction_timeout', true) is not null",
+        )
+        .execute(&mut connection)
         .await?;
-        if taken {
-            Ok(Some(connection))
-        } else {
-            self.store.close_connection(connection).await;
-            Ok(None)
-        }
+        let take = query("select pg_try_advisory_xact_lock($1)").bind(RUN_LOCK);
+        let row = store.statement(take).fetch_one(&mut connection).await?;
+        row.try_get::<bool, _>(0)
+    };
+    let taken = with_deadline(store.timeouts().operation, async {
+        take.await.map_err(from_sqlx)
+    })
+    .await?;
+    if taken {
+        Ok(Some(connection))
+    } else {
+        store.close_connection(connection).await;
+        Ok(None)
     }
+}
 
-    pub(super) async fn take_lock(&self) -> Result<Box<dyn RunLock>> {
-        let until = Instant::now() + LOCK_PATIENCE;
-        loop {
-            if let Some(mut connection) = self.try_lock().await? {
-                let answer = self.store.timeouts().connect;
-                let task = tokio::spawn(async move {
-                    loop {
-                        sleep(HEARTBEAT).await;
-                        if !matches!(timeout(answer, connection.ping()).await, Ok(Ok(()))) {
-                            // The checkpoints still keep two runs from mixing.
-                            tracing::warn!("the connection that holds the run's lock is gone");
-                            return;
-                        }
+pub(super) async fn take_lock(store: &SupabaseStore) -> Result<Box<dyn RunLock>> {
+    let until = Instant::now() + LOCK_PATIENCE;
+    loop {
+        if let Some(mut connection) = try_lock(store).await? {
+            let answer = store.timeouts().connect;
+            let task = tokio::spawn(async move {
+                loop {
+                    sleep(HEARTBEAT).await;
+                    if !matches!(timeout(answer, connection.ping()).await, Ok(Ok(()))) {
+                        // The checkpoints still keep two runs from mixing.
+                        tracing::warn!("the connection that holds the run's lock is gone");
+                        return;
                     }
-                });
-                return Ok(Box::new(Held(Aborting::of(task))));
-            }
-            if Instant::now() >= until {
-                return Err(Error::new(ErrorKind::Locked));
-            }
-            sleep(Duration::from_millis(100)).await;
+                }
+            });
+            return Ok(Box::new(Held(Aborting::of(task))));
         }
+        if Instant::now() >= until {
+            return Err(Error::new(ErrorKind::Locked));
+        }
+        sleep(Duration::from_millis(100)).await;
     }
 }
 

@@ -1,83 +1,57 @@
 //! The beginning and the end of a pass over a kind.
 
 use authorstack_core::{
-    Error, Result,
-    migrate::{Checkpoint, Counts, Kind},
+    Result,
+    migrate::{Checkpoint, Kind},
 };
 use authorstack_sql::{KEPT_CONNECTIONS, get};
 use futures::{StreamExt, TryStreamExt, stream};
-use sqlx::{AssertSqlSafe, query, raw_sql};
+use sqlx::{AssertSqlSafe, PgConnection, query, raw_sql};
 
 use super::{
+    SupabaseMigration,
     deferred::{self, PutOff},
-    ledger::{is_rows_position, position, unsigned},
     statements::statements,
-    target::{Durability, SupabaseTarget},
+    work::Durability,
 };
 use crate::error::from_sqlx;
 
-impl SupabaseTarget {
-    pub(super) async fn begin_pass(&self, kind: Kind) -> Result<Checkpoint> {
+impl SupabaseMigration {
+    pub(super) async fn begin_load(&self, kind: Kind) -> Result<Checkpoint> {
         statements(kind)?;
-        let limit = self.store.timeouts().load;
-        let mut worker = self.begin_work(limit, Durability::Synchronous).await?;
+        let limit = self.work.store.timeouts().load;
+        let mut worker = self.work.begin_work(limit, Durability::Synchronous).await?;
         let connection = &mut worker.connection;
-        let insert =
-            query("insert into authorstack.checkpoints (kind) values ($1) on conflict do nothing");
-        self.execute(connection, insert.bind(kind.as_str())).await?;
-        let select = query(
-            "select position, complete, read, written, unchanged, rejected \
-             from authorstack.checkpoints where kind = $1 for update",
-        );
-        let row = self
-            .fetch_optional(connection, select.bind(kind.as_str()))
-            .await?;
-        let row = row.ok_or_else(|| Error::internal("a checkpoint is gone"))?;
-        // A pass of the fast lane cannot be resumed here.
-        let other_lane = is_rows_position(position(&row, 0)?.as_ref());
-        let complete = other_lane || get(&row, 1)?;
-        let mut checkpoint = Checkpoint {
-            position: position(&row, 0)?,
-            counts: Counts {
-                read: unsigned(&row, 2)?,
-                written: unsigned(&row, 3)?,
-                unchanged: unsigned(&row, 4)?,
-                rejected: unsigned(&row, 5)?,
-            },
-        };
-        if complete {
-            let clear =
-                query("delete from authorstack.rejects where kind = $1 and replayed_as is null");
-            self.execute(connection, clear.bind(kind.as_str())).await?;
-            checkpoint = Checkpoint::default();
-        }
+        let checkpoint = self.notes().start(connection, kind).await?;
         if checkpoint.position.is_none() {
-            let empty = self.is_empty(connection, kind).await?;
+            let empty = self.work.is_empty(connection, kind).await?;
             if empty {
-                deferred::put_off(&self.store, connection, kind, PutOff::Secondary)
+                deferred::put_off(&self.work.store, connection, kind, PutOff::Secondary)
                     .await
                     .map_err(from_sqlx)?;
             }
             let forget = query("delete from authorstack.done_ranges where kind = $1");
-            self.execute(connection, forget.bind(kind.as_str())).await?;
+            self.work
+                .execute(connection, forget.bind(kind.as_str()))
+                .await?;
             let update = query(
-                "update authorstack.checkpoints set position = null, complete = false, \
-                 first_load = $2, read = 0, written = 0, unchanged = 0, rejected = 0, \
-                 updated_at = now() where kind = $1",
+                "update authorstack.checkpoints set first_load = $2, read = 0, written = 0, \
+                 unchanged = 0, rejected = 0, updated_at = now() where kind = $1",
             );
-            self.execute(connection, update.bind(kind.as_str()).bind(empty))
+            self.work
+                .execute(connection, update.bind(kind.as_str()).bind(empty))
                 .await?;
         }
-        self.commit(worker).await?;
+        self.work.commit(worker).await?;
         Ok(checkpoint)
     }
 
-    pub(super) async fn finish_pass(&self, kind: Kind) -> Result<()> {
-        let limit = self.store.timeouts().index;
-        let mut worker = self.begin_work(limit, Durability::Synchronous).await?;
-        let waiting = deferred::waiting(&self.store, &mut worker.connection, kind).await;
+    pub(super) async fn finish_load(&self, kind: Kind) -> Result<()> {
+        let limit = self.work.store.timeouts().index;
+        let mut worker = self.work.begin_work(limit, Durability::Synchronous).await?;
+        let waiting = deferred::waiting(&self.work.store, &mut worker.connection, kind).await;
         let waiting = waiting.map_err(from_sqlx)?;
-        self.commit(worker).await?;
+        self.work.commit(worker).await?;
         let (indexes, constraints): (Vec<_>, Vec<_>) =
             waiting.iter().partition(|(_, is_index)| *is_index);
         // Builds of one table's indexes do not block each other.
@@ -92,18 +66,8 @@ impl SupabaseTarget {
         for (name, is_index) in &constraints {
             self.restore(kind, name, *is_index).await?;
         }
-        let mut worker = self.begin_work(limit, Durability::Synchronous).await?;
-        if Kind::ANALYTICS.contains(&kind) {
-            // Rows keep their numbers, so new rows must be numbered after them.
-            let table = deferred::table(kind);
-            let set = format!(
-                "select setval(number, last) from (select max(id), \
-                   pg_get_serial_sequence($1, 'id')::regclass from {table}) as rows (last, number) \
-                 where last > coalesce(pg_sequence_last_value(number), 0)"
-            );
-            let set = query(AssertSqlSafe(set)).bind(table);
-            self.fetch_optional(&mut worker.connection, set).await?;
-        }
+        let mut worker = self.work.begin_work(limit, Durability::Synchronous).await?;
+        self.number_after(&mut worker.connection, kind).await?;
         let update = query(
             "with done as (delete from authorstack.done_ranges where kind = $1 \
                returning read, written, unchanged, rejected), \
@@ -117,6 +81,7 @@ impl SupabaseTarget {
              from sums where kind = $1 returning first_load",
         );
         let row = self
+            .work
             .fetch_optional(&mut worker.connection, update.bind(kind.as_str()))
             .await?;
         if row.map_or(Ok(false), |row| get(&row, 0))? {
@@ -127,16 +92,40 @@ impl SupabaseTarget {
                 .await
                 .map_err(from_sqlx)?;
         }
-        self.commit(worker).await
+        self.work.commit(worker).await
+    }
+
+    /// Ends a kind whose ledger is elsewhere.
+    pub(super) async fn end(&self, kind: Kind) -> Result<()> {
+        let limit = self.work.store.timeouts().index;
+        let mut worker = self.work.begin_work(limit, Durability::Synchronous).await?;
+        self.number_after(&mut worker.connection, kind).await?;
+        self.work.commit(worker).await
+    }
+
+    /// Rows keep their numbers, so new rows must be numbered after them.
+    async fn number_after(&self, connection: &mut PgConnection, kind: Kind) -> Result<()> {
+        if !kind.is_numbered() {
+            return Ok(());
+        }
+        let table = deferred::table(kind);
+        let set = format!(
+            "select setval(number, last) from (select max(id), \
+               pg_get_serial_sequence($1, 'id')::regclass from {table}) as rows (last, number) \
+             where last > coalesce(pg_sequence_last_value(number), 0)"
+        );
+        let set = query(AssertSqlSafe(set)).bind(table);
+        self.work.fetch_optional(connection, set).await?;
+        Ok(())
     }
 
     /// If a crash of the server undoes this, the index is still noted as dropped. The commit that
     /// ends the pass waits for all commits before it.
     async fn restore(&self, kind: Kind, name: &str, is_index: bool) -> Result<()> {
-        let limit = self.store.timeouts().index;
-        let mut worker = self.begin_work(limit, Durability::Batch).await?;
+        let limit = self.work.store.timeouts().index;
+        let mut worker = self.work.begin_work(limit, Durability::Batch).await?;
         let what = (name, is_index);
-        deferred::restore(&self.store, &mut worker.connection, kind, what).await?;
-        self.commit(worker).await
+        deferred::restore(&self.work.store, &mut worker.connection, kind, what).await?;
+        self.work.commit(worker).await
     }
 }

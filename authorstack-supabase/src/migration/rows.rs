@@ -4,24 +4,25 @@
 use async_trait::async_trait;
 use authorstack_core::{
     Error, ErrorKind, Id, Result,
-    layers::Operation,
     migrate::{
-        Counts, Kind, Record, Reject, RowDigest, RowMode, RowPass, RowRange, RowTarget, RowWriter,
-        RowsWritten,
+        Counts, Kind, Record, Reject, RowDigest, RowMode, RowPass, RowRange, RowSink, RowWriter,
+        RowsWritten, ScannedBatch,
     },
 };
 use authorstack_sql::{get, is_data_error, spawned};
-use futures::{TryStreamExt, stream::BoxStream};
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use sqlx::{AssertSqlSafe, PgConnection, query, raw_sql};
 use uuid::Uuid;
 
 use super::{
+    SupabaseMigration,
     batch::{roll_back, savepoint, taken_by},
     deferred::{self, PutOff},
     ledger::{ROWS_MARK, unsigned},
-    scan::send_records,
+    place::Place,
+    scan::{BATCH, Scan, send_rows, sound},
     statements::{RowStatements, statements},
-    target::{Durability, SupabaseTarget, Worker, run, signed},
+    work::{Durability, Worker, run, signed},
 };
 use crate::error::from_sqlx;
 
@@ -30,7 +31,7 @@ fn row_statements(kind: Kind) -> Result<&'static RowStatements> {
     rows.ok_or_else(|| Error::internal(format!("{kind} have no numbers")))
 }
 
-impl SupabaseTarget {
+impl SupabaseMigration {
     async fn begin_rows_pass(
         &self,
         kind: Kind,
@@ -39,12 +40,14 @@ impl SupabaseTarget {
     ) -> Result<RowPass> {
         row_statements(kind)?;
         let mark = format!("{ROWS_MARK}{conversion}");
-        let limit = self.store.timeouts().load;
-        let mut worker = self.begin_work(limit, Durability::Synchronous).await?;
+        let limit = self.work.store.timeouts().load;
+        let mut worker = self.work.begin_work(limit, Durability::Synchronous).await?;
         let connection = &mut worker.connection;
         let insert =
             query("insert into authorstack.checkpoints (kind) values ($1) on conflict do nothing");
-        self.execute(connection, insert.bind(kind.as_str())).await?;
+        self.work
+            .execute(connection, insert.bind(kind.as_str()))
+            .await?;
         // This waits for writers of a killed run, which hold the row's lock.
         let next = query(
             "update authorstack.checkpoints set run = run + 1 where kind = $1 \
@@ -52,7 +55,7 @@ impl SupabaseTarget {
         )
         .bind(kind.as_str())
         .bind(mark.as_bytes());
-        let row = self.fetch_optional(connection, next).await?;
+        let row = self.work.fetch_optional(connection, next).await?;
         let row = row.ok_or_else(|| Error::internal("a checkpoint is gone"))?;
         let (run, is_new): (i64, bool) = (get(&row, 0)?, get(&row, 1)?);
         let mut first_load: bool = get(&row, 2)?;
@@ -75,7 +78,11 @@ impl SupabaseTarget {
             done: Vec::new(),
             counts: Counts::default(),
         };
-        for row in self.fetch_all(connection, done.bind(kind.as_str())).await? {
+        for row in self
+            .work
+            .fetch_all(connection, done.bind(kind.as_str()))
+            .await?
+        {
             pass.done.push(RowRange {
                 after: get(&row, 0)?,
                 until: get(&row, 1)?,
@@ -87,7 +94,7 @@ impl SupabaseTarget {
                 rejected: unsigned(&row, 5)?,
             };
         }
-        self.commit(worker).await?;
+        self.work.commit(worker).await?;
         Ok(pass)
     }
 
@@ -103,17 +110,18 @@ impl SupabaseTarget {
             "delete from authorstack.done_ranges where kind = $1",
             "delete from authorstack.rejects where kind = $1 and replayed_as is null",
         ] {
-            self.execute(connection, query(clear).bind(kind.as_str()))
+            self.work
+                .execute(connection, query(clear).bind(kind.as_str()))
                 .await?;
         }
-        let empty = self.is_empty(connection, kind).await?;
+        let empty = self.work.is_empty(connection, kind).await?;
         if empty {
             let what = if may_collide {
                 PutOff::Secondary
             } else {
                 PutOff::Everything
             };
-            deferred::put_off(&self.store, connection, kind, what)
+            deferred::put_off(&self.work.store, connection, kind, what)
                 .await
                 .map_err(from_sqlx)?;
         }
@@ -124,7 +132,7 @@ impl SupabaseTarget {
         .bind(kind.as_str())
         .bind(mark.as_bytes())
         .bind(empty);
-        self.execute(connection, update).await?;
+        self.work.execute(connection, update).await?;
         Ok(empty)
     }
 
@@ -134,18 +142,19 @@ impl SupabaseTarget {
         range: RowRange,
         pass: Option<&RowPass>,
     ) -> Result<RangeWriter> {
-        let limit = self.store.timeouts().load;
+        let limit = self.work.store.timeouts().load;
         let durability = match pass {
             Some(_) => Durability::Batch,
             None => Durability::Synchronous,
         };
-        let mut worker = self.begin_work(limit, durability).await?;
+        let mut worker = self.work.begin_work(limit, durability).await?;
         if let Some(pass) = pass {
             // This lock is held until the range is committed: a run that begins meanwhile waits.
             let hold = query(
                 "select run from authorstack.checkpoints where kind = $1 and not complete for share",
             );
             let row = self
+                .work
                 .fetch_optional(&mut worker.connection, hold.bind(kind.as_str()))
                 .await?;
             let here = row.map(|row| get::<i64>(&row, 0)).transpose()?;
@@ -160,7 +169,7 @@ impl SupabaseTarget {
             }
         }
         Ok(RangeWriter {
-            target: self.clone(),
+            migration: self.clone(),
             worker,
             kind,
             range,
@@ -169,8 +178,8 @@ impl SupabaseTarget {
     }
 
     async fn digest_range(&self, kind: Kind, range: RowRange) -> Result<RowDigest> {
-        let limit = self.store.timeouts().load;
-        let mut worker = self.begin_work(limit, Durability::Synchronous).await?;
+        let limit = self.work.store.timeouts().load;
+        let mut worker = self.work.begin_work(limit, Durability::Synchronous).await?;
         raw_sql("set local jit = off")
             .execute(&mut worker.connection)
             .await
@@ -178,8 +187,11 @@ impl SupabaseTarget {
         let digest = query(row_statements(kind)?.digest.as_str())
             .bind(range.after)
             .bind(range.until);
-        let row = self.fetch_optional(&mut worker.connection, digest).await?;
-        self.commit(worker).await?;
+        let row = self
+            .work
+            .fetch_optional(&mut worker.connection, digest)
+            .await?;
+        self.work.commit(worker).await?;
         let row = row.ok_or_else(|| Error::internal("a digest has no row"))?;
         Ok(RowDigest {
             rows: unsigned(&row, 0)?,
@@ -189,10 +201,10 @@ impl SupabaseTarget {
 }
 
 #[async_trait]
-impl RowTarget for SupabaseTarget {
+impl RowSink for SupabaseMigration {
     async fn begin_rows(&self, kind: Kind, conversion: &str, may_collide: bool) -> Result<RowPass> {
         let begin = self.begin_rows_pass(kind, conversion, may_collide);
-        run(Operation::Begin, self.store.timeouts().load, begin).await
+        run(self.work.store.timeouts().load, begin).await
     }
 
     async fn absent(&self, kind: Kind, ids: &[Id<Record>]) -> Result<Vec<Id<Record>>> {
@@ -204,12 +216,12 @@ impl RowTarget for SupabaseTarget {
             );
             let asked: Vec<Uuid> = ids.iter().map(|id| id.to_uuid()).collect();
             let select = query(AssertSqlSafe(sql)).bind(asked);
-            let rows = self.store.fetch_all(select).await?;
+            let rows = self.work.store.fetch_all(select).await?;
             rows.iter()
                 .map(|row| Id::from_uuid(get(row, 0)?))
                 .collect::<Result<_>>()
         };
-        run(Operation::References, self.store.timeouts().load, find).await
+        run(self.work.store.timeouts().load, find).await
     }
 
     async fn open(
@@ -219,24 +231,32 @@ impl RowTarget for SupabaseTarget {
         pass: Option<&RowPass>,
     ) -> Result<Box<dyn RowWriter>> {
         let open = self.open_range(kind, range, pass);
-        let writer = run(Operation::Load, self.store.timeouts().load, open).await?;
+        let writer = run(self.work.store.timeouts().load, open).await?;
         Ok(Box::new(writer))
     }
 
     async fn digest(&self, kind: Kind, range: RowRange) -> Result<RowDigest> {
         let digest = self.digest_range(kind, range);
-        run(Operation::Digest, self.store.timeouts().load, digest).await
+        run(self.work.store.timeouts().load, digest).await
     }
 
     fn records(&self, kind: Kind, range: RowRange) -> BoxStream<'_, Result<Vec<Record>>> {
-        let store = self.store.clone();
-        spawned(move |sender| send_records(store, kind, Some(range), sender))
+        let scan = Scan {
+            kind,
+            after: Some(Place::Row(range.after)),
+            until: Some(range.until),
+            limits: BATCH,
+        };
+        let store = self.work.store.clone();
+        let batches = spawned(move |sender| send_rows(store, scan, sender));
+        let records = |batch: ScannedBatch| batch.items.into_iter().map(sound).collect();
+        batches.map(move |batch| batch.and_then(records)).boxed()
     }
 }
 
 /// A range in its transaction.
 struct RangeWriter {
-    target: SupabaseTarget,
+    migration: SupabaseMigration,
     worker: Worker,
     kind: Kind,
     range: RowRange,
@@ -281,7 +301,7 @@ impl RangeWriter {
         &mut self,
         rows: BoxStream<'_, Result<Vec<u8>>>,
     ) -> Result<RowsWritten, Failure> {
-        let (target, connection) = (&self.target, &mut self.worker.connection);
+        let (migration, connection) = (&self.migration, &mut self.worker.connection);
         let (statements, of_rows) = (statements(self.kind)?, row_statements(self.kind)?);
         raw_sql(statements.staging.as_str())
             .execute(&mut *connection)
@@ -294,7 +314,7 @@ impl RangeWriter {
         let taken = query(of_rows.taken.as_str())
             .bind(self.range.after)
             .bind(self.range.until);
-        let taken = target.store.statement(taken);
+        let taken = migration.work.store.statement(taken);
         for row in taken.fetch_all(&mut *connection).await? {
             let (number, holder): (i64, i64) = (get(&row, 0)?, get(&row, 1)?);
             refused.push((number, taken_by(self.kind, number, holder)));
@@ -302,7 +322,12 @@ impl RangeWriter {
         let merge = query(statements.merge.as_str())
             .bind(self.range.after.saturating_add(1))
             .bind(self.range.until);
-        let row = target.store.statement(merge).fetch_one(connection).await?;
+        let row = migration
+            .work
+            .store
+            .statement(merge)
+            .fetch_one(connection)
+            .await?;
         let written = unsigned(&row, 0)?;
         Ok(RowsWritten::Taken {
             written,
@@ -325,11 +350,12 @@ impl RangeWriter {
             .bind(signed(counts.written))
             .bind(signed(counts.unchanged))
             .bind(signed(counts.rejected));
-            self.target
+            self.migration
+                .work
                 .execute(&mut self.worker.connection, note)
                 .await?;
         }
-        self.target.commit(self.worker).await
+        self.migration.work.commit(self.worker).await
     }
 }
 
@@ -340,21 +366,21 @@ impl RowWriter for RangeWriter {
         mode: RowMode,
         rows: BoxStream<'_, Result<Vec<u8>>>,
     ) -> Result<RowsWritten> {
-        let limit = self.target.store.timeouts().load;
-        run(Operation::Load, limit, self.written(mode, rows)).await
+        let limit = self.migration.work.store.timeouts().load;
+        run(limit, self.written(mode, rows)).await
     }
 
     async fn reject(&mut self, rejects: &[Reject]) -> Result<u64> {
-        let limit = self.target.store.timeouts().load;
+        let limit = self.migration.work.store.timeouts().load;
         let rejects: Vec<&Reject> = rejects.iter().collect();
-        let (target, connection) = (self.target.clone(), &mut self.worker.connection);
-        let keep = target.store_rejects(connection, self.kind, &rejects);
-        run(Operation::Load, limit, keep).await
+        let notes = self.migration.notes();
+        let keep = notes.store_rejects(&mut self.worker.connection, self.kind, &rejects);
+        run(limit, keep).await
     }
 
     async fn commit(self: Box<Self>, counts: Counts) -> Result<()> {
-        let limit = self.target.store.timeouts().load;
-        run(Operation::Load, limit, self.committed(counts)).await
+        let limit = self.migration.work.store.timeouts().load;
+        run(limit, self.committed(counts)).await
     }
 }
 

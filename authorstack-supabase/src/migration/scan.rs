@@ -1,43 +1,60 @@
-//! Reading the target: streams of records.
+//! Reads tables: streams of rows as records, in the order of their keys.
 
 use authorstack_core::{
-    Result,
-    migrate::{Key, Kind, Record, RowRange},
+    Error, ErrorKind, Result,
+    migrate::{
+        BatchLimits, Kind, Original, Position, Problem, Problems, Record, Scanned, ScannedBatch,
+    },
     resilience::with_deadline,
 };
-use authorstack_sql::IdForm;
+use authorstack_sql::{IdForm, get};
 use futures::TryStreamExt;
 use sqlx::{PgConnection, Row, postgres::PgRow, query, raw_sql};
 use tokio::sync::mpsc;
 
-use super::statements::{bind_after, statements};
+use super::{
+    place::{Place, key_indexes},
+    statements::statements,
+};
 use crate::{error::from_sqlx, store::SupabaseStore};
 
 /// Rows that one statement may return.
 const PAGE: i64 = 20_000;
 /// The limits of one batch of a stream.
-pub(super) const BATCH_RECORDS: usize = 2_000;
-pub(super) const BATCH_BYTES: usize = 4 << 20;
+pub(super) const BATCH: BatchLimits = BatchLimits {
+    records: 2_000,
+    bytes: 4 << 20,
+};
 
-/// Sends all records in the order of their keys, a page a transaction; of rows that have numbers,
-/// a range.
-pub(super) async fn send_records(
+/// What is read of a table.
+pub(super) struct Scan {
+    pub(super) kind: Kind,
+    /// The place that it begins behind.
+    pub(super) after: Option<Place>,
+    /// The number of the last row; none to read to the end.
+    pub(super) until: Option<i64>,
+    pub(super) limits: BatchLimits,
+}
+
+/// Sends rows, a page a transaction.
+pub(super) async fn send_rows(
     store: SupabaseStore,
-    kind: Kind,
-    range: Option<RowRange>,
-    sender: mpsc::Sender<Result<Vec<Record>>>,
+    scan: Scan,
+    sender: mpsc::Sender<Result<ScannedBatch>>,
 ) -> Result<()> {
     let limit = store.timeouts().load;
-    let statements = statements(kind)?;
+    let statements = statements(scan.kind)?;
+    let indexes = key_indexes(scan.kind);
     let mut connection = store.open().await?;
-    let mut after = range.map(|range| Key::Row(range.after));
-    let last = range.map(|range| Key::Row(range.until));
+    let mut after = scan.after;
     loop {
         with_deadline(limit, async { begin_reading(&mut connection).await }).await?;
-        let behind = after.take();
-        let page = bind_after(query(statements.page.as_str()), kind, behind.as_ref()).bind(PAGE);
-        let mut rows = store.statement(page).fetch(&mut connection);
-        let (mut batch, mut bytes, mut count) = (Vec::new(), 0, 0);
+        let page = match &after {
+            None => query(statements.first.as_str()),
+            Some(after) => after.bind(query(statements.page.as_str())),
+        };
+        let mut rows = store.statement(page.bind(PAGE)).fetch(&mut connection);
+        let (mut items, mut bytes, mut count) = (Vec::new(), 0, 0);
         let mut beyond = false;
         while let Some(row) =
             with_deadline(limit, async { rows.try_next().await.map_err(from_sqlx) }).await?
@@ -46,24 +63,26 @@ pub(super) async fn send_records(
             if beyond {
                 continue;
             }
-            let record = read_record(kind, &row)?;
-            let key = record.key();
-            beyond = last.as_ref().is_some_and(|last| key > *last);
+            let place = Place::read(scan.kind, &row, indexes)?;
+            beyond = match (&place, scan.until) {
+                (Place::Row(number), Some(until)) => *number > until,
+                _ => false,
+            };
             if beyond {
                 continue;
             }
-            after = Some(key);
             bytes += size(&row);
-            batch.push(record);
-            if batch.len() >= BATCH_RECORDS || bytes >= BATCH_BYTES {
+            items.extend(scanned(&store, scan.kind, &row, &place).await?);
+            after = Some(place);
+            if items.len() >= scan.limits.records || bytes >= scan.limits.bytes {
                 bytes = 0;
-                if sender.send(Ok(std::mem::take(&mut batch))).await.is_err() {
+                if !send(&sender, &mut items, after.as_ref()).await {
                     return Ok(());
                 }
             }
         }
         drop(rows);
-        if !batch.is_empty() && sender.send(Ok(batch)).await.is_err() {
+        if !send(&sender, &mut items, after.as_ref()).await {
             return Ok(());
         }
         with_deadline(limit, async {
@@ -78,6 +97,63 @@ pub(super) async fn send_records(
             return Ok(());
         }
     }
+}
+
+/// Hands a batch on; `false` when nobody listens any more.
+async fn send(
+    sender: &mpsc::Sender<Result<ScannedBatch>>,
+    items: &mut Vec<Scanned>,
+    place: Option<&Place>,
+) -> bool {
+    let Some(place) = place.filter(|_| !items.is_empty()) else {
+        return true;
+    };
+    let batch = ScannedBatch {
+        items: std::mem::take(items),
+        position: Position(place.to_string()),
+    };
+    sender.send(Ok(batch)).await.is_ok()
+}
+
+/// A row as a record, or as the JSON of what is none; nothing where that is gone meanwhile.
+pub(super) async fn scanned(
+    store: &SupabaseStore,
+    kind: Kind,
+    row: &PgRow,
+    place: &Place,
+) -> Result<Option<Scanned>> {
+    let error = match read_record(kind, row) {
+        Ok(record) => return Ok(Some(Scanned::of(record))),
+        Err(error) => error,
+    };
+    let json = place.bind(query(statements(kind)?.json.as_str()));
+    let Some(found) = store.fetch_optional(json).await? else {
+        return Ok(None);
+    };
+    let original: String = get(&found, 0)?;
+    Ok(Some(Scanned {
+        key: place.to_string(),
+        outcome: Err(unreadable(&error)?),
+        original: Original::Bytes(original.into_bytes()),
+    }))
+}
+
+/// What is wrong with a row that is no record; other errors stay errors.
+fn unreadable(error: &Error) -> Result<Problems> {
+    match error.kind() {
+        ErrorKind::Corrupt { what } => {
+            // The reader begins with the field's name.
+            let (field, problem) = what.split_once(": ").unwrap_or(("record", what));
+            Ok(Problem::new(field.to_owned(), problem.to_owned()).into())
+        }
+        _ => Err(Error::new(error.kind().clone())),
+    }
+}
+
+/// The record that was read, where nothing else is of use.
+pub(super) fn sound(scanned: Scanned) -> Result<Record> {
+    let Scanned { key, outcome, .. } = scanned;
+    outcome.map_err(|problems| Error::corrupt(problems.to_string()).for_record(key))
 }
 
 /// Begins a transaction that may wait for the reader of its rows.

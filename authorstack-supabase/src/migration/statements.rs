@@ -3,14 +3,13 @@
 use std::{fmt::Write as _, sync::LazyLock};
 
 use authorstack_core::{
-    Error, Id, Result,
-    migrate::{Key, Kind},
+    Error, Result,
+    fields::Shape,
+    migrate::{Kind, Unique},
 };
-use authorstack_sql::{
-    Moment, Statement, first_moment, identity_columns, json_columns, row_digest, unique_columns,
-};
-use chrono::{DateTime, Utc};
-use uuid::Uuid;
+use authorstack_sql::{json_columns, row_digest};
+
+use super::place::key_columns;
 
 /// The statements of a kind.
 pub(super) struct Statements {
@@ -22,10 +21,18 @@ pub(super) struct Statements {
     pub(super) stage: String,
     /// Brings the table up to date; answers how many rows it wrote.
     pub(super) merge: String,
+    /// The first rows.
+    pub(super) first: String,
     /// The rows behind a key.
     pub(super) page: String,
     /// The rows with these keys.
     pub(super) some: String,
+    /// The row with this key, as JSON.
+    pub(super) json: String,
+    /// Deletes the rows with these keys.
+    pub(super) remove: String,
+    /// Which of the unique values are held, by the description's order.
+    pub(super) holders: Vec<String>,
     /// More statements, for kinds whose rows have numbers.
     pub(super) rows: Option<RowStatements>,
 }
@@ -48,27 +55,13 @@ struct Table {
     key: &'static [(&'static str, &'static str)],
 }
 
-const ID: &[(&str, &str)] = &[("id", "uuid")];
-const ROW: &[(&str, &str)] = &[("id", "bigint")];
-
-/// The columns of a kind's key, with their types.
-fn key_of(kind: Kind) -> &'static [(&'static str, &'static str)] {
-    match kind {
-        Kind::PostLikes => &[("post_id", "uuid"), ("user_id", "uuid")],
-        Kind::PostComments => &[("post_id", "uuid"), ("id", "text")],
-        Kind::CompetitorPrices => &[("competitor_id", "uuid"), ("date", "timestamptz")],
-        kind if Kind::ANALYTICS.contains(&kind) => ROW,
-        _ => ID,
-    }
-}
-
 /// All tables.
 fn tables() -> impl Iterator<Item = Table> {
     Kind::ALL.iter().map(|kind| Table {
         kind: *kind,
         columns: kind.column_names().join(", "),
         json: json_columns(*kind),
-        key: key_of(*kind),
+        key: key_columns(*kind),
     })
 }
 
@@ -91,6 +84,7 @@ impl Table {
             .zip(&parameters)
             .map(|((_, kind), parameter)| format!("{parameter}::{kind}[]"))
             .collect();
+        let these = format!("({key}) in (select * from unnest({}))", arrays.join(", "));
         Statements {
             direct: format!("copy {table} ({columns}) from stdin with (format binary)"),
             staging: format!(
@@ -102,20 +96,70 @@ impl Table {
             ),
             merge: self.merge(&table, &key),
             rows: self.row_statements(),
+            first: format!("select {columns} from {table} order by {key} limit $1"),
             page: format!(
                 "select {columns} from {table} where ({key}) > ({}) order by {key} limit ${last}",
                 parameters.join(", ")
             ),
-            some: format!(
-                "select {columns} from {table} where ({key}) in (select * from unnest({})) \
-                 order by {key}",
-                arrays.join(", ")
+            some: format!("select {columns} from {table} where {these} order by {key}"),
+            json: format!(
+                "select to_jsonb(held)::text from {table} as held where ({key}) = ({})",
+                parameters.join(", ")
             ),
+            remove: format!("delete from {table} where {these}"),
+            holders: self
+                .kind
+                .description()
+                .unique
+                .iter()
+                .map(|unique| self.holders(unique))
+                .collect(),
         }
     }
 
+    /// The records that hold unique values: an array of texts for each column.
+    fn holders(&self, unique: &Unique) -> String {
+        let columns = unique.columns;
+        let as_text: Vec<String> = columns
+            .iter()
+            .map(|column| format!("{column}::text"))
+            .collect();
+        let arrays: Vec<String> = (1..=columns.len())
+            .map(|n| format!("${n}::text[]"))
+            .collect();
+        let asked: Vec<String> = columns
+            .iter()
+            .enumerate()
+            .map(|(at, column)| {
+                let cast = if self.holds_uuids(column) {
+                    "::uuid"
+                } else {
+                    ""
+                };
+                format!("asked.c{at}{cast}")
+            })
+            .collect();
+        let names: Vec<String> = (0..columns.len()).map(|at| format!("c{at}")).collect();
+        format!(
+            "select id, {} from public.{} where ({}) in \
+               (select {} from unnest({}) as asked ({}))",
+            as_text.join(", "),
+            self.kind,
+            columns.join(", "),
+            asked.join(", "),
+            arrays.join(", "),
+            names.join(", "),
+        )
+    }
+
+    fn holds_uuids(&self, column: &str) -> bool {
+        let mut fields = self.kind.fields().iter();
+        let field = fields.find(|field| field.column == Some(column));
+        field.is_some_and(|field| field.shape == Shape::Id)
+    }
+
     fn row_statements(&self) -> Option<RowStatements> {
-        if self.key != ROW {
+        if !self.kind.is_numbered() {
             return None;
         }
         let (kind, digest) = (self.kind, row_digest(self.kind));
@@ -123,7 +167,7 @@ impl Table {
             let columns = columns.iter().map(|column| format!("{name}.{column}"));
             columns.collect::<Vec<_>>().join(", ")
         };
-        let identity = identity_columns(kind);
+        let identity = kind.description().identity;
         let mut holders = format!(
             "select staged.id, held.id as holder from pg_temp.authorstack_batch as staged \
                join public.{kind} as held on held.id = staged.id and held.id > $1 and held.id <= $2 \
@@ -131,12 +175,11 @@ impl Table {
             of("held", identity),
             of("staged", identity)
         );
-        let unique = unique_columns(kind);
-        if !unique.is_empty() {
+        for unique in kind.description().unique {
             let (held, staged, first) = (
-                of("held", unique),
-                of("staged", unique),
-                of("first", unique),
+                of("held", unique.columns),
+                of("staged", unique.columns),
+                of("first", unique.columns),
             );
             // Of several rows with one key the first stays, unless the table has another already.
             let _ = write!(
@@ -202,7 +245,7 @@ impl Table {
             .split(", ")
             .filter(|column| self.key.iter().all(|(part, _)| part != column))
             .collect();
-        if self.key == ROW {
+        if self.kind.is_numbered() {
             return self.merge_rows(table, &rest);
         }
         let change = if rest.is_empty() {
@@ -231,70 +274,7 @@ pub(super) fn statements(kind: Kind) -> Result<&'static Statements> {
     let found = STATEMENTS.iter().find(|(of, _)| *of == kind);
     found
         .map(|(_, statements)| statements)
-        .ok_or_else(|| Error::internal(format!("the Supabase target has no table for {kind}")))
-}
-
-/// Binds the key that a page starts behind; `None` for the first page.
-pub(super) fn bind_after<'q>(
-    statement: Statement<'q>,
-    kind: Kind,
-    after: Option<&'q Key>,
-) -> Statement<'q> {
-    match (kind, after) {
-        (_, Some(Key::Like(post, user))) => statement.bind(post.to_uuid()).bind(user.to_uuid()),
-        (_, Some(Key::Comment(post, id))) => statement.bind(post.to_uuid()).bind(id.as_str()),
-        (_, Some(Key::Price(competitor, at))) => {
-            statement.bind(competitor.to_uuid()).bind(Moment(*at))
-        }
-        (Kind::PostLikes, _) => statement.bind(Uuid::nil()).bind(Uuid::nil()),
-        (Kind::PostComments, _) => statement.bind(Uuid::nil()).bind(""),
-        (Kind::CompetitorPrices, _) => statement.bind(Uuid::nil()).bind(Moment(first_moment())),
-        (_, Some(Key::Row(number))) => statement.bind(*number),
-        (kind, _) if Kind::ANALYTICS.contains(&kind) => statement.bind(i64::MIN),
-        (_, after) => statement.bind(after.map_or(Uuid::nil(), uuid_of)),
-    }
-}
-
-/// The UUID of the record, or of the one that it is part of.
-fn uuid_of(key: &Key) -> Uuid {
-    key.id().map_or(Uuid::nil(), Id::to_uuid)
-}
-
-/// Binds keys of a kind, an array for each of their parts.
-pub(super) fn bind_keys<'q>(statement: Statement<'q>, kind: Kind, keys: &[Key]) -> Statement<'q> {
-    if Kind::ANALYTICS.contains(&kind) {
-        let number = |key: &Key| match key {
-            Key::Row(number) => Some(*number),
-            _ => None,
-        };
-        return statement.bind(keys.iter().filter_map(number).collect::<Vec<i64>>());
-    }
-    let ids: Vec<Uuid> = keys.iter().map(uuid_of).collect();
-    let statement = statement.bind(ids);
-    match kind {
-        Kind::PostLikes => {
-            let user = |key: &Key| match key {
-                Key::Like(_, user) => user.to_uuid(),
-                _ => Uuid::nil(),
-            };
-            statement.bind(keys.iter().map(user).collect::<Vec<_>>())
-        }
-        Kind::PostComments => {
-            let id = |key: &Key| match key {
-                Key::Comment(_, id) => id.to_string(),
-                _ => String::new(),
-            };
-            statement.bind(keys.iter().map(id).collect::<Vec<_>>())
-        }
-        Kind::CompetitorPrices => {
-            let date = |key: &Key| match key {
-                Key::Price(_, at) => *at,
-                _ => DateTime::<Utc>::UNIX_EPOCH,
-            };
-            statement.bind(keys.iter().map(date).collect::<Vec<_>>())
-        }
-        _ => statement,
-    }
+        .ok_or_else(|| Error::internal(format!("Supabase has no table for {kind}")))
 }
 
 #[cfg(test)]

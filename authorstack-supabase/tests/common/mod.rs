@@ -10,12 +10,14 @@ use std::{
     panic::{AssertUnwindSafe, resume_unwind},
     path::PathBuf,
     process::Command,
+    sync::Arc,
     time::Duration,
 };
 
 use async_trait::async_trait;
 use authorstack_core::{
     AuthorStack, Book, Id, NewBook, NewUser, Result, User,
+    migrate::{BatchLimits, Destination, Key, Kind, Record, ScannedBatch, Snapshot},
     testing::{
         FreshAnalytics, FreshStore,
         servers::{
@@ -24,8 +26,8 @@ use authorstack_core::{
         },
     },
 };
-use authorstack_supabase::{PoolMode, SupabaseConfig, SupabaseStore, SupabaseTarget};
-use futures::FutureExt;
+use authorstack_supabase::{PoolMode, SupabaseConfig, SupabaseMigration, SupabaseStore};
+use futures::{FutureExt, TryStreamExt};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, postgres::PgRow};
 
 const PARTITION_SALES: &str = include_str!("../../supabase/optional/partition_sales_data.sql");
@@ -52,8 +54,13 @@ impl Host {
         self.store.pending().await
     }
 
-    pub fn target(&self) -> SupabaseTarget {
-        self.store.target()
+    pub fn migration(&self) -> SupabaseMigration {
+        self.store.migration()
+    }
+
+    /// Where a run moves records.
+    pub fn destination(&self) -> Destination {
+        Destination::transactional(Arc::new(self.migration()))
     }
 
     pub async fn close(&self) {
@@ -350,4 +357,19 @@ impl Cli {
         }
         setting("AUTHORSTACK_TEST_SUPABASE_CLI").into()
     }
+}
+
+/// All records of a kind.
+pub async fn scan(snapshot: &dyn Snapshot, kind: Kind) -> Vec<Record> {
+    let batches = snapshot.scan(kind, None, BatchLimits::default());
+    let batches: Vec<ScannedBatch> = batches.try_collect().await.unwrap();
+    let items = batches.into_iter().flat_map(|batch| batch.items);
+    items.map(|item| item.outcome.unwrap()).collect()
+}
+
+/// The records with these keys.
+pub async fn fetch(snapshot: &dyn Snapshot, kind: Kind, keys: &[Key]) -> Vec<Record> {
+    let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+    let found = snapshot.fetch(kind, &keys).await.unwrap().into_iter();
+    found.map(|item| item.outcome.unwrap()).collect()
 }

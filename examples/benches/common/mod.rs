@@ -1,4 +1,4 @@
-//! What the benchmarks share: ours and a peer in turn, ratios pair by pair.
+//! What the benchmarks share: our code and a peer take turns; each pair gives a ratio.
 
 #[allow(dead_code, reason = "not every benchmark moves records")]
 pub(crate) mod moving;
@@ -13,9 +13,9 @@ use serde_json::json;
 pub(crate) struct Comparison {
     /// What is measured.
     pub(crate) bench: String,
-    /// What ours is held against.
+    /// What our code is compared with.
     pub(crate) peer_name: &'static str,
-    /// The highest ratio that is good enough; none where the figure only informs.
+    /// The highest ratio that is good enough; none where the figure has no limit.
     pub(crate) goal: Option<f64>,
     /// The unit of both columns.
     pub(crate) unit: &'static str,
@@ -83,7 +83,7 @@ pub(crate) struct Pair {
 
 #[allow(dead_code, reason = "not every benchmark times calls")]
 impl Pair {
-    /// Times both, in turn the one and the other first.
+    /// Times both; who is first changes with each pair.
     pub(crate) async fn time(
         &mut self,
         call: usize,

@@ -1,5 +1,5 @@
-//! The demo: all that authors keep in an app, with years of dirt, moves to Supabase: documents from
-//! MongoDB, analytics from PostgreSQL. On the servers of `cargo xtask services`, by the tool that
+//! The demo: the data of an app, dirty after years of use, moves to Supabase: documents from MongoDB,
+//! analytics from PostgreSQL. It runs on the servers of `cargo xtask services`, with the tool that
 //! everyone uses.
 
 use std::{env, fs, path::PathBuf};
@@ -17,19 +17,19 @@ use sqlx::Executor;
 #[derive(Debug, Parser)]
 #[command(about, version)]
 struct Options {
-    /// Repeats the data of an earlier demo
+    /// Repeat the data of an earlier demo
     #[arg(long)]
     seed: Option<u64>,
-    /// Sound users
+    /// How many sound users
     #[arg(long, default_value_t = 300)]
     users: usize,
-    /// Sound books
+    /// How many sound books
     #[arg(long, default_value_t = 3_000)]
     books: usize,
-    /// Sound sales of each book
+    /// How many sound sales of each book
     #[arg(long, default_value_t = 30)]
     sales: usize,
-    /// Leaves the databases behind, to be looked at
+    /// Keep the databases, to look at them afterwards
     #[arg(long)]
     keep: bool,
 }
@@ -74,7 +74,7 @@ async fn demo(options: &Options) -> Result<()> {
     }
     .await;
     if options.keep {
-        println!("kept: database {name} in MongoDB and on both servers of PostgreSQL");
+        println!("the databases are kept: {name} in MongoDB and on both PostgreSQL servers");
     } else {
         scratch.remove().await?;
     }
@@ -85,7 +85,7 @@ fn setting(name: &str) -> Result<String> {
     env::var(name).with_context(|| format!("no {name}; start the demo with `cargo xtask demo`"))
 }
 
-/// Runs the tool before the reader's eyes; answers its exit code.
+/// Runs the tool and shows what it prints; answers its exit code.
 fn show(tool: &Tool, arguments: &[&str]) -> Result<i32> {
     println!("\n$ authorstack-migrate {}", arguments.join(" "));
     let status = tool
@@ -104,29 +104,33 @@ async fn migrate(scratch: &Scratch, data: &Dataset, analytics: &Analytics) -> Re
 
     ensure!(
         show(&tool, &["plan"])? == 1,
-        "a plan with rejects ends with 1"
+        "a plan with rejects must end with exit code 1"
     );
     ensure!(
         show(&tool, &["run"])? == 1,
-        "a run with rejects ends with 1"
+        "a run with rejects must end with exit code 1"
     );
     ensure!(
         show(&tool, &["verify"])? == 1,
-        "a verification with rejects ends with 1"
+        "a verification with rejects must end with exit code 1"
     );
 
     let leaked = tool.rejects_text()?.contains(SECRET);
     ensure!(!leaked, "a password hash is in the rejects file");
     let lines = tool.rejects()?;
-    let astray = dataset::astray(cases, &lines);
-    ensure!(astray.is_empty(), "not as expected: {}", astray.join("; "));
+    let surprises = dataset::surprises(cases, &lines);
+    ensure!(
+        surprises.is_empty(),
+        "not as expected: {}",
+        surprises.join("; ")
+    );
     let (carried, rejected) = (cases.len() - lines.len(), lines.len());
 
     println!(
-        "\nan ISBN that cannot be and a sale without an amount are mended in the rejects file, and \
-         their lines replayed"
+        "\nan impossible ISBN and a sale without an amount are fixed in the rejects file, and their \
+         lines replayed"
     );
-    let mut mended = String::new();
+    let mut fixed = String::new();
     for (kind, field, value) in [
         (Kind::Books, "isbn", "978-3-16-148410-0"),
         (Kind::SalesData, "revenue", "12.50"),
@@ -139,14 +143,14 @@ async fn migrate(scratch: &Scratch, data: &Dataset, analytics: &Analytics) -> Re
             .with_context(|| format!("no reject for {field}"))?
             .clone();
         line.record[field] = value.into();
-        mended += &serde_json::to_string(&line)?;
-        mended.push('\n');
+        fixed += &serde_json::to_string(&line)?;
+        fixed.push('\n');
     }
-    fs::write(tool.folder().join("mended.jsonl"), mended)?;
-    let replayed = show(&tool, &["replay", "mended.jsonl"])?;
+    fs::write(tool.folder().join("fixed.jsonl"), fixed)?;
+    let replayed = show(&tool, &["replay", "fixed.jsonl"])?;
     ensure!(
         replayed == 0,
-        "the mended records were not taken: exit code {replayed}"
+        "the fixed records were not accepted: exit code {replayed}"
     );
 
     let (again, verified) = (tool.ask(&["run"])?, tool.ask(&["verify"])?);
@@ -167,16 +171,16 @@ async fn migrate(scratch: &Scratch, data: &Dataset, analytics: &Analytics) -> Re
     );
     ensure!(
         verified.sum("unchanged") == unchanged,
-        "verify counts otherwise: {verified:?}"
+        "verify counts other records than run: {verified:?}"
     );
 
-    println!("\nthe old app corrects a sale meanwhile");
+    println!("\nnow the old app corrects a sale");
     let correct =
         "update sales_data set revenue = revenue + 1 where id = (select min(id) from sales_data)";
     scratch.postgres().await?.execute(correct).await?;
     ensure!(
         show(&tool, &["verify", "--kind", "sales_data"])? == 1,
-        "a sale that differs ends with 1"
+        "a verification must end with exit code 1 when a sale differs"
     );
     let repaired = tool.ask(&["repair"])?;
     ensure!(
@@ -184,17 +188,17 @@ async fn migrate(scratch: &Scratch, data: &Dataset, analytics: &Analytics) -> Re
         "not repaired: {repaired:?}"
     );
 
-    println!("\nWhat was seen:");
+    println!("\nWhat the demo has shown:");
     println!(
-        "  {read} records of {} kinds in = {unchanged} rows out + {open} rejects; none vanished",
+        "  {read} records of {} kinds in = {unchanged} rows out + {open} rejects; none is lost",
         data.records.len() + analytics.records().len()
     );
     println!(
-        "  {} dirty records: {carried} carried, {rejected} rejected by name",
+        "  {} dirty records: {carried} moved, {rejected} rejected with a reason",
         cases.len()
     );
-    println!("  two rejects were mended and replayed; a second run wrote nothing");
-    println!("  verify named the sale that differed, repair copied it again");
-    println!("  verify found {unchanged} records equal on both sides, none differing");
+    println!("  two rejects were fixed and replayed; a second run wrote nothing");
+    println!("  verify named the sale that differed, and repair copied it again");
+    println!("  verify found {unchanged} records equal on both sides, and none that differ");
     Ok(())
 }

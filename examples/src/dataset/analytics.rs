@@ -203,7 +203,7 @@ impl Maker {
         self.add(Kind::RevenueForecasts, &forecast);
     }
 
-    /// A sale on a day of its own, behind the sound ones.
+    /// A sale on a day of its own, after the sound ones.
     fn dirty_sale(&mut self, about: &'static str, fate: Fate, user: &str, book: &str, rest: &str) {
         let day = day(4_000 + self.set.cases.len() as u64);
         let rest = rest.replace("DAY", &format!("'{day}'"));
@@ -323,7 +323,7 @@ impl Maker {
                 "repeat('ü', 50), DAY, 1, 1, 0, 'USD', null",
             ),
             (
-                "synced at no time",
+                "synced at an infinite moment",
                 Fate::Rejected("synced_at"),
                 "'kdp', DAY, 1, 1, 0, 'USD', '-infinity'",
             ),
@@ -398,7 +398,7 @@ impl Maker {
         let (user, gone) = (uuid(owner.user), uuid(GONE));
         for (about, fate, values) in [
             (
-                "nothing but what must be",
+                "required fields only",
                 Fate::Carried,
                 format!("'{user}', 'kdp', 'failed', null, null, null"),
             ),
@@ -441,7 +441,7 @@ impl Maker {
                 format!("'{user}', null, null, '\"up\"', null, 'infinity', null"),
             ),
             (
-                "a kind of its own",
+                "an unknown kind",
                 Fate::Carried,
                 format!("'{user}', '{book}', 'mood', 'null', 1.00, null, null"),
             ),
@@ -456,7 +456,7 @@ impl Maker {
                 format!("'{gone}', null, 'trend', '{{}}', 0.5, null, null"),
             ),
             (
-                "too sure",
+                "a confidence above one",
                 Fate::Rejected("confidence"),
                 format!("'{user}', null, 'trend', '{{}}', 9.99, null, null"),
             ),
@@ -476,12 +476,12 @@ impl Maker {
                 format!("'{user}', null, 'trend', '{{}}', 0.5, '-infinity', null"),
             ),
             (
-                "made at no time",
+                "created at an infinite moment",
                 Fate::Rejected("created_at"),
                 format!("'{user}', null, 'trend', '{{}}', 0.5, null, 'infinity'"),
             ),
             (
-                "a number beyond all",
+                "a number beyond a double",
                 Fate::Rejected("content"),
                 format!("'{user}', null, 'trend', '{{\"a\": [1e400]}}', 0.5, null, null"),
             ),
@@ -494,7 +494,7 @@ impl Maker {
         let (user, gone) = (uuid(owner.user), uuid(GONE));
         for (about, fate, values) in [
             (
-                "nothing but what must be",
+                "required fields only",
                 Fate::Carried,
                 format!("'{user}', '2025-01-01', null, null, null, null, null"),
             ),
@@ -514,7 +514,7 @@ impl Maker {
                 format!("'{user}', '2025-01-03', 1, 'NaN', 0.5, null, null"),
             ),
             (
-                "less than unsure",
+                "a confidence below zero",
                 Fate::Rejected("confidence"),
                 format!("'{user}', '2025-01-03', 1, 1, -0.5, null, null"),
             ),

@@ -54,7 +54,7 @@ impl Maker {
         }
     }
 
-    /// Adds a dirty book: a sound one of the author's, spoilt.
+    /// Adds a dirty book: a sound one of this author, with a change.
     pub(super) fn book_case(
         &mut self,
         author: ObjectId,

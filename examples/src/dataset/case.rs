@@ -1,11 +1,11 @@
-//! Documents, and what must become of the dirty ones among them.
+//! Documents, and what must happen to the dirty ones among them.
 
 use std::collections::BTreeMap;
 
 use authorstack_core::migrate::Kind;
 use bson::RawDocumentBuf;
 
-/// The documents, and what each dirty one is expected to come to.
+/// The documents, and what must happen to each dirty one.
 #[derive(Debug, Default)]
 pub struct Dataset {
     /// The documents of each collection, by the kind of the same name.
@@ -25,11 +25,11 @@ pub struct Case {
     pub kind: Kind,
     /// Its key, as the migration names it.
     pub key: String,
-    /// What must become of it.
+    /// What must happen to it.
     pub fate: Fate,
 }
 
-/// What must become of a dirty record.
+/// What must happen to a dirty record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// It moves.

@@ -65,7 +65,7 @@ impl Maker {
         self.add_case(Kind::Checklists, about, fate, &checklist);
     }
 
-    /// A checklist of two tasks, of which the second is spoilt.
+    /// A checklist of two tasks; the second one is dirty.
     fn task_case(
         &mut self,
         of: Owned,

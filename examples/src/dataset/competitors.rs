@@ -189,7 +189,7 @@ impl Maker {
             Rejected("priceHistory"),
         );
         self.count(kind, prices.len());
-        // Once more the same is the same.
+        // The same price at the same moment is one price.
         prices.push(first.into());
         for (about, key, fate) in cases {
             self.case(kind, about, key, fate);

@@ -18,7 +18,7 @@ impl Maker {
         }
     }
 
-    /// Everyone follows the two who come behind them.
+    /// Everyone follows the next two users.
     pub(super) fn sound_follows(&mut self, users: &[ObjectId]) {
         for place in 0..users.len() {
             for ahead in [1, 2] {

@@ -1,4 +1,4 @@
-//! What all makers of documents share: chance, ids, words, and where documents and cases go.
+//! What all makers of documents share: random choices, ids, words, the lists of documents and cases.
 
 use authorstack_core::migrate::Kind;
 use bson::{
@@ -45,7 +45,7 @@ pub(super) struct Maker {
     pub(super) set: Dataset,
 }
 
-/// A moment in 2021, from which the ids count.
+/// A moment in 2021. The ids count from it.
 const START: u32 = 1_614_556_800;
 
 impl Maker {
@@ -112,7 +112,7 @@ impl Maker {
         self.case(kind, about, key(document), fate);
     }
 
-    /// Notes what must become of a record.
+    /// Notes what must happen to a record.
     pub(super) fn case(&mut self, kind: Kind, about: &'static str, key: String, fate: Fate) {
         self.set.cases.push(Case {
             about,
@@ -122,7 +122,7 @@ impl Maker {
         });
     }
 
-    /// Spoils bytes of the last document added that no driver's types can hold.
+    /// Replaces bytes of the last document, by bytes that no type of a driver can hold.
     pub(super) fn patch_last(&mut self, kind: Kind, from: &[u8], to: &[u8]) {
         let documents = self.set.documents.get_mut(&kind);
         let Some(last) = documents.and_then(|documents| documents.last_mut()) else {

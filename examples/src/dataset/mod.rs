@@ -34,14 +34,14 @@ pub struct Size {
     pub books: usize,
 }
 
-/// The cases that came to something else than they must, by what the rejects file says.
+/// The cases that ended in another way than they must, by the rejects file.
 #[must_use]
-pub fn astray(cases: &[Case], rejects: &[RejectLine]) -> Vec<String> {
+pub fn surprises(cases: &[Case], rejects: &[RejectLine]) -> Vec<String> {
     let by_key: HashMap<(Kind, &str), &RejectLine> = rejects
         .iter()
         .map(|line| ((line.kind, line.key.as_str()), line))
         .collect();
-    let mut astray = Vec::new();
+    let mut surprises = Vec::new();
     for case in cases {
         let found = by_key.get(&(case.kind, case.key.as_str()));
         let right = match (case.fate, found) {
@@ -53,7 +53,7 @@ pub fn astray(cases: &[Case], rejects: &[RejectLine]) -> Vec<String> {
             _ => false,
         };
         if !right {
-            astray.push(format!("{case:?}: {:?}", found.map(|line| &line.reason)));
+            surprises.push(format!("{case:?}: {:?}", found.map(|line| &line.reason)));
         }
     }
     let expected = cases
@@ -61,9 +61,9 @@ pub fn astray(cases: &[Case], rejects: &[RejectLine]) -> Vec<String> {
         .filter(|case| case.fate != Fate::Carried)
         .count();
     if rejects.len() != expected {
-        astray.push(format!("{} rejects, expected {expected}", rejects.len()));
+        surprises.push(format!("{} rejects, expected {expected}", rejects.len()));
     }
-    astray
+    surprises
 }
 
 /// Makes the sound documents and, among them, one dirty record for each case.

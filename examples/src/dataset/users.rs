@@ -9,7 +9,7 @@ use super::{
     maker::{FAMILY, GIVEN, Maker, NOBODY, decimal, unknown_fields},
 };
 
-/// What must never be seen outside of the stores.
+/// A value that must never be shown outside of the stores.
 pub const SECRET: &str = "$2b$12$hushhushhushhushhushhu";
 
 impl Maker {
@@ -52,7 +52,7 @@ impl Maker {
         user.get_object_id("_id").unwrap_or_default()
     }
 
-    /// Adds a dirty user: a sound one, spoilt.
+    /// Adds a dirty user: a sound one with a change.
     fn user_case(&mut self, about: &'static str, fate: Fate, spoil: impl FnOnce(&mut Document)) {
         let mut user = self.user();
         spoil(&mut user);

@@ -1,4 +1,4 @@
-//! What the command line takes.
+//! The command line.
 
 use std::{convert::Infallible, path::PathBuf};
 
@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 const LONG_ABOUT: &str = "\
 Moves an author platform's data to Supabase: documents from MongoDB, analytics from PostgreSQL,
-such as Azure's. What has no address stays where it is.
+for example on Azure. A store without an address is left out.
 
   1. authorstack-migrate plan      says what would move and what would not; changes nothing
   2. authorstack-migrate run       moves; if it is cut off or killed, run it again to resume
@@ -31,12 +31,12 @@ Settings:
     --postgres-url      AUTHORSTACK_POSTGRES_URL      postgres_url      add ?sslmode=verify-full
     --supabase-db-url   AUTHORSTACK_SUPABASE_DB_URL   supabase_db_url   add ?sslmode=require
 
-  One of the first two may be left out: its records are then left out, too.
+  One of the first two may be left out; its records are then left out, too.
 
 Ids of the analytics:
   They are UUIDs that hold MongoDB's ids: in AuthorStack's form, or padded with zeros, which
-  --postgres-ids says. Others are listed with their ids in a file that --id-map-file names, a
-  line for each: a UUID, a comma, 24 hex digits. What stands for no id is rejected.
+  --postgres-ids says. --id-map-file names a file with other UUIDs and their ids, one pair a line:
+  a UUID, a comma, 24 hex digits. A UUID that means no id is rejected.
 
 Exit codes:
     0  all moved and equal
@@ -75,15 +75,15 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Read the source and look at the target, and say what `run` would do; change neither
     Plan,
-    /// Bring the target's schema up to date and move the records; resumes by itself
+    /// Bring the target's schema up to date and move the records; resumes where it stopped
     ///
-    /// Writes the rejects file anew: replay the lines that you have fixed first.
+    /// Replaces the rejects file: before that, replay the lines that you have fixed.
     Run,
-    /// Compare both sides, change neither
+    /// Compare both sides; change neither
     Verify,
     /// Compare both sides, and copy again what differs
     ///
-    /// Records that only the target has stay, and are named.
+    /// Records that only the target has are listed, and stay.
     Repair,
     /// Load the lines of a rejects file again, after they were fixed
     Replay {
@@ -117,23 +117,23 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "URL", value_parser = secret)]
     #[arg(env = "AUTHORSTACK_POSTGRES_URL", hide_env_values = true)]
     pub(crate) postgres_url: Option<SecretString>,
-    /// How ids stand in the analytics' uuid columns [default: embedded]
+    /// How the analytics' uuid columns hold ids [default: embedded]
     #[arg(long, global = true, value_enum, value_name = "FORM")]
     pub(crate) postgres_ids: Option<Ids>,
     /// A file that maps other UUIDs of the analytics to ids, one pair a line
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) id_map_file: Option<PathBuf>,
-    /// The Supabase project's database; direct or by the pooler in session mode
+    /// The Supabase project's database, directly or through the pooler in session mode
     #[arg(long, global = true, value_name = "URL", value_parser = secret)]
     #[arg(env = "AUTHORSTACK_SUPABASE_DB_URL", hide_env_values = true)]
     pub(crate) supabase_db_url: Option<SecretString>,
-    /// A file with settings [default: authorstack.toml, where there is one]
+    /// A file with settings [default: authorstack.toml, if it exists]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// A kind of record to move, such as books or checklists; may be repeated [default: all]
     #[arg(long = "kind", global = true, value_name = "KIND", value_parser = kind)]
     pub(crate) kinds: Vec<Kind>,
-    /// How to answer on stdout [default: text]
+    /// What is printed on stdout [default: text]
     #[arg(long, global = true, value_enum, value_name = "FORM")]
     pub(crate) output: Option<Form>,
     /// Where the records that cannot move are written [default: authorstack-rejects.jsonl]
@@ -147,7 +147,7 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) batch_bytes: Option<u32>,
-    /// No progress on stderr
+    /// Print no progress on stderr
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
 }
@@ -173,14 +173,14 @@ pub(crate) enum Side {
     Supabase,
 }
 
-/// How ids stand in `uuid` columns.
+/// How `uuid` columns hold ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Ids {
     /// In AuthorStack's form
     Embedded,
-    /// 24 hex digits behind eight zeros
+    /// Eight zeros, then 24 hex digits
     PaddedLeft,
-    /// 24 hex digits before eight zeros
+    /// 24 hex digits, then eight zeros
     PaddedRight,
 }
 
@@ -205,14 +205,14 @@ fn kind(text: &str) -> Result<Kind, String> {
     })
 }
 
-/// The command that these arguments name: known even where they are wrong otherwise.
+/// The command that these arguments name, even if the others are wrong.
 pub(crate) fn named_command(arguments: &[String]) -> Option<&str> {
     let names = ["plan", "run", "verify", "repair", "replay"];
     let mut arguments = arguments.iter().map(String::as_str);
     arguments.find(|argument| names.contains(argument))
 }
 
-/// Hides addresses that were put where no address belongs: messages repeat arguments.
+/// Hides addresses in wrong places: messages repeat arguments.
 pub(crate) fn veiled(text: &str, arguments: &[String]) -> String {
     let mut veiled = text.to_owned();
     for argument in arguments {
@@ -227,7 +227,7 @@ pub(crate) fn veiled(text: &str, arguments: &[String]) -> String {
     veiled
 }
 
-/// Whether these arguments ask for JSON: known even where they are wrong otherwise.
+/// Whether these arguments ask for JSON, even if the others are wrong.
 pub(crate) fn asks_for_json(arguments: &[String]) -> bool {
     let pairs = arguments
         .windows(2)

@@ -1,4 +1,4 @@
-//! The stores that the tool can connect to: a table, so that another store is another row.
+//! The stores that the tool can connect to, as a table: a new store is a new row.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::{
 
 /// A store by its setting.
 pub(crate) struct Endpoint {
-    /// The setting that holds its address; the same in all three places where it can be made.
+    /// The setting that holds its address: as a flag, in the environment and in the file.
     pub(crate) setting: &'static str,
     /// Which side of a move it is on.
     pub(crate) side: Side,
@@ -103,7 +103,7 @@ pub(crate) struct Sides {
 }
 
 impl Sides {
-    /// Connects to the stores that the settings name, those that hold one of the kinds.
+    /// Connects to the stores that the settings name and that hold one of the kinds.
     pub(crate) async fn open(settings: &Settings) -> Result<Self> {
         let mut sources: Vec<Opened> = Vec::new();
         let mut targets: Vec<Opened> = Vec::new();
@@ -143,13 +143,13 @@ impl Sides {
     }
 }
 
-/// A store that cannot be reached at all is most likely not where the setting says.
+/// When a store cannot be reached at all, its setting is most likely wrong.
 fn at_start(setting: &'static str, error: Error) -> Error {
     match error.kind() {
         ErrorKind::Unavailable { reason } => Error::configuration(setting, reason.clone()),
         ErrorKind::Timeout { .. } => {
             let reason = format!(
-                "{}; check the address, and that the server runs",
+                "{}; check the address, and that the server is running",
                 error.kind()
             );
             Error::configuration(setting, reason)

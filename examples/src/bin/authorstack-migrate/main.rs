@@ -47,12 +47,12 @@ fn main() -> ExitCode {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: the system gives no threads: {error}");
+            eprintln!("error: the system cannot start threads: {error}");
             return ExitCode::from(FAILED);
         }
     };
     let code = runtime.block_on(run(&cli, &arguments));
-    // What still runs are reads whose answers nobody waits for.
+    // Only reads are still running, and nobody waits for their answers.
     runtime.shutdown_timeout(Duration::from_millis(100));
     ExitCode::from(code)
 }
@@ -107,7 +107,7 @@ async fn run(cli: &Cli, arguments: &[String]) -> u8 {
             let message = cli::veiled(&message, arguments);
             eprintln!("error: {message}");
             if let Some(file) = &rejects {
-                eprintln!("the rejects until now are in {}", file.display());
+                eprintln!("the rejects so far are in {}", file.display());
             }
             eprintln!("hint: {hint}");
             let mut answer = Answer::failed(status, &counted, message);
@@ -150,10 +150,10 @@ async fn terminated() {
     std::future::pending().await
 }
 
-/// Why a command broke off.
+/// Why a command failed.
 struct Failure {
     error: Error,
-    /// The rejects file, where it could still be written.
+    /// The rejects file, if it could still be written.
     rejects: Option<PathBuf>,
 }
 
@@ -206,7 +206,7 @@ async fn obey(cli: &Cli, reporter: &Reporter) -> Result<Answer, Failure> {
     };
     let report = match moved {
         Ok(report) => report,
-        // A replay's file may hold fixed lines that are still to be loaded: it stays.
+        // The file of a replay may have fixed lines that are not loaded yet, so it stays.
         Err(error) if is_replay || reporter.so_far().is_empty() => return Err(error.into()),
         Err(error) => {
             let rejects = rejects_until_now(&target, file).await;
@@ -237,12 +237,12 @@ struct Verdict {
 }
 
 impl Verdict {
-    /// What an error means before records were touched, or on the way.
+    /// What an error means, at the start or after the first records.
     fn of(error: &Error, on_the_way: bool) -> Self {
         const RESUME: &str = "nothing is half-written; run again to resume where this stopped";
         let of_target = || format!("the target: {error}");
         let (status, code, message, hint) = match error.kind() {
-            // A setting that was right at the start: a name server or a password has changed.
+            // The setting was right at the start: a name server or a password has changed.
             ErrorKind::Configuration { setting, reason } if on_the_way => {
                 let message = format!("{}: {reason}", places(setting));
                 (Status::Failed, FAILED, message, RESUME)
@@ -253,15 +253,15 @@ impl Verdict {
                 (Status::Failed, USAGE, message, hint)
             }
             ErrorKind::Invalid { field, .. } if field == rejects::FILE && !on_the_way => {
-                let hint = "nothing was loaded; fix it and repeat";
+                let hint = "nothing was loaded; fix the file and repeat the command";
                 (Status::Failed, USAGE, error.to_string(), hint)
             }
             ErrorKind::Blocked { .. } if on_the_way => {
-                let hint = "what was moved stays; clear what stands in the way and run again";
+                let hint = "what was moved stays; solve the problem and run again";
                 (Status::Blocked, LOOK_AT, of_target(), hint)
             }
             ErrorKind::Blocked { .. } => {
-                let hint = "nothing was moved; clear what stands in the way, `plan` shows it all";
+                let hint = "nothing was moved; solve the problem first, `plan` lists everything";
                 (Status::Blocked, LOOK_AT, of_target(), hint)
             }
             ErrorKind::Locked => {

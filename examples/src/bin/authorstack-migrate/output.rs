@@ -18,7 +18,7 @@ pub(crate) struct Answer {
     pub(crate) status: Status,
     /// The kinds, as JSON.
     pub(crate) kinds: Vec<Value>,
-    /// What only this command answers.
+    /// Members that only this command has.
     pub(crate) more: Map<String, Value>,
     /// The report for people.
     pub(crate) text: String,
@@ -38,7 +38,7 @@ impl Answer {
         }
     }
 
-    /// Prints it. Nobody may be reading any more: that is no failure of the command.
+    /// Prints it. When nobody reads any more, the command has not failed.
     pub(crate) fn print(&self, command: Option<&str>, form: Form) {
         let text = match form {
             Form::Text => self.text.clone(),
@@ -60,7 +60,7 @@ impl Answer {
     }
 }
 
-/// A number with its thousands apart.
+/// A number with commas between its thousands.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -111,13 +111,13 @@ pub(crate) fn of_plan(plan: &Plan, target: &Destination, settings: &Settings) ->
         .map(|it| format!("--{}", it.replace('_', "-")))
         .collect();
     let title = format!(
-        "The target ({}) lets no run start until this is cleared",
+        "No run can start until this is solved in the target ({})",
         flags.join(", ")
     );
     section(&mut text, &title, plan.blockers.clone());
     section(
         &mut text,
-        "A run first applies",
+        "A run applies these migrations first",
         plan.schema_migrations.clone(),
     );
     section(&mut text, "Notes on the target", plan.notes.clone());
@@ -128,8 +128,8 @@ pub(crate) fn of_plan(plan: &Plan, target: &Destination, settings: &Settings) ->
         section(&mut text, &title, fields);
         let shown = kind.examples.len() as u64;
         let title = match kind.report.counts.rejected {
-            rejected if rejected > shown => format!("The first {shown} of them"),
-            _ => "These are".to_owned(),
+            rejected if rejected > shown => format!("The first {shown} rejects"),
+            _ => "These are the rejects".to_owned(),
         };
         let examples = kind
             .examples
@@ -139,13 +139,13 @@ pub(crate) fn of_plan(plan: &Plan, target: &Destination, settings: &Settings) ->
     }
     let collisions = plan.collisions.iter().map(|pair| {
         format!(
-            "{} {} {:?}: {} moves, {} does not",
+            "{} {} {:?}: {} would move, {} would not",
             pair.kind, pair.field, pair.value, pair.first, pair.second
         )
     });
     section(
         &mut text,
-        "Records that share what must be unique",
+        "Records that share a value that must be unique",
         collisions,
     );
     let more = json!({
@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thousands_stand_apart() {
+    fn thousands_have_commas() {
         let numbers = [0, 999, 1_000, 12_345_678].map(grouped);
         assert_eq!(numbers, ["0", "999", "1,000", "12,345,678"]);
     }

@@ -34,7 +34,7 @@ struct Seen {
     started: Instant,
     shown: Instant,
     total: u64,
-    /// What was counted before this process.
+    /// What earlier processes had counted.
     before: u64,
     counts: Counts,
     bar: Option<ProgressBar>,
@@ -59,7 +59,7 @@ impl Reporter {
         self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What was counted until now, for a command that broke off.
+    /// What was counted so far, for a command that failed.
     pub(crate) fn so_far(&self) -> Vec<KindReport> {
         let report = |(kind, seen): (&Kind, &Seen)| KindReport {
             kind: *kind,
@@ -104,9 +104,9 @@ impl Progress for Reporter {
         };
         let resumed = match counted.read {
             0 => String::new(),
-            read => format!(", resumed behind {}", grouped(read)),
+            read => format!(", resumed after {}", grouped(read)),
         };
-        // A replay does not know its lines beforehand.
+        // A replay does not know at the start how many lines it has.
         if total > 0 {
             self.line(&format!("{kind}: {} to read{resumed}", grouped(total)));
         }

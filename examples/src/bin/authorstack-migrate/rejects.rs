@@ -23,7 +23,7 @@ fn wrong(path: &Path, reason: impl std::fmt::Display) -> Error {
 
 /// Makes sure that a file which will be replaced is a rejects file, and that there can be one.
 pub(crate) async fn check_place(path: &Path) -> Result<()> {
-    const THERE: &str = "is there already and is no rejects file; move it, or name another file";
+    const EXISTS: &str = "already exists and is no rejects file; move it, or name another file";
     let place = path.to_owned();
     let is_ours = blocking(move || match fs::metadata(&place) {
         Ok(found) => Ok(found.is_file() && begins_as_rejects(&place)?),
@@ -31,14 +31,14 @@ pub(crate) async fn check_place(path: &Path) -> Result<()> {
         Err(error) => Err(error),
     });
     if !is_ours.await.map_err(|error| wrong(path, error))? {
-        return Err(wrong(path, THERE));
+        return Err(wrong(path, EXISTS));
     }
     let place = path.to_owned();
     let probe = blocking(move || temporary(&place)).await;
     probe.map(drop).map_err(|error| {
         let problem = match error.kind() {
-            io::ErrorKind::NotFound => "its folder does not exist; make it".to_owned(),
-            _ => format!("its folder takes no file ({error}); permit it"),
+            io::ErrorKind::NotFound => "its folder does not exist; create it".to_owned(),
+            _ => format!("no file can be created in its folder ({error}); allow it"),
         };
         wrong(path, format!("{problem}, or name another file"))
     })
@@ -46,7 +46,7 @@ pub(crate) async fn check_place(path: &Path) -> Result<()> {
 
 /// Whether the first line is one of a rejects file; an empty file has none.
 fn begins_as_rejects(path: &Path) -> io::Result<bool> {
-    /// More than a record can become.
+    /// More than the line of any record.
     const MOST: u64 = 256 << 20;
     let mut line = Vec::new();
     let file = fs::File::open(path)?.take(MOST);
@@ -54,7 +54,8 @@ fn begins_as_rejects(path: &Path) -> io::Result<bool> {
     Ok(line.is_empty() || serde_json::from_slice::<RejectLine>(&line).is_ok())
 }
 
-/// A file beside the rejects file, with mode 0600 from the start and gone when it is dropped.
+/// A file in the folder of the rejects file. Its mode is 0600 from the start; it is removed when
+/// dropped.
 fn temporary(path: &Path) -> io::Result<NamedTempFile> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
@@ -65,8 +66,8 @@ fn temporary(path: &Path) -> io::Result<NamedTempFile> {
         .tempfile_in(folder)
 }
 
-/// Writes the open rejects; answers how many there are. The file is replaced at once and whole;
-/// where there is no reject, it is removed.
+/// Writes the open rejects; answers how many there are. The file is replaced as a whole; it is
+/// removed when there are no rejects.
 pub(crate) async fn write(target: &Destination, path: &Path) -> Result<u64> {
     let failed = |error: io::Error| {
         Error::unavailable(format!(
@@ -186,7 +187,7 @@ impl LineReader {
 fn explain(error: &serde_json::Error) -> String {
     let problem = match error.classify() {
         serde_json::error::Category::Data => {
-            "is JSON, but no line of a rejects file; kind, key, reason, problems and record are \
+            "is JSON, but not a line of a rejects file; kind, key, reason, problems and record are \
              needed"
         }
         _ => "is not JSON",

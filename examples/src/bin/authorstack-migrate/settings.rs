@@ -89,7 +89,7 @@ impl Settings {
         self.addresses.get(setting).ok_or_else(|| missing(setting))
     }
 
-    /// Whether a store holds one of the kinds: others are not connected to.
+    /// Whether a store holds one of the kinds. The tool does not connect to the others.
     pub(crate) fn needs(&self, endpoint: &Endpoint) -> bool {
         holds_any(endpoint, &self.run.kinds)
     }
@@ -108,10 +108,10 @@ fn holds_any(endpoint: &Endpoint, kinds: &[Kind]) -> bool {
 }
 
 pub(crate) fn missing(setting: &'static str) -> Error {
-    Error::configuration(setting, "is missing; set it in one of these places")
+    Error::configuration(setting, "is missing; give it in one of these places")
 }
 
-/// The kinds to look at: those that are named, else all that the services with an address hold.
+/// The kinds to look at: the named ones, otherwise all that the services with an address hold.
 fn kinds(
     named: Option<Vec<Kind>>,
     addresses: &BTreeMap<&'static str, SecretString>,
@@ -123,7 +123,7 @@ fn kinds(
         let held = |kind: &Kind| there.iter().any(|it| it.kinds.contains(kind));
         Kind::ALL.iter().copied().filter(held).collect()
     });
-    // Without any service, the first one is what is missing.
+    // Without any service, the first one is missing.
     let first = services.clone().next().filter(|_| kinds.is_empty());
     let needed = ENDPOINTS.iter().filter(|it| holds_any(it, &kinds));
     match first.into_iter().chain(needed).find(|it| !has(it)) {
@@ -260,7 +260,7 @@ impl File {
     }
 }
 
-/// Where a setting can be made, for messages.
+/// Where a setting can be given, for messages.
 pub(crate) fn places(setting: &str) -> String {
     let flag = setting.replace('_', "-");
     if ENDPOINTS.iter().any(|endpoint| endpoint.setting == setting) {

@@ -1,16 +1,10 @@
-//! The target's connections, and the transactions of a migration.
+//! The connections and transactions of a migration.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use authorstack_core::{
-    Id, Result,
-    layers::Operation,
-    migrate::{Digest, Kind, Record},
+    Result,
+    migrate::{Digest, Kind},
     resilience::with_deadline,
 };
 use authorstack_sql::{KeptConnections, Statement, get, name_deadline};
@@ -19,26 +13,12 @@ use sqlx::{AssertSqlSafe, PgConnection, postgres::PgRow, query, raw_sql};
 use super::{copy::Buffer, deferred::table};
 use crate::{error::from_sqlx, store::SupabaseStore};
 
-/// Loads records into Supabase, and keeps a migration's ledger in its schema `authorstack`.
-///
-/// A first load into an empty table drops secondary indexes and foreign keys until its end, and
-/// copies straight into the table. Any other load merges by id. It works through every pooler,
-/// since a batch keeps no state in its session beyond its transaction.
+/// The connections of a migration, kept from one transaction to the next. Clones share them.
 #[derive(Clone)]
-pub struct SupabaseTarget {
+pub(super) struct Work {
     pub(super) store: SupabaseStore,
-    shared: Arc<Shared>,
+    idle: Arc<KeptConnections<Buffer>>,
 }
-
-#[derive(Default)]
-struct Shared {
-    idle: KeptConnections<Buffer>,
-    known: Known,
-}
-
-/// Records that are known to exist, so that each is looked up once.
-#[derive(Default)]
-struct Known(Mutex<HashMap<Kind, HashSet<Id<Record>>>>);
 
 /// A connection and the buffer of its COPY.
 pub(super) struct Worker {
@@ -46,11 +26,9 @@ pub(super) struct Worker {
     pub(super) buffer: Buffer,
 }
 
-impl std::fmt::Debug for SupabaseTarget {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SupabaseTarget")
-            .field("store", &self.store)
-            .finish_non_exhaustive()
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.store, f)
     }
 }
 
@@ -64,18 +42,14 @@ pub(super) enum Durability {
     Batch,
 }
 
-impl SupabaseStore {
-    /// The target that a migration loads records into.
-    #[must_use]
-    pub fn target(&self) -> SupabaseTarget {
-        SupabaseTarget {
-            store: self.clone(),
-            shared: Arc::default(),
+impl Work {
+    pub(super) fn new(store: SupabaseStore) -> Self {
+        Self {
+            store,
+            idle: Arc::default(),
         }
     }
-}
 
-impl SupabaseTarget {
     /// A connection in a transaction. Dropping it, also by a call that is cancelled, closes the
     /// connection, and the server rolls back.
     pub(super) async fn begin_work(
@@ -83,7 +57,7 @@ impl SupabaseTarget {
         limit: Duration,
         durability: Durability,
     ) -> Result<Worker> {
-        let kept = self.shared.idle.take(self.store.timeouts().connect).await;
+        let kept = self.idle.take(self.store.timeouts().connect).await;
         let (mut connection, buffer) = match kept {
             Some(kept) => kept,
             None => (self.store.open().await?, Buffer::default()),
@@ -99,15 +73,8 @@ impl SupabaseTarget {
             .execute(&mut worker.connection)
             .await
             .map_err(from_sqlx)?;
-        self.shared.idle.keep(worker.connection, worker.buffer);
+        self.idle.keep(worker.connection, worker.buffer);
         Ok(())
-    }
-
-    /// The records that are known to exist. No call panics while it holds this lock, so the value
-    /// behind a poisoned lock is sound.
-    pub(super) fn known(&self) -> MutexGuard<'_, HashMap<Kind, HashSet<Id<Record>>>> {
-        let Known(known) = &self.shared.known;
-        known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) async fn is_empty(&self, connection: &mut PgConnection, kind: Kind) -> Result<bool> {
@@ -186,13 +153,9 @@ pub(super) fn digest(key: &str) -> [u8; 32] {
     Digest::of_bytes(key.as_bytes()).0
 }
 
-/// Runs an operation within its deadline.
-pub(super) async fn run<T>(
-    operation: Operation,
-    limit: Duration,
-    run: impl Future<Output = Result<T>>,
-) -> Result<T> {
-    with_deadline(limit, run)
+/// Runs a part of a migration within its deadline.
+pub(super) async fn run<T>(limit: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
+    with_deadline(limit, call)
         .await
-        .map_err(|error| name_deadline(error, limit).in_operation(operation))
+        .map_err(|error| name_deadline(error, limit))
 }

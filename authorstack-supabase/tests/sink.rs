@@ -8,18 +8,18 @@
 
 mod common;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use authorstack_core::{
-    Book, BookMetadata, BookStatus, ConnectedPlatform, ErrorKind, Extra, Id, NewBook, NewUser,
-    Platform, Preferences, SubscriptionTier, Theme, User,
+    Book, BookMetadata, BookStatus, ConnectedPlatform, ErrorKind, Extra, Id, MemoryStore, NewBook,
+    NewUser, Platform, Preferences, SubscriptionTier, Theme, User,
     migrate::{
-        Counts, Digest, Kind, Load, Loaded, Position, Problem, Problems, Record, Reject, Settled,
-        Step, Target,
+        BatchLimits, Counts, Destination, Digest, Kind, Ledger, Load, Loaded, Position, Problem,
+        Problems, Record, Reject, Settled, Silent, Sink, Snapshot, Step, TransactionalSink, plan,
     },
 };
-use authorstack_supabase::SupabaseTarget;
-use common::{Database, Host, Via, on_database};
+use authorstack_supabase::SupabaseMigration;
+use common::{Database, Host, Via, fetch, on_database};
 use futures::TryStreamExt;
 use serde_json::json;
 
@@ -53,14 +53,14 @@ fn reject_of(record: &Record, problems: Problems) -> Reject {
 
 /// A pass in progress.
 struct Pass<'t> {
-    target: &'t SupabaseTarget,
+    target: &'t SupabaseMigration,
     kind: Kind,
     at: Option<Position>,
 }
 
 impl<'t> Pass<'t> {
-    async fn begin(target: &'t SupabaseTarget, kind: Kind) -> Self {
-        let at = target.begin(kind).await.unwrap().position;
+    async fn begin(target: &'t SupabaseMigration, kind: Kind) -> Self {
+        let at = target.begin_pass(kind).await.unwrap().position;
         Self { target, kind, at }
     }
 
@@ -92,7 +92,7 @@ impl<'t> Pass<'t> {
 }
 
 async fn replay(
-    target: &SupabaseTarget,
+    target: &SupabaseMigration,
     kind: Kind,
     records: &[Record],
     keys: &[String],
@@ -112,19 +112,18 @@ async fn replay(
     loaded.counts
 }
 
-async fn move_all(target: &SupabaseTarget, kind: Kind, records: &[Record]) -> Counts {
+async fn move_all(target: &SupabaseMigration, kind: Kind, records: &[Record]) -> Counts {
     let mut pass = Pass::begin(target, kind).await;
     let counts = pass.load(records).await;
-    target.finish(kind).await.unwrap();
+    target.finish_pass(kind).await.unwrap();
     counts
 }
 
-async fn scan(target: &SupabaseTarget, kind: Kind) -> Vec<Record> {
-    let batches: Vec<Vec<Record>> = target.scan(kind).try_collect().await.unwrap();
-    batches.into_iter().flatten().collect()
+async fn scan(target: &SupabaseMigration, kind: Kind) -> Vec<Record> {
+    common::scan(target, kind).await
 }
 
-async fn rejects(target: &SupabaseTarget) -> Vec<Reject> {
+async fn rejects(target: &SupabaseMigration) -> Vec<Reject> {
     let batches: Vec<Vec<Reject>> = target.rejects().try_collect().await.unwrap();
     batches.into_iter().flatten().collect()
 }
@@ -211,7 +210,7 @@ fn full_book(user: &User) -> Book {
 async fn every_value_survives_both_ways_of_loading() {
     for via in [Via::Direct, Via::Pooler, Via::SessionPooler] {
         on_database(async |database| {
-            let target = database.migrated(via).await.target();
+            let target = database.migrated(via).await.migration();
             let (plain, full) = (user("zoe"), full_user());
             let mut users = records(&[plain.clone(), full.clone()]);
             users.sort_by_key(Record::key);
@@ -254,7 +253,7 @@ async fn every_value_survives_both_ways_of_loading() {
 #[tokio::test]
 async fn a_changed_record_is_written_again_also_when_only_a_number_changes_its_type() {
     on_database(async |database| {
-        let target = database.migrated(Via::Direct).await.target();
+        let target = database.migrated(Via::Direct).await.migration();
         let mut ada = user("ada");
         ada.extra = extra(&json!({"n": 1}));
         let bob = user("bob");
@@ -274,22 +273,22 @@ async fn a_changed_record_is_written_again_also_when_only_a_number_changes_its_t
 async fn a_pass_resumes_where_it_stopped_and_a_finished_one_starts_anew() {
     on_database(async |database| {
         let store = database.migrated(Via::Direct).await;
-        let target = store.target();
+        let target = store.migration();
         let users = records(&[user("a"), user("b"), user("c")]);
         let mut pass = Pass::begin(&target, Kind::Users).await;
         pass.load(&users[..2]).await;
 
         // Another process.
-        let target = store.target();
-        let checkpoint = target.begin(Kind::Users).await.unwrap();
+        let target = store.migration();
+        let checkpoint = target.begin_pass(Kind::Users).await.unwrap();
         assert_eq!(checkpoint.position, pass.at);
         assert_eq!(checkpoint.counts, counts(2, 2, 0, 0));
         let mut resumed = Pass::begin(&target, Kind::Users).await;
         resumed.load(&users[2..]).await;
-        target.finish(Kind::Users).await.unwrap();
-        target.finish(Kind::Users).await.unwrap();
+        target.finish_pass(Kind::Users).await.unwrap();
+        target.finish_pass(Kind::Users).await.unwrap();
 
-        let fresh = target.begin(Kind::Users).await.unwrap();
+        let fresh = target.begin_pass(Kind::Users).await.unwrap();
         assert_eq!(fresh, authorstack_core::migrate::Checkpoint::default());
         assert_eq!(database.count("public.users").await, 3);
     })
@@ -299,7 +298,7 @@ async fn a_pass_resumes_where_it_stopped_and_a_finished_one_starts_anew() {
 #[tokio::test]
 async fn a_writer_that_lost_its_place_changes_nothing() {
     on_database(async |database| {
-        let target = database.migrated(Via::Direct).await.target();
+        let target = database.migrated(Via::Direct).await.migration();
         let users = records(&[user("a"), user("b"), user("c")]);
         let mut one = Pass::begin(&target, Kind::Users).await;
         let mut other = Pass::begin(&target, Kind::Users).await;
@@ -311,7 +310,7 @@ async fn a_writer_that_lost_its_place_changes_nothing() {
         );
 
         let mut other = Pass::begin(&target, Kind::Users).await;
-        target.finish(Kind::Users).await.unwrap();
+        target.finish_pass(Kind::Users).await.unwrap();
         let error = other.try_load(&users[1..], &[]).await.unwrap_err();
         assert!(
             matches!(error.kind(), ErrorKind::Conflict { .. }),
@@ -325,7 +324,7 @@ async fn a_writer_that_lost_its_place_changes_nothing() {
 #[tokio::test]
 async fn doubled_addresses_and_accounts_are_rejected_and_name_the_other_user() {
     on_database(async |database| {
-        let target = database.migrated(Via::Direct).await.target();
+        let target = database.migrated(Via::Direct).await.migration();
         let (first, mut second, mut third, fourth) = (user("a"), user("b"), user("c"), user("d"));
         second.email = first.email.clone();
         third.auth_id = first.auth_id.clone();
@@ -361,7 +360,7 @@ async fn doubled_addresses_and_accounts_are_rejected_and_name_the_other_user() {
 #[tokio::test]
 async fn an_address_that_moves_from_one_user_to_another_moves() {
     on_database(async |database| {
-        let target = database.migrated(Via::Direct).await.target();
+        let target = database.migrated(Via::Direct).await.migration();
         let (mut a, mut b) = (user("a"), user("b"));
         move_all(&target, Kind::Users, &records(&[a.clone(), b.clone()])).await;
         // The earlier record takes what the later one gives up.
@@ -380,7 +379,7 @@ async fn an_address_that_moves_from_one_user_to_another_moves() {
 #[tokio::test]
 async fn orphans_are_rejected_and_replayed_when_their_user_is_there() {
     on_database(async |database| {
-        let target = database.migrated(Via::Direct).await.target();
+        let target = database.migrated(Via::Direct).await.migration();
         let (ada, bob) = (user("ada"), user("bob"));
         move_all(&target, Kind::Users, &records(std::slice::from_ref(&ada))).await;
         let books = records(&[book(&ada, "One"), book(&bob, "Two"), book(&ada, "Three")]);
@@ -408,7 +407,7 @@ async fn orphans_are_rejected_and_replayed_when_their_user_is_there() {
         assert_eq!(target.settled(Kind::Books, &keys).await.unwrap(), settled);
         assert_eq!(target.replayed(Kind::Books).await.unwrap(), settled);
         assert!(target.replayed(Kind::Users).await.unwrap().is_empty());
-        assert_eq!(target.fetch(Kind::Books, &[books[1].key()]).await.unwrap(), books[1..2]);
+        assert_eq!(fetch(&target, Kind::Books, &[books[1].key()]).await, books[1..2]);
     })
     .await;
 }
@@ -416,7 +415,7 @@ async fn orphans_are_rejected_and_replayed_when_their_user_is_there() {
 #[tokio::test]
 async fn a_settled_reject_stays_settled_until_its_source_changes() {
     on_database(async |database| {
-        let target = database.migrated(Via::Direct).await.target();
+        let target = database.migrated(Via::Direct).await.migration();
         let fixed = Record::from(user("ada"));
         let problems = || Problems::from(Problem::new("email", "is none \0"));
         let reject = Reject {
@@ -433,7 +432,7 @@ async fn a_settled_reject_stays_settled_until_its_source_changes() {
             .unwrap();
         assert_eq!(loaded.counts, counts(1, 0, 0, 1));
         assert_eq!(rejects(&target).await, std::slice::from_ref(&reject));
-        target.finish(Kind::Users).await.unwrap();
+        target.finish_pass(Kind::Users).await.unwrap();
         let keys = [reject.key.clone()];
         replay(&target, Kind::Users, std::slice::from_ref(&fixed), &keys).await;
 
@@ -457,8 +456,8 @@ async fn a_settled_reject_stays_settled_until_its_source_changes() {
         assert_eq!(rejects(&target).await, [changed]);
 
         // A new pass clears what is open.
-        target.finish(Kind::Users).await.unwrap();
-        target.begin(Kind::Users).await.unwrap();
+        target.finish_pass(Kind::Users).await.unwrap();
+        target.begin_pass(Kind::Users).await.unwrap();
         assert!(rejects(&target).await.is_empty());
         assert!(target.settled(Kind::Users, &keys).await.unwrap().is_empty());
     })
@@ -468,7 +467,7 @@ async fn a_settled_reject_stays_settled_until_its_source_changes() {
 #[tokio::test]
 async fn what_the_server_refuses_is_found_among_many() {
     on_database(async |database| {
-        let target = database.migrated(Via::Direct).await.target();
+        let target = database.migrated(Via::Direct).await.migration();
         database.execute("alter table public.users add constraint users_name_check check (name not like '%7')").await;
         let users: Vec<User> = (0..40).map(|n| user(&format!("u{n}"))).collect();
         let mut pass = Pass::begin(&target, Kind::Users).await;
@@ -487,7 +486,7 @@ async fn what_the_server_refuses_is_found_among_many() {
 #[tokio::test]
 async fn dates_before_postgresqls_first_are_rejected() {
     on_database(async |database| {
-        let target = database.migrated(Via::Direct).await.target();
+        let target = database.migrated(Via::Direct).await.migration();
         let ada = user("ada");
         move_all(&target, Kind::Users, &records(std::slice::from_ref(&ada))).await;
         let mut early = book(&ada, "Early");
@@ -508,7 +507,7 @@ async fn dates_before_postgresqls_first_are_rejected() {
 #[tokio::test]
 async fn one_id_twice_in_a_batch_counts_once() {
     on_database(async |database| {
-        let target = database.migrated(Via::Direct).await.target();
+        let target = database.migrated(Via::Direct).await.migration();
         let ada = user("ada");
         let mut other = ada.clone();
         other.name = "Other".to_owned();
@@ -524,7 +523,7 @@ async fn one_id_twice_in_a_batch_counts_once() {
 #[tokio::test]
 async fn a_first_load_goes_on_beside_rows_that_came_meanwhile() {
     on_database(async |database| {
-        let target = database.migrated(Via::Direct).await.target();
+        let target = database.migrated(Via::Direct).await.migration();
         let users = [user("a"), user("b"), user("c")];
         let mut pass = Pass::begin(&target, Kind::Users).await;
         let mut replayed = users[1].clone();
@@ -540,7 +539,7 @@ async fn a_first_load_goes_on_beside_rows_that_came_meanwhile() {
 async fn indexes_and_foreign_keys_come_back_as_they_were() {
     for via in [Via::Direct, Via::Pooler] {
         on_database(async |database| {
-            let target = database.migrated(via).await.target();
+            let target = database.migrated(via).await.migration();
             database
                 .execute("create index \"own Index\" on public.books (lower(title) desc) where status <> 'draft'")
                 .await;
@@ -549,16 +548,18 @@ async fn indexes_and_foreign_keys_come_back_as_they_were() {
             move_all(&target, Kind::Users, &records(std::slice::from_ref(&ada))).await;
             let mut pass = Pass::begin(&target, Kind::Books).await;
             assert_eq!(definitions(database).await.len(), before.len() - 5);
-            let note = target.inspect().await.unwrap().notes.join("\n");
-            assert!(note.contains("5 indexes or foreign keys of public.books wait"), "{note}");
+            let to = Destination::transactional(Arc::new(target.clone()));
+            let plan = plan(Arc::new(MemoryStore::new()), &to, &[Kind::Books], &Silent).await;
+            let note = plan.unwrap().notes.join("\n");
+            assert!(note.contains("5 indexes or foreign keys of books wait"), "{note}");
             pass.load(&records(&[book(&ada, "One")])).await;
             // Killed here, and run again.
-            target.begin(Kind::Books).await.unwrap();
+            target.begin_pass(Kind::Books).await.unwrap();
             // Or killed in the middle of the end.
             database.execute("delete from authorstack.deferred_ddl where name = 'books_asin_idx'").await;
             database.execute("create index books_asin_idx on public.books (asin) where asin is not null").await;
             database.execute("create index books_user_id_id_idx on public.books (user_id, id)").await;
-            target.finish(Kind::Books).await.unwrap();
+            target.finish_pass(Kind::Books).await.unwrap();
             assert_eq!(definitions(database).await, before);
             assert_eq!(database.count("authorstack.deferred_ddl").await, 0);
             assert_eq!(database.texts("select kind from authorstack.checkpoints where complete order by 1").await, ["books", "users"]);
@@ -570,7 +571,7 @@ async fn indexes_and_foreign_keys_come_back_as_they_were() {
 #[tokio::test]
 async fn a_table_in_use_keeps_its_indexes() {
     on_database(async |database| {
-        let target = database.migrated(Via::Direct).await.target();
+        let target = database.migrated(Via::Direct).await.migration();
         let ada = user("ada");
         move_all(&target, Kind::Users, &records(std::slice::from_ref(&ada))).await;
         let before = definitions(database).await;
@@ -585,7 +586,7 @@ async fn a_table_in_use_keeps_its_indexes() {
             pass.load(&records(&[book(&ada, "One")])).await,
             counts(1, 1, 0, 0)
         );
-        target.finish(Kind::Books).await.unwrap();
+        target.finish_pass(Kind::Books).await.unwrap();
     })
     .await;
 }
@@ -593,19 +594,19 @@ async fn a_table_in_use_keeps_its_indexes() {
 #[tokio::test]
 async fn users_deleted_during_a_load_block_its_end_with_a_way_out() {
     on_database(async |database| {
-        let target = database.migrated(Via::Direct).await.target();
+        let target = database.migrated(Via::Direct).await.migration();
         let ada = user("ada");
         move_all(&target, Kind::Users, &records(std::slice::from_ref(&ada))).await;
         let mut pass = Pass::begin(&target, Kind::Books).await;
         pass.load(&records(&[book(&ada, "One")])).await;
         database.execute("delete from public.users").await;
-        let error = target.finish(Kind::Books).await.unwrap_err();
+        let error = target.finish_pass(Kind::Books).await.unwrap_err();
         assert!(
             matches!(error.kind(), ErrorKind::Blocked { .. }),
             "{error:?}"
         );
         database.execute("delete from public.books").await;
-        target.finish(Kind::Books).await.unwrap();
+        target.finish_pass(Kind::Books).await.unwrap();
     })
     .await;
 }
@@ -615,7 +616,7 @@ async fn one_run_at_a_time_holds_the_lock() {
     for via in [Via::Direct, Via::SessionPooler, Via::Pooler] {
         on_database(async |database| {
             let store = database.migrated(via).await;
-            let (one, other) = (store.target(), database.store(Via::Direct).await.target());
+            let (one, other) = (store.migration(), database.store(Via::Direct).await.migration());
             let held = one.lock().await.unwrap();
             let error = other.lock().await.unwrap_err();
             assert_eq!(error.kind(), &ErrorKind::Locked);
@@ -638,7 +639,7 @@ async fn one_run_at_a_time_holds_the_lock() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_load_that_is_dropped_leaves_all_or_nothing() {
     on_database(async |database| {
-        let target = database.migrated(Via::Direct).await.target();
+        let target = database.migrated(Via::Direct).await.migration();
         let users: Vec<User> = (0..2000).map(|n| user(&format!("u{n}"))).collect();
         let users = records(&users);
         for millis in [1, 3, 10, 20, 40] {
@@ -647,7 +648,7 @@ async fn a_load_that_is_dropped_leaves_all_or_nothing() {
             let load = pass.try_load(&users, &[]);
             let _ = tokio::time::timeout(Duration::from_millis(millis), load).await;
             // `begin` waits for what the dropped load left on the server.
-            let now = target.begin(Kind::Users).await.unwrap();
+            let now = target.begin_pass(Kind::Users).await.unwrap();
             let read = if now.position == before { 0 } else { 2000 };
             assert!(now.counts.read == 0 || now.counts.read >= read);
             let rows = database.count("public.users").await;
@@ -667,11 +668,15 @@ async fn a_load_that_is_dropped_leaves_all_or_nothing() {
 #[tokio::test]
 async fn a_stream_that_is_dropped_frees_its_connection() {
     on_database(async |database| {
-        let target = database.migrated(Via::Direct).await.target();
+        let target = database.migrated(Via::Direct).await.migration();
         let users: Vec<User> = (0..5000).map(|n| user(&format!("u{n}"))).collect();
         move_all(&target, Kind::Users, &records(&users)).await;
-        let first = target.scan(Kind::Users).try_next().await.unwrap().unwrap();
-        assert_eq!(first.len(), 2000);
+        let limits = BatchLimits {
+            records: 2000,
+            ..BatchLimits::default()
+        };
+        let first = target.scan(Kind::Users, None, limits).try_next().await;
+        assert_eq!(first.unwrap().unwrap().items.len(), 2000);
         assert_eq!(scan(&target, Kind::Users).await, records(&users));
         let connected = "select count(*)::text from pg_stat_activity where datname = current_database() \
                          and application_name = 'authorstack' and state <> 'idle'";
@@ -689,7 +694,7 @@ async fn a_stream_that_is_dropped_frees_its_connection() {
 #[tokio::test]
 async fn inspecting_says_what_is_there_and_changes_nothing() {
     on_database(async |database| {
-        let target = database.store(Via::Direct).await.target();
+        let target = database.store(Via::Direct).await.migration();
         let state = target.inspect().await.unwrap();
         assert_eq!(state.pending_migrations.len(), 5);
         assert!(state.records.is_empty() && state.blockers.is_empty());
@@ -727,7 +732,7 @@ async fn a_role_without_privileges_is_a_blocker() {
         let store = Host::connect(config)
             .await
             .unwrap();
-        let state = store.target().inspect().await;
+        let state = store.migration().inspect().await;
         store.close().await;
         database.execute(&format!("drop role {role}")).await;
         let blockers = state.unwrap().blockers.join("\n");
@@ -742,14 +747,9 @@ async fn a_role_without_privileges_is_a_blocker() {
 #[tokio::test]
 async fn an_unknown_id_is_no_error() {
     on_database(async |database| {
-        let target = database.migrated(Via::Direct).await.target();
-        assert!(
-            target
-                .fetch(Kind::Users, &[Id::<Record>::new().into()])
-                .await
-                .unwrap()
-                .is_empty()
-        );
+        let target = database.migrated(Via::Direct).await.migration();
+        let unknown = [Id::<Record>::new().into()];
+        assert!(fetch(&target, Kind::Users, &unknown).await.is_empty());
         assert!(
             target
                 .settled(Kind::Users, &["x".to_owned()])

@@ -1,0 +1,68 @@
+use async_trait::async_trait;
+use authorstack_core::{
+    Result,
+    migrate::{
+        Applied, Checkpoint, Kind, Load, Loaded, Problems, Record, RowSink, Sink, SinkBatch,
+        SinkState, TransactionalSink,
+    },
+    resilience::retry_on_conflict,
+};
+
+use super::{NAME, SupabaseMigration, dates, statements::statements, work::run};
+
+#[async_trait]
+impl Sink for SupabaseMigration {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn kinds(&self) -> &[Kind] {
+        Kind::ALL
+    }
+
+    async fn inspect(&self) -> Result<SinkState> {
+        run(self.work.store.timeouts().load, self.look()).await
+    }
+
+    fn screen(&self, record: &Record) -> Problems {
+        dates::check_dates(record)
+    }
+
+    async fn prepare(&self) -> Result<()> {
+        self.work.store.migrate().await
+    }
+
+    async fn begin(&self, kind: Kind) -> Result<()> {
+        statements(kind).map(drop)
+    }
+
+    async fn apply(&self, batch: &SinkBatch<'_>) -> Result<Applied> {
+        // Likes and comments that load side by side write the counts of the same posts.
+        let apply = retry_on_conflict(|| self.apply_batch(batch));
+        run(self.work.store.timeouts().load, apply).await
+    }
+
+    async fn finish(&self, kind: Kind) -> Result<()> {
+        run(self.work.store.timeouts().index, self.end(kind)).await
+    }
+
+    fn rows(&self, kind: Kind) -> Option<&dyn RowSink> {
+        kind.is_numbered().then_some(self)
+    }
+}
+
+#[async_trait]
+impl TransactionalSink for SupabaseMigration {
+    async fn begin_pass(&self, kind: Kind) -> Result<Checkpoint> {
+        run(self.work.store.timeouts().load, self.begin_load(kind)).await
+    }
+
+    async fn load(&self, load: &Load<'_>) -> Result<Loaded> {
+        let load = retry_on_conflict(|| self.load_batch(load));
+        run(self.work.store.timeouts().load, load).await
+    }
+
+    async fn finish_pass(&self, kind: Kind) -> Result<()> {
+        run(self.work.store.timeouts().index, self.finish_load(kind)).await
+    }
+}
