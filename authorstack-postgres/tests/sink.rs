@@ -414,7 +414,7 @@ async fn a_place_that_another_row_has_is_refused() {
             .collect();
         let words = |holder: u8| {
             format!(
-                "sale {holder} is of the same user, book, platform and day; delete or change one \
+                "sale {holder} is of the same user, book, platform, day; delete or change one \
                  of the two, then replay"
             )
         };

@@ -121,21 +121,14 @@ pub fn taken_by(kind: Kind, number: i64, holder: i64) -> Problems {
     Problem::new(field, problem).into()
 }
 
-/// Columns in a sentence, such as `user, book, platform and day`, or `user, day`.
+/// Columns in a sentence, such as `user, day`.
 fn words(columns: &[&str]) -> String {
-    let words: Vec<&str> = columns
-        .iter()
-        .map(|column| match *column {
-            "date" => "day",
-            other => other.strip_suffix("_id").unwrap_or(other),
-        })
-        .collect();
-    match words.as_slice() {
-        [] => String::new(),
-        [one] => (*one).to_owned(),
-        [first, last] => format!("{first}, {last}"),
-        [before @ .., last] => format!("{} and {last}", before.join(", ")),
-    }
+    let words = columns.iter().map(|column| match *column {
+        "date" => "day",
+        column => column.strip_suffix("_id").unwrap_or(column),
+    });
+    let words: Vec<&str> = words.collect();
+    words.join(", ")
 }
 
 /// What the server's refusal says of a record.
@@ -169,8 +162,8 @@ mod tests {
         let said = |kind, holder| taken_by(kind, 7, holder).to_string();
         assert_eq!(
             said(Kind::SalesData, 8),
-            "date: sale 8 is of the same user, book, platform and day; delete or change one of \
-             the two, then replay"
+            "date: sale 8 is of the same user, book, platform, day; delete or change one of the \
+             two, then replay"
         );
         assert_eq!(
             said(Kind::DailyAggregates, 8),
