@@ -16,12 +16,12 @@
 //! ```
 
 mod config;
+mod migration;
 mod repositories;
 mod schema;
-mod source;
 mod store;
 
 pub use authorstack_sql::{IdForm, PoolMode};
 pub use config::PostgresConfig;
-pub use source::{IdMap, PostgresSource};
+pub use migration::{IdMap, PostgresMigration};
 pub use store::PostgresStore;

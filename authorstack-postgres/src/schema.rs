@@ -3,7 +3,7 @@
 use authorstack_core::{
     Error, Result, layers::Operation, migrate::Kind, resilience::with_deadline,
 };
-use authorstack_sql::{Pool, from_sqlx, get, unique_columns};
+use authorstack_sql::{Pool, from_sqlx, get};
 use sqlx::{
     PgConnection,
     migrate::{MigrateError, Migrator},
@@ -13,6 +13,17 @@ use sqlx::{
 use crate::{config::SERVER, store::PostgresStore};
 
 static MIGRATOR: Migrator = sqlx::migrate!();
+
+/// The schema's migrations: version and file name.
+pub(crate) fn migrations() -> impl Iterator<Item = (i64, String)> {
+    MIGRATOR.iter().map(|migration| {
+        let description = migration.description.replace(' ', "_");
+        (
+            migration.version,
+            format!("{}_{description}.sql", migration.version),
+        )
+    })
+}
 
 impl PostgresStore {
     /// Makes what the database lacks of the five tables and their indexes. What an old app has
@@ -27,10 +38,11 @@ impl PostgresStore {
     }
 }
 
-async fn migrate(pool: &Pool) -> Result<()> {
+pub(crate) async fn migrate(pool: &Pool) -> Result<()> {
     let mut connection = pool.open().await?;
     let run = async {
-        let applied = MIGRATOR.run(&mut connection).await;
+        // The compiler does not see that the future of `run` is `Send`; `run_direct` is there for it.
+        let applied = MIGRATOR.run_direct(None, &mut connection, false).await;
         applied.map_err(from_migrate)?;
         check(&mut connection).await
     };
@@ -44,14 +56,19 @@ fn from_migrate(error: MigrateError) -> Error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
             from_sqlx(error, &SERVER)
         }
-        MigrateError::VersionMissing(version) => Error::blocked(format!(
-            "the database's schema has version {version}, which this program does not know: \
-             update the program"
-        )),
+        MigrateError::VersionMissing(version) => Error::blocked(newer(version)),
         other => Error::blocked(format!(
             "the schema's history is not as it should be: {other}"
         )),
     }
+}
+
+/// The schema has a version that this program does not know.
+pub(crate) fn newer(version: i64) -> String {
+    format!(
+        "the database's schema has version {version}, which this program does not know: update the \
+         program"
+    )
 }
 
 /// Checks that tables which existed before have the schema's columns and keys.
@@ -66,13 +83,14 @@ async fn check(connection: &mut PgConnection) -> Result<()> {
             )));
         }
         // Upserts need it.
-        let key = unique_columns(kind);
-        if !key.is_empty() && !has_key(connection, kind, key).await? {
-            return Err(Error::blocked(format!(
-                "the table {kind} was there before and has no unique key over {}; add it, or \
-                 rename the table and migrate again",
-                key.join(", ")
-            )));
+        for unique in kind.description().unique {
+            if !has_key(connection, kind, unique.columns).await? {
+                return Err(Error::blocked(format!(
+                    "the table {kind} was there before and has no unique key over {}; add it, or \
+                     rename the table and migrate again",
+                    unique.columns.join(", ")
+                )));
+            }
         }
     }
     Ok(())

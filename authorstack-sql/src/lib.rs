@@ -11,6 +11,7 @@ mod error;
 mod fields;
 mod ids;
 mod kept;
+mod migration;
 mod pool;
 mod settings;
 mod task;
@@ -24,8 +25,10 @@ pub use fields::{
     ArgumentWriter, arguments, insert, integer, is_integer, json_columns, parameter, placeholders,
     read, read_record, select, update, width, write_sums,
 };
+pub use fields::{ArrayWriter, WriteIds};
 pub use ids::IdForm;
 pub use kept::{KEPT_CONNECTIONS, KeptConnections};
+pub use migration::{check_dates, each_value, is_same_record, refusal, taken_by};
 pub use pool::{Pool, Statement, Unit};
 pub use settings::Settings;
 pub use task::{Aborting, spawned};

@@ -1,8 +1,11 @@
 //! Many records as the arguments of one statement: one array for each column.
 
+use std::collections::BTreeMap;
+
 use authorstack_core::{
-    Error, Extra, Result,
+    Error, Extra, Id, Result, Sums,
     fields::{Field, FieldWriter, Fields, Shape, Value},
+    migrate::{Kind, Record},
 };
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
@@ -10,13 +13,35 @@ use serde::Serialize;
 use sqlx::{Arguments as _, postgres::PgArguments};
 use uuid::Uuid;
 
-use super::arguments::{integer, is_integer};
+use super::{
+    arguments::{integer, is_integer},
+    sums::write_sums,
+};
 use crate::{
-    codec::{Moment, check_moment},
+    codec::{Moment, check_moment, write_json},
     ids::IdForm,
 };
 
+/// How ids are written into a table.
+pub trait WriteIds {
+    /// The UUID of an id.
+    fn uuid(&self, id: Id<()>) -> Uuid;
+
+    /// The key that sums of a field have in the table.
+    fn key(&self, field: &'static Field, key: String) -> String {
+        let _ = field;
+        key
+    }
+}
+
+impl WriteIds for IdForm {
+    fn uuid(&self, id: Id<()>) -> Uuid {
+        self.write(id)
+    }
+}
+
 /// The values of a column.
+#[derive(Debug)]
 enum Column {
     Ids(Vec<Option<Uuid>>),
     Texts(Vec<Option<String>>),
@@ -26,6 +51,8 @@ enum Column {
     Decimals(Vec<Option<Decimal>>),
     Days(Vec<Option<NaiveDate>>),
     Moments(Vec<Option<Moment>>),
+    /// JSON as text: the statement casts it to `jsonb`.
+    Jsons(Vec<Option<String>>),
     /// A column whose values have no array.
     Refused,
 }
@@ -41,19 +68,15 @@ impl Column {
             Shape::Decimal => Self::Decimals(Vec::new()),
             Shape::Day => Self::Days(Vec::new()),
             Shape::Moment => Self::Moments(Vec::new()),
-            Shape::Texts
-            | Shape::Float
-            | Shape::Json
-            | Shape::Sums
-            | Shape::Part
-            | Shape::Parts => Self::Refused,
+            Shape::Json | Shape::Sums => Self::Jsons(Vec::new()),
+            Shape::Texts | Shape::Float | Shape::Part | Shape::Parts => Self::Refused,
         }
     }
 
     const fn sql_type(&self) -> &'static str {
         match self {
             Self::Ids(_) => "uuid[]",
-            Self::Texts(_) | Self::Refused => "text[]",
+            Self::Texts(_) | Self::Jsons(_) | Self::Refused => "text[]",
             Self::Bools(_) => "bool[]",
             Self::Integers(_) => "int[]",
             Self::Bigints(_) => "bigint[]",
@@ -68,17 +91,33 @@ fn no_array(field: &'static Field) -> Error {
     Error::internal(format!("{} has no array", field.name))
 }
 
+/// JSON that was written into bytes.
+fn json(field: &'static Field, bytes: Vec<u8>) -> Result<String> {
+    String::from_utf8(bytes).map_err(|error| Error::invalid(field.name, error.to_string()))
+}
+
 /// Collects the values of each column of many records.
-pub(crate) struct ArrayWriter {
-    ids: IdForm,
+#[derive(Debug)]
+pub struct ArrayWriter<I = IdForm> {
+    ids: I,
     columns: Vec<(&'static Field, Column)>,
     next: usize,
 }
 
-impl ArrayWriter {
+impl<I: WriteIds> ArrayWriter<I> {
     /// For records of this type, without some columns.
-    pub(crate) fn new<T: Fields>(ids: IdForm, without: &[&str]) -> Self {
-        let fields = T::FIELDS.iter();
+    pub(crate) fn new<T: Fields>(ids: I, without: &[&str]) -> Self {
+        Self::of(T::FIELDS, ids, without)
+    }
+
+    /// For records of a kind.
+    #[must_use]
+    pub fn of_kind(kind: Kind, ids: I) -> Self {
+        Self::of(kind.fields(), ids, &[])
+    }
+
+    fn of(fields: &'static [Field], ids: I, without: &[&str]) -> Self {
+        let fields = fields.iter();
         let taken =
             fields.filter(|field| field.column.is_some_and(|name| !without.contains(&name)));
         Self {
@@ -89,13 +128,15 @@ impl ArrayWriter {
     }
 
     /// The columns' names.
-    pub(crate) fn names(&self) -> Vec<&'static str> {
+    #[must_use]
+    pub fn names(&self) -> Vec<&'static str> {
         let names = self.columns.iter().filter_map(|(field, _)| field.column);
         names.collect()
     }
 
     /// The parameters with their array types, numbered from `first`.
-    pub(crate) fn parameters(&self, first: usize) -> String {
+    #[must_use]
+    pub fn parameters(&self, first: usize) -> String {
         let numbered = self.columns.iter().zip(first..);
         let parameters =
             numbered.map(|((_, column), number)| format!("${number}::{}", column.sql_type()));
@@ -108,12 +149,24 @@ impl ArrayWriter {
         record.write(self)
     }
 
+    /// Adds a record of the kind.
+    ///
+    /// # Errors
+    /// Invalid, naming the field, for a value that PostgreSQL cannot hold.
+    pub fn push_record(&mut self, record: &Record) -> Result<()> {
+        self.next = 0;
+        record.write(self)
+    }
+
     /// Adds the arrays to arguments.
-    pub(crate) fn add_to(self, arguments: &mut PgArguments) -> Result<()> {
+    ///
+    /// # Errors
+    /// Invalid, naming the field, for values that PostgreSQL cannot hold.
+    pub fn add_to(self, arguments: &mut PgArguments) -> Result<()> {
         for (field, column) in self.columns {
             let added = match column {
                 Column::Ids(values) => arguments.add(values),
-                Column::Texts(values) => arguments.add(values),
+                Column::Texts(values) | Column::Jsons(values) => arguments.add(values),
                 Column::Bools(values) => arguments.add(values),
                 Column::Integers(values) => arguments.add(values),
                 Column::Bigints(values) => arguments.add(values),
@@ -128,7 +181,7 @@ impl ArrayWriter {
     }
 }
 
-impl FieldWriter for ArrayWriter {
+impl<I: WriteIds> FieldWriter for ArrayWriter<I> {
     fn value(&mut self, field: &'static Field, value: Option<Value<'_>>) -> Result<()> {
         // Columns that are left out are not in the list.
         let Some((of, column)) = self.columns.get_mut(self.next) else {
@@ -139,7 +192,7 @@ impl FieldWriter for ArrayWriter {
         }
         self.next += 1;
         match (column, value) {
-            (Column::Ids(ids), Some(Value::Id(id))) => ids.push(Some(self.ids.write(id))),
+            (Column::Ids(ids), Some(Value::Id(id))) => ids.push(Some(self.ids.uuid(id))),
             (Column::Texts(texts), Some(Value::Text(text))) => texts.push(Some(text.to_owned())),
             (Column::Bools(bools), Some(Value::Bool(yes))) => bools.push(Some(yes)),
             (Column::Integers(numbers), Some(Value::Whole(number))) => {
@@ -154,6 +207,21 @@ impl FieldWriter for ArrayWriter {
                 check_moment(field.name, at)?;
                 moments.push(Some(Moment(at)));
             }
+            (Column::Jsons(jsons), Some(Value::Json(value))) => {
+                let mut bytes = Vec::new();
+                write_json(&mut bytes, value)
+                    .map_err(|error| Error::invalid(field.name, error.to_string()))?;
+                jsons.push(Some(json(field, bytes)?));
+            }
+            (Column::Jsons(jsons), Some(Value::Sums(sums))) => {
+                let entries = sums.sums();
+                let named: BTreeMap<String, Sums> = entries
+                    .map(|(key, sums)| (self.ids.key(field, key), sums))
+                    .collect();
+                let mut bytes = Vec::new();
+                write_sums(&mut bytes, &named);
+                jsons.push(Some(json(field, bytes)?));
+            }
             (Column::Ids(ids), None) => ids.push(None),
             (Column::Texts(texts), None) => texts.push(None),
             (Column::Bools(bools), None) => bools.push(None),
@@ -162,6 +230,7 @@ impl FieldWriter for ArrayWriter {
             (Column::Decimals(numbers), None) => numbers.push(None),
             (Column::Days(days), None) => days.push(None),
             (Column::Moments(moments), None) => moments.push(None),
+            (Column::Jsons(jsons), None) => jsons.push(None),
             (Column::Refused, None) | (_, Some(_)) => return Err(no_array(field)),
         }
         Ok(())

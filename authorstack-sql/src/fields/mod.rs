@@ -8,7 +8,7 @@ mod sums;
 mod values;
 
 pub use arguments::{ArgumentWriter, arguments, integer, is_integer};
-pub(crate) use arrays::ArrayWriter;
+pub use arrays::{ArrayWriter, WriteIds};
 pub use reader::{read, read_record};
 pub use statements::{insert, json_columns, parameter, placeholders, select, update, width};
 pub use sums::write_sums;

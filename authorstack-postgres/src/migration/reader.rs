@@ -16,7 +16,7 @@ use sqlx::{AssertSqlSafe, PgConnection, postgres::PgRow, query};
 use uuid::Uuid;
 
 use super::{
-    conversion::{ABSENT_BOOKS, ABSENT_USERS, Lists},
+    conversion::absent_setting,
     shared::{PAGE, Shared, failed},
 };
 
@@ -29,7 +29,8 @@ pub(super) struct RangeReader {
     kind: Kind,
     range: RowRange,
     rows: u64,
-    lists: Lists,
+    /// The kinds of which some records are absent.
+    lists: Vec<Kind>,
 }
 
 /// Opens the first rows of a range.
@@ -61,10 +62,15 @@ pub(super) async fn open(
         shared.end(connection).await?;
         return Ok(None);
     };
-    for (setting, ids) in [(ABSENT_USERS, &absent.users), (ABSENT_BOOKS, &absent.books)] {
-        if !ids.is_empty() {
-            shared.set(&mut connection, setting, &array(ids)).await?;
+    let mut lists = Vec::new();
+    for (kind, ids) in &absent.0 {
+        if ids.is_empty() || lists.contains(kind) {
+            continue;
         }
+        lists.push(*kind);
+        let (setting, ids) = (absent_setting(*kind), array(ids));
+        let set = shared.set(&mut connection, &setting, &ids);
+        with_deadline(limit, set).await?;
     }
     Ok(Some(RangeReader {
         shared: Arc::clone(shared),
@@ -75,10 +81,7 @@ pub(super) async fn open(
             until,
         },
         rows: rows.unsigned_abs(),
-        lists: Lists {
-            users: !absent.users.is_empty(),
-            books: !absent.books.is_empty(),
-        },
+        lists,
     }))
 }
 
@@ -140,7 +143,7 @@ impl RowReader for RangeReader {
             return Ok(None);
         }
         let limit = self.shared.pool.timeouts().load;
-        let sql = self.shared.conversion(self.kind)?.digest(self.lists);
+        let sql = self.shared.conversion(self.kind)?.digest(&self.lists);
         let digest = query(AssertSqlSafe(sql))
             .bind(self.range.after)
             .bind(self.range.until);
@@ -161,10 +164,14 @@ impl RowReader for RangeReader {
         let sql = self
             .shared
             .conversion(self.kind)
-            .map(|conversion| conversion.copy(self.lists, after, until));
+            .map(|conversion| conversion.copy(&self.lists, after, until));
         let connection = &mut self.connection;
         let rows = async move {
-            let rows = connection.copy_out_raw(&sql?).await.map_err(failed)?;
+            let sql = sql?;
+            let rows = with_deadline(limit, async {
+                connection.copy_out_raw(&sql).await.map_err(failed)
+            });
+            let rows = rows.await?;
             let pieces = stream::try_unfold(rows, move |mut rows| async move {
                 let piece = with_deadline(limit, async {
                     let mut piece = Vec::with_capacity(PIECE + (PIECE >> 3));
@@ -185,21 +192,18 @@ impl RowReader for RangeReader {
 
     fn refused(&mut self) -> BoxStream<'_, Result<Vec<Scanned>>> {
         let sql = match self.shared.conversion(self.kind) {
-            Ok(conversion) => conversion.refused(self.lists),
+            Ok(conversion) => conversion.refused(&self.lists),
             Err(error) => return stream::iter([Err(error)]).boxed(),
         };
         self.parts(sql, PAGE, |shared, kind, row| {
-            let (number, original): (i64, &str) = (get(row, 0)?, get(row, 4)?);
-            let (user, book): (Option<Uuid>, Option<Uuid>) = (get(row, 1)?, get(row, 2)?);
-            let flags: Vec<bool> = get(row, 3)?;
-            let problems = shared.problems(kind, &flags, original, |of| {
-                let uuid = if of == Kind::Users { user } else { book };
-                Id::from_uuid(uuid?).ok()
-            })?;
+            let (number, original): (i64, &str) = (get(row, 0)?, get(row, 3)?);
+            let references: Vec<Option<Uuid>> = get(row, 1)?;
+            let flags: Vec<bool> = get(row, 2)?;
+            let problems = shared.problems(kind, &flags, original, &references)?;
             Ok(Scanned {
                 key: number.to_string(),
                 outcome: Err(problems),
-                original: Original(original.as_bytes().to_vec()),
+                original: Original::Bytes(original.as_bytes().to_vec()),
             })
         })
     }

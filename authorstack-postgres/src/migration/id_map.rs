@@ -22,6 +22,8 @@ const SETTING: &str = "id_map_file";
 #[derive(Debug, Clone, Default)]
 pub struct IdMap {
     ids: HashMap<Uuid, Id<Record>>,
+    /// The way back; where several UUIDs stand for one id, the first of them.
+    uuids: HashMap<Id<Record>, Uuid>,
 }
 
 impl IdMap {
@@ -54,7 +56,12 @@ impl IdMap {
                 return Err(wrong("maps a UUID that an earlier line maps to another id"));
             }
         }
-        Ok(Self { ids })
+        let mut uuids: HashMap<Id<Record>, Uuid> = HashMap::new();
+        for (uuid, id) in &ids {
+            let first = uuids.entry(*id).or_insert(*uuid);
+            *first = (*first).min(*uuid);
+        }
+        Ok(Self { ids, uuids })
     }
 
     /// How many UUIDs it maps.
@@ -71,6 +78,11 @@ impl IdMap {
 
     pub(super) fn get(&self, uuid: &Uuid) -> Option<Id<Record>> {
         self.ids.get(uuid).copied()
+    }
+
+    /// The UUID that stands for an id, where the map knows one.
+    pub(super) fn uuid(&self, id: Id<Record>) -> Option<Uuid> {
+        self.uuids.get(&id).copied()
     }
 
     /// The map as JSON that the server reads; UUIDs in their order.
@@ -108,9 +120,18 @@ mod tests {
         assert_eq!(map.len(), 1);
         let id = map.get(&UUID.parse().unwrap()).unwrap();
         assert_eq!(id.to_string(), ID);
+        assert_eq!(map.uuid(id), Some(UUID.parse().unwrap()));
         let json =
             "{\"0b5ad0ab-6d5c-4d6f-9c3c-5d8a1c1b7d11\":\"6b0379ca-3f69-879b-8e1a-457c2c000000\"}";
         assert_eq!(map.to_json(), json);
+    }
+
+    #[test]
+    fn of_several_uuids_of_an_id_the_first_stands_for_it() {
+        let text = format!("{UUID},{ID}\n00000000-6d5c-4d6f-9c3c-5d8a1c1b7d11,{ID}");
+        let map = IdMap::parse(&text).unwrap();
+        let uuid = map.uuid(ID.parse().unwrap()).unwrap();
+        assert!(uuid.to_string().starts_with("00000000"), "{uuid}");
     }
 
     #[test]

@@ -37,16 +37,22 @@ pub(super) fn read(shared: &Shared, kind: Kind, value: &Value) -> Result<Record,
     {
         fields.remove("valid_until");
     }
-    let defaults: &[(&str, Value)] = match kind {
-        Kind::SalesData => &[("page_reads", 0.into()), ("currency", "USD".into())],
-        Kind::SyncLogs => &[("records_synced", 0.into())],
-        _ => &[],
-    };
-    for (name, default) in defaults {
-        fields.entry(*name).or_insert_with(|| default.clone());
+    for field in kind.fields() {
+        if let Some(default) = default_of(field.name) {
+            fields.entry(field.name).or_insert(default);
+        }
     }
     let record = Record::from_json(kind, Value::Object(fields));
     record.map_err(|error| Problem::new("record", error.to_string()).into())
+}
+
+/// What a row means that lacks a value, where that is more than nothing.
+fn default_of(name: &str) -> Option<Value> {
+    match name {
+        "page_reads" | "total_page_reads" | "records_synced" => Some(0.into()),
+        "currency" => Some("USD".into()),
+        _ => None,
+    }
 }
 
 /// A value in the form that the records' JSON has.

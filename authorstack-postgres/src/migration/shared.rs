@@ -1,11 +1,15 @@
-//! The connections of a source, and how its rows are read.
+//! The connections of a migration, and how rows are read.
+
+use std::time::Duration;
 
 use authorstack_core::{
     Error, Id, Result,
     migrate::{Kind, Original, Problem, Problems, Record, Scanned},
     resilience::with_deadline,
 };
-use authorstack_sql::{IdForm, KeptConnections, Pool, from_sqlx, get, read_record};
+use authorstack_sql::{
+    IdForm, KeptConnections, Pool, Statement, from_sqlx, get, name_deadline, read_record,
+};
 use futures::TryStreamExt;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow, query, raw_sql};
@@ -28,10 +32,12 @@ const IDS: usize = 10_000;
 pub(super) struct Shared {
     pub(super) pool: Pool,
     pub(super) ids: IdForm,
-    map: IdMap,
+    pub(super) map: IdMap,
     pub(super) map_json: String,
     conversions: Vec<(Kind, Conversion)>,
     idle: KeptConnections,
+    /// Those of the transactions that write.
+    writers: KeptConnections,
 }
 
 pub(super) fn failed(error: sqlx::Error) -> Error {
@@ -51,6 +57,7 @@ impl Shared {
             map,
             conversions,
             idle: KeptConnections::default(),
+            writers: KeptConnections::default(),
         }
     }
 
@@ -120,32 +127,74 @@ impl Shared {
         Ok(())
     }
 
-    /// One statement in a transaction of its own.
-    pub(super) async fn fetch_all(&self, sql: String, numbers: &[i64]) -> Result<Vec<PgRow>> {
-        let limit = self.pool.timeouts().load;
-        let mut connection = self.begin().await?;
-        let rows = with_deadline(limit, async {
-            let mut select = query(AssertSqlSafe(sql));
-            for number in numbers {
-                select = select.bind(*number);
+    /// A connection in a transaction that writes. It ends without effect when it is dropped.
+    pub(super) async fn begin_writing(&self) -> Result<PgConnection> {
+        let timeouts = self.pool.timeouts();
+        let mut connection = match self.writers.take(timeouts.connect).await {
+            Some((connection, ())) => connection,
+            None => self.pool.open().await?,
+        };
+        // The server gives up a little later than the client.
+        let limit = (timeouts.load + Duration::from_secs(5)).as_millis();
+        let begin = format!(
+            "begin isolation level read committed; set local statement_timeout = {limit}; \
+             set local jit = off"
+        );
+        with_deadline(timeouts.operation, async {
+            let begin = raw_sql(AssertSqlSafe(begin)).execute(&mut connection);
+            begin.await.map_err(failed)?;
+            if !self.map.is_empty() {
+                self.set(&mut connection, ID_MAP, &self.map_json).await?;
             }
-            let select = self.pool.statement(select);
-            select.fetch_all(&mut connection).await.map_err(failed)
+            Ok(())
         })
         .await?;
+        Ok(connection)
+    }
+
+    /// Commits such a transaction, and keeps the connection.
+    pub(super) async fn commit(&self, mut connection: PgConnection) -> Result<()> {
+        with_deadline(self.pool.timeouts().load, async {
+            let commit = raw_sql("commit").execute(&mut connection);
+            commit.await.map_err(failed)
+        })
+        .await?;
+        self.writers.keep(connection, ());
+        Ok(())
+    }
+
+    /// Runs a statement in a transaction.
+    pub(super) async fn fetch_in(
+        &self,
+        connection: &mut PgConnection,
+        statement: Statement<'_>,
+    ) -> Result<Vec<PgRow>> {
+        let limit = self.pool.timeouts().load;
+        let statement = self.pool.statement(statement);
+        with_deadline(limit, async {
+            let rows = statement.fetch_all(connection).await.map_err(failed);
+            rows.map_err(|error| name_deadline(error, limit))
+        })
+        .await
+    }
+
+    /// Runs a statement that reads in a transaction of its own.
+    pub(super) async fn fetch_all(&self, statement: Statement<'_>) -> Result<Vec<PgRow>> {
+        let mut connection = self.begin().await?;
+        let rows = self.fetch_in(&mut connection, statement).await?;
         self.end(connection).await?;
         Ok(rows)
     }
 
-    /// Sends the ids of a column, each once.
+    /// Sends the ids of the records of another kind that rows refer to, each once.
     pub(super) async fn send_ids(
         &self,
         kind: Kind,
-        column: &str,
+        to: Kind,
         sender: mpsc::Sender<Result<Vec<Id<Record>>>>,
     ) -> Result<()> {
         let limit = self.pool.timeouts().load;
-        let sql = self.conversion(kind)?.references(column);
+        let sql = self.conversion(kind)?.references(to)?;
         let mut connection = self.begin().await?;
         let select = self.pool.statement(query(AssertSqlSafe(sql)));
         let mut rows = select.fetch(&mut connection);
@@ -199,13 +248,14 @@ impl Shared {
         format!("the UUID {uuid} is not {own}; {hint}")
     }
 
-    /// The problems of a row, from the rules that it breaks.
+    /// The problems of a row, from the rules that it breaks. `references` are the ids that it
+    /// refers to, in the order of the kind's references.
     pub(super) fn problems(
         &self,
         kind: Kind,
         flags: &[bool],
         original: &str,
-        absent: impl Fn(Kind) -> Option<Id<Record>>,
+        references: &[Option<Uuid>],
     ) -> Result<Problems> {
         let rules = self.conversion(kind)?.rules.iter();
         let broken = rules.zip(flags).filter(|(_, broken)| **broken);
@@ -219,9 +269,13 @@ impl Shared {
             let value = &row[rule.field];
             let problem = match rule.trouble {
                 Trouble::Id => self.no_id(value.as_str().unwrap_or_default()),
-                Trouble::Absent(kind) => {
-                    let one = kind.one();
-                    let id = absent(kind).map_or_else(String::new, |id| id.to_string());
+                Trouble::Absent(of) => {
+                    let one = of.one();
+                    let mut places = kind.description().refers_to.iter();
+                    let place = places.position(|reference| reference.column == rule.field);
+                    let uuid = place.and_then(|place| *references.get(place)?);
+                    let id = uuid.and_then(|uuid| Id::<Record>::from_uuid(uuid).ok());
+                    let id = id.map_or_else(String::new, |id| id.to_string());
                     format!(
                         "there is no {one} {id} in the target; move or fix the {one} first, then \
                          replay"
@@ -239,7 +293,7 @@ impl Shared {
         let (flags, original) = (row.len().saturating_sub(2), row.len().saturating_sub(1));
         let (flags, original): (Vec<bool>, &str) = (get(row, flags)?, get(row, original)?);
         let number: i64 = get(row, 0)?;
-        let problems = self.problems(kind, &flags, original, |_| None)?;
+        let problems = self.problems(kind, &flags, original, &[])?;
         let outcome = if problems.is_empty() {
             let record = read_record(kind, row, IdForm::Embedded);
             record.map_err(|error| Problem::new("", error.kind().to_string()).into())
@@ -249,7 +303,7 @@ impl Shared {
         Ok(Scanned {
             key: number.to_string(),
             outcome,
-            original: Original(original.as_bytes().to_vec()),
+            original: Original::Bytes(original.as_bytes().to_vec()),
         })
     }
 }

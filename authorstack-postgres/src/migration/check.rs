@@ -1,4 +1,4 @@
-//! Whether a database can be a source.
+//! Whether a database can be read from.
 
 use authorstack_core::{Error, Result, migrate::Kind};
 use authorstack_sql::get;

@@ -2,15 +2,24 @@
 //! that cannot move.
 
 use authorstack_core::{
+    Error, Result,
     fields::{Field, Shape},
     migrate::Kind,
 };
 use authorstack_sql::{IdForm, row_digest};
 
-/// Transaction settings that hold lists for the statements, since COPY takes no parameters.
+/// The transaction setting that holds the map, since COPY takes no parameters.
 pub(super) const ID_MAP: &str = "authorstack.id_map";
-pub(super) const ABSENT_USERS: &str = "authorstack.absent_users";
-pub(super) const ABSENT_BOOKS: &str = "authorstack.absent_books";
+
+/// The transaction setting that holds the absent records of a kind.
+pub(super) fn absent_setting(kind: Kind) -> String {
+    format!("authorstack.{}", absent_list(kind))
+}
+
+/// The name of that list in a statement.
+fn absent_list(kind: Kind) -> String {
+    format!("absent_{kind}")
+}
 
 /// What keeps a row from moving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,13 +48,6 @@ pub(super) struct Conversion {
     ids: IdForm,
     has_map: bool,
     pub(super) rules: Vec<Rule>,
-}
-
-/// Which of the lists of absent records have an entry.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Lists {
-    pub(super) users: bool,
-    pub(super) books: bool,
 }
 
 const DATE: Trouble = Trouble::Value(
@@ -182,9 +184,10 @@ impl Conversion {
             match (column, field.shape) {
                 (_, Shape::Id) => {
                     more(Trouble::Id, &self.is_no_id(column));
-                    if let Some((kind, list)) = self.must_exist(column) {
+                    if let Some(kind) = self.must_exist(column) {
                         let absent = format!(
-                            "exists (select from {list} as absent where absent.id = {value})"
+                            "exists (select from {} as absent where absent.id = {value})",
+                            absent_list(kind)
                         );
                         more(Trouble::Absent(kind), &absent);
                     }
@@ -236,28 +239,22 @@ impl Conversion {
         rules
     }
 
-    /// The kind that an id must be of, and the list of those that the target lacks.
-    fn must_exist(&self, column: &str) -> Option<(Kind, &'static str)> {
-        let (kind, list) = match column {
-            "user_id" => (Kind::Users, "absent_users"),
-            "book_id" => (Kind::Books, "absent_books"),
-            _ => return None,
-        };
-        // A sale's book may be gone.
-        let depends = self.kind.depends_on().contains(&kind);
-        depends.then_some((kind, list))
+    /// The kind of the record that must be there for an id.
+    fn must_exist(&self, column: &str) -> Option<Kind> {
+        let mut references = self.kind.description().refers_to.iter();
+        let reference = references.find(|reference| reference.column == column);
+        reference.map(|reference| reference.kind)
     }
 
-    /// The rules that matter: those about absent records only where there are some.
-    fn asked(&self, lists: Lists) -> impl Iterator<Item = &Rule> {
+    /// The rules that matter: those about absent records only of the kinds that have some.
+    fn asked(&self, lists: &[Kind]) -> impl Iterator<Item = &Rule> {
         self.rules.iter().filter(move |rule| match rule.trouble {
-            Trouble::Absent(Kind::Users) => lists.users,
-            Trouble::Absent(_) => lists.books,
-            _ => true,
+            Trouble::Absent(kind) => lists.contains(&kind),
+            Trouble::Id | Trouble::Value(_) => true,
         })
     }
 
-    fn lists(&self, lists: Lists) -> String {
+    fn lists(&self, lists: &[Kind]) -> String {
         let mut tables = Vec::new();
         if self.has_map {
             tables.push(format!(
@@ -265,16 +262,13 @@ impl Conversion {
                  from jsonb_each_text(current_setting('{ID_MAP}')::jsonb))"
             ));
         }
-        for (is_there, name, setting) in [
-            (lists.users, "absent_users", ABSENT_USERS),
-            (lists.books, "absent_books", ABSENT_BOOKS),
-        ] {
-            if is_there {
-                tables.push(format!(
-                    "{name} as materialized (select id \
-                     from unnest(current_setting('{setting}')::uuid[]) as listed (id))"
-                ));
-            }
+        for &kind in lists {
+            tables.push(format!(
+                "{} as materialized (select id \
+                 from unnest(current_setting('{}')::uuid[]) as listed (id))",
+                absent_list(kind),
+                absent_setting(kind)
+            ));
         }
         if tables.is_empty() {
             String::new()
@@ -292,7 +286,7 @@ impl Conversion {
     }
 
     /// `select what from` the converted rows for which a condition over `t` holds.
-    fn select(&self, lists: Lists, what: &str, condition: &str) -> String {
+    fn select(&self, lists: &[Kind], what: &str, condition: &str) -> String {
         let (columns, joins) = self.columns();
         let columns = columns.into_iter().zip(self.kind.column_names());
         let columns = columns.map(|(column, name)| format!("{column} as {name}"));
@@ -312,7 +306,7 @@ impl Conversion {
         )
     }
 
-    fn sound(&self, lists: Lists) -> String {
+    fn sound(&self, lists: &[Kind]) -> String {
         let broken: Vec<String> = self
             .asked(lists)
             .map(|rule| format!("({})", rule.broken))
@@ -321,7 +315,7 @@ impl Conversion {
     }
 
     /// For each rule whether it is broken: an array in the order of `rules`.
-    fn flags(&self, lists: Lists) -> String {
+    fn flags(&self, lists: &[Kind]) -> String {
         let flags: Vec<String> = self
             .rules
             .iter()
@@ -338,7 +332,7 @@ impl Conversion {
     }
 
     /// The rows of a range that can move, in the binary form of COPY.
-    pub(super) fn copy(&self, lists: Lists, after: i64, until: i64) -> String {
+    pub(super) fn copy(&self, lists: &[Kind], after: i64, until: i64) -> String {
         let columns = self.kind.column_names().join(", ");
         let range = format!("t.id > {after} and t.id <= {until}");
         format!(
@@ -349,18 +343,22 @@ impl Conversion {
     }
 
     /// The digest of those rows. The first two parameters are the range.
-    pub(super) fn digest(&self, lists: Lists) -> String {
+    pub(super) fn digest(&self, lists: &[Kind]) -> String {
         let digest = row_digest(self.kind);
         let select = self.select(lists, &digest, "t.id > $1 and t.id <= $2");
         format!("{select} where {}", self.sound(lists))
     }
 
-    /// The rows of a range that cannot move: number, user, book, flags, the row as JSON.
-    pub(super) fn refused(&self, lists: Lists) -> String {
-        let has_book = self.fields().any(|(column, _)| column == "book_id");
-        let book = if has_book { "c.book_id" } else { "null::uuid" };
+    /// The rows of a range that cannot move: number, the ids that they refer to in the order of the
+    /// kind's references, flags, the row as JSON.
+    pub(super) fn refused(&self, lists: &[Kind]) -> String {
+        let references = self.kind.description().refers_to.iter();
+        let references: Vec<String> = references
+            .map(|reference| format!("c.{}", reference.column))
+            .collect();
         let what = format!(
-            "c.id, c.user_id, {book}, {}, to_jsonb(c.original)::text",
+            "c.id, array[{}]::uuid[], {}, to_jsonb(c.original)::text",
+            references.join(", "),
             self.flags(lists)
         );
         let select = self.select(lists, &what, "t.id > $1 and t.id <= $2");
@@ -372,24 +370,35 @@ impl Conversion {
 
     /// Rows as records: their columns, flags, the row as JSON.
     pub(super) fn records(&self, condition: &str, limit: &str) -> String {
-        let none = Lists::default();
         let listed = self.kind.column_names().join(", ");
-        let what = format!("{listed}, {}, to_jsonb(c.original)::text", self.flags(none));
+        let what = format!("{listed}, {}, to_jsonb(c.original)::text", self.flags(&[]));
         format!(
             "{} order by c.id {limit}",
-            self.select(none, &what, condition)
+            self.select(&[], &what, condition)
         )
     }
 
-    /// The ids of a column, each once.
-    pub(super) fn references(&self, column: &str) -> String {
+    /// The ids that rows have of records of a kind, each once.
+    pub(super) fn references(&self, to: Kind) -> Result<String> {
         let id = self.id("t.uuid", "map");
         let join = self.join("t.uuid", "map");
-        format!(
-            "{}select distinct {id} from (select distinct {column} as uuid from public.{}) as t{join}",
-            self.lists(Lists::default()),
-            self.kind
-        )
+        let references = self.kind.description().refers_to.iter();
+        let columns: Vec<String> = references
+            .filter(|reference| reference.kind == to)
+            .map(|reference| {
+                let column = reference.column;
+                format!("select distinct {column} as uuid from public.{}", self.kind)
+            })
+            .collect();
+        if columns.is_empty() {
+            let problem = format!("no row of {} refers to {to}", self.kind);
+            return Err(Error::internal(problem));
+        }
+        Ok(format!(
+            "{}select distinct {id} from ({}) as t{join}",
+            self.lists(&[]),
+            columns.join(" union ")
+        ))
     }
 }
 

@@ -1,0 +1,63 @@
+//! The fast lane: rows that leave in the binary form of COPY.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use authorstack_core::{
+    Id, Result,
+    layers::Operation,
+    migrate::{Absent, Digest, Kind, Record, RowRange, RowReader, RowSource},
+    resilience::with_deadline,
+};
+use authorstack_sql::{get, spawned};
+use futures::stream::BoxStream;
+use sqlx::{AssertSqlSafe, query};
+
+use super::{PostgresMigration, reader};
+use crate::schema::has_key;
+
+#[async_trait]
+impl RowSource for PostgresMigration {
+    fn conversion(&self) -> String {
+        let map = Digest::of_bytes(self.shared.map_json.as_bytes());
+        format!("{:?} {map:?}", self.shared.ids)
+    }
+
+    async fn may_collide(&self, kind: Kind) -> Result<bool> {
+        let limit = self.shared.pool.timeouts().operation;
+        let mut connection = self.shared.begin().await?;
+        let unique = kind.description().unique.iter();
+        let keys = unique.map(|unique| unique.columns);
+        let mut may_collide = self.shared.has_map();
+        for key in keys.chain([["id"].as_slice()]) {
+            may_collide |= !with_deadline(limit, has_key(&mut connection, kind, key)).await?;
+        }
+        self.shared.end(connection).await?;
+        Ok(may_collide)
+    }
+
+    async fn last(&self, kind: Kind) -> Result<Option<i64>> {
+        self.shared.conversion(kind)?;
+        let sql = format!("select max(id)::bigint from public.{kind}");
+        let rows = self.shared.fetch_all(query(AssertSqlSafe(sql))).await?;
+        rows.first().map_or(Ok(None), |row| get(row, 0))
+    }
+
+    fn references(&self, kind: Kind, to: Kind) -> BoxStream<'_, Result<Vec<Id<Record>>>> {
+        let shared = Arc::clone(&self.shared);
+        spawned(move |sender| async move { shared.send_ids(kind, to, sender).await })
+    }
+
+    /// The engine does not name what it does here.
+    async fn open(
+        &self,
+        kind: Kind,
+        within: RowRange,
+        most: u64,
+        absent: &Absent,
+    ) -> Result<Option<Box<dyn RowReader>>> {
+        let opened = reader::open(&self.shared, kind, within, most, absent).await;
+        let reader = opened.map_err(|error| error.in_operation(Operation::Scan))?;
+        Ok(reader.map(|reader| Box::new(reader) as Box<dyn RowReader>))
+    }
+}

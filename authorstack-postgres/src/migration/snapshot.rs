@@ -1,0 +1,114 @@
+//! The rows as they are now.
+
+use async_trait::async_trait;
+use authorstack_core::{
+    Error, Result,
+    migrate::{
+        BatchLimits, Kind, Original, Position, Problems, Record, RowSource, Scanned, ScannedBatch,
+        Snapshot,
+    },
+    resilience::with_deadline,
+};
+use authorstack_sql::get;
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, query};
+
+use super::{NAME, PostgresMigration, check::check, decode, encode, shared::PAGE};
+
+#[async_trait]
+impl Snapshot for PostgresMigration {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn kinds(&self) -> &[Kind] {
+        Kind::ANALYTICS
+    }
+
+    async fn check(&self) -> Result<()> {
+        let mut connection = self.shared.begin().await?;
+        let limit = self.shared.pool.timeouts().operation;
+        with_deadline(limit, check(&mut connection)).await?;
+        self.shared.end(connection).await
+    }
+
+    async fn count(&self, kind: Kind) -> Result<u64> {
+        self.shared.conversion(kind)?;
+        let count = query(AssertSqlSafe(count(kind)));
+        let rows = self.shared.fetch_all(count).await?;
+        let count = rows.first().map_or(Ok(0), |row| get::<i64>(row, 0))?;
+        Ok(count.unsigned_abs())
+    }
+
+    fn scan(
+        &self,
+        kind: Kind,
+        after: Option<Position>,
+        limits: BatchLimits,
+    ) -> BoxStream<'_, Result<ScannedBatch>> {
+        let shared = &self.shared;
+        let after = after.map_or(Ok(i64::MIN), |Position(text)| text.parse());
+        let Ok(after) = after else {
+            let error = Error::invalid("position", "is no row's number");
+            return stream::iter([Err(error)]).boxed();
+        };
+        let most = limits.records.clamp(1, PAGE);
+        stream::try_unfold(after, move |after| async move {
+            let conversion = shared.conversion(kind)?;
+            let sql = conversion.records("t.id > $1", "limit $2");
+            let limit = i64::try_from(most).unwrap_or(i64::MAX);
+            let select = query(AssertSqlSafe(sql)).bind(after).bind(limit);
+            let rows = shared.fetch_all(select).await?;
+            let items: Vec<Scanned> = rows
+                .iter()
+                .map(|row| shared.scanned(kind, row))
+                .collect::<Result<_>>()?;
+            let Some(last) = rows.last() else {
+                return Ok(None);
+            };
+            let last: i64 = get(last, 0)?;
+            let position = Position(last.to_string());
+            Ok::<_, Error>(Some((ScannedBatch { items, position }, last)))
+        })
+        .boxed()
+    }
+
+    async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {
+        let conversion = self.shared.conversion(kind)?;
+        // What is no number is no row's key.
+        let numbers: Vec<i64> = keys.iter().filter_map(|key| key.parse().ok()).collect();
+        if numbers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sql = conversion.records("t.id = any ($1)", "");
+        let select = query(AssertSqlSafe(sql)).bind(numbers);
+        let rows = self.shared.fetch_all(select).await?;
+        let rows = rows.iter().map(|row| self.shared.scanned(kind, row));
+        rows.collect()
+    }
+
+    fn encode(&self, _: Kind, original: &Original) -> Value {
+        encode::row(&String::from_utf8_lossy(&original.bytes(None)))
+    }
+
+    fn decode(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {
+        decode::read(&self.shared, kind, value)
+    }
+
+    fn rows(&self, kind: Kind) -> Option<&dyn RowSource> {
+        self.kinds().contains(&kind).then_some(self)
+    }
+}
+
+/// SQL that counts the rows. For a large table the server's estimate is enough.
+pub(super) fn count(kind: Kind) -> String {
+    format!(
+        "select case when reltuples > 1000000 then reltuples::bigint \
+           else (select count(*) from public.{kind}) end \
+         from pg_catalog.pg_class where oid = 'public.{kind}'::regclass"
+    )
+}

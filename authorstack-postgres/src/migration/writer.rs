@@ -1,0 +1,161 @@
+//! Records as rows of this database.
+
+use authorstack_core::{
+    Id, Result,
+    fields::{Field, Shape, Value},
+    migrate::{Kind, Problem, Problems, Record},
+};
+use authorstack_sql::{ArrayWriter, WriteIds, each_value};
+use sqlx::postgres::PgArguments;
+use uuid::Uuid;
+
+use super::shared::Shared;
+
+/// The ids as the tables hold them: the map's UUID where it knows one, else the form of the
+/// settings.
+struct TableIds<'s>(&'s Shared);
+
+impl WriteIds for TableIds<'_> {
+    fn uuid(&self, id: Id<()>) -> Uuid {
+        let mapped = self.0.map.uuid(id.cast());
+        mapped.unwrap_or_else(|| self.0.ids.write(id))
+    }
+
+    /// Sums by book are named by the ids' digits, as a roll-up writes them; a book of the map by
+    /// its UUID.
+    fn key(&self, field: &'static Field, key: String) -> String {
+        if field.column != Some("book_breakdown") {
+            return key;
+        }
+        let id: Option<Id<Record>> = key.parse().ok();
+        let mapped = id.and_then(|id| self.0.map.uuid(id));
+        mapped.map_or(key, |uuid| uuid.to_string())
+    }
+}
+
+/// The problems of ids that would be read as others.
+pub(super) fn check_ids(shared: &Shared, record: &Record) -> Problems {
+    let mut problems = Problems::default();
+    if !shared.has_map() {
+        return problems;
+    }
+    each_value(record, |field, value| {
+        let Some(Value::Id(id)) = value else { return };
+        let id: Id<Record> = id.cast();
+        let uuid = TableIds(shared).uuid(id.cast());
+        if let Some(other) = shared.map.get(&uuid).filter(|other| *other != id) {
+            let problem = format!(
+                "{id} is the UUID {uuid} in this database, which id_map_file maps to {other}; map \
+                 a UUID to {id}, too, or remove that line"
+            );
+            problems.push(Problem::new(field.name, problem));
+        }
+    });
+    problems
+}
+
+/// Records as the rows `incoming` of a statement, with its arguments.
+pub(super) struct Incoming {
+    kind: Kind,
+    names: Vec<&'static str>,
+    /// SQL that answers the rows, in the types of the table.
+    select: String,
+    pub(super) arguments: PgArguments,
+}
+
+impl Incoming {
+    pub(super) fn new<'r>(
+        shared: &Shared,
+        kind: Kind,
+        records: impl Iterator<Item = &'r Record>,
+    ) -> Result<Self> {
+        let mut arrays = ArrayWriter::of_kind(kind, TableIds(shared));
+        for record in records {
+            arrays.push_record(record)?;
+        }
+        let names = arrays.names();
+        let fields = kind.fields().iter();
+        let values = fields.filter_map(|field| {
+            let column = field.column?;
+            Some(match field.shape {
+                // The columns have no zone, and hold UTC.
+                Shape::Moment => format!("timezone('UTC', i.{column}) as {column}"),
+                Shape::Json | Shape::Sums => format!("i.{column}::jsonb as {column}"),
+                _ => format!("i.{column}"),
+            })
+        });
+        let values: Vec<String> = values.collect();
+        let select = format!(
+            "select {} from unnest({}) as i ({})",
+            values.join(", "),
+            arrays.parameters(1),
+            names.join(", ")
+        );
+        let mut arguments = PgArguments::default();
+        arrays.add_to(&mut arguments)?;
+        Ok(Self {
+            kind,
+            names,
+            select,
+            arguments,
+        })
+    }
+
+    /// Inserts the rows with their numbers.
+    pub(super) fn insert(&self) -> String {
+        format!(
+            "insert into public.{} ({}) overriding system value {} order by i.id",
+            self.kind,
+            self.names.join(", "),
+            self.select
+        )
+    }
+
+    /// Updates the rows with these numbers. What tells their records apart stays as it is written.
+    pub(super) fn update(&self) -> String {
+        let identity = self.kind.description().identity;
+        let names = self.names.iter();
+        let set: Vec<String> = names
+            .filter(|name| **name != "id" && !identity.contains(name))
+            .map(|name| format!("{name} = incoming.{name}"))
+            .collect();
+        format!(
+            "update public.{} as held set {} from ({}) as incoming where held.id = incoming.id",
+            self.kind,
+            set.join(", "),
+            self.select
+        )
+    }
+
+    /// The numbers of the rows whose record the table holds under the number.
+    pub(super) fn same_records(&self) -> String {
+        let of = |table: &str| columns_of(table, self.kind.description().identity);
+        format!(
+            "select held.id::bigint from public.{} as held join ({}) as incoming \
+               on held.id = incoming.id \
+             where row ({}) is not distinct from row ({})",
+            self.kind,
+            self.select,
+            of("held"),
+            of("incoming")
+        )
+    }
+
+    /// The rows whose values in these columns another row has: their number and the other's.
+    pub(super) fn taken(&self, columns: &[&str]) -> String {
+        format!(
+            "select incoming.id::bigint, min(held.id)::bigint \
+             from ({}) as incoming join public.{} as held on ({}) = ({}) \
+             where held.id <> incoming.id group by 1",
+            self.select,
+            self.kind,
+            columns_of("held", columns),
+            columns_of("incoming", columns)
+        )
+    }
+}
+
+fn columns_of(table: &str, columns: &[&str]) -> String {
+    let columns = columns.iter().map(|column| format!("{table}.{column}"));
+    columns.collect::<Vec<_>>().join(", ")
+}
