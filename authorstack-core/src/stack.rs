@@ -145,7 +145,6 @@ stack! {
 
 impl AuthorStack {
     /// A stack from the parts that a host has, with layers of its own.
-    #[must_use]
     pub fn builder() -> AuthorStackBuilder {
         AuthorStackBuilder::default()
     }

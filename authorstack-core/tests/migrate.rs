@@ -1073,14 +1073,14 @@ async fn changes_follow_a_snapshot_and_end_with_equal_stores() {
     let late = author(&source.stack(), "late").await;
     let stack = source.stack();
     let books = all(&source, Kind::Books).await;
-    let (Record::Book(changed), Record::Book(lost)) = (&books[0], &books[1]) else {
+    let (Record::Book(edited), Record::Book(lost)) = (&books[0], &books[1]) else {
         panic!("books are books");
     };
     let patch = BookPatch {
         title: Some("Another".to_owned()),
         ..BookPatch::default()
     };
-    let update = stack.books().update(changed.user_id, changed.id, patch);
+    let update = stack.books().update(edited.user_id, edited.id, patch);
     update.await.unwrap();
     stack.books().delete(lost.user_id, lost.id).await.unwrap();
     stack.users().add_credits(late.id, 100).await.unwrap();

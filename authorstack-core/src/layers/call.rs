@@ -145,6 +145,7 @@ impl<'n> Next<'n> {
     ///
     /// # Errors
     /// Those of the call.
+    #[must_use]
     pub fn run(&self) -> BoxFuture<'n, Result<Reply>> {
         match self.layers.split_first() {
             None => self.run.run(),
@@ -162,6 +163,7 @@ impl<'n> Next<'n> {
     ///
     /// # Errors
     /// Those of the call.
+    #[must_use]
     pub fn run_on(&self, stack: &AuthorStack) -> BoxFuture<'n, Result<Reply>> {
         self.run.run_on(stack)
     }

@@ -55,6 +55,7 @@ mod repositories;
 mod stream;
 mod switched;
 mod traced;
+mod under_way;
 
 pub use call::{Call, Layer, Next, Reply};
 pub use fenced::Fenced;

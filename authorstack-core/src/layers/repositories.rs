@@ -82,17 +82,18 @@ impl<R: ?Sized + Send + Sync> Layered<R> {
     /// Makes a call through the layers.
     async fn call<'c, T: Any + Send>(
         &'c self,
-        mut call: Call<'c>,
+        call: Call<'c>,
         run: impl Fn(Arc<R>) -> BoxFuture<'c, Result<Reply>> + Sync,
     ) -> Result<T> {
-        call.store = self.name;
         let end = End { layered: self, run };
         let next = Next {
             call: &call,
             layers: &self.layers,
             run: &end,
         };
-        next.run().await?.into()
+        // Named here too: the error may be a layer's own.
+        let answer = next.run().await.and_then(Reply::into);
+        answer.map_err(|error| call.named(error))
     }
 }
 

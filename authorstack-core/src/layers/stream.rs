@@ -89,7 +89,7 @@ impl<R: ?Sized + Send + Sync, T: Send> Run for Pump<R, T> {
 /// The host's side: drives the call for as long as records are asked for.
 struct Driven<T> {
     /// None when the call has ended.
-    call: Option<BoxFuture<'static, Result<Reply>>>,
+    call: Option<BoxFuture<'static, Result<()>>>,
     slot: Shared<T>,
     error: Option<Error>,
 }
@@ -149,7 +149,9 @@ where
                     layers: &layers,
                     run: &pump,
                 };
-                next.run().await
+                // Named here too: the error may be a layer's own.
+                let end = next.run().await.and_then(Reply::into);
+                end.map_err(|error| call.named(error))
             }
             .boxed(),
         ),

@@ -1,9 +1,11 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use tokio::sync::{OwnedRwLockReadGuard, RwLock as AsyncRwLock};
 
-use super::{Call, Layer, Next, Reply};
+use super::{
+    Call, Layer, Next, Reply,
+    under_way::{Mark, UnderWay},
+};
 use crate::{AuthorStack, Result};
 
 /// Changes the store behind a stack at run time: calls go to the stack that was last switched to,
@@ -36,8 +38,7 @@ pub struct Switched {
 struct Behind {
     /// None for the stack's own store.
     stack: Option<AuthorStack>,
-    /// Held by each call that is under way.
-    calls: Arc<AsyncRwLock<()>>,
+    calls: Arc<UnderWay>,
 }
 
 /// The calls that were under way when a [`Switched`] changed.
@@ -48,7 +49,7 @@ pub struct Drain(Arc<Behind>);
 impl Drain {
     /// Waits until all of them have ended.
     pub async fn ended(self) {
-        drop(self.0.calls.write().await);
+        self.0.calls.ended().await;
     }
 }
 
@@ -80,11 +81,9 @@ impl Switched {
 
     /// The stack that calls go to, and the mark of one under way. Both are taken in one step, so a
     /// [`Drain`] that comes behind it sees the mark.
-    fn enter(&self) -> (Arc<Behind>, Option<OwnedRwLockReadGuard<()>>) {
+    fn enter(&self) -> (Arc<Behind>, Mark) {
         let now = self.now.read().unwrap_or_else(PoisonError::into_inner);
-        // Nobody waits for the end of a stack's calls while new ones are led to it.
-        let under_way = Arc::clone(&now.calls).try_read_owned().ok();
-        (Arc::clone(&now), under_way)
+        (Arc::clone(&now), now.calls.enter())
     }
 
     fn change(&self, stack: Option<AuthorStack>) -> Drain {

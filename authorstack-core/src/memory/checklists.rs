@@ -21,13 +21,11 @@ impl MemoryChecklists {
         let mut records = self.0.lock();
         let own = records.checklists.get_mut(&id);
         let own = own.filter(|checklist| checklist.user_id == user_id);
-        let result = own.ok_or_else(Error::not_found).and_then(|checklist| {
-            let mut changed = checklist.clone();
-            change(&mut changed)?;
-            *checklist = changed.clone();
-            Ok(changed)
-        });
-        result
+        let checklist = own.ok_or_else(Error::not_found)?;
+        let mut changed = checklist.clone();
+        change(&mut changed)?;
+        *checklist = changed.clone();
+        Ok(changed)
     }
 }
 

@@ -40,11 +40,10 @@ impl<K, V> Deref for Table<K, V> {
 impl<K: Ord + Clone, V: Keyed<K>> Table<K, V> {
     pub(super) fn insert(&mut self, place: K, record: V) -> Option<V> {
         self.touched.push(record.key(&place));
-        let before = self.records.insert(place.clone(), record);
-        if let Some(before) = &before {
+        if let Some(before) = self.records.get(&place) {
             self.touched.push(before.key(&place));
         }
-        before
+        self.records.insert(place, record)
     }
 
     pub(super) fn remove(&mut self, place: &K) -> Option<V> {

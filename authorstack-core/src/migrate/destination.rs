@@ -76,6 +76,7 @@ impl Destination {
     }
 
     /// The open rejects, in batches, by kind and key.
+    #[must_use]
     pub fn rejects(&self) -> BoxStream<'_, Result<Vec<Reject>>> {
         let rejects = self.ledger.rejects();
         rejects

@@ -495,7 +495,7 @@ impl Comparison<'_> {
         let Some(settled) = self.replayed.get(key) else {
             return Ok(false);
         };
-        let now = self.from_source(&settled.key).await?;
+        let now = self.fetch_from_source(&settled.key).await?;
         Ok(now.is_some_and(|now| now.original_digest() == settled.source_digest))
     }
 
@@ -513,7 +513,7 @@ impl Comparison<'_> {
     }
 
     /// The record with this key, as the source has it now.
-    async fn from_source(&self, key: &String) -> Result<Option<Scanned>> {
+    async fn fetch_from_source(&self, key: &String) -> Result<Option<Scanned>> {
         let found = self.source.fetch(self.kind, std::slice::from_ref(key));
         Ok(named(Operation::Fetch, found).await?.into_iter().next())
     }
@@ -523,7 +523,7 @@ impl Comparison<'_> {
             self.differing += 1;
             return Ok(());
         }
-        let ours = self.from_source(&key.to_string()).await?;
+        let ours = self.fetch_from_source(&key.to_string()).await?;
         let theirs = self.target.fetch(self.kind, std::slice::from_ref(&key));
         let theirs = theirs.await?;
         let theirs = theirs.into_iter().next().map(|theirs| theirs.outcome);
