@@ -1,13 +1,11 @@
 use std::{
     fmt,
     ops::{Add, Neg},
-    str::FromStr,
 };
 
 use rust_decimal::Decimal;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::excerpt;
+use super::decimal_value;
 use crate::{Error, Result};
 
 /// An amount of money as the analytics tables hold it, `DECIMAL(10,2)`: exact to the cent, from
@@ -27,6 +25,12 @@ use crate::{Error, Result};
 pub struct Amount {
     cents: i64,
 }
+decimal_value!(
+    Amount,
+    "amount",
+    to_decimal,
+    "an amount of money, like 4.99"
+);
 
 impl Amount {
     /// Nothing.
@@ -103,50 +107,9 @@ impl Add<Amount> for Decimal {
     }
 }
 
-impl fmt::Display for Amount {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.to_decimal(), f)
-    }
-}
-
 impl fmt::Debug for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Amount({self})")
-    }
-}
-
-impl FromStr for Amount {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        match Decimal::from_str_exact(text.trim()) {
-            Ok(amount) => Self::new(amount),
-            Err(_) => Err(Error::invalid(
-                "amount",
-                format!("{} is not an amount of money, like 4.99", excerpt(text)),
-            )),
-        }
-    }
-}
-
-impl TryFrom<Decimal> for Amount {
-    type Error = Error;
-
-    fn try_from(amount: Decimal) -> Result<Self> {
-        Self::new(amount)
-    }
-}
-
-impl Serialize for Amount {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Amount {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -1,9 +1,6 @@
-use std::{fmt, str::FromStr};
-
 use rust_decimal::Decimal;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::excerpt;
+use super::decimal_value;
 use crate::{Error, Result};
 
 /// A price: zero or more, of at most fifteen significant digits, so that the doubles in which an
@@ -19,6 +16,7 @@ use crate::{Error, Result};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Price(Decimal);
+decimal_value!(Price, "price", amount, "an amount of money, like 4.99");
 
 impl Price {
     /// A price of this amount.
@@ -71,47 +69,6 @@ impl Price {
     pub fn to_f64(self) -> f64 {
         // The text of a decimal number is always that of a double.
         self.0.to_string().parse().unwrap_or_default()
-    }
-}
-
-impl fmt::Display for Price {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl FromStr for Price {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        match Decimal::from_str_exact(text.trim()) {
-            Ok(amount) => Self::new(amount),
-            Err(_) => Err(Error::invalid(
-                "price",
-                format!("{} is not an amount of money, like 4.99", excerpt(text)),
-            )),
-        }
-    }
-}
-
-impl TryFrom<Decimal> for Price {
-    type Error = Error;
-
-    fn try_from(amount: Decimal) -> Result<Self> {
-        Self::new(amount)
-    }
-}
-
-impl Serialize for Price {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Price {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
     }
 }
 
