@@ -828,3 +828,6 @@ pub(crate) fn patched<R, T, W: PatchWriter>(
 ) -> Result<()> {
     change.write(field, writer)
 }
+
+#[cfg(test)]
+mod tests;
