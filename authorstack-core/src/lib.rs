@@ -1,8 +1,9 @@
-//! AuthorStack's domain, without a driver: records, repository traits, the error type, the
-//! in-memory stores and the migration engine.
+//! AuthorStack's domain, without any database driver.
 //!
-//! A host codes against [`AuthorStack`]; a backend crate implements [`DocumentStore`] or
-//! [`AnalyticsStore`] and, for migrations, [`migrate::Source`] and [`migrate::Target`].
+//! A host app codes against [`AuthorStack`]. A backend crate implements [`DocumentStore`] or
+//! [`AnalyticsStore`] and, for migrations, the traits of [`migrate`] that it can:
+//! [`Snapshot`](migrate::Snapshot), [`Sink`](migrate::Sink), [`Ledger`](migrate::Ledger) and
+//! [`Changes`](migrate::Changes).
 
 mod error;
 pub mod layers;

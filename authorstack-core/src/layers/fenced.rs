@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use super::{Access, Call, Layer, Next, Reply, under_way::UnderWay};
 use crate::{Error, ErrorKind, Result};
 
-/// Refuses writes while it is closed, with the retryable error [`ErrorKind::Moving`]: for the time
-/// in which the data moves to another store. Reads go through. Clones are one fence.
+/// Refuses writes while it is closed, with the retryable error [`ErrorKind::Moving`]. Use it while
+/// the data moves to another store. Reads go through. Clones are one fence.
 ///
 /// ```
 /// use authorstack_core::{AuthorStack, ErrorKind, MemoryStore, NewUser, layers::Fenced};
@@ -46,8 +46,8 @@ impl Fenced {
         Self::default()
     }
 
-    /// Refuses all writes from now on, and waits until those that are under way have ended. It
-    /// stays closed when the waiting is given up.
+    /// Refuses all writes from now on, and waits until the writes under way have ended. If this
+    /// future is dropped earlier, the fence stays closed.
     pub async fn close(&self) {
         self.shared.is_closed.store(true, Ordering::SeqCst);
         self.shared.writes.ended().await;

@@ -1,10 +1,8 @@
-//! Layers: what stands between a host and a store.
+//! Layers: code that runs around every call to a repository.
 //!
-//! Every call to a repository passes through the layers of its [`AuthorStack`]: a [`Layer`] is one
-//! type with one method, which is told what is called and is given the call. It may look at it,
-//! delay it, refuse it, repeat it, or choose the store behind it. The repository traits are
-//! implemented for "layers around a store" once, in `repositories.rs`: there stand the operations'
-//! names, the checks of what is passed in, and nothing else does them.
+//! A [`Layer`] is one type with one method. It gets a description of the [`Call`] and the [`Next`]
+//! step on the way to the store. It may observe the call, delay it, refuse it, repeat it, answer
+//! it, or send it to another store.
 //!
 //! ```
 //! use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,7 +1,8 @@
 //! The repository traits, implemented once for layers around a store.
 //!
-//! An entry says all that there is to a call but the store's part: its operation, its arguments,
-//! the user and the record that it is about, and what its arguments must be.
+//! Each entry lists everything about a call except the store's part: the operation, the arguments,
+//! the user and the record, and the checks of the arguments. Nothing else in the project names
+//! operations of repositories or checks their input.
 
 use std::{any::Any, fmt, sync::Arc};
 
@@ -24,13 +25,13 @@ use crate::{
     records::{community::check_comment, sales::check_batch},
 };
 
-/// A repository of a store, behind layers.
+/// A repository of a store, with layers around it.
 pub(crate) struct Layered<R: ?Sized> {
     /// The store's name.
     name: &'static str,
-    /// None where the stack was built without.
+    /// `None` if the stack was built without it.
     store: Option<Arc<R>>,
-    /// The repository of another stack that a layer may choose.
+    /// Finds this repository in another stack, which a layer may choose.
     of_stack: fn(&AuthorStack) -> Option<Arc<R>>,
     layers: Arc<[Arc<dyn Layer>]>,
 }
@@ -55,7 +56,7 @@ impl<R: ?Sized + fmt::Debug> fmt::Debug for Layered<R> {
     }
 }
 
-/// The error of a part that a stack was built without.
+/// The error of a call to a part that the stack was built without.
 pub(super) fn absent() -> Error {
     Error::new(ErrorKind::Unsupported {
         what: "this AuthorStack was built without a store for it; give its builder one".into(),
@@ -130,8 +131,8 @@ where
     }
 }
 
-/// Each call: its operation; its name, arguments and answer; the `user` and the `record` that it
-/// is about; the `check`s of what is passed in, in their order.
+/// Each call: the operation; the name, the arguments and the return type; the `user` and the
+/// `record`; the `check`s of the arguments, in their order.
 macro_rules! layered {
     ($(
         impl $repository:ident {
@@ -193,7 +194,7 @@ macro_rules! layered {
     )+};
 }
 
-/// The expression that is there, or none.
+/// The expression, or `None` without one.
 macro_rules! first {
     () => {
         None
@@ -203,7 +204,7 @@ macro_rules! first {
     };
 }
 
-/// A comment, in messages.
+/// How messages show a comment: the post's id and the comment's.
 #[derive(Clone)]
 struct CommentOf(Id<Post>, CommentId);
 
@@ -213,7 +214,7 @@ impl fmt::Display for CommentOf {
     }
 }
 
-/// Refuses the cursor of a list in another order.
+/// Refuses a cursor of a list that is ordered differently.
 fn by_id(page: &PageRequest) -> Result<()> {
     page.after_id::<()>().map(drop)
 }

@@ -1,4 +1,4 @@
-//! Streams as calls: a layer sees one call that lasts until the stream ends.
+//! Streams as calls: to a layer, a stream is one call that lasts until the stream ends.
 
 use std::{
     future::poll_fn,
@@ -18,12 +18,12 @@ use crate::{AuthorStack, Error, Result};
 /// Opens the stream of a store.
 pub(super) type Open<R, T> = Arc<dyn Fn(&R) -> BoxStream<'static, Result<T>> + Send + Sync>;
 
-/// The one place between the call, which fills it, and the host, who empties it.
+/// Room for one record: the call fills it, the host empties it.
 struct Slot<T> {
     record: Option<T>,
-    /// Who waits for the place to be empty.
+    /// The call, waiting for the slot to be empty.
     waiting: Option<Waker>,
-    /// Whether a record was ever in it.
+    /// Whether there has been a record in it.
     is_used: bool,
 }
 
@@ -34,7 +34,7 @@ fn lock<T>(slot: &Mutex<Slot<T>>) -> MutexGuard<'_, Slot<T>> {
     slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Makes the call of a stream, and hands its records on one by one.
+/// Makes the call of a stream, and passes its records on one by one.
 struct Pump<R: ?Sized, T> {
     store: Option<Arc<R>>,
     of_stack: fn(&AuthorStack) -> Option<Arc<R>>,
@@ -59,7 +59,7 @@ impl<R: ?Sized + Send + Sync, T: Send> Pump<R, T> {
                     slot.record = Some(record);
                     slot.is_used = true;
                 }
-                // The host takes it before the next one is asked for.
+                // The host takes the record before the next one is read.
                 poll_fn(|context| {
                     let mut slot = lock(&self.slot);
                     if slot.record.is_none() {
@@ -86,7 +86,7 @@ impl<R: ?Sized + Send + Sync, T: Send> Run for Pump<R, T> {
     }
 }
 
-/// The host's side: drives the call for as long as records are asked for.
+/// The host's side: polls the call while the host reads records.
 struct Driven<T> {
     /// None when the call has ended.
     call: Option<BoxFuture<'static, Result<()>>>,

@@ -221,10 +221,10 @@ macro_rules! kinds {
                 }
             }
 
-            /// Checks that every backend can hold the record.
+            /// Checks that every backend can store the record.
             ///
             /// # Errors
-            /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+            /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
             pub fn check(&self) -> Result<()> {
                 match self {
                     $(Self::$variant(record) => record.check(),)+

@@ -17,10 +17,10 @@ pub struct CompetitorPrice {
 }
 
 impl CompetitorPrice {
-    /// Checks that every backend can hold the record.
+    /// Checks that every backend can store the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         self.point.check()
     }

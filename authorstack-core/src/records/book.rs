@@ -54,7 +54,7 @@ pub struct Book {
     pub created_at: DateTime<Utc>,
     /// When it was last changed; later with every change.
     pub updated_at: DateTime<Utc>,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
@@ -88,7 +88,7 @@ pub struct BookMetadata {
     /// The place in the series; a novella may stand at 1.5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub series_position: Option<f64>,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -129,7 +129,7 @@ pub struct NewBook {
     pub status: BookStatus,
     /// Lengths and series.
     pub metadata: BookMetadata,
-    /// Fields beyond the schema.
+    /// Fields that the schema does not know.
     pub extra: Extra,
 }
 
@@ -143,16 +143,16 @@ impl NewBook {
         }
     }
 
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_title(&self.title)?;
         self.clone().into_book(Id::new()).check()
     }
 
-    /// The record that a store will hold, with a new id and the present moment.
+    /// The record to store, with a new id and the current time.
     #[must_use]
     pub fn into_book(self, user_id: Id<User>) -> Book {
         let Self {
@@ -203,10 +203,10 @@ fn check_title(title: &str) -> Result<()> {
 }
 
 impl Book {
-    /// Checks what the field types do not: that every backend can hold the record.
+    /// Checks what the field types cannot: every backend can store the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_fields(self)
     }
@@ -281,10 +281,10 @@ pub struct BookPatch {
 }
 
 impl BookPatch {
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         self.title.as_deref().map_or(Ok(()), check_title)?;
         check_patch(self)

@@ -35,17 +35,17 @@ pub struct Boost {
     pub started_at: DateTime<Utc>,
     /// Until when: at this moment it no longer holds its position.
     pub expires_at: DateTime<Utc>,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
 
 impl Boost {
-    /// Checks what the field types do not: that it does not end before it starts, and that every
-    /// backend can hold the record.
+    /// Checks what the field types cannot: the boost does not end before it starts, and every
+    /// backend can store the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`], naming the first field at fault.
+    /// [`ErrorKind::Invalid`], naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         if self.credits_spent < 0 {
             let reason = format!("{} is below zero", self.credits_spent);
@@ -135,7 +135,7 @@ pub struct NewBoost {
     pub position: Option<u32>,
     /// From when on.
     pub starts_at: DateTime<Utc>,
-    /// Fields beyond the schema.
+    /// Fields that the schema does not know.
     pub extra: Extra,
 }
 
@@ -157,10 +157,10 @@ impl NewBoost {
         }
     }
 
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`], naming the first field at fault.
+    /// [`ErrorKind::Invalid`], naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         if !(1..=Self::MOST_DAYS).contains(&self.duration_days) {
             let reason = format!(
@@ -187,7 +187,7 @@ impl NewBoost {
         boost.check()
     }
 
-    /// The record that a store will hold at this position: active.
+    /// The record to store: active, at this position.
     #[must_use]
     pub fn into_boost(self, user_id: Id<User>, position: u32) -> Boost {
         let Self {

@@ -36,7 +36,7 @@ pub struct Checklist {
     pub created_at: DateTime<Utc>,
     /// When it was last changed; later with every change.
     pub updated_at: DateTime<Utc>,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
@@ -57,13 +57,13 @@ pub struct Task {
     /// Until when it should be done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_date: Option<DateTime<Utc>>,
-    /// When it was done; an old app may not have noted it.
+    /// When it was done; an old app may not have stored it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<DateTime<Utc>>,
     /// A heading to group tasks under.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -107,15 +107,15 @@ impl NewTask {
         }
     }
 
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`], naming the first field at fault.
+    /// [`ErrorKind::Invalid`], naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         self.clone().into_task().check_new()
     }
 
-    /// The task that a checklist will hold: open, with a new id.
+    /// The task to store in a checklist: open, with a new id.
     #[must_use]
     pub fn into_task(self) -> Task {
         let Self {
@@ -206,7 +206,7 @@ pub struct NewChecklist {
     pub name: String,
     /// The tasks, in their order.
     pub tasks: Vec<NewTask>,
-    /// Fields beyond the schema.
+    /// Fields that the schema does not know.
     pub extra: Extra,
 }
 
@@ -245,17 +245,17 @@ impl NewChecklist {
         }
     }
 
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`], naming the first field at fault.
+    /// [`ErrorKind::Invalid`], naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_name(&self.name)?;
         self.tasks.iter().try_for_each(NewTask::check)?;
         self.clone().into_checklist(Id::new()).check()
     }
 
-    /// The record that a store will hold, with a new id and the present moment.
+    /// The record to store, with a new id and the current time.
     #[must_use]
     pub fn into_checklist(self, user_id: Id<User>) -> Checklist {
         let Self {
@@ -290,11 +290,11 @@ fn check_name(name: &str) -> Result<()> {
 }
 
 impl Checklist {
-    /// Checks what the field types do not: that every backend can hold the record, that the
-    /// tasks' ids differ, and that the progress is theirs.
+    /// Checks what the field types cannot: every backend can store the record, the ids of the tasks
+    /// differ, and the progress agrees with the tasks.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`], naming the first field at fault.
+    /// [`ErrorKind::Invalid`], naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_fields(self)?;
         let mut ids = HashSet::new();
@@ -438,10 +438,10 @@ pub enum TaskChange {
 }
 
 impl TaskChange {
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`], naming the first field at fault.
+    /// [`ErrorKind::Invalid`], naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         match self {
             Self::Add(task) => task.check_new(),
@@ -478,10 +478,10 @@ pub struct TaskPatch {
 }
 
 impl TaskPatch {
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`], naming the first field at fault.
+    /// [`ErrorKind::Invalid`], naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         self.title.as_deref().map_or(Ok(()), check_title)?;
         check_patch_of_part("tasks", self)
@@ -512,10 +512,10 @@ pub struct ChecklistPatch {
 }
 
 impl ChecklistPatch {
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`], naming the first field at fault.
+    /// [`ErrorKind::Invalid`], naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         self.name.as_deref().map_or(Ok(()), check_name)?;
         check_patch(self)

@@ -31,7 +31,7 @@ pub struct Post {
     pub created_at: DateTime<Utc>,
     /// When it was last edited; later with every edit. Likes and comments are no edits.
     pub updated_at: DateTime<Utc>,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
@@ -53,7 +53,7 @@ pub struct Attachment {
     pub kind: AttachmentKind,
     /// Where it is.
     pub url: WebUrl,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -118,7 +118,7 @@ pub struct Comment {
     pub content: String,
     /// When it was written.
     pub created_at: DateTime<Utc>,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
@@ -137,10 +137,10 @@ impl Comment {
         }
     }
 
-    /// Checks what the field types do not: that every backend can hold the record.
+    /// Checks what the field types cannot: every backend can store the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_part("comments", self)
     }
@@ -195,7 +195,7 @@ pub struct NewPost {
     pub attachments: Vec<Attachment>,
     /// Who may see it.
     pub visibility: Visibility,
-    /// Fields beyond the schema.
+    /// Fields that the schema does not know.
     pub extra: Extra,
 }
 
@@ -211,10 +211,10 @@ impl NewPost {
         }
     }
 
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault, or when
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field, or when
     /// the post has neither text nor attachments.
     pub fn check(&self) -> Result<()> {
         if self.content.trim().is_empty() && self.attachments.is_empty() {
@@ -223,7 +223,7 @@ impl NewPost {
         self.clone().into_post(Id::new()).check()
     }
 
-    /// The record that a store will hold, with a new id and the present moment.
+    /// The record to store, with a new id and the current time.
     #[must_use]
     pub fn into_post(self, author_id: Id<User>) -> Post {
         let Self {
@@ -251,10 +251,10 @@ fn empty() -> Error {
 }
 
 impl Post {
-    /// Checks what the field types do not: that every backend can hold the record.
+    /// Checks what the field types cannot: every backend can store the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_fields(self)
     }
@@ -292,10 +292,10 @@ pub struct PostPatch {
 }
 
 impl PostPatch {
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         if self
             .content

@@ -39,7 +39,7 @@ pub struct Competitor {
     pub last_checked: Option<DateTime<Utc>>,
     /// When the user began to watch it.
     pub created_at: DateTime<Utc>,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
@@ -52,7 +52,7 @@ pub struct PricePoint {
     pub price: Price,
     /// When it was seen.
     pub date: DateTime<Utc>,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
@@ -68,10 +68,10 @@ impl PricePoint {
         }
     }
 
-    /// Checks what the field types do not: that every backend can hold the record.
+    /// Checks what the field types cannot: every backend can store the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_part("priceHistory", self)
     }
@@ -105,7 +105,7 @@ pub struct NewCompetitor {
     pub currency: Option<Currency>,
     /// The genre.
     pub genre: Option<String>,
-    /// Fields beyond the schema.
+    /// Fields that the schema does not know.
     pub extra: Extra,
 }
 
@@ -123,15 +123,15 @@ impl NewCompetitor {
         }
     }
 
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         self.clone().into_competitor(Id::new()).check()
     }
 
-    /// The record that a store will hold, with a new id and the present moment.
+    /// The record to store, with a new id and the current time.
     #[must_use]
     pub fn into_competitor(self, user_id: Id<User>) -> Competitor {
         let Self {
@@ -173,10 +173,10 @@ fields! {
 }
 
 impl Competitor {
-    /// Checks what the field types do not: that every backend can hold the record.
+    /// Checks what the field types cannot: every backend can store the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_fields(self)
     }
@@ -207,10 +207,10 @@ pub struct CompetitorPatch {
 }
 
 impl CompetitorPatch {
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_patch(self)
     }

@@ -18,7 +18,7 @@ pub struct Follow {
     pub author_id: Id<User>,
     /// Since when.
     pub created_at: DateTime<Utc>,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
@@ -36,11 +36,11 @@ impl Follow {
         }
     }
 
-    /// Checks what the field types do not: that it is someone else who is followed, and that
-    /// every backend can hold the record.
+    /// Checks what the field types cannot: nobody follows themselves, and every backend can store
+    /// the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         if self.follower_id == self.author_id {
             return Err(Error::invalid(

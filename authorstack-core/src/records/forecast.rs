@@ -13,14 +13,14 @@ use crate::{Amount, Confidence, Id, Result, User, time, values::days::check_day}
 /// What a model says a user will earn on a day, in the currency of their roll-ups.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Forecast {
-    /// The number of the row, given by the store; later forecasts have higher ones.
+    /// The row number, assigned by the store; later forecasts have higher ones.
     pub id: i64,
     /// Whose revenue.
     pub user_id: Id<User>,
     /// Of which day.
     #[serde(rename = "forecast_date")]
     pub date: NaiveDate,
-    /// What was predicted; `None` where an old app left it out.
+    /// What was predicted; `None` if an old app did not write it.
     #[serde(
         rename = "predicted_revenue",
         default,
@@ -40,7 +40,7 @@ pub struct Forecast {
     /// What the model based it on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub factors: Option<Value>,
-    /// When it was made; `None` where an old app left it out.
+    /// When it was made; `None` if an old app did not write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<DateTime<Utc>>,
 }
@@ -70,15 +70,15 @@ impl NewForecast {
         }
     }
 
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         self.clone().into_forecast(Id::new()).check()
     }
 
-    /// The record that a store will hold, of the present moment; the store gives the number.
+    /// The record to store, with the current time. The store assigns the number.
     #[must_use]
     pub fn into_forecast(self, user_id: Id<User>) -> Forecast {
         let Self {
@@ -113,10 +113,10 @@ fields! {
 }
 
 impl Forecast {
-    /// Checks what the field types do not: that every backend can hold the record.
+    /// Checks what the field types cannot: every backend can store the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_day("forecast_date", self.date)?;
         check_fields(self)

@@ -10,14 +10,14 @@ use crate::{Book, Confidence, Id, InsightKind, Result, User, time};
 /// What a model found out, about a user or about one of their books.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Insight {
-    /// The number of the row, given by the store; later insights have higher ones.
+    /// The row number, assigned by the store; later insights have higher ones.
     pub id: i64,
     /// Whom it is for.
     pub user_id: Id<User>,
     /// The book; `None` where it is about the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub book_id: Option<Id<Book>>,
-    /// What it is about; `None` where an old app left it out.
+    /// What it is about; `None` if an old app did not write it.
     #[serde(
         rename = "insight_type",
         default,
@@ -32,7 +32,7 @@ pub struct Insight {
     /// From this moment on it is outdated; `None` for never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<DateTime<Utc>>,
-    /// When it was made; `None` where an old app left it out.
+    /// When it was made; `None` if an old app did not write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<DateTime<Utc>>,
 }
@@ -65,15 +65,15 @@ impl NewInsight {
         }
     }
 
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         self.clone().into_insight(Id::new()).check()
     }
 
-    /// The record that a store will hold, of the present moment; the store gives the number.
+    /// The record to store, with the current time. The store assigns the number.
     #[must_use]
     pub fn into_insight(self, user_id: Id<User>) -> Insight {
         let Self {
@@ -109,10 +109,10 @@ fields! {
 }
 
 impl Insight {
-    /// Checks what the field types do not: that every backend can hold the record.
+    /// Checks what the field types cannot: every backend can store the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_fields(self)
     }

@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Columns", into = "Columns")]
 pub struct DailyAggregate {
-    /// The number of the row, given by the store; it stays when the day is refreshed.
+    /// The row number, assigned by the store; it stays when the day is refreshed.
     pub id: i64,
     /// Whose day it is. There is one roll-up for each user and day.
     pub user_id: Id<User>,
@@ -81,10 +81,10 @@ impl From<DailyAggregate> for Columns {
 }
 
 impl DailyAggregate {
-    /// Checks what the field types do not: that every backend can hold the record.
+    /// Checks what the field types cannot: every backend can store the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_day("date", self.date)?;
         check_totals(self)

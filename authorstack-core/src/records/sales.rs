@@ -18,7 +18,7 @@ use crate::{
 /// What a book sold on a platform on a day. A user has one for each [`SaleKey`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sale {
-    /// The number of the row, given by the store.
+    /// The row number, assigned by the store.
     pub id: i64,
     /// Whose sale it is.
     pub user_id: Id<User>,
@@ -36,7 +36,7 @@ pub struct Sale {
     pub page_reads: i32,
     /// The currency of the revenue.
     pub currency: Currency,
-    /// When it was last written; `None` where an old app left it out.
+    /// When it was last written; `None` if an old app did not write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced_at: Option<DateTime<Utc>>,
 }
@@ -116,10 +116,10 @@ impl Sale {
         }
     }
 
-    /// Checks what the field types do not: that every backend can hold the record.
+    /// Checks what the field types cannot: every backend can store the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_day("date", self.date)?;
         check_fields(self)

@@ -20,7 +20,7 @@ closed_set! {
 /// One attempt to fetch sales from a platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncLog {
-    /// The number of the row, given by the store; later entries have higher ones.
+    /// The row number, assigned by the store; later entries have higher ones.
     pub id: i64,
     /// Whose sales.
     pub user_id: Id<User>,
@@ -33,7 +33,7 @@ pub struct SyncLog {
     /// What went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
-    /// When it ended; `None` where an old app left it out.
+    /// When it ended; `None` if an old app did not write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced_at: Option<DateTime<Utc>>,
 }
@@ -52,15 +52,15 @@ pub struct NewSyncLog {
 }
 
 impl NewSyncLog {
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         self.clone().into_sync_log(Id::new()).check()
     }
 
-    /// The record that a store will hold, of the present moment; the store gives the number.
+    /// The record to store, with the current time. The store assigns the number.
     #[must_use]
     pub fn into_sync_log(self, user_id: Id<User>) -> SyncLog {
         let Self {
@@ -82,10 +82,10 @@ impl NewSyncLog {
 }
 
 impl SyncLog {
-    /// Checks that every backend can hold the record.
+    /// Checks that every backend can store the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_fields(self)
     }

@@ -38,7 +38,7 @@ pub struct User {
     pub created_at: DateTime<Utc>,
     /// When it was last changed; later with every change.
     pub updated_at: DateTime<Utc>,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
@@ -88,7 +88,7 @@ pub struct Preferences {
     /// The currency that sums are shown in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currency: Option<Currency>,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -105,7 +105,7 @@ pub struct ConnectedPlatform {
     /// When its sales were last synced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_sync: Option<DateTime<Utc>>,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -136,7 +136,7 @@ pub struct NewUser {
     pub credits: i64,
     /// The user's settings.
     pub preferences: Preferences,
-    /// Fields beyond the schema.
+    /// Fields that the schema does not know.
     pub extra: Extra,
 }
 
@@ -156,15 +156,15 @@ impl NewUser {
         }
     }
 
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         self.clone().into_user().check()
     }
 
-    /// The record that a store will hold, with a new id and the present moment.
+    /// The record to store, with a new id and the current time.
     #[must_use]
     pub fn into_user(self) -> User {
         let Self {
@@ -196,10 +196,10 @@ impl NewUser {
 }
 
 impl User {
-    /// Checks what the field types do not: that every backend can hold the record.
+    /// Checks what the field types cannot: every backend can store the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         if self.credits < 0 {
             return Err(Error::invalid(
@@ -269,10 +269,10 @@ pub struct UserPatch {
 }
 
 impl UserPatch {
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_patch(self)
     }

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 
 use crate::{Conversion, DailyAggregate, Days, Id, Overview, RefreshCounts, Result, User};
 
-/// What a host does with roll-ups. Each call takes the user whose sales they sum.
+/// The operations on roll-ups. Each call takes the user whose sales they sum.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait AggregateRepository: std::fmt::Debug + Send + Sync {

@@ -2,8 +2,8 @@ use async_trait::async_trait;
 
 use crate::{Asin, Book, BookFilter, BookPatch, Id, NewBook, Page, PageRequest, Result, User};
 
-/// What a host does with books. Each call takes the user whose books they are, and another
-/// user's book is NotFound.
+/// The operations on books. Each call takes the user whose books they are, and another user's book
+/// is NotFound.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait BookRepository: std::fmt::Debug + Send + Sync {

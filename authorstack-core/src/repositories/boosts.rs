@@ -3,7 +3,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{Boost, Id, NewBoost, Page, PageRequest, Result, User};
 
-/// What a host does with boosts.
+/// The operations on boosts.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait BoostRepository: std::fmt::Debug + Send + Sync {

@@ -6,8 +6,8 @@ use crate::{
     PageRequest, Result, TaskChange, TaskId, TaskPatch, User,
 };
 
-/// What a host does with launch checklists. Each call takes the user whose checklists they are,
-/// and another user's checklist is NotFound.
+/// The operations on launch checklists. Each call takes the user whose checklists they are, and
+/// another user's checklist is NotFound.
 ///
 /// Every call that changes a checklist is one atomic update: of two people who change different
 /// tasks at once, neither loses anything. It answers with the checklist as it is then, and moves

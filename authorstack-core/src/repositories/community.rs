@@ -5,7 +5,7 @@ use crate::{
     User,
 };
 
-/// What a host does with community posts.
+/// The operations on community posts.
 ///
 /// A viewer sees public posts, their own, and the `followers` posts of authors whom they follow;
 /// the query itself leaves out all others, and a post that a viewer may not see is NotFound to

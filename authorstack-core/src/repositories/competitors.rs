@@ -6,8 +6,8 @@ use crate::{
     PricePoint, Result, User,
 };
 
-/// What a host does with competitors. Each call takes the user who watches them, and another
-/// user's competitor is NotFound.
+/// The operations on competitors. Each call takes the user who watches them, and another user's
+/// competitor is NotFound.
 ///
 /// The record has no `updatedAt` in the schema, so that a patch has no expectation of it.
 #[cfg_attr(feature = "mocks", mockall::automock)]

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 
 use crate::{Follow, FollowCounts, Id, Page, PageRequest, Result, User};
 
-/// What a host does with follows.
+/// The operations on follows.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait FollowRepository: std::fmt::Debug + Send + Sync {

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 
 use crate::{Days, Forecast, ForecastAccuracy, Id, NewForecast, Result, User};
 
-/// What a host does with forecasts. Each call takes the user whose revenue they foretell.
+/// The operations on forecasts. Each call takes the user whose revenue they foretell.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ForecastRepository: std::fmt::Debug + Send + Sync {

@@ -3,7 +3,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{Id, Insight, InsightKind, InsightScope, NewInsight, Page, PageRequest, Result, User};
 
-/// What a host does with insights. Each call takes the user whom they are for.
+/// The operations on insights. Each call takes the user whom they are for.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait InsightRepository: std::fmt::Debug + Send + Sync {

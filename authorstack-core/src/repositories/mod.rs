@@ -1,4 +1,4 @@
-//! What a host does with records: a trait for each repository, and the pages that lists come in.
+//! The operations on records: a trait for each repository, and the pages that lists come in.
 
 mod aggregates;
 mod books;

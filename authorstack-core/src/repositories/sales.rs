@@ -5,7 +5,7 @@ use crate::{
     Id, NewSale, Result, Sale, SaleKey, SalesFilter, SalesTotal, TotalsBy, UpsertCounts, User,
 };
 
-/// What a host does with sales. Each call takes the user whose sales they are.
+/// The operations on sales. Each call takes the user whose sales they are.
 ///
 /// Whether the user exists is checked where the store holds users too; a book is not looked for.
 #[cfg_attr(feature = "mocks", mockall::automock)]

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 
 use crate::{Id, NewSyncLog, Page, PageRequest, Platform, Result, SyncLog, User};
 
-/// What a host does with sync logs. Each call takes the user whose logs they are.
+/// The operations on sync logs. Each call takes the user whose logs they are.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait SyncLogRepository: std::fmt::Debug + Send + Sync {

@@ -3,7 +3,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{AuthId, Email, Id, NewUser, Page, PageRequest, Platform, Result, User, UserPatch};
 
-/// What a host does with users.
+/// The operations on users.
 ///
 /// Every call that changes a user answers with the user as it is then, and moves `updated_at`
 /// forward.
