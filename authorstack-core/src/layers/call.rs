@@ -111,7 +111,7 @@ impl Reply {
     pub fn into<T: Any>(self) -> Result<T> {
         match self.0.downcast() {
             Ok(value) => Ok(*value),
-            Err(_) => Err(Error::internal("a layer answered with another type")),
+            Err(_) => Err(Error::internal("a layer answered with the wrong type")),
         }
     }
 }

@@ -43,7 +43,7 @@ impl Layer for Limited {
             Ok(Err(_)) => return Err(Error::internal("the places for calls are closed")),
             Err(_) => {
                 let reason = format!(
-                    "all places for calls were taken for {:?}; repeat the call in a while",
+                    "too many calls at once for {:?}; repeat the call later",
                     self.patience
                 );
                 return Err(Error::unavailable(reason));

@@ -118,7 +118,7 @@ impl<T> Driven<T> {
     }
 }
 
-/// The stream behind the layers.
+/// Makes the stream that passes through the layers.
 pub(super) fn layered<R, T>(
     call: Call<'static>,
     layers: Arc<[Arc<dyn Layer>]>,

@@ -11,7 +11,7 @@ use crate::{
 pub(super) struct MemoryChecklists(pub(super) MemoryStore);
 
 impl MemoryChecklists {
-    /// Changes a checklist of the user, wholly or not at all.
+    /// Changes a checklist of the user, completely or not at all.
     fn change(
         &self,
         user_id: Id<User>,

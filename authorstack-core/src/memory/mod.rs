@@ -1,4 +1,6 @@
-//! The in-memory store: the model that every backend is held to.
+//! The in-memory store. It is the model for all backends: random tests compare them with it. Each
+//! repository has its own file; `table.rs` holds records and notes what changes; `migration/` makes
+//! the store a snapshot, a sink, a ledger and a feed of changes.
 
 mod aggregates;
 mod analytics;
@@ -36,7 +38,8 @@ use crate::{
 /// The store's name in messages.
 const NAME: &str = "memory";
 
-/// The documents of an app in memory, and either side of a migration. Clones share what they hold.
+/// A store in memory: for documents and analytics, and for either side of a migration. Clones share
+/// their data.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore {
     shared: Arc<Shared>,
@@ -45,13 +48,13 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct Shared {
     records: Mutex<Records>,
-    /// Wakes those who follow the changes.
+    /// Wakes the followers of the changes.
     changed: Notify,
 }
 
 macro_rules! records {
     ($($name:ident: $place:ty => $record:ty, $kind:ident, |$of:ident, $at:ident| $key:expr;)+) => {
-        /// What the store holds, a table for each kind, in the order of the kinds.
+        /// The data of the store: a table for each kind, in the order of the kinds.
         #[derive(Debug, Default)]
         struct Records {
             $($name: Table<$place, $record>,)+
@@ -70,7 +73,7 @@ macro_rules! records {
         })+
 
         impl Records {
-            /// Hands the keys of what was changed to the feed, kind by kind.
+            /// Passes the keys of changed records to the feed, kind by kind.
             fn note_changes(&mut self) -> bool {
                 let mut changed = false;
                 $(
@@ -104,7 +107,7 @@ records! {
     forecasts: i64 => Forecast, RevenueForecasts, |forecast, _at| Key::Row(forecast.id);
 }
 
-/// The records, locked. What was changed is handed to the feed when they are given back.
+/// The locked records. When the lock is released, the feed gets the changes.
 struct Locked<'s> {
     records: MutexGuard<'s, Records>,
     changed: &'s Notify,
@@ -139,7 +142,7 @@ impl MemoryStore {
         Self::default()
     }
 
-    /// A stack on this store alone, without layers of a host.
+    /// A stack on this store, without further layers.
     #[must_use]
     pub fn stack(&self) -> AuthorStack {
         AuthorStack::builder().store(self).build()
@@ -167,7 +170,7 @@ impl Records {
         user.ok_or_else(|| Error::not_found().for_record(format_args!("user {id}")))
     }
 
-    /// Removes a user and all that is theirs, also on other people's posts.
+    /// Removes a user and everything that belongs to them, also likes and comments on other posts.
     fn remove_user(&mut self, id: Id<User>) -> bool {
         if self.users.remove(&id).is_none() {
             return false;
@@ -190,7 +193,7 @@ impl Records {
         true
     }
 
-    /// Removes what belongs to records that are gone.
+    /// Removes what belongs to removed records.
     fn remove_dependents(&mut self) {
         let (books, posts, rivals) = (&self.books, &self.posts, &self.competitors);
         self.checklists
@@ -241,7 +244,7 @@ impl AnalyticsStore for MemoryStore {
     }
 }
 
-/// The page of the records that match, found by the last id of the page before.
+/// The page of the matching records, found by the last id of the previous page.
 fn page<T: Clone>(
     records: &BTreeMap<Id<T>, T>,
     request: &PageRequest,

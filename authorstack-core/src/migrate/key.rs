@@ -6,8 +6,8 @@ use serde::{Serialize, Serializer};
 use super::{KeyForm, Kind, Record};
 use crate::{CommentId, Competitor, Error, Id, Post, Result, User, values::excerpt};
 
-/// What tells the records of one kind apart. Keys of one kind are in the order of their parts:
-/// both sides of a migration are read in it.
+/// The key of a record, unique within its kind. Keys are ordered by their parts; both sides of a
+/// migration are read in that order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
     /// The id of a record that has one.
@@ -26,7 +26,7 @@ impl Key {
     /// Reads a key of a kind in its text form.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it is none.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if it is not a key of this kind.
     pub fn parse(kind: Kind, text: &str) -> Result<Self> {
         let parts = text.split_once('.');
         let key = match kind.description().key {
@@ -43,12 +43,12 @@ impl Key {
             }),
         };
         key.ok_or_else(|| {
-            let problem = format!("{} is no key of one of the {kind}", excerpt(text));
+            let problem = format!("{} is not a key of {kind}", excerpt(text));
             Error::invalid("key", problem)
         })
     }
 
-    /// The id of the record, or of the one that it is part of; none of a row that has a number.
+    /// The id of the record, or of the record that it is a part of; `None` for a numbered row.
     #[must_use]
     pub fn id(&self) -> Option<Id<Record>> {
         match self {
@@ -67,7 +67,8 @@ impl<T> From<Id<T>> for Key {
 }
 
 impl fmt::Display for Key {
-    /// A row's number; an id's 24 hex digits; of a part, the id of the whole, a full stop, and what tells the part.
+    /// A row's number, or an id's 24 hex digits. For a part: the id of the whole, a full stop, and
+    /// the rest of the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Id(id) => fmt::Display::fmt(id, f),

@@ -5,13 +5,13 @@ use crate::{
     fields::{Field, FieldReader, FieldValue, FieldWriter, Fields, Read, Shape},
 };
 
-/// One entry of a competitor's price history, with the competitor that it is of.
+/// One entry of a competitor's price history, with the competitor's id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CompetitorPrice {
     /// The competitor.
     pub competitor_id: Id<Competitor>,
-    /// The price and its moment.
+    /// The price and its date.
     #[serde(flatten)]
     pub point: PricePoint,
 }
@@ -26,7 +26,7 @@ impl CompetitorPrice {
     }
 }
 
-/// The competitor, then what the point lists.
+/// The competitor, then the fields of the price.
 impl Fields for CompetitorPrice {
     const FIELDS: &'static [Field] = &[
         Field {
@@ -68,5 +68,5 @@ impl Fields for CompetitorPrice {
     }
 }
 
-// The list above names each field of a point.
+// The list above must name each field of a price.
 const _: () = assert!(PricePoint::FIELDS.len() == 2);

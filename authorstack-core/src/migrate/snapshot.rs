@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Digest, Kind, Problems, Record, RowSource};
 use crate::Result;
 
-/// The records of a store as they are now: what either side of a migration is read by.
+/// Reads the records of a store as they are now, on either side of a migration.
 #[async_trait]
 pub trait Snapshot: std::fmt::Debug + Send + Sync {
     /// The store's name in messages, such as `MongoDB`.
@@ -14,24 +14,23 @@ pub trait Snapshot: std::fmt::Debug + Send + Sync {
     /// The kinds that the store holds.
     fn kinds(&self) -> &[Kind];
 
-    /// Connects, and says what is wrong with the settings if anything is.
+    /// Connects, and reports wrong settings.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), naming the setting.
     async fn check(&self) -> Result<()>;
 
-    /// How many records there are: exact where that is cheap, else the store's estimate.
+    /// How many records there are: exactly if that is cheap, else the store's estimate.
     ///
     /// # Errors
-    /// The store's Timeout or Unavailable.
+    /// Timeout or Unavailable of the store.
     async fn count(&self, kind: Kind) -> Result<u64>;
 
-    /// Streams all records behind a position, in the order of their keys; what is no record may
-    /// come anywhere. No two records of a scan have one key. An item of the stream is an error
-    /// only when the store failed.
+    /// Streams all records after a position, in the order of their keys. What cannot be read as a
+    /// record may come anywhere. No two records of a scan have the same key. An item of the stream
+    /// is an error only if the store failed.
     ///
-    /// Records that the store keeps within others (likes within posts) come one by one, however
-    /// many there are.
+    /// Records that the store keeps within others (likes within posts) come one by one.
     fn scan(
         &self,
         kind: Kind,
@@ -39,33 +38,33 @@ pub trait Snapshot: std::fmt::Debug + Send + Sync {
         limits: BatchLimits,
     ) -> BoxStream<'_, Result<ScannedBatch>>;
 
-    /// The records with these keys as they are now, those that exist, in any order.
+    /// The existing records with these keys, as they are now, in any order.
     ///
     /// # Errors
-    /// The store's Timeout or Unavailable.
+    /// Timeout or Unavailable of the store.
     async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>>;
 
-    /// A record whole as JSON for the rejects, in a form that [`Snapshot::decode`] reads.
+    /// Encodes a whole record as JSON for the rejects, in a form that [`Snapshot::decode`] reads.
     fn encode(&self, kind: Kind, original: &Original) -> Value;
 
-    /// Reads what [`Snapshot::encode`] made, perhaps edited since.
+    /// Reads the JSON of [`Snapshot::encode`], which may have been edited.
     ///
     /// # Errors
     /// Every problem that the record still has.
     fn decode(&self, kind: Kind, value: &Value) -> Result<Record, Problems>;
 
-    /// The fast lane for a kind, where the store has one.
+    /// The fast lane for a kind, if the store has one.
     fn rows(&self, kind: Kind) -> Option<&dyn RowSource> {
         let _ = kind;
         None
     }
 }
 
-/// A place in a scan or among changes: opaque text of the store's.
+/// A position in a scan or among changes: opaque text of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position(pub String);
 
-/// How large a batch may become before it is handed on.
+/// The largest size of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchLimits {
     /// Records.
@@ -88,12 +87,12 @@ impl Default for BatchLimits {
 pub enum Original {
     /// Bytes that only the store can read.
     Bytes(Vec<u8>),
-    /// Nothing more than the record that was read from it.
+    /// No bytes: only the record that was read.
     Record,
 }
 
 impl Original {
-    /// The bytes that stand for the original of a record: its own, or the record's JSON.
+    /// The bytes that represent the original: its own, or the record's JSON.
     #[must_use]
     pub fn bytes(&self, record: Option<&Record>) -> Vec<u8> {
         match (self, record) {
@@ -112,7 +111,7 @@ impl Original {
         }
     }
 
-    /// Whether it holds none.
+    /// Whether it holds no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -120,7 +119,7 @@ impl Original {
 }
 
 impl std::fmt::Debug for Original {
-    /// The size alone: the bytes may hold secrets.
+    /// Shows the size only: the bytes may contain secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Bytes(bytes) => write!(f, "Original({} bytes)", bytes.len()),
@@ -129,12 +128,13 @@ impl std::fmt::Debug for Original {
     }
 }
 
-/// A record that was read, whether or not it makes sense.
+/// A record that was read, valid or not.
 #[derive(Debug, Clone)]
 pub struct Scanned {
-    /// The record's key as text: that of [`Record::key`], else a form of the store's.
+    /// The key as text: that of [`Record::key`], or another form of the store if there is no valid
+    /// record.
     pub key: String,
-    /// The record, or why it is none.
+    /// The record, or its problems.
     pub outcome: Result<Record, Problems>,
     /// The record as stored, for the rejects.
     pub original: Original,
@@ -151,7 +151,7 @@ impl Scanned {
         }
     }
 
-    /// The digest of the original: tells whether the record has changed since.
+    /// The digest of the original. It shows whether the record has changed since.
     #[must_use]
     pub fn original_digest(&self) -> [u8; 32] {
         let record = self.outcome.as_ref().ok();

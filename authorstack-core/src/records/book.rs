@@ -17,7 +17,7 @@ use crate::{
 pub struct Book {
     /// The id.
     pub id: Id<Book>,
-    /// Whose book it is.
+    /// The user who owns it.
     pub user_id: Id<User>,
     /// The title.
     pub title: String,
@@ -33,10 +33,10 @@ pub struct Book {
     /// The ISBN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isbn: Option<Isbn>,
-    /// Amazon's id.
+    /// Amazon's id (ASIN).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asin: Option<Asin>,
-    /// Where the cover is.
+    /// The address of the cover.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cover_url: Option<String>,
     /// Genres, in the author's order.
@@ -46,7 +46,7 @@ pub struct Book {
     /// When it was, or will be, published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published_date: Option<DateTime<Utc>>,
-    /// Where it stands.
+    /// Its status.
     pub status: BookStatus,
     /// Lengths and series.
     pub metadata: BookMetadata,
@@ -60,7 +60,7 @@ pub struct Book {
 }
 
 closed_set! {
-    /// Where a book stands.
+    /// The status of a book.
     #[derive(Default)]
     BookStatus, "status",
     /// Being written.
@@ -115,9 +115,9 @@ pub struct NewBook {
     pub description: Option<String>,
     /// The ISBN.
     pub isbn: Option<Isbn>,
-    /// Amazon's id.
+    /// Amazon's id (ASIN).
     pub asin: Option<Asin>,
-    /// Where the cover is.
+    /// The address of the cover.
     pub cover_url: Option<String>,
     /// Genres, in the author's order.
     pub genres: Vec<String>,
@@ -125,7 +125,7 @@ pub struct NewBook {
     pub platforms: Vec<Platform>,
     /// When it was, or will be, published.
     pub published_date: Option<DateTime<Utc>>,
-    /// Where it stands.
+    /// Its status.
     pub status: BookStatus,
     /// Lengths and series.
     pub metadata: BookMetadata,
@@ -193,7 +193,7 @@ impl NewBook {
     }
 }
 
-/// A title of a new book says something; what a store already holds may be empty.
+/// A new book needs a title; a stored book may have an empty one.
 fn check_title(title: &str) -> Result<()> {
     if title.trim().is_empty() {
         Err(Error::invalid("title", "is empty; a book needs a title"))
@@ -241,7 +241,7 @@ fields! {
 }
 
 impl BookMetadata {
-    /// JSON in PostgreSQL has one zero.
+    /// Replaces -0.0 by 0.0: JSON in PostgreSQL knows one zero only.
     #[must_use]
     pub fn without_negative_zero(mut self) -> Self {
         self.series_position = self.series_position.map(|position| position + 0.0);
@@ -262,21 +262,21 @@ pub struct BookPatch {
     pub description: Change<String>,
     /// The ISBN.
     pub isbn: Change<Isbn>,
-    /// Amazon's id.
+    /// Amazon's id (ASIN).
     pub asin: Change<Asin>,
-    /// Where the cover is.
+    /// The address of the cover.
     pub cover_url: Change<String>,
-    /// New genres, as a whole.
+    /// New genres; they replace all old ones.
     pub genres: Option<Vec<String>>,
-    /// New platforms, as a whole.
+    /// New platforms; they replace all old ones.
     pub platforms: Option<Vec<Platform>>,
     /// When it was, or will be, published.
     pub published_date: Change<DateTime<Utc>>,
-    /// Where it stands.
+    /// Its status.
     pub status: Option<BookStatus>,
-    /// New lengths and series, as a whole.
+    /// New lengths and series; they replace all old ones.
     pub metadata: Option<BookMetadata>,
-    /// When set, the book must have been last changed then, or the call answers Conflict.
+    /// If set, the call returns Conflict unless the book was last changed at this time.
     pub expected_updated_at: Option<DateTime<Utc>>,
 }
 
@@ -290,7 +290,7 @@ impl BookPatch {
         check_patch(self)
     }
 
-    /// Does it to a book in memory; `updated_at` moves forward.
+    /// Applies the patch to a book in memory, and moves `updated_at` forward.
     pub fn apply(self, book: &mut Book) {
         self.apply_to(book);
         book.published_date = book.published_date.map(time::to_millis);
@@ -315,7 +315,7 @@ patch! {
     metadata,
 }
 
-/// Which books of a user: those that match every part that is set.
+/// Which books of a user: those that match every part of the filter that is set.
 ///
 /// ```
 /// use authorstack_core::{BookFilter, BookStatus};
@@ -329,7 +329,7 @@ pub struct BookFilter {
     pub status: Option<BookStatus>,
     /// Books that this platform sells.
     pub platform: Option<Platform>,
-    /// Books of this genre, spelt alike.
+    /// Books of this genre, in exactly this spelling.
     pub genre: Option<String>,
 }
 

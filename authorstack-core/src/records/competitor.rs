@@ -1,4 +1,4 @@
-//! Competitors: books of others whose prices are tracked.
+//! Competitors: other authors' books whose prices are tracked.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{Asin, Change, Currency, Extra, Id, Price, Result, User, time};
 
-/// A book that a user watches. Its price history is read on its own.
+/// A book that a user watches. Its price history is read with its own call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Competitor {
@@ -25,16 +25,16 @@ pub struct Competitor {
     /// The author's name on the cover.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
-    /// The newest price that is known.
+    /// The newest known price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current_price: Option<Price>,
-    /// The currency of all its prices. The schema has none: an old app does not say it.
+    /// The currency of all its prices. The old schema has no field for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currency: Option<Currency>,
     /// The genre.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub genre: Option<String>,
-    /// When its price was last looked for.
+    /// When its price was last checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_checked: Option<DateTime<Utc>>,
     /// When the user began to watch it.
@@ -44,7 +44,7 @@ pub struct Competitor {
     pub extra: Extra,
 }
 
-/// What a competitor cost at a moment. A competitor has one price at each moment.
+/// The price of a competitor at a moment. A competitor has at most one price for each moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PricePoint {
@@ -110,7 +110,7 @@ pub struct NewCompetitor {
 }
 
 impl NewCompetitor {
-    /// A competitor of which no more than the ASIN is known.
+    /// A competitor of which only the ASIN is known.
     #[must_use]
     pub fn new(asin: Asin) -> Self {
         Self {
@@ -181,9 +181,9 @@ impl Competitor {
         check_fields(self)
     }
 
-    /// Notes a price in memory. `newest` is the latest moment in the history before it: the price
-    /// becomes the current one unless a later one is known. Where the history is empty, a current
-    /// price counts as seen when it was last looked for.
+    /// Adds a price in memory. `newest` is the latest date of the history so far: the price becomes
+    /// the current one unless a later one is known. If the history is empty, the current price
+    /// counts as of the last check.
     pub fn note_price(&mut self, point: &PricePoint, newest: Option<DateTime<Utc>>) {
         let known = newest.or_else(|| self.current_price.and(self.last_checked));
         if known.is_none_or(|known| known <= point.date) {
@@ -193,7 +193,7 @@ impl Competitor {
     }
 }
 
-/// Changes of what is known of a competitor. Its prices change through their own calls.
+/// Changes of a competitor. Its prices change through their own calls.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CompetitorPatch {
     /// The title.
@@ -202,7 +202,7 @@ pub struct CompetitorPatch {
     pub author: Change<String>,
     /// The genre.
     pub genre: Change<String>,
-    /// The currency of all its prices, those noted before too.
+    /// The currency of all its prices, also of earlier ones.
     pub currency: Change<Currency>,
 }
 
@@ -215,7 +215,7 @@ impl CompetitorPatch {
         check_patch(self)
     }
 
-    /// Does it to a competitor in memory.
+    /// Applies the patch to a competitor in memory.
     pub fn apply(self, competitor: &mut Competitor) {
         self.apply_to(competitor);
     }
@@ -229,17 +229,17 @@ patch! {
     currency,
 }
 
-/// A stretch of time.
+/// A range of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DateRange {
-    /// From this moment on; `None` for the beginning.
+    /// The start, inclusive; `None` for no start.
     pub from: Option<DateTime<Utc>>,
-    /// Before this moment; `None` for no end.
+    /// The end, exclusive; `None` for no end.
     pub until: Option<DateTime<Utc>>,
 }
 
 impl DateRange {
-    /// Whether a moment is within.
+    /// Whether a time is in the range.
     #[must_use]
     pub fn contains(&self, at: DateTime<Utc>) -> bool {
         self.from.is_none_or(|from| from <= at) && self.until.is_none_or(|until| at < until)

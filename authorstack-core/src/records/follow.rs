@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{check::check_fields, fields::fields};
 use crate::{Error, Extra, Id, Result, User, time};
 
-/// That a user follows an author.
+/// A user follows an author.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Follow {
@@ -24,7 +24,7 @@ pub struct Follow {
 }
 
 impl Follow {
-    /// A new follow, from the present moment on.
+    /// A new follow, as of now.
     #[must_use]
     pub fn new(follower_id: Id<User>, author_id: Id<User>) -> Self {
         Self {

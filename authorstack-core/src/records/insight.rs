@@ -1,4 +1,4 @@
-//! AI insights: generated texts about a user or a book, kept while they are valid.
+//! AI insights: generated texts about a user or a book, valid for a time.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -7,12 +7,12 @@ use serde_json::Value;
 use super::{check::check_fields, fields::fields};
 use crate::{Book, Confidence, Id, InsightKind, Result, User, time};
 
-/// What a model found out, about a user or about one of their books.
+/// A model's finding about a user or one of their books.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Insight {
     /// The row number, assigned by the store; later insights have higher ones.
     pub id: i64,
-    /// Whom it is for.
+    /// The user.
     pub user_id: Id<User>,
     /// The book; `None` where it is about the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -24,12 +24,12 @@ pub struct Insight {
         skip_serializing_if = "Option::is_none"
     )]
     pub kind: Option<InsightKind>,
-    /// What the model said.
+    /// The content, as the model wrote it.
     pub content: Value,
     /// How sure it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<Confidence>,
-    /// From this moment on it is outdated; `None` for never.
+    /// It is outdated from this time on; `None` for never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<DateTime<Utc>>,
     /// When it was made; `None` if an old app did not write it.
@@ -37,23 +37,23 @@ pub struct Insight {
     pub created_at: Option<DateTime<Utc>>,
 }
 
-/// An insight to be kept.
+/// An insight to be stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewInsight {
     /// The book; `None` where it is about the user.
     pub book_id: Option<Id<Book>>,
     /// What it is about.
     pub kind: InsightKind,
-    /// What the model said.
+    /// The content, as the model wrote it.
     pub content: Value,
     /// How sure it is.
     pub confidence: Option<Confidence>,
-    /// From this moment on (in whole milliseconds) it is outdated; `None` for never.
+    /// It is outdated from this time on (in whole milliseconds); `None` for never.
     pub valid_until: Option<DateTime<Utc>>,
 }
 
 impl NewInsight {
-    /// An insight about the user, which is never outdated.
+    /// An insight about the user that never becomes outdated.
     #[must_use]
     pub const fn new(kind: InsightKind, content: Value) -> Self {
         Self {
@@ -117,7 +117,7 @@ impl Insight {
         check_fields(self)
     }
 
-    /// Whether it is not outdated at a moment.
+    /// Whether it is valid at a given time.
     #[must_use]
     pub fn is_valid_at(&self, at: DateTime<Utc>) -> bool {
         self.valid_until.is_none_or(|until| at < until)

@@ -1,4 +1,4 @@
-//! Sync logs: what became of each attempt to fetch sales from a platform.
+//! Sync logs: the result of each attempt to fetch sales from a platform.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,11 +9,11 @@ use crate::{Id, Platform, Result, User, time, values::closed_set};
 closed_set! {
     /// How a sync ended.
     SyncStatus, "status",
-    /// Everything was taken over.
+    /// All sales were imported.
     Success = "success",
-    /// Some of it was.
+    /// Some sales were imported.
     Partial = "partial",
-    /// Nothing was.
+    /// No sales were imported.
     Failed = "failed"
 }
 
@@ -22,13 +22,13 @@ closed_set! {
 pub struct SyncLog {
     /// The row number, assigned by the store; later entries have higher ones.
     pub id: i64,
-    /// Whose sales.
+    /// The user.
     pub user_id: Id<User>,
-    /// From which platform.
+    /// The platform.
     pub platform: Platform,
     /// How it ended.
     pub status: SyncStatus,
-    /// How many sales were taken over.
+    /// How many sales were imported.
     pub records_synced: i32,
     /// What went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,14 +38,14 @@ pub struct SyncLog {
     pub synced_at: Option<DateTime<Utc>>,
 }
 
-/// What is to be noted of a sync.
+/// A sync log to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewSyncLog {
-    /// From which platform.
+    /// The platform.
     pub platform: Platform,
     /// How it ended.
     pub status: SyncStatus,
-    /// How many sales were taken over.
+    /// How many sales were imported.
     pub records_synced: i32,
     /// What went wrong; never a secret of the platform's.
     pub error_message: Option<String>,

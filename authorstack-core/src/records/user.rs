@@ -20,7 +20,7 @@ pub struct User {
     pub id: Id<User>,
     /// The account's id at the authentication provider. Unique.
     pub auth_id: AuthId,
-    /// Which provider that is.
+    /// The authentication provider.
     pub auth_provider: AuthProvider,
     /// The e-mail address. Unique, whatever its case.
     pub email: Email,
@@ -65,11 +65,11 @@ closed_set! {
     Light = "light",
     /// Dark colours.
     Dark = "dark",
-    /// As the device says.
+    /// As set on the device.
     System = "system"
 }
 
-/// A user's settings. A setting that was never made is `None`.
+/// A user's settings. A setting that was never chosen is `None`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Preferences {
@@ -97,7 +97,7 @@ pub struct Preferences {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectedPlatform {
-    /// Which platform.
+    /// The platform.
     pub platform: Platform,
     /// When it was connected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,7 +124,7 @@ pub struct ConnectedPlatform {
 pub struct NewUser {
     /// The account's id at the authentication provider.
     pub auth_id: AuthId,
-    /// Which provider that is.
+    /// The authentication provider.
     pub auth_provider: AuthProvider,
     /// The e-mail address.
     pub email: Email,
@@ -262,9 +262,9 @@ pub struct UserPatch {
     pub name: Option<String>,
     /// A new subscription.
     pub subscription_tier: Option<SubscriptionTier>,
-    /// New settings, as a whole.
+    /// New settings; they replace all old ones.
     pub preferences: Option<Preferences>,
-    /// When set, the user must have been last changed then, or the call answers Conflict.
+    /// If set, the call returns Conflict unless the user was last changed at this time.
     pub expected_updated_at: Option<DateTime<Utc>>,
 }
 
@@ -277,7 +277,7 @@ impl UserPatch {
         check_patch(self)
     }
 
-    /// Does it to a user in memory; `updated_at` moves forward.
+    /// Applies the patch to a user in memory, and moves `updated_at` forward.
     pub fn apply(self, user: &mut User) {
         self.apply_to(user);
         user.updated_at = time::next_update(user.updated_at);
@@ -297,7 +297,7 @@ patch! {
 /// Checks an amount of credits.
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it is not above zero.
+/// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if it is not above zero.
 pub fn check_credits(amount: i64) -> Result<()> {
     if amount > 0 {
         Ok(())

@@ -9,7 +9,7 @@ use super::decimal_value;
 use crate::{Error, Result};
 
 /// An amount of money as the analytics tables hold it, `DECIMAL(10,2)`: exact to the cent, from
-/// -99,999,999.99 to 99,999,999.99. Refunds are below zero. The currency stands beside it.
+/// -99,999,999.99 to 99,999,999.99. Refunds are below zero. The currency is a separate field.
 ///
 /// ```
 /// use authorstack_core::Amount;
@@ -33,17 +33,17 @@ decimal_value!(
 );
 
 impl Amount {
-    /// Nothing.
+    /// Zero.
     pub const ZERO: Self = Self { cents: 0 };
     /// The largest amount.
     pub const MAX: Self = Self {
         cents: 9_999_999_999,
     };
 
-    /// The amount of so many hundredths of the currency's unit.
+    /// The amount in hundredths of the currency's unit.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when the tables cannot hold it.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the tables cannot hold it.
     pub fn from_cents(cents: i64) -> Result<Self> {
         if cents.unsigned_abs() <= Self::MAX.cents.unsigned_abs() {
             Ok(Self { cents })
@@ -52,11 +52,11 @@ impl Amount {
         }
     }
 
-    /// This amount.
+    /// An amount from a decimal number.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it has more than two decimals, or
-    /// the tables cannot hold it.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if it has more than two decimals, or the
+    /// tables cannot hold it.
     pub fn new(amount: Decimal) -> Result<Self> {
         let amount = amount.normalize();
         if amount.scale() > 2 {
@@ -70,7 +70,7 @@ impl Amount {
         cents.map_or_else(|| Err(too_large(amount)), Self::from_cents)
     }
 
-    /// The amount, in hundredths of the currency's unit.
+    /// The amount in hundredths of the currency's unit.
     #[must_use]
     pub const fn cents(self) -> i64 {
         self.cents

@@ -17,11 +17,11 @@ pub struct Confidence(u8);
 decimal_value!(Confidence, "confidence", to_decimal, "a number from 0 to 1");
 
 impl Confidence {
-    /// This confidence.
+    /// A confidence from a decimal number.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it is not from 0 to 1, or has more
-    /// than two decimals.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if it is not from 0 to 1, or has more than
+    /// two decimals.
     pub fn new(confidence: Decimal) -> Result<Self> {
         let hundredths = confidence.checked_mul(Decimal::ONE_HUNDRED);
         let whole = hundredths.filter(|hundredths| hundredths.fract().is_zero());

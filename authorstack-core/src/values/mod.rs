@@ -1,6 +1,8 @@
-//! Validated values: a value that exists is valid.
+//! Validated values: ids, texts, amounts and dates. A value that exists is valid.
 //!
-//! Each has one `FromStr`, and serde reads through it.
+//! Each type has one `FromStr`, and serde reads through it. Three macros give types of one sort
+//! what they have in common: `text_value!` for texts, `decimal_value!` for decimal numbers,
+//! `closed_set!` for enums of texts.
 
 mod amount;
 mod asin;
@@ -36,7 +38,8 @@ pub(crate) use closed_set::closed_set;
 
 use crate::{Error, Result};
 
-/// What every validated text type has: text in and out, serde through `FromStr`.
+/// What all validated texts have in common: conversion to and from text, and serde through
+/// `FromStr`.
 macro_rules! text_value {
     ($name:ident) => {
         impl $name {
@@ -84,8 +87,9 @@ macro_rules! text_value {
 }
 use text_value;
 
-/// What every validated decimal number has: text in and out, a decimal number in, serde as text.
-/// The type brings `new(Decimal)` and the function that says its decimal number.
+/// What all validated decimal numbers have in common: conversion to and from text, conversion from
+/// `Decimal`, and serde as text. The type itself has `new(Decimal)` and a function that returns its
+/// `Decimal`.
 macro_rules! decimal_value {
     ($name:ident, $field:literal, $to_decimal:ident, $expected:literal) => {
         impl std::fmt::Display for $name {
@@ -128,7 +132,7 @@ macro_rules! decimal_value {
 }
 use decimal_value;
 
-/// Reads a value by serde from its text.
+/// Implements `Deserialize` through `FromStr`.
 macro_rules! deserialize_text {
     ($name:ident) => {
         impl<'de> serde::Deserialize<'de> for $name {
@@ -141,7 +145,7 @@ macro_rules! deserialize_text {
 }
 use deserialize_text;
 
-/// Refuses text that not every backend can hold: PostgreSQL has no NUL character.
+/// Refuses text that some backend cannot store: PostgreSQL has no NUL character.
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the field.
@@ -155,7 +159,7 @@ pub fn check_text(field: &'static str, text: &str) -> Result<()> {
     }
 }
 
-/// A value for an error message: quoted, escaped, cut after sixty characters.
+/// A text for an error message: quoted, escaped, cut after sixty characters.
 #[must_use]
 pub fn excerpt(text: &str) -> String {
     const MOST: usize = 60;
@@ -172,7 +176,7 @@ mod tests {
 
     use super::*;
 
-    /// A decimal value says itself as text, reads that text, and refuses what is no number.
+    /// A decimal value becomes text, is read from that text, and is not read from anything else.
     fn check_decimal<T>(number: &str, shown: &str, refusal: &str)
     where
         T: std::str::FromStr<Err = Error> + TryFrom<Decimal, Error = Error>,

@@ -12,7 +12,7 @@ use crate::{
     migrate::{Checkpoint, Entry, Key, Kind, Ledger, Reject, RunLock, Settled, Step},
 };
 
-/// What a migration has written down.
+/// The ledger's data.
 #[derive(Debug, Default)]
 pub(in crate::memory) struct MemoryLedger {
     passes: BTreeMap<Kind, Pass>,
@@ -20,7 +20,7 @@ pub(in crate::memory) struct MemoryLedger {
     run: Weak<()>,
 }
 
-/// A reject, and the record that a replay has made of it.
+/// A reject, and the record that a replay made of it.
 #[derive(Debug)]
 struct Kept {
     reject: Reject,
@@ -33,7 +33,7 @@ struct Pass {
     finished: bool,
 }
 
-/// The lock of a run: gone when the run drops it.
+/// The lock of a run; released when dropped.
 #[derive(Debug)]
 struct Lock {
     _held: Arc<()>,
@@ -53,7 +53,7 @@ impl MemoryLedger {
         pass.checkpoint.clone()
     }
 
-    /// Refuses a batch that does not begin where the pass is.
+    /// Refuses a batch that does not begin at the checkpoint.
     pub(super) fn check(&self, kind: Kind, step: &Step<'_>) -> Result<()> {
         let pass = self.passes.get(&kind);
         let position = pass.and_then(|pass| pass.checkpoint.position.as_ref());

@@ -117,7 +117,7 @@ impl Making {
     }
 }
 
-/// Which fields a maker leaves out.
+/// The fields that a maker leaves out.
 #[derive(Debug, Clone, PartialEq)]
 enum Missing {
     Nothing,
@@ -740,7 +740,7 @@ fn names_and_columns_are_listed_once() {
     for_every_record!(has_names_and_columns_once, ());
 }
 
-/// Reading goes on behind a field that is missing: each of them is reported.
+/// Reading goes on after a missing field, so all of them are reported.
 fn reports_what_is_missing<T: Fields>(record: &str, expected: &BTreeMap<&str, &[&str]>) {
     let mut making = Making::by(&choices(1));
     let mut maker = Maker::of::<T>(&mut making, String::new(), Missing::All);
