@@ -1,4 +1,4 @@
-//! One call of every method of every repository, and what layers are told of it.
+//! One call of every method of every repository, and what layers see of it.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -519,7 +519,7 @@ fn by_name(operations: impl IntoIterator<Item = Operation>) -> BTreeSet<&'static
 
 /// A method without a call in `make_every_call` fails here.
 #[tokio::test]
-async fn every_method_is_called_and_layers_are_told_what_it_is() {
+async fn every_method_is_called_and_layers_see_what_it_is() {
     let recording = Recording::default();
     let stack = AuthorStack::builder().store(&MemoryStore::new());
     let made = make_every_call(&stack.layer(recording.clone()).build()).await;

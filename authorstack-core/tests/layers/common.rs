@@ -21,7 +21,7 @@ use authorstack_core::{
 use futures::{StreamExt, stream, stream::BoxStream};
 use tokio::sync::Semaphore;
 
-/// What a layer was told of a call.
+/// What a layer saw of a call.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Seen {
     pub(crate) operation: Operation,
@@ -85,7 +85,7 @@ impl Gate {
         self.arrived.load(Ordering::SeqCst)
     }
 
-    /// Lets so many calls go on, in their order.
+    /// Lets this number of calls go on, in their order.
     pub(crate) fn let_go(&self, calls: usize) {
         self.go.add_permits(calls);
     }
