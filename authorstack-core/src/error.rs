@@ -33,7 +33,7 @@ pub enum ErrorKind {
     Invalid {
         /// The field, by its name in the schema.
         field: Cow<'static, str>,
-        /// The value's problem and the way out.
+        /// The problem, and how to fix it.
         reason: Cow<'static, str>,
     },
     /// The user has fewer credits than the call would spend; nothing was spent.
@@ -44,7 +44,7 @@ pub enum ErrorKind {
         /// What the call would have spent.
         needed: i64,
     },
-    /// The caller has not said who they are, or the proof is not valid.
+    /// The caller is not signed in, or the session is no longer valid.
     #[error("not signed in, or the session has ended; sign in again")]
     Unauthenticated,
     /// The caller is known but may not do this.
@@ -71,7 +71,7 @@ pub enum ErrorKind {
         /// What the store or the network said.
         reason: Cow<'static, str>,
     },
-    /// What the store holds does not have the schema's meaning.
+    /// A stored record does not fit the schema.
     #[error("the stored record cannot be read: {what}")]
     Corrupt {
         /// The field and its problem.
@@ -88,7 +88,7 @@ pub enum ErrorKind {
     Configuration {
         /// The setting's name in a TOML file, such as `mongodb_url`.
         setting: Cow<'static, str>,
-        /// The problem and the way out.
+        /// The problem, and how to fix it.
         reason: Cow<'static, str>,
     },
     /// A migration cannot start, and nothing was moved.
@@ -265,28 +265,28 @@ impl Error {
         Self::new(ErrorKind::Internal { what: what.into() })
     }
 
-    /// Names the call that failed, such as `books.get`. The innermost name stays.
+    /// Adds the call that failed, such as `books.get`. A name that is there already stays.
     #[must_use]
     pub fn in_operation(mut self, operation: Operation) -> Self {
         self.0.operation.get_or_insert(operation);
         self
     }
 
-    /// Names the record. The innermost name stays.
+    /// Adds the record. A name that is there already stays.
     #[must_use]
     pub fn for_record(mut self, record: impl fmt::Display) -> Self {
         self.0.record.get_or_insert_with(|| record.to_string());
         self
     }
 
-    /// Says whether the same call may succeed later, where the kind alone does not tell.
+    /// Sets whether the same call may succeed later, where that does not follow from the kind.
     #[must_use]
     pub fn retryable(mut self, retryable: bool) -> Self {
         self.0.retryable = retryable;
         self
     }
 
-    /// Keeps the cause. It must not hold a secret: it is shown by `Debug`.
+    /// Adds the cause. It must not contain a secret: `Debug` shows it.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Source>) -> Self {
         self.0.source = Some(source.into());
@@ -317,7 +317,7 @@ impl Error {
         self.0.retryable
     }
 
-    /// Whether the record does not exist (or is someone else's).
+    /// Whether the record does not exist, or belongs to another user.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.0.kind == ErrorKind::NotFound

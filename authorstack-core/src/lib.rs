@@ -1,8 +1,23 @@
-//! AuthorStack's domain, without a driver: records, repository traits, the error type, the
-//! in-memory stores and the migration engine.
+//! AuthorStack's domain, without any database driver.
 //!
-//! A host codes against [`AuthorStack`]; a backend crate implements [`DocumentStore`] or
-//! [`AnalyticsStore`] and, for migrations, [`migrate::Source`] and [`migrate::Target`].
+//! A host app codes against [`AuthorStack`]. A backend crate implements [`DocumentStore`] or
+//! [`AnalyticsStore`] and, for migrations, the traits of [`migrate`] that it can:
+//! [`Snapshot`](migrate::Snapshot), [`Sink`](migrate::Sink), [`Ledger`](migrate::Ledger) and
+//! [`Changes`](migrate::Changes).
+//!
+//! Where to find what:
+//!
+//! - `records/`: the records, such as [`Book`], with what creates and changes them, and the list of
+//!   their [`fields`].
+//! - `repositories/`: the repository traits, such as [`BookRepository`], and [pages](PageRequest).
+//! - [`layers`]: code that runs around every call: input checks, context of errors, spans, metrics.
+//! - `memory/`: [`MemoryStore`], the in-memory store and the model for all backends.
+//! - [`migrate`]: the migration engine and the kinds of records.
+//! - [`services`]: logic that uses several repositories.
+//! - [`values`]: validated values, such as [`Email`] and [`Amount`].
+//! - `testing/` (feature `testing`): the conformance suite for backends.
+//! - `stack.rs`: [`AuthorStack`] and its builder; `resilience.rs`: [deadlines and
+//!   retries](resilience); `error.rs`: [`Error`].
 
 mod error;
 pub mod layers;

@@ -1,4 +1,4 @@
-//! Deadlines and retries, as every backend uses them.
+//! Deadlines and retries: the one implementation that every backend uses.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use tokio::time::{sleep, timeout};
 
 use crate::{Error, ErrorKind, Result};
 
-/// Runs something within a deadline. Dropping it when the time is over must leave the store
-/// consistent, as for every call.
+/// Runs a future with a deadline. When the time is over the future is dropped: that must leave the
+/// store consistent, as for every call.
 ///
 /// # Errors
-/// Its own; Timeout.
+/// Timeout after the deadline; the future's own errors.
 pub async fn with_deadline<T>(limit: Duration, run: impl Future<Output = Result<T>>) -> Result<T> {
     match timeout(limit, run).await {
         Ok(result) => result,
@@ -18,11 +18,11 @@ pub async fn with_deadline<T>(limit: Duration, run: impl Future<Output = Result<
     }
 }
 
-/// Does a unit of work again when another transaction came between, a few times with growing
-/// pauses: nothing of it was kept.
+/// Repeats a unit of work when another transaction got in its way, a few times and with growing
+/// pauses. Nothing of a failed attempt may have been kept.
 ///
 /// # Errors
-/// That of the last attempt.
+/// The error of the last attempt, or the first error that is not such a conflict.
 pub async fn retry_on_conflict<T, F>(mut attempt: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,

@@ -1,4 +1,4 @@
-//! The repositories of an app, bundled.
+//! [`AuthorStack`]: all repositories of an app, its builder, and what a backend implements.
 
 use std::sync::Arc;
 
@@ -12,8 +12,7 @@ use crate::{
 
 macro_rules! stack {
     ($($(#[$doc:meta])* $group:ident.$repository:ident: $trait:ident;)+) => {
-        /// Everything that a host app codes against. Which backend is behind it is one line of the
-        /// host.
+        /// Everything that a host app codes against. One line of the host chooses the backend.
         ///
         /// ```
         /// use authorstack_core::{AuthorStack, NewUser};
@@ -47,7 +46,7 @@ macro_rules! stack {
         }
 
         impl AuthorStackBuilder {
-            /// The stack. Calls to a part that no store was given for answer Unsupported.
+            /// Builds the stack. Calls to a part without a store return Unsupported.
             #[must_use]
             pub fn build(self) -> AuthorStack {
                 let mut layers = self.layers;
@@ -130,33 +129,33 @@ impl MemoryStore {
 }
 
 impl AuthorStack {
-    /// A stack from the parts that a host has, with layers of its own.
-    #[must_use]
+    /// A builder, for a host that chooses the store of each part and adds layers.
     pub fn builder() -> AuthorStackBuilder {
         AuthorStackBuilder::default()
     }
 
-    /// On the free services: the documents in MongoDB, the analytics in Azure PostgreSQL.
+    /// A stack on two stores: the documents in MongoDB, the analytics in Azure PostgreSQL.
     #[must_use]
     pub fn distributed(documents: &dyn DocumentStore, analytics: &dyn AnalyticsStore) -> Self {
         let builder = Self::builder().documents(documents);
         builder.analytics(analytics).build()
     }
 
-    /// Everything on Supabase.
+    /// A stack with everything on Supabase.
     #[must_use]
     pub fn supabase<S: DocumentStore + AnalyticsStore>(store: &S) -> Self {
         Self::builder().store(store).build()
     }
 
-    /// In memory, for tests and first steps: gone when the last clone is dropped.
+    /// A stack in memory, for tests and first steps. Its data is gone when the last clone is
+    /// dropped.
     #[must_use]
     pub fn memory() -> Self {
         Self::builder().store(&MemoryStore::new()).build()
     }
 }
 
-/// Puts an [`AuthorStack`] together: a store for each part, and layers around all of them.
+/// Builds an [`AuthorStack`]: a store for each part, and layers around all of them.
 ///
 /// ```
 /// use authorstack_core::{
@@ -182,29 +181,29 @@ pub struct AuthorStackBuilder {
 }
 
 impl AuthorStackBuilder {
-    /// Where the documents are.
+    /// The store of the documents.
     pub fn documents(mut self, store: &dyn DocumentStore) -> Self {
         self.documents = Some((store.name(), store.documents()));
         self
     }
 
-    /// Where the analytics are.
+    /// The store of the analytics.
     pub fn analytics(mut self, store: &dyn AnalyticsStore) -> Self {
         self.analytics = Some((store.name(), store.analytics()));
         self
     }
 
-    /// Where everything is.
+    /// One store for everything.
     pub fn store<S: DocumentStore + AnalyticsStore>(self, store: &S) -> Self {
         self.documents(store).analytics(store)
     }
 
-    /// A layer around every call: the one that is added first sees a call first.
+    /// Adds a layer around every call. The layer that is added first sees a call first.
     pub fn layer(self, layer: impl Layer) -> Self {
         self.shared_layer(Arc::new(layer))
     }
 
-    /// A layer that the host keeps a hold of.
+    /// Adds a layer that the host also keeps a handle to.
     pub fn shared_layer(mut self, layer: Arc<dyn Layer>) -> Self {
         self.layers.push(layer);
         self

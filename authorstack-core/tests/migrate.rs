@@ -27,7 +27,7 @@ use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use serde_json::Value;
 use tokio::sync::Barrier;
 
-/// Users with so many books each; everyone follows the first user, likes and comments on a post
+/// Users with a number of books each; everyone follows the first user, likes and comments on a post
 /// of theirs, and has a checklist, a boost and a competitor.
 async fn filled(users: usize, books: usize) -> MemoryStore {
     let store = MemoryStore::new();
@@ -45,7 +45,7 @@ async fn filled(users: usize, books: usize) -> MemoryStore {
     store
 }
 
-/// Users with so many books each, and nothing else.
+/// Users with a number of books each, and nothing else.
 async fn bare(users: usize, books: usize) -> MemoryStore {
     let store = MemoryStore::new();
     for n in 0..users {
@@ -825,7 +825,7 @@ async fn keys_of_every_kind_are_read_back_from_their_text_and_are_in_order() {
     }
 }
 
-/// A sink that fails behind some batches: they are written, and nobody is told.
+/// A sink that fails after some batches: they are written, but the caller gets an error.
 #[derive(Debug)]
 struct Forgetful {
     store: MemoryStore,
@@ -1073,14 +1073,14 @@ async fn changes_follow_a_snapshot_and_end_with_equal_stores() {
     let late = author(&source.stack(), "late").await;
     let stack = source.stack();
     let books = all(&source, Kind::Books).await;
-    let (Record::Book(changed), Record::Book(lost)) = (&books[0], &books[1]) else {
+    let (Record::Book(edited), Record::Book(lost)) = (&books[0], &books[1]) else {
         panic!("books are books");
     };
     let patch = BookPatch {
         title: Some("Another".to_owned()),
         ..BookPatch::default()
     };
-    let update = stack.books().update(changed.user_id, changed.id, patch);
+    let update = stack.books().update(edited.user_id, edited.id, patch);
     update.await.unwrap();
     stack.books().delete(lost.user_id, lost.id).await.unwrap();
     stack.users().add_credits(late.id, 100).await.unwrap();

@@ -6,21 +6,21 @@ use futures::future::BoxFuture;
 use super::{Access, Operation};
 use crate::{Error, ErrorKind, Id, Result, Stores, User};
 
-/// Something that every call passes through. It may look, delay, refuse, repeat, or choose the
-/// store behind it.
+/// Code that runs around every call. It may observe a call, delay it, refuse it, repeat it, answer
+/// it, or choose the store.
 #[async_trait]
 pub trait Layer: fmt::Debug + Send + Sync + 'static {
-    /// Handles a call: `next` is the rest of the way to the store.
+    /// Handles a call. `next` is the rest of the way to the store.
     ///
-    /// A call that streams is one call, from its first record to its end: the future is polled
-    /// while the host takes records, and dropped when the host drops the stream.
+    /// A stream is one call, from its first record to its end. The future is polled while the host
+    /// reads records, and dropped when the host drops the stream.
     ///
     /// # Errors
-    /// Those of the call, or the layer's own.
+    /// The errors of the call, and the layer's own.
     async fn call(&self, call: &Call<'_>, next: Next<'_>) -> Result<Reply>;
 }
 
-/// What is called.
+/// A description of a call.
 #[derive(Clone, Copy)]
 pub struct Call<'c> {
     pub(super) operation: Operation,
@@ -37,37 +37,37 @@ impl Call<'_> {
         self.operation
     }
 
-    /// Whether it may write.
+    /// Whether the call may write.
     #[must_use]
     pub const fn access(&self) -> Access {
         self.operation.access()
     }
 
-    /// The store that the stack was built on, by name, such as `MongoDB`.
+    /// The name of the store that the stack was built on, such as `MongoDB`.
     #[must_use]
     pub const fn store(&self) -> &'static str {
         self.store
     }
 
-    /// The user whose records it is about, or who acts, where the call says so.
+    /// The user who acts or whose records are concerned, if the call names one.
     #[must_use]
     pub const fn user(&self) -> Option<Id<User>> {
         self.user
     }
 
-    /// The record that it is about, in the form that messages show, where the call names one.
+    /// The record that is concerned, in the form that messages show, if the call names one.
     #[must_use]
     pub fn record(&self) -> Option<String> {
         self.record.map(ToString::to_string)
     }
 
-    /// Whether the answer is a stream.
+    /// Whether the call returns a stream.
     #[must_use]
     pub const fn is_stream(&self) -> bool {
         self.is_stream
     }
 
-    /// The error with the operation and the record; what it names already stays.
+    /// Adds the operation and the record to an error. What the error names already stays.
     #[must_use]
     pub fn named(&self, error: Error) -> Error {
         let error = error.in_operation(self.operation);
@@ -87,17 +87,18 @@ impl fmt::Debug for Call<'_> {
     }
 }
 
-/// The answer to a call, whatever its type.
+/// The answer to a call, of any type.
 pub struct Reply(Box<dyn Any + Send>);
 
 impl Reply {
-    /// An answer of a layer's own: of the type that the operation answers with.
+    /// Makes an answer. Its type must be the one that the operation returns; for a stream `()`, its
+    /// end.
     #[must_use]
     pub fn new<T: Any + Send>(value: T) -> Self {
         Self(Box::new(value))
     }
 
-    /// The answer, where it is of this type.
+    /// The answer, if it has this type.
     #[must_use]
     pub fn get<T: Any>(&self) -> Option<&T> {
         self.0.downcast_ref()
@@ -106,28 +107,28 @@ impl Reply {
     /// The answer.
     ///
     /// # Errors
-    /// Internal when a layer has answered with another type than the operation's.
+    /// Internal if a layer answered with a type other than the operation's.
     pub fn into<T: Any>(self) -> Result<T> {
         match self.0.downcast() {
             Ok(value) => Ok(*value),
-            Err(_) => Err(Error::internal("a layer answered with another type")),
+            Err(_) => Err(Error::internal("a layer answered with the wrong type")),
         }
     }
 }
 
 impl fmt::Debug for Reply {
-    /// Never the value.
+    /// Never shows the value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Reply(…)")
     }
 }
 
-/// The store at the end of the way.
+/// The end of a call's way: the store.
 pub(super) trait Run: Sync {
     /// Makes the call on the stack's own store.
     fn run(&self) -> BoxFuture<'_, Result<Reply>>;
 
-    /// Makes it on another.
+    /// Makes the call on other stores.
     fn run_on(&self, stores: &Stores) -> BoxFuture<'_, Result<Reply>>;
 }
 
@@ -140,11 +141,12 @@ pub struct Next<'n> {
 }
 
 impl<'n> Next<'n> {
-    /// Makes the call. It may be made again: after an error, say. A stream that has given records
-    /// cannot be made again.
+    /// Makes the call. A layer may do so more than once, for example after an error. A stream that
+    /// has given records cannot be repeated.
     ///
     /// # Errors
-    /// Those of the call.
+    /// The errors of the call.
+    #[must_use]
     pub fn run(&self) -> BoxFuture<'n, Result<Reply>> {
         match self.layers.split_first() {
             None => self.run.run(),
@@ -158,11 +160,12 @@ impl<'n> Next<'n> {
         }
     }
 
-    /// Makes the call on other stores, such as those of another stack, instead of the rest of this
-    /// way.
+    /// Makes the call on other stores, such as those of another stack, instead of going on to this
+    /// one's.
     ///
     /// # Errors
-    /// Those of the call.
+    /// The errors of the call.
+    #[must_use]
     pub fn run_on(&self, stores: &Stores) -> BoxFuture<'n, Result<Reply>> {
         self.run.run_on(stores)
     }

@@ -4,13 +4,12 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use tokio::sync::RwLock;
 
-use super::{Access, Call, Layer, Next, Reply};
+use super::{Access, Call, Layer, Next, Reply, under_way::UnderWay};
 use crate::{Error, ErrorKind, Result};
 
-/// Refuses writes while it is closed, with the retryable error [`ErrorKind::Moving`]: for the time
-/// in which the data moves to another store. Reads go through. Clones are one fence.
+/// Refuses writes while it is closed, with the retryable error [`ErrorKind::Moving`]. Use it while
+/// the data moves to another store. Reads go through. Clones are one fence.
 ///
 /// ```
 /// use authorstack_core::{AuthorStack, ErrorKind, MemoryStore, NewUser, layers::Fenced};
@@ -37,8 +36,7 @@ pub struct Fenced {
 #[derive(Debug, Default)]
 struct Shared {
     is_closed: AtomicBool,
-    /// Held by each write that is under way.
-    writes: RwLock<()>,
+    writes: Arc<UnderWay>,
 }
 
 impl Fenced {
@@ -48,11 +46,11 @@ impl Fenced {
         Self::default()
     }
 
-    /// Refuses all writes from now on, and waits until those that are under way have ended. It
-    /// stays closed when the waiting is given up.
+    /// Refuses all writes from now on, and waits until the writes under way have ended. If this
+    /// future is dropped earlier, the fence stays closed.
     pub async fn close(&self) {
         self.shared.is_closed.store(true, Ordering::SeqCst);
-        drop(self.shared.writes.write().await);
+        self.shared.writes.ended().await;
     }
 
     /// Lets writes through again.
@@ -66,7 +64,7 @@ impl Fenced {
         self.shared.is_closed.load(Ordering::SeqCst)
     }
 
-    fn refused(&self) -> Result<()> {
+    fn check(&self) -> Result<()> {
         if self.is_closed() {
             Err(Error::new(ErrorKind::Moving))
         } else {
@@ -81,10 +79,11 @@ impl Layer for Fenced {
         match call.access() {
             Access::Read => next.run().await,
             Access::Write => {
-                self.refused()?;
-                let under_way = self.shared.writes.read().await;
-                // It may have been closed meanwhile.
-                self.refused()?;
+                self.check()?;
+                let under_way = self.shared.writes.enter();
+                // It may have been closed meanwhile: then either this write sees that, or
+                // `close` sees this write.
+                self.check()?;
                 let reply = next.run().await;
                 drop(under_way);
                 reply

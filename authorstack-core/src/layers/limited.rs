@@ -6,11 +6,11 @@ use tokio::{sync::Semaphore, time::timeout};
 use super::{Call, Layer, Next, Reply};
 use crate::{Error, Result};
 
-/// Lets so many calls through at once; others wait for their turn, in order, and are refused as
-/// Unavailable (retryable) when it does not come in time.
+/// Limits how many calls run at once. Further calls wait for their turn, in order. A call that
+/// waits too long fails with Unavailable, which is retryable.
 ///
-/// A stream holds its place until it ends or is dropped: a host that makes other calls while it
-/// reads one needs room for both.
+/// A stream counts as a running call until it ends or is dropped. A host that makes calls while it
+/// reads a stream needs room for both.
 #[derive(Debug)]
 pub struct Limited {
     places: Semaphore,
@@ -18,7 +18,7 @@ pub struct Limited {
 }
 
 impl Limited {
-    /// Room for so many calls, at least one, with 30 seconds of patience.
+    /// Allows this many calls at once, at least one. A call waits 30 seconds by default.
     #[must_use]
     pub fn new(calls: usize) -> Self {
         Self {
@@ -27,7 +27,7 @@ impl Limited {
         }
     }
 
-    /// How long a call waits for its turn.
+    /// Sets how long a call waits for its turn.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
@@ -43,7 +43,7 @@ impl Layer for Limited {
             Ok(Err(_)) => return Err(Error::internal("the places for calls are closed")),
             Err(_) => {
                 let reason = format!(
-                    "all places for calls were taken for {:?}; repeat the call in a while",
+                    "too many calls at once for {:?}; repeat the call later",
                     self.patience
                 );
                 return Err(Error::unavailable(reason));

@@ -5,11 +5,11 @@ use async_trait::async_trait;
 use super::{Call, Layer, Next, Reply, traced::outcome};
 use crate::Result;
 
-/// Counts calls and their latency by the `metrics` facade:
+/// Counts calls and measures their latency, with the `metrics` facade:
 ///
-/// - `authorstack_calls_total`, a counter, labelled `operation`, `store` and `outcome` (`ok`, the
-///   kind of the error, or `dropped` where the host gave up);
-/// - `authorstack_call_duration_seconds`, a histogram, labelled `operation` and `store`.
+/// - `authorstack_calls_total`, a counter with the labels `operation`, `store` and `outcome` (`ok`,
+///   the kind of the error, or `dropped` if the host dropped the call);
+/// - `authorstack_call_duration_seconds`, a histogram with the labels `operation` and `store`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Metered;
 
@@ -28,7 +28,7 @@ impl Layer for Metered {
     }
 }
 
-/// Counts the call when it ends, also when the host drops it.
+/// Counts the call when it ends or is dropped.
 struct End {
     operation: &'static str,
     store: &'static str,

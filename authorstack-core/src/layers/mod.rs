@@ -1,10 +1,24 @@
-//! Layers: what stands between a host and a store.
+//! Layers: code that runs around every call to a repository.
 //!
-//! Every call to a repository passes through the layers of its [`AuthorStack`]: a [`Layer`] is one
-//! type with one method, which is told what is called and is given the call. It may look at it,
-//! delay it, refuse it, repeat it, or choose the store behind it. The repository traits are
-//! implemented for "layers around a store" once, in `repositories.rs`: there stand the operations'
-//! names, the checks of what is passed in, and nothing else does them.
+//! A [`Layer`] is one type with one method. It gets a description of the [`Call`] and the [`Next`]
+//! step on the way to the store. It may observe the call, delay it, refuse it, repeat it, answer
+//! it, or send it to another store. A stream is one call, from its first record to its end.
+//!
+//! A host adds layers with [`AuthorStackBuilder::layer`]. These are shipped:
+//!
+//! - [`Named`] adds the operation and the record to errors; every stack has it.
+//! - [`Traced`] makes a `tracing` span for every call.
+//! - `Metered` (feature `metrics`) counts calls and measures their latency.
+//! - [`Limited`] limits how many calls run at once.
+//! - [`Fenced`] refuses writes while it is closed.
+//! - [`Switched`] changes the store behind a stack at run time.
+//!
+//! `repositories.rs` implements the repository traits once for "layers around a store". It is the
+//! only place that names the operations of repositories and checks their arguments; the checks run
+//! at the end of the way, right before the store. Errors of a layer itself get the operation and
+//! the record too. `stream.rs` does the same work for calls that return a stream.
+//!
+//! This is a layer of a host's own:
 //!
 //! ```
 //! use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,7 +56,7 @@
 //! # }
 //! ```
 //!
-//! [`AuthorStack`]: crate::AuthorStack
+//! [`AuthorStackBuilder::layer`]: crate::AuthorStackBuilder::layer
 
 mod call;
 mod fenced;
@@ -55,6 +69,7 @@ mod repositories;
 mod stream;
 mod switched;
 mod traced;
+mod under_way;
 
 pub use call::{Call, Layer, Next, Reply};
 pub use fenced::Fenced;

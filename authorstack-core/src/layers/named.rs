@@ -3,8 +3,8 @@ use async_trait::async_trait;
 use super::{Call, Layer, Next, Reply};
 use crate::Result;
 
-/// Gives errors their context: the operation, and the record where the call names one. It stands
-/// before every store, so a host need not add it.
+/// Adds context to errors: the operation, and the record if the call names one. Every stack has it
+/// as its innermost layer, so a host need not add it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Named;
 

@@ -3,15 +3,15 @@ use std::fmt;
 /// Whether a call changes what the store holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Access {
-    /// It only reads.
+    /// The call only reads.
     Read,
-    /// It may write.
+    /// The call may write.
     Write,
 }
 
 macro_rules! operations {
     ($($(#[$doc:meta])* $group:literal: $($operation:ident $name:literal $access:ident,)+)+) => {
-        /// A call that can be made, by name: of a repository, a service, or a store itself.
+        /// The name of a call: of a repository, a service, a store or a migration.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Operation {
@@ -33,7 +33,7 @@ macro_rules! operations {
                 }
             }
 
-            /// Whether it may write.
+            /// Whether the call may write.
             #[must_use]
             pub const fn access(self) -> Access {
                 match self {

@@ -1,7 +1,8 @@
 //! The repository traits, implemented once for layers around a store.
 //!
-//! An entry says all that there is to a call but the store's part: its operation, its arguments,
-//! the user and the record that it is about, and what its arguments must be.
+//! Each entry lists everything about a call except the store's part: the operation, the arguments,
+//! the user and the record, and the checks of the arguments. Nothing else in the project names
+//! operations of repositories or checks their input.
 
 use std::{any::Any, fmt, sync::Arc};
 
@@ -28,11 +29,11 @@ use crate::{
     records::{community::check_comment, sales::check_batch},
 };
 
-/// A repository of a store, behind layers.
+/// A repository of a store, with layers around it.
 pub(crate) struct Layered<R: ?Sized> {
     /// The store's name.
     name: &'static str,
-    /// None where the stack was built without.
+    /// `None` if the stack was built without it.
     store: Option<Arc<R>>,
     /// The repository of other stores that a layer may choose.
     of_stores: fn(&Stores) -> Option<Arc<R>>,
@@ -79,17 +80,18 @@ impl<R: ?Sized + Send + Sync> Layered<R> {
     /// Makes a call through the layers.
     async fn call<'c, T: Any + Send>(
         &'c self,
-        mut call: Call<'c>,
+        call: Call<'c>,
         run: impl Fn(Arc<R>) -> BoxFuture<'c, Result<Reply>> + Sync,
     ) -> Result<T> {
-        call.store = self.name;
         let end = End { layered: self, run };
         let next = Next {
             call: &call,
             layers: &self.layers,
             run: &end,
         };
-        next.run().await?.into()
+        // Named here too: the error may be a layer's own.
+        let answer = next.run().await.and_then(Reply::into);
+        answer.map_err(|error| call.named(error))
     }
 }
 
@@ -126,8 +128,8 @@ where
     }
 }
 
-/// Each call: its operation; its name, arguments and answer; the `user` and the `record` that it
-/// is about; the `check`s of what is passed in, in their order.
+/// Each call: the operation; the name, the arguments and the return type; the `user` and the
+/// `record`; the `check`s of the arguments, in their order.
 macro_rules! layered {
     ($(
         impl $repository:ident {
@@ -189,7 +191,7 @@ macro_rules! layered {
     )+};
 }
 
-/// The expression that is there, or none.
+/// The expression, or `None` without one.
 macro_rules! first {
     () => {
         None
@@ -199,7 +201,7 @@ macro_rules! first {
     };
 }
 
-/// A comment, in messages.
+/// How messages show a comment: the post's id and the comment's.
 #[derive(Clone)]
 struct CommentOf(Id<Post>, CommentId);
 
@@ -209,7 +211,7 @@ impl fmt::Display for CommentOf {
     }
 }
 
-/// Refuses the cursor of a list in another order.
+/// Refuses a cursor of a list that is ordered differently.
 fn by_id(page: &PageRequest) -> Result<()> {
     page.after_id::<()>().map(drop)
 }

@@ -1,4 +1,4 @@
-//! Streams as calls: a layer sees one call that lasts until the stream ends.
+//! Streams as calls: to a layer, a stream is one call that lasts until the stream ends.
 
 use std::{
     future::poll_fn,
@@ -21,12 +21,12 @@ use crate::{Error, Result, Stores};
 /// Opens the stream of a store.
 pub(super) type Open<R, T> = Arc<dyn Fn(&R) -> BoxStream<'static, Result<T>> + Send + Sync>;
 
-/// The one place between the call, which fills it, and the host, who empties it.
+/// Room for one record: the call fills it, the host empties it.
 struct Slot<T> {
     record: Option<T>,
-    /// Who waits for the place to be empty.
+    /// The call, waiting for the slot to be empty.
     waiting: Option<Waker>,
-    /// Whether a record was ever in it.
+    /// Whether there has been a record in it.
     is_used: bool,
 }
 
@@ -37,7 +37,7 @@ fn lock<T>(slot: &Mutex<Slot<T>>) -> MutexGuard<'_, Slot<T>> {
     slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Makes the call of a stream, and hands its records on one by one.
+/// Makes the call of a stream, and passes its records on one by one.
 struct Pump<R: ?Sized, T> {
     store: Option<Arc<R>>,
     of_stores: fn(&Stores) -> Option<Arc<R>>,
@@ -62,7 +62,7 @@ impl<R: ?Sized + Send + Sync, T: Send> Pump<R, T> {
                     slot.record = Some(record);
                     slot.is_used = true;
                 }
-                // The host takes it before the next one is asked for.
+                // The host takes the record before the next one is read.
                 poll_fn(|context| {
                     let mut slot = lock(&self.slot);
                     if slot.record.is_none() {
@@ -89,10 +89,10 @@ impl<R: ?Sized + Send + Sync, T: Send> Run for Pump<R, T> {
     }
 }
 
-/// The host's side: drives the call for as long as records are asked for.
+/// The host's side: polls the call while the host reads records.
 struct Driven<T> {
     /// None when the call has ended.
-    call: Option<BoxFuture<'static, Result<Reply>>>,
+    call: Option<BoxFuture<'static, Result<()>>>,
     slot: Shared<T>,
     error: Option<Error>,
 }
@@ -121,7 +121,7 @@ impl<T> Driven<T> {
     }
 }
 
-/// The stream behind the layers.
+/// Makes the stream that passes through the layers.
 pub(super) fn layered<R, T>(
     call: Call<'static>,
     layers: Arc<[Arc<dyn Layer>]>,
@@ -152,7 +152,9 @@ where
                     layers: &layers,
                     run: &pump,
                 };
-                next.run().await
+                // Named here too: the error may be a layer's own.
+                let end = next.run().await.and_then(Reply::into);
+                end.map_err(|error| call.named(error))
             }
             .boxed(),
         ),

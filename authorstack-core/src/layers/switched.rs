@@ -1,13 +1,15 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use tokio::sync::{OwnedRwLockReadGuard, RwLock as AsyncRwLock};
 
-use super::{Call, Layer, Next, Reply};
+use super::{
+    Call, Layer, Next, Reply,
+    under_way::{Mark, UnderWay},
+};
 use crate::{Result, Stores};
 
-/// Changes the store behind a stack at run time: calls go to the stack that was last switched to,
-/// those under way finish on the one before. Clones are one switch.
+/// Changes the store behind a stack at run time. New calls go to the stack that was switched to
+/// last; calls under way finish on the previous one. Clones are one switch.
 ///
 /// ```
 /// use authorstack_core::{AuthorStack, MemoryStore, NewUser, PageRequest, layers::Switched};
@@ -36,11 +38,10 @@ pub struct Switched {
 struct Behind {
     /// None for the stack's own store.
     stores: Option<Stores>,
-    /// Held by each call that is under way.
-    calls: Arc<AsyncRwLock<()>>,
+    calls: Arc<UnderWay>,
 }
 
-/// The calls that were under way when a [`Switched`] changed.
+/// The calls that were under way when a [`Switched`] was switched.
 #[derive(Debug)]
 #[must_use = "the calls under way go on; wait for their end, or drop this to let them"]
 pub struct Drain(Arc<Behind>);
@@ -48,7 +49,7 @@ pub struct Drain(Arc<Behind>);
 impl Drain {
     /// Waits until all of them have ended.
     pub async fn ended(self) {
-        drop(self.0.calls.write().await);
+        self.0.calls.ended().await;
     }
 }
 
@@ -59,7 +60,7 @@ impl Default for Switched {
 }
 
 impl Switched {
-    /// A switch that leads to the stack's own store.
+    /// A switch that sends calls to the stack's own store.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -67,24 +68,22 @@ impl Switched {
         }
     }
 
-    /// Leads calls that come from now on to another stack. Answers the calls that are under way
-    /// on the one before.
+    /// Sends new calls to another stack. Returns the calls that are under way on the previous one.
     pub fn to(&self, stack: impl Into<Stores>) -> Drain {
         self.change(Some(stack.into()))
     }
 
-    /// Leads calls that come from now on to the stack's own store.
+    /// Sends new calls to the stack's own store again. Returns the calls that are under way on the
+    /// previous one.
     pub fn back(&self) -> Drain {
         self.change(None)
     }
 
-    /// The stack that calls go to, and the mark of one under way. Both are taken in one step, so a
-    /// [`Drain`] that comes behind it sees the mark.
-    fn enter(&self) -> (Arc<Behind>, Option<OwnedRwLockReadGuard<()>>) {
+    /// The stack that calls go to, and the mark of a call under way. Both are taken under one lock,
+    /// so a [`Drain`] made later waits for the call.
+    fn enter(&self) -> (Arc<Behind>, Mark) {
         let now = self.now.read().unwrap_or_else(PoisonError::into_inner);
-        // Nobody waits for the end of a stack's calls while new ones are led to it.
-        let under_way = Arc::clone(&now.calls).try_read_owned().ok();
-        (Arc::clone(&now), under_way)
+        (Arc::clone(&now), now.calls.enter())
     }
 
     fn change(&self, stores: Option<Stores>) -> Drain {

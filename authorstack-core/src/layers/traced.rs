@@ -6,9 +6,9 @@ use tracing::{Instrument, Span, field::Empty};
 use super::{Call, Layer, Next, Reply};
 use crate::Result;
 
-/// Makes a `tracing` span of every call, at level debug: `authorstack.call` with the operation,
-/// the store, the outcome (`ok`, or the kind of the error) and the duration in milliseconds. A
-/// value of a record is never in it.
+/// Makes one `tracing` span for every call, at level debug: `authorstack.call` with the fields
+/// `operation`, `store`, `outcome` (`ok`, the kind of the error, or `dropped` if the host dropped
+/// the call) and `duration_ms`. It never contains a value of a record.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Traced;
 
@@ -46,7 +46,7 @@ pub(super) fn outcome(reply: &Result<Reply>) -> &'static str {
     }
 }
 
-/// Fills the span in when the call ends, also when the host drops it.
+/// Completes the span when the call ends or is dropped.
 struct End {
     span: Span,
     started: Instant,

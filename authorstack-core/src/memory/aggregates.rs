@@ -63,7 +63,7 @@ impl AggregateRepository for MemoryAggregates {
 
     async fn overview(&self, user_id: Id<User>, days: Days, top: u32) -> Result<Overview> {
         let range = self.stored(user_id, days);
-        // The first day of all has none before it.
+        // The first possible day has no day before it.
         let before = match days.before() {
             before if before.last() < days.first() => self.stored(user_id, before),
             _ => Vec::new(),

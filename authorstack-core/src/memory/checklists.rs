@@ -14,7 +14,7 @@ use crate::{
 pub(super) struct MemoryChecklists(pub(super) MemoryStore);
 
 impl MemoryChecklists {
-    /// Changes a checklist of the user, wholly or not at all.
+    /// Changes a checklist of the user, completely or not at all.
     fn change(
         &self,
         user_id: Id<User>,
@@ -24,13 +24,11 @@ impl MemoryChecklists {
         let mut records = self.0.lock();
         let own = records.checklists.get_mut(&id);
         let own = own.filter(|checklist| checklist.user_id == user_id);
-        let result = own.ok_or_else(Error::not_found).and_then(|checklist| {
-            let mut changed = checklist.clone();
-            change(&mut changed)?;
-            *checklist = changed.clone();
-            Ok(changed)
-        });
-        result
+        let checklist = own.ok_or_else(Error::not_found)?;
+        let mut changed = checklist.clone();
+        change(&mut changed)?;
+        *checklist = changed.clone();
+        Ok(changed)
     }
 }
 

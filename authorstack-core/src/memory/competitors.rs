@@ -19,7 +19,17 @@ impl Records {
         own.find(|rival| rival.user_id == user_id && rival.asin == *asin)
     }
 
-    fn own_competitor(&mut self, user_id: Id<User>, id: Id<Competitor>) -> Result<&mut Competitor> {
+    fn own_competitor(&self, user_id: Id<User>, id: Id<Competitor>) -> Result<&Competitor> {
+        let own = self.competitors.get(&id);
+        own.filter(|rival| rival.user_id == user_id)
+            .ok_or_else(Error::not_found)
+    }
+
+    fn own_competitor_mut(
+        &mut self,
+        user_id: Id<User>,
+        id: Id<Competitor>,
+    ) -> Result<&mut Competitor> {
         let own = self.competitors.get_mut(&id);
         own.filter(|rival| rival.user_id == user_id)
             .ok_or_else(Error::not_found)
@@ -62,7 +72,7 @@ impl CompetitorRepository for MemoryCompetitors {
     }
 
     async fn get(&self, user_id: Id<User>, id: Id<Competitor>) -> Result<Competitor> {
-        self.change(user_id, id, |_| Ok(()))
+        self.0.lock().own_competitor(user_id, id).cloned()
     }
 
     async fn get_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Competitor> {
@@ -84,7 +94,7 @@ impl CompetitorRepository for MemoryCompetitors {
         patch: CompetitorPatch,
     ) -> Result<Competitor> {
         self.change(user_id, id, |records| {
-            patch.apply(records.own_competitor(user_id, id)?);
+            patch.apply(records.own_competitor_mut(user_id, id)?);
             Ok(())
         })
     }
@@ -108,7 +118,7 @@ impl CompetitorRepository for MemoryCompetitors {
             let mut point = PricePoint::new(price, at);
             let newest = records.history(id).last().map(|point| point.date);
             records
-                .own_competitor(user_id, id)?
+                .own_competitor_mut(user_id, id)?
                 .note_price(&point, newest);
             if let Some(replaced) = records.prices.remove(&(id, point.date)) {
                 point.extra = replaced.extra;
@@ -125,7 +135,7 @@ impl CompetitorRepository for MemoryCompetitors {
         at: DateTime<Utc>,
     ) -> Result<Competitor> {
         self.change(user_id, id, |records| {
-            let rival = records.own_competitor(user_id, id)?;
+            let rival = records.own_competitor_mut(user_id, id)?;
             rival.last_checked = rival.last_checked.max(Some(time::to_millis(at)));
             Ok(())
         })
@@ -138,8 +148,7 @@ impl CompetitorRepository for MemoryCompetitors {
         range: DateRange,
         request: PageRequest,
     ) -> Result<Page<PricePoint>> {
-        request.after_moment()?;
-        let mut records = self.0.lock();
+        let records = self.0.lock();
         records.own_competitor(user_id, id)?;
         let seen = records
             .history(id)

@@ -1,4 +1,6 @@
-//! The in-memory store: the model that every backend is held to.
+//! The in-memory store. It is the model for all backends: random tests compare them with it. Each
+//! repository has its own file; `table.rs` holds records and notes what changes; `migration/` makes
+//! the store a snapshot, a sink, a ledger and a feed of changes.
 
 mod aggregates;
 mod analytics;

@@ -67,7 +67,7 @@ impl MemorySales {
         Ok(counts)
     }
 
-    /// By date, then by book and platform.
+    /// The matching sales, by date, then by book and platform.
     fn matching(&self, user_id: Id<User>, filter: &SalesFilter) -> Vec<Sale> {
         let records = self.0.lock();
         let sales = records.sales.values();

@@ -7,13 +7,13 @@ use std::{
 
 use crate::migrate::Key;
 
-/// What tells a record of a table apart in a migration.
+/// The key of a record of a table in a migration.
 pub(super) trait Keyed<K> {
     fn key(&self, place: &K) -> Key;
 }
 
-/// Records by their places. Reading goes by the map that this derefs to; each way to write notes
-/// the keys of what it changes.
+/// A map of records. It can be read as a `BTreeMap`; each method that writes notes the keys of what
+/// it changes.
 #[derive(Debug)]
 pub(super) struct Table<K, V> {
     records: BTreeMap<K, V>,
@@ -40,11 +40,10 @@ impl<K, V> Deref for Table<K, V> {
 impl<K: Ord + Clone, V: Keyed<K>> Table<K, V> {
     pub(super) fn insert(&mut self, place: K, record: V) -> Option<V> {
         self.touched.push(record.key(&place));
-        let before = self.records.insert(place.clone(), record);
-        if let Some(before) = &before {
+        if let Some(before) = self.records.get(&place) {
             self.touched.push(before.key(&place));
         }
-        before
+        self.records.insert(place, record)
     }
 
     pub(super) fn remove(&mut self, place: &K) -> Option<V> {
@@ -59,7 +58,7 @@ impl<K: Ord + Clone, V: Keyed<K>> Table<K, V> {
         Some(record)
     }
 
-    /// Keeps the records for which the function says so.
+    /// Keeps the records for which the function returns true.
     pub(super) fn retain(&mut self, mut keeps: impl FnMut(&K, &V) -> bool) {
         let touched = &mut self.touched;
         self.records.retain(|place, record| {
@@ -71,7 +70,7 @@ impl<K: Ord + Clone, V: Keyed<K>> Table<K, V> {
         });
     }
 
-    /// Each record of a range with its place, to be changed; the function says whether it was.
+    /// Passes each record of a range to a function that may change it and returns whether it did.
     pub(super) fn change_all(
         &mut self,
         range: impl RangeBounds<K>,
@@ -84,7 +83,7 @@ impl<K: Ord + Clone, V: Keyed<K>> Table<K, V> {
         }
     }
 
-    /// The keys of what was changed since they were taken last.
+    /// The keys of what has changed since the last call.
     pub(super) fn take_touched(&mut self) -> Vec<Key> {
         std::mem::take(&mut self.touched)
     }

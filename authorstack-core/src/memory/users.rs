@@ -22,18 +22,12 @@ impl MemoryUsers {
 
     fn change(&self, id: Id<User>, change: impl FnOnce(&mut User) -> Result<()>) -> Result<User> {
         let mut records = self.0.lock();
-        let result = match records.users.get_mut(&id) {
-            None => Err(Error::not_found()),
-            Some(user) => {
-                let mut changed = user.clone();
-                change(&mut changed).map(|()| {
-                    changed.updated_at = time::next_update(user.updated_at);
-                    *user = changed.clone();
-                    changed
-                })
-            }
-        };
-        result
+        let user = records.users.get_mut(&id).ok_or_else(Error::not_found)?;
+        let mut changed = user.clone();
+        change(&mut changed)?;
+        changed.updated_at = time::next_update(user.updated_at);
+        *user = changed.clone();
+        Ok(changed)
     }
 }
 

@@ -4,51 +4,51 @@ use futures::stream::BoxStream;
 use super::{Key, Kind, Position, Scanned};
 use crate::Result;
 
-/// What changes in a store, from a moment on: for a migration that goes on while an app writes.
+/// The changes of a store from a position on, for a migration while an app goes on writing.
 ///
-/// A run takes the [`position`](Changes::position) first, moves a [`Snapshot`](super::Snapshot),
-/// and follows from there: what changed while it was read comes once more, and applying it again
-/// changes nothing.
+/// A run first takes the [`position`](Changes::position), then moves a
+/// [`Snapshot`](super::Snapshot), and then follows the changes from that position. A change made
+/// while the snapshot was read comes a second time; applying it again changes nothing.
 #[async_trait]
 pub trait Changes: std::fmt::Debug + Send + Sync {
-    /// The place behind the last change so far.
+    /// The position after the last change so far.
     ///
     /// # Errors
-    /// The store's Timeout or Unavailable.
+    /// Timeout or Unavailable of the store.
     async fn position(&self) -> Result<Position>;
 
-    /// The changes behind a position in their order, then those that come, without end. A record
-    /// that has changed several times may come once, as it is then.
+    /// The changes after a position, in order, and then new changes without end. A record that has
+    /// changed several times may come once, in its latest form.
     ///
-    /// The stream ends with an error when the store failed, or no longer knows the position: start
-    /// again with a new snapshot then.
+    /// The stream ends with an error if the store failed or no longer knows the position. Then
+    /// start again with a new snapshot.
     fn follow(&self, after: Position) -> BoxStream<'_, Result<ChangeBatch>>;
 }
 
-/// Changes that were made one behind the other.
+/// Consecutive changes.
 #[derive(Debug)]
 pub struct ChangeBatch {
     /// The changes; at least one.
     pub changes: Vec<RecordChange>,
-    /// The place behind them.
+    /// The position after them.
     pub position: Position,
 }
 
-/// What became of a record.
+/// A change of a record.
 #[derive(Debug, Clone)]
 pub enum RecordChange {
-    /// It is new, or other than before.
+    /// The record is new or has changed.
     Upsert {
         /// Its kind.
         kind: Kind,
         /// The record as it is now.
         scanned: Box<Scanned>,
     },
-    /// It is gone.
+    /// The record was removed.
     Removal {
         /// Its kind.
         kind: Kind,
-        /// What told it from the others.
+        /// Its key.
         key: Key,
     },
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{Result, layers::Operation};
 
-/// Where records move: a sink with a snapshot of it, and the ledger of the migration.
+/// The target of a migration: a sink, its snapshot, and the ledger.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -28,7 +28,7 @@ pub struct Destination {
     sink: Arc<dyn Sink>,
     snapshot: Arc<dyn Snapshot>,
     ledger: Arc<dyn Ledger>,
-    /// Where sink and ledger share their transactions.
+    /// If sink and ledger share their transactions.
     transactional: Option<Arc<dyn TransactionalSink>>,
 }
 
@@ -45,8 +45,8 @@ impl Destination {
         }
     }
 
-    /// A store, and a ledger elsewhere. A batch is written first and noted then: a run that was
-    /// killed in between writes it again, which changes nothing.
+    /// A store with its ledger in another store. A batch is written first, then noted in the
+    /// ledger. A run that was killed in between writes the batch again, which changes nothing.
     #[must_use]
     pub fn paired<S: Sink + Snapshot + 'static>(store: Arc<S>, ledger: Arc<dyn Ledger>) -> Self {
         Self {
@@ -69,13 +69,14 @@ impl Destination {
         self.sink.kinds()
     }
 
-    /// What of a record the store cannot hold.
+    /// The parts of a record that the store cannot hold.
     #[must_use]
     pub fn screen(&self, record: &Record) -> Problems {
         self.sink.screen(record)
     }
 
     /// The open rejects, in batches, by kind and key.
+    #[must_use]
     pub fn rejects(&self) -> BoxStream<'_, Result<Vec<Reject>>> {
         let rejects = self.ledger.rejects();
         rejects
@@ -209,7 +210,7 @@ impl Destination {
         named(Operation::Rejects, self.ledger.settled(kind, keys)).await
     }
 
-    /// The fast lane for a kind, where the store has one: its ranges commit with the ledger.
+    /// The fast lane for a kind, if the store has one. Its ranges commit with the ledger.
     pub(super) fn rows(&self, kind: Kind) -> Option<&dyn RowSink> {
         self.transactional.as_ref()?;
         self.sink.rows(kind)
@@ -217,7 +218,7 @@ impl Destination {
 }
 
 impl Entry<'_> {
-    /// The counts of the whole batch, of whose rejects so many are open.
+    /// The counts of the whole batch, given how many of its rejects are open.
     #[must_use]
     pub fn counts(&self, open: u64) -> Counts {
         let (written, rejects) = (self.applied.written, self.rejects.len() as u64);

@@ -5,7 +5,7 @@ use super::Record;
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
-    /// That of what no record can be read from: no record has it.
+    /// The digest of what cannot be read as a record; no record has it.
     pub(super) const UNREADABLE: Self = Self([0; 32]);
 
     /// The digest of a record: BLAKE3 over its canonical JSON (fields in a fixed order, the keys
@@ -14,7 +14,7 @@ impl Digest {
     pub fn of(record: &Record) -> Self {
         let mut hasher = blake3::Hasher::new();
         let written = serde_json::to_writer(&mut hasher, record);
-        // A hasher takes all bytes, and the records have text keys only.
+        // This cannot fail: a hasher takes all bytes, and records have text keys only.
         debug_assert!(written.is_ok(), "records are JSON");
         Self(*hasher.finalize().as_bytes())
     }
@@ -32,7 +32,7 @@ impl std::fmt::Debug for Digest {
     }
 }
 
-/// The digest of a set of records, whatever their order: the sum of their digests.
+/// The digest of a set of records in any order: the sum of their digests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DigestSum {
     sum: [u64; 4],

@@ -1,4 +1,4 @@
-//! The kinds of records: each is described once, here.
+//! The kinds of records. Each kind is described once, here.
 
 use std::{fmt, str::FromStr};
 
@@ -13,7 +13,7 @@ use crate::{
     values::excerpt,
 };
 
-/// Which store holds a kind.
+/// The store that holds a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Group {
     /// A [`DocumentStore`](crate::DocumentStore).
@@ -22,7 +22,7 @@ pub enum Group {
     Analytics,
 }
 
-/// What tells the records of a kind apart.
+/// The form of a kind's keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KeyForm {
     /// An id: [`Key::Id`].
@@ -33,8 +33,8 @@ pub enum KeyForm {
     Comment,
     /// A competitor and a moment: [`Key::Price`].
     Price,
-    /// A number that the store gives by a sequence: [`Key::Row`]. Such rows keep their numbers in a
-    /// migration, and go by the fast lane where both sides have one.
+    /// A number that the store assigns from a sequence: [`Key::Row`]. Such rows keep their numbers
+    /// in a migration, and use the fast lane if both sides have one.
     Row,
 }
 
@@ -124,11 +124,11 @@ pub struct Reference {
     pub field: &'static str,
     /// The column.
     pub column: &'static str,
-    /// The kind of the record that must be there.
+    /// The kind of the record that must exist.
     pub kind: Kind,
 }
 
-/// Columns that no two records of a kind share the values of.
+/// Columns whose values, taken together, are unique within a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unique {
     /// The field, as problems name it.
@@ -137,27 +137,27 @@ pub struct Unique {
     pub columns: &'static [&'static str],
 }
 
-/// All that there is to know of a kind.
+/// Everything that the engine and the stores need to know about a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Description {
-    /// The name of the table; of a whole document also that of the collection.
+    /// The name of the table. For whole documents it is also the name of the collection.
     pub table: &'static str,
-    /// What one record is called in a message.
+    /// The name of one record in messages.
     pub one: &'static str,
-    /// Which store holds it.
+    /// The store that holds it.
     pub group: Group,
-    /// The kind whose documents hold its records, where they have no collection of their own.
+    /// The kind whose documents contain its records, if they have no collection of their own.
     pub part_of: Option<Kind>,
-    /// What tells its records apart.
+    /// The form of its keys.
     pub key: KeyForm,
-    /// What its records refer to: these move first.
+    /// The references of its records. The kinds that they refer to move first.
     pub refers_to: &'static [Reference],
     /// What must be unique.
     pub unique: &'static [Unique],
-    /// The field whose value a record holds for a stretch of time, alone.
+    /// The field whose value only one record may hold at a time.
     pub exclusive: Option<&'static str>,
-    /// The columns that a row keeps for as long as it lives: where they differ, one number is two
-    /// records'. None for kinds whose keys are not numbers.
+    /// The columns that never change in a row. If they differ, two different records have the same
+    /// number. Empty for kinds whose keys are not numbers.
     pub identity: &'static [&'static str],
     /// The fields, in the order of the columns.
     pub fields: &'static [Field],
@@ -171,7 +171,7 @@ pub trait Stored: Fields + Into<Record> + Serialize + DeserializeOwned {
     const KIND: Kind;
 }
 
-/// What a record refers to in a field: nothing, where the field is empty.
+/// The id that a field refers to; `None` if the field is empty.
 trait RefersTo {
     fn id(&self) -> Option<Id<Record>>;
 }
@@ -200,10 +200,10 @@ macro_rules! kinds {
             identity: [$($identity:literal),*],
         }
     )+) => {
-        /// A kind of record, named as its table.
+        /// A kind of record, named after its table.
         ///
-        /// There is no wildcard to match the rest with: a new kind shows every place that must
-        /// handle it.
+        /// Match it without a wildcard arm: then a new kind does not compile until every place
+        /// handles it.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub enum Kind {
@@ -211,10 +211,10 @@ macro_rules! kinds {
         }
 
         impl Kind {
-            /// Every kind, each behind those that it refers to.
+            /// Every kind, each after those that it refers to.
             pub const ALL: &'static [Self] = &[$(Self::$kind),+];
 
-            /// All that there is to know of it.
+            /// The description of the kind.
             #[must_use]
             pub const fn description(self) -> &'static Description {
                 match self {
@@ -269,7 +269,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// What tells the record from the others of its kind.
+            /// The key of the record.
             #[must_use]
             pub fn key(&self) -> Key {
                 match self {
@@ -280,7 +280,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// The records that must be there before this one: the field, the kind, the id.
+            /// The records that must exist before this one: the field, the kind, the id.
             #[must_use]
             pub fn refers_to(&self) -> Vec<(&'static str, Kind, Id<Record>)> {
                 match self {
@@ -298,8 +298,8 @@ macro_rules! kinds {
                 }
             }
 
-            /// The values that no other record of the kind may have, each with the field that
-            /// problems name; of several columns the values are separated by commas.
+            /// The values that must be unique within the kind, each with the field that problems
+            /// name. Values of several columns are separated by commas.
             #[must_use]
             pub fn unique_values(&self) -> Vec<(&'static Unique, String)> {
                 let unique = self.kind().description().unique;
@@ -314,20 +314,20 @@ macro_rules! kinds {
                 }
             }
 
-            /// Checks that every backend can hold the record.
+            /// Checks that every backend can store the record.
             ///
             /// # Errors
-            /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+            /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
             pub fn check(&self) -> Result<()> {
                 match self {
                     $(Self::$variant(record) => record.check(),)+
                 }
             }
 
-            /// Hands the fields to a writer, in the order of the kind's columns.
+            /// Passes the fields to a writer, in the order of the kind's columns.
             ///
             /// # Errors
-            /// The writer's first.
+            /// The writer's first error.
             pub fn write<W: FieldWriter>(&self, writer: &mut W) -> Result<()> {
                 match self {
                     $(Self::$variant(record) => record.write(writer),)+
@@ -337,7 +337,7 @@ macro_rules! kinds {
             /// Reads the JSON of [`Record::to_json`].
             ///
             /// # Errors
-            /// What is missing or malformed.
+            /// The first missing or malformed field.
             pub fn from_json(kind: Kind, json: serde_json::Value) -> serde_json::Result<Self> {
                 match kind {
                     $(Kind::$kind => serde_json::from_value(json).map(Self::$variant),)+
@@ -453,7 +453,7 @@ kinds! {
         exclusive: None,
         identity: [],
     }
-    // A sale's book may be gone: money outlives it.
+    // A sale's book may no longer exist: sales outlive their book.
     /// Sales.
     SalesData: Sale(Sale) {
         table: "sales_data", one: "sale", group: Analytics, part_of: None,
@@ -585,7 +585,7 @@ impl Kind {
         self.description().table
     }
 
-    /// What one record of the kind is called in a message.
+    /// The name of one record in messages.
     #[must_use]
     pub const fn one(self) -> &'static str {
         self.description().one

@@ -4,36 +4,36 @@ use futures::stream::BoxStream;
 use super::{Counts, Key, Kind, Position, Problems, Record, Reject};
 use crate::Result;
 
-/// What a migration writes down to be resumable: the lock, how far each kind has come, the rejects
-/// and what became of them, and what was put off.
+/// The state of a migration, which makes it resumable: the lock, the checkpoint of each kind, the
+/// rejects and their replays, and deferred work.
 #[async_trait]
 pub trait Ledger: std::fmt::Debug + Send + Sync {
-    /// Takes the lock that one run holds at a time.
+    /// Takes the lock. One run holds it at a time.
     ///
     /// # Errors
     /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) when another run holds it.
     async fn lock(&self) -> Result<Box<dyn RunLock>>;
 
-    /// Starts or resumes a kind. A kind that was finished starts a new pass: its position, its
-    /// counts and its open rejects are cleared.
+    /// Starts or resumes a kind. For a finished kind a new pass starts: its position, its counts
+    /// and its open rejects are cleared.
     ///
     /// # Errors
-    /// The store's Timeout or Unavailable.
+    /// Timeout or Unavailable of the store.
     async fn begin(&self, kind: Kind) -> Result<Checkpoint>;
 
-    /// Writes a batch down that was applied: its rejects, the replays that it settles, and its
-    /// checkpoint, at once. Answers how many of the rejects are open: one that a replay has
-    /// settled stays settled while its source is unchanged.
+    /// Notes a batch that was applied: its rejects, the replays that it settles, and its
+    /// checkpoint, atomically. Returns how many of the rejects are open. A reject that a replay has
+    /// settled stays settled while its source record is unchanged.
     ///
     /// # Errors
-    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) when the kind's checkpoint is no longer
-    /// where the batch begins; the store's Timeout or Unavailable. Nothing is written then.
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if the kind's checkpoint is no longer
+    /// where the batch begins; Timeout or Unavailable of the store. Nothing is written then.
     async fn note(&self, entry: &Entry<'_>) -> Result<u64>;
 
     /// Ends a kind's pass.
     ///
     /// # Errors
-    /// The store's Timeout or Unavailable.
+    /// Timeout or Unavailable of the store.
     async fn finish(&self, kind: Kind) -> Result<()>;
 
     /// The open rejects, in batches, by kind and key.
@@ -42,35 +42,35 @@ pub trait Ledger: std::fmt::Debug + Send + Sync {
     /// All rejects of a kind that a replay has settled.
     ///
     /// # Errors
-    /// The store's Timeout or Unavailable.
+    /// Timeout or Unavailable of the store.
     async fn replayed(&self, kind: Kind) -> Result<Vec<Settled>>;
 
-    /// What became of these rejected keys of a kind, those that the ledger knows.
+    /// The state of these rejected keys of a kind, as far as the ledger knows them.
     ///
     /// # Errors
-    /// The store's Timeout or Unavailable.
+    /// Timeout or Unavailable of the store.
     async fn settled(&self, kind: Kind, keys: &[String]) -> Result<Vec<Settled>>;
 
-    /// What was put off until a kind's pass ends, by name: indexes and foreign keys.
+    /// The names of indexes and foreign keys that are deferred until the end of a kind's pass.
     ///
     /// # Errors
-    /// The store's Timeout or Unavailable.
+    /// Timeout or Unavailable of the store.
     async fn deferred(&self, kind: Kind) -> Result<Vec<String>>;
 }
 
-/// Held by one run at a time; given back when dropped, also by a process that is killed.
+/// The lock of a run. It is released when dropped, also if the process is killed.
 pub trait RunLock: std::fmt::Debug + Send + Sync {}
 
-/// Where a kind's pass stands.
+/// The state of a kind's pass.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Checkpoint {
     /// The end of the last batch that was committed; `None` at the start.
     pub position: Option<Position>,
-    /// What the pass has counted so far.
+    /// The counts of the pass so far.
     pub counts: Counts,
 }
 
-/// What the ledger says of a rejected record.
+/// The state of a rejected record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
     /// The record's key in the source.
@@ -81,18 +81,20 @@ pub struct Settled {
     pub replayed_as: Option<Key>,
 }
 
-/// A batch that was applied, to be written down.
+/// A batch that was applied, for the ledger.
 #[derive(Debug)]
 pub struct Entry<'a> {
     /// The kind of the records.
     pub kind: Kind,
     /// How the checkpoint moves.
     pub step: Step<'a>,
-    /// The records written and unchanged; what was read and rejected follows from the rejects.
+    /// The counts of written and unchanged records. How many were read and rejected follows from
+    /// the rejects.
     pub applied: Counts,
     /// The records that did not move.
     pub rejects: &'a [Reject],
-    /// Of a replay: the keys of rejects that have moved, with the records that they have become.
+    /// For a replay: the keys of the rejects that were loaded, with the keys of the records that
+    /// they became.
     pub settled: &'a [(String, Key)],
 }
 
@@ -102,7 +104,7 @@ pub struct Load<'a> {
     pub kind: Kind,
     /// The records, each one [checked](Record::check).
     pub records: &'a [Record],
-    /// What the source could not read or the check refused.
+    /// The records that the source could not read or the check refused.
     pub rejects: &'a [Reject],
     /// Makes the reject of a record that the target refuses, by its index in `records`.
     pub reject: &'a (dyn Fn(usize, Problems) -> Reject + Sync),
@@ -110,20 +112,20 @@ pub struct Load<'a> {
     pub step: Step<'a>,
 }
 
-/// What a load does to the ledger.
+/// How a batch changes the ledger.
 #[derive(Debug, Clone)]
 pub enum Step<'a> {
     /// A batch of a pass: the checkpoint moves from one position to the next.
     Advance {
-        /// Where the checkpoint must be.
+        /// The position of the checkpoint before.
         from: Option<&'a Position>,
-        /// Where it will be.
+        /// The position after.
         to: &'a Position,
     },
-    /// Beside a pass: the checkpoint stays.
+    /// Outside of a pass: the checkpoint does not move.
     Aside,
-    /// A replay: the rejects with these keys, one for each record, are settled as they load; the
-    /// checkpoint stays.
+    /// A replay: the rejects with these keys, one for each record, are settled when they are
+    /// loaded; the checkpoint does not move.
     Replay {
         /// The rejects' keys.
         keys: &'a [String],
@@ -141,10 +143,10 @@ impl std::fmt::Debug for Load<'_> {
     }
 }
 
-/// What became of a batch.
+/// The result of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Loaded {
-    /// Counts over the batch: records and rejects. A reject that was replayed before, and whose
-    /// source has not changed since, counts as unchanged.
+    /// The counts of the batch's records and rejects. A reject that was replayed earlier, and whose
+    /// source record has not changed since, counts as unchanged.
     pub counts: Counts,
 }

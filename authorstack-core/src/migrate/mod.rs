@@ -1,13 +1,15 @@
-//! Moving records between stores, and the runs between them.
+//! The migration engine: it moves records from one store to another.
 //!
-//! A [`Snapshot`] is a store's records as they are now; a [`Sink`] is written to; a [`Ledger`] is
-//! what a migration writes down; [`Changes`] is what goes on in a store meanwhile. A backend
-//! implements those that it can, so that any two stores can be paired: a [`Destination`] is a sink
-//! with its snapshot and a ledger, whether in the same store or elsewhere.
+//! A store takes part through four traits. A [`Snapshot`] reads its records as they are now. A
+//! [`Sink`] writes and removes records. A [`Ledger`] keeps the state of a migration: the lock, the
+//! checkpoints, the rejects. [`Changes`] follows what changes in the store from a position on. A
+//! backend implements those that it can. A [`Destination`] combines a sink, its snapshot and a
+//! ledger, in the same store or in another.
 //!
 //! [`plan`](fn@plan), [`run`](fn@run), [`verify`](fn@verify), [`repair`](fn@repair) and
-//! [`replay`](fn@replay) are what a tool offers. Nothing is dropped: a record that cannot move
-//! becomes a [`Reject`] with its reasons, kept in the ledger.
+//! [`replay`](fn@replay) are the commands of a tool. No record is lost silently: one that cannot
+//! move becomes a [`Reject`] with its reasons, kept in the ledger. The kinds of records are
+//! described in [`Kind`].
 
 mod changes;
 mod destination;

@@ -21,18 +21,18 @@ use crate::{Boost, Id, Result, layers::Operation};
 /// What a run would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
-    /// Blocked, incomplete when records would be rejected, else complete.
+    /// Blocked, or incomplete if records would be rejected, else complete.
     pub status: Status,
-    /// Kind by kind: `written` is what would move into an empty target.
+    /// The plan of each kind: `written` counts what would move into an empty target.
     pub kinds: Vec<KindPlan>,
-    /// Records that cannot all move, since they share a value that is unique: users an account or
-    /// an e-mail address, competitors of a user an ASIN.
+    /// Records that cannot all move, because they share a unique value: users with one account or
+    /// e-mail address, competitors of one user with one ASIN.
     pub collisions: Vec<Collision>,
     /// The schema migrations that a run would apply first.
     pub schema_migrations: Vec<String>,
-    /// What keeps a run from starting, and how to clear it.
+    /// What blocks a run, and how to fix it.
     pub blockers: Vec<String>,
-    /// What else to know of the target.
+    /// Other notes about the target.
     pub notes: Vec<String>,
 }
 
@@ -57,7 +57,7 @@ pub struct PlannedReject {
     pub reason: String,
 }
 
-/// Two records with one value of a unique field.
+/// Two records with the same value of a unique field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Collision {
     /// The kind of both.
@@ -72,11 +72,11 @@ pub struct Collision {
     pub second: Id<Record>,
 }
 
-/// Reads the whole source and looks at the target, and moves nothing.
+/// Reads the whole source and inspects the target, without moving anything.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for wrong settings; a store's
-/// Timeout or Unavailable.
+/// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for wrong settings; Timeout or
+/// Unavailable of a store.
 pub async fn plan(
     source: Arc<dyn Snapshot>,
     target: &Destination,
@@ -108,8 +108,8 @@ pub async fn plan(
     })
 }
 
-/// What would be in the target: the ids that later kinds refer to, and unique values as hashes
-/// of 64 bits.
+/// The expected content of the target: the ids that later kinds refer to, and hashes (64 bits) of
+/// unique values.
 struct Admitted<'k> {
     kinds: &'k [Kind],
     /// The kinds that the target has a table for.
@@ -121,7 +121,7 @@ struct Admitted<'k> {
     collisions: Vec<Collision>,
 }
 
-/// Ids of one kind, twelve bytes each. They come in order, nearly always.
+/// Ids of one kind, twelve bytes each. They nearly always arrive in order.
 #[derive(Default)]
 struct Ids {
     ids: Vec<Id<Record>>,
@@ -157,7 +157,7 @@ impl<'k> Admitted<'k> {
         }
     }
 
-    /// Admits a record, where those admitted before let it move.
+    /// Adds a record, unless it conflicts with those added before.
     fn admit(&mut self, record: &Record) -> Result<(), Problem> {
         for (field, kind, id) in record.refers_to() {
             let moves_too = self.kinds.contains(&kind);
@@ -214,7 +214,7 @@ impl<'k> Admitted<'k> {
         let held = self.positions.entry(boost.position).or_default();
         if let Some(first) = held.iter().find(|held| held.collides_with(boost)) {
             let problem = format!(
-                "{} is boost {}'s for a part of that time",
+                "{} is held by boost {} for a part of that time",
                 boost.position, first.id
             );
             return Err(Problem::new("position", problem));
@@ -224,7 +224,7 @@ impl<'k> Admitted<'k> {
     }
 }
 
-/// What was found of a kind.
+/// The findings about a kind.
 #[derive(Default)]
 struct Found {
     counts: Counts,

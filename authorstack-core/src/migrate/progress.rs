@@ -1,11 +1,11 @@
 use super::{Counts, Kind};
 
-/// Is told how far a command has come. Calls are short and must not block.
+/// Receives the progress of a command. Its methods must return quickly and must not block.
 pub trait Progress: Send + Sync {
-    /// A kind starts, or resumes with what was counted before.
+    /// A kind starts, or resumes with the counts of earlier runs.
     fn started(&self, kind: Kind, total: u64, counted: Counts);
 
-    /// A kind has come this far, all runs of the pass counted.
+    /// The counts of a kind so far, over all runs of the pass.
     fn advanced(&self, kind: Kind, counted: Counts);
 
     /// All records of a kind are loaded; indexes are being built.
@@ -15,7 +15,7 @@ pub trait Progress: Send + Sync {
     fn finished(&self, kind: Kind, counted: Counts);
 }
 
-/// Says nothing.
+/// Ignores all progress.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 

@@ -5,22 +5,22 @@ use crate::{
     fields::{Field, FieldReader, FieldValue, FieldWriter, Fields, Read, Shape},
 };
 
-/// One entry of a competitor's price history, with the competitor that it is of.
+/// One entry of a competitor's price history, with the competitor's id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CompetitorPrice {
     /// The competitor.
     pub competitor_id: Id<Competitor>,
-    /// The price and its moment.
+    /// The price and its date.
     #[serde(flatten)]
     pub point: PricePoint,
 }
 
 impl CompetitorPrice {
-    /// Checks that every backend can hold the record.
+    /// Checks that every backend can store the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         self.point.check()
     }

@@ -1,5 +1,5 @@
-//! Secrets stay out of the rejects: their values are left out, and put back from the source when
-//! a record is replayed.
+//! Keeps secrets out of the rejects: their values are replaced by a mark, and restored from the
+//! source when a record is replayed.
 
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ const SECRET: &[&str] = &[
 
 const MARK: &str = "$leftOut";
 
-/// Whether a field of this name holds a secret.
+/// Whether a field with this name holds a secret.
 pub(super) fn is_secret(name: &str) -> bool {
     let plain: String = name
         .chars()
@@ -34,8 +34,8 @@ pub(super) fn is_secret(name: &str) -> bool {
     SECRET.iter().any(|part| plain.contains(part))
 }
 
-/// Leaves the secrets out of a record. The raw bytes that may stand beside a record which JSON
-/// cannot hold show every field: they are left out with any secret.
+/// Removes the secrets from a record. A record that JSON cannot represent also has its raw bytes,
+/// which contain every field: they are removed too if there is a secret.
 pub(super) fn redact(record: &mut Value) {
     if leave_out(record)
         && let Some(raw) = record.get_mut("$bson")
@@ -48,7 +48,7 @@ fn mark() -> Value {
     json!({ MARK: "a secret; a replay reads it from the source" })
 }
 
-/// Leaves the secrets out; answers whether there was one, at any depth.
+/// Removes the secrets at any depth. Returns whether there was one.
 fn leave_out(value: &mut Value) -> bool {
     let mut found = false;
     match value {
@@ -72,7 +72,7 @@ fn leave_out(value: &mut Value) -> bool {
     found
 }
 
-/// Whether something was left out.
+/// Whether something was removed.
 pub(super) fn is_redacted(value: &Value) -> bool {
     match value {
         Value::Object(object) => object.contains_key(MARK) || object.values().any(is_redacted),
@@ -81,7 +81,7 @@ pub(super) fn is_redacted(value: &Value) -> bool {
     }
 }
 
-/// Puts back what was left out, from the source's record.
+/// Restores what was removed, from the source's record.
 pub(super) fn restore(value: &mut Value, original: &Value) {
     match value {
         Value::Object(object) if object.contains_key(MARK) => *value = original.clone(),

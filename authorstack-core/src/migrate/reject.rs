@@ -6,12 +6,12 @@ use serde_json::Value;
 use super::Kind;
 use crate::{Error, ErrorKind};
 
-/// One thing that keeps a record from moving: the field, the value's problem, the way out.
+/// One reason why a record cannot move: the field, the problem, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// The field, by its path in the document, such as `metadata.pageCount`.
     pub field: String,
-    /// The value's problem and the way out.
+    /// The problem, and how to fix it.
     pub problem: String,
 }
 
@@ -32,13 +32,13 @@ impl fmt::Display for Problem {
     }
 }
 
-/// All that keeps a record from moving. Never empty where it stands for a refusal.
+/// All reasons why a record cannot move. Never empty for a refused record.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
-    /// Whether there is none.
+    /// Whether there are no problems.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -87,7 +87,7 @@ impl fmt::Display for Problems {
     }
 }
 
-/// A record that could not move, as the target keeps it.
+/// A record that could not move, as the ledger keeps it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reject {
     /// The kind of the record.
@@ -96,9 +96,9 @@ pub struct Reject {
     pub key: String,
     /// Why it could not move.
     pub problems: Problems,
-    /// The record whole, secrets left out: the text of a JSON object.
+    /// The whole record without secrets, as the text of a JSON object.
     pub record: String,
-    /// The digest of the source's record: tells whether it has changed since.
+    /// The digest of the source's record. It shows whether the record has changed since.
     pub source_digest: [u8; 32],
 }
 

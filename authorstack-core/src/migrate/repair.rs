@@ -7,14 +7,14 @@ use super::{
 };
 use crate::Result;
 
-/// Compares both sides as [`verify`](fn@super::verify) does, and copies again what differs: of
-/// documents the records, of rows the ranges.
+/// Compares both sides as [`verify`](fn@super::verify) does, and copies what differs again: single
+/// records of documents, ranges of rows.
 ///
-/// The answer counts as written what was copied, and as differing what still is: records that
-/// only the target has stay, for they may be new.
+/// The result counts copied records as written. It counts as differing what still differs: records
+/// that only the target has are kept, because they may be new.
 ///
 /// # Errors
-/// As for [`run`](fn@super::run). Run it again to go on.
+/// As for [`run`](fn@super::run). Run it again to continue.
 pub async fn repair(
     source: Arc<dyn Snapshot>,
     target: &Destination,

@@ -11,15 +11,15 @@ use super::{
 };
 use crate::{Result, layers::Operation};
 
-/// Loads rejects again, after their lines were fixed.
+/// Loads rejects again, after their lines in the rejects file were fixed.
 ///
-/// A line that loads settles its reject; one that does not keeps its reject open with the new
-/// reasons. Lines are loaded in their order, which is that of
-/// the kinds: users before their books.
+/// A line that loads settles its reject. One that does not load keeps its reject open, with the new
+/// reasons. Lines are loaded in their order, which is the order of the kinds: users before their
+/// books.
 ///
 /// # Errors
-/// As for [`run`](fn@super::run), and what reading the lines fails with. Lines before the failure
-/// are settled.
+/// As for [`run`](fn@super::run), and errors of reading the lines. Lines before the failure are
+/// settled.
 pub async fn replay(
     source: Arc<dyn Snapshot>,
     target: &Destination,
@@ -55,7 +55,7 @@ pub async fn replay(
     Ok(Report::of(reports))
 }
 
-/// Lines that are loaded together: of one kind, and not more than memory has room for.
+/// Lines that are loaded together: of one kind, and limited in size.
 struct Groups<'l> {
     lines: BoxStream<'l, Result<RejectLine>>,
     /// The first line of the next group.
@@ -119,7 +119,7 @@ async fn load_group(
     Ok(target.load(&load).await?.counts)
 }
 
-/// The line's record, with the secrets that the rejects leave out.
+/// The record of a line, with the secrets restored.
 async fn decoded(source: &dyn Snapshot, line: &RejectLine) -> Result<Result<Record, Problems>> {
     let mut value = line.record.clone();
     if is_redacted(&value) {

@@ -8,17 +8,17 @@ use super::Kind;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// All moved and equal.
+    /// Everything moved and is equal.
     Complete,
-    /// Finished, with rejects or differences to look at.
+    /// Finished, with rejects or differences to check.
     Incomplete,
-    /// Not started: something stands in the way.
+    /// Not started, because something blocks it.
     Blocked,
     /// A store failed, or the settings are wrong.
     Failed,
 }
 
-/// What was done to records. `read = written + unchanged + rejected`.
+/// Counts of records: `read = written + unchanged + rejected`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counts {
     /// Records read from the source.
@@ -48,26 +48,26 @@ impl AddAssign for Counts {
     }
 }
 
-/// What a command did with one kind.
+/// The result of a command for one kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KindReport {
     /// The kind.
     pub kind: Kind,
-    /// What was counted, over all runs of the pass.
+    /// The counts over all runs of the pass.
     #[serde(flatten)]
     pub counts: Counts,
-    /// Records that differ between the two sides; found by a verification.
+    /// Records that differ between the two sides, found by a verification.
     pub differing: u64,
     /// Wall time in this process, in seconds.
     pub seconds: f64,
 }
 
-/// What a run or a replay did.
+/// The result of a run or a replay.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// How it ended.
     pub status: Status,
-    /// Kind by kind, each behind those it depends on.
+    /// The result of each kind, in the order of their dependencies.
     pub kinds: Vec<KindReport>,
 }
 

@@ -1,6 +1,6 @@
-//! The fast lane: rows that both sides hold in PostgreSQL's binary form move in ranges of their
-//! numbers. The source's server converts them and finds what cannot move; nothing of a sound row
-//! is looked at on the way.
+//! The fast lane: rows move in ranges of their numbers if both sides have PostgreSQL's binary form.
+//! The source's server converts the rows and finds those that cannot move. The engine does not look
+//! into the other rows.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use futures::stream::BoxStream;
 use super::{BatchLimits, Counts, Kind, Problems, Record, Reject, Scanned};
 use crate::{Id, Result};
 
-/// Rows by their numbers.
+/// A range of row numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RowRange {
-    /// The number that the range begins behind.
+    /// The number before the range.
     pub after: i64,
-    /// The last number.
+    /// The last number of the range.
     pub until: i64,
 }
 
@@ -27,11 +27,11 @@ impl RowRange {
     };
 }
 
-/// What tells sets of rows apart: how many there are, and the sum of their hashes, as the server
-/// that holds them computes it.
+/// The digest of a set of rows: their number and the sum of their hashes, computed by the server
+/// that holds them.
 ///
-/// Two servers of different versions may hash differently: equal digests mean equal rows,
-/// different ones that the rows must be compared one by one.
+/// Servers of different versions may hash differently. Equal digests mean equal rows; with
+/// different digests the rows must be compared one by one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RowDigest {
     /// How many rows there are.
@@ -40,13 +40,12 @@ pub struct RowDigest {
     pub sum: String,
 }
 
-/// The records that rows refer to and that the target lacks, by their kinds: such rows cannot
-/// move.
+/// The records that rows refer to and that the target lacks, by kind. Such rows cannot move.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Absent(pub Vec<(Kind, Arc<[Id<Record>]>)>);
 
 impl Absent {
-    /// Those of a kind.
+    /// The missing records of a kind.
     #[must_use]
     pub fn of(&self, kind: Kind) -> &[Id<Record>] {
         let found = self.0.iter().find(|(of, _)| *of == kind);
@@ -57,31 +56,32 @@ impl Absent {
 /// A store whose rows a [`RowSink`] takes as they are.
 #[async_trait]
 pub trait RowSource: Send + Sync {
-    /// How the rows are converted, as a text: a pass that began with another starts anew.
+    /// A text that describes how the rows are converted. A pass that began with another one starts
+    /// again.
     fn conversion(&self) -> String;
 
-    /// Whether two rows of the source can become one of the target: by a map of ids, or for lack
-    /// of a key in the source.
+    /// Whether two rows of the source can become one row of the target, because of a map of ids or
+    /// because the source has no unique key.
     ///
     /// # Errors
-    /// The store's Timeout or Unavailable.
+    /// Timeout or Unavailable of the store.
     async fn may_collide(&self, kind: Kind) -> Result<bool>;
 
-    /// The number of the last row; `None` where there is none.
+    /// The number of the last row; `None` if there are no rows.
     ///
     /// # Errors
-    /// The store's Timeout or Unavailable.
+    /// Timeout or Unavailable of the store.
     async fn last(&self, kind: Kind) -> Result<Option<i64>>;
 
     /// The records of another kind that rows of this kind refer to, each once, as far as they
     /// have an id.
     fn references(&self, kind: Kind, to: Kind) -> BoxStream<'_, Result<Vec<Id<Record>>>>;
 
-    /// The first rows of a range, so many at the most, as they are now; `None` where there is
+    /// The first rows of a range, up to a number of rows, as they are now; `None` if there are
     /// none.
     ///
     /// # Errors
-    /// The store's Timeout or Unavailable.
+    /// Timeout or Unavailable of the store.
     async fn open(
         &self,
         kind: Kind,
@@ -91,17 +91,17 @@ pub trait RowSource: Send + Sync {
     ) -> Result<Option<Box<dyn RowReader>>>;
 }
 
-/// A range of a source's rows, all of it as it was at one moment.
+/// A range of a source's rows, as a consistent snapshot.
 #[async_trait]
 pub trait RowReader: Send {
-    /// Where it begins and ends: its last row is there.
+    /// The numbers of the range; its last row exists.
     fn range(&self) -> RowRange;
 
     /// How many rows it has.
     fn rows(&self) -> u64;
 
-    /// The digest of the rows that can move, in the target's form; `None` where the server knows
-    /// no such function.
+    /// The digest of the rows that can move, in the target's form; `None` if the server has no such
+    /// function.
     ///
     /// # Errors
     /// The store's Timeout or Unavailable, as for all that reads.
@@ -119,13 +119,13 @@ pub trait RowReader: Send {
     /// The rows with these numbers.
     ///
     /// # Errors
-    /// The store's Timeout or Unavailable.
+    /// Timeout or Unavailable of the store.
     async fn fetch(&mut self, numbers: &[i64]) -> Result<Vec<Scanned>>;
 
-    /// Gives back what it holds in the source. Dropping it does so as well, less gently.
+    /// Releases its resources in the source. Dropping it does so too, but less cleanly.
     ///
     /// # Errors
-    /// The store's Timeout or Unavailable.
+    /// Timeout or Unavailable of the store.
     async fn close(self: Box<Self>) -> Result<()>;
 }
 
@@ -134,29 +134,28 @@ pub trait RowReader: Send {
 pub enum RowMode {
     /// Straight into a table that was empty when the pass began.
     Append,
-    /// Beside the rows that are there: those with the same number are brought up to date.
+    /// Into a table with rows: rows with the same number are updated.
     Merge,
 }
 
-/// A sink that takes rows as they are; its ranges commit with the ledger.
+/// A sink that takes rows as they are. Its ranges commit together with the ledger.
 #[async_trait]
 pub trait RowSink: Send + Sync {
     /// Starts or resumes a pass over a kind, as
-    /// [`begin_pass`](super::TransactionalSink::begin_pass) does.
-    /// Writers of earlier runs have ended, or will be refused.
+    /// [`begin_pass`](super::TransactionalSink::begin_pass) does. Afterwards, writers of earlier
+    /// runs have ended or are refused.
     ///
     /// # Errors
-    /// The store's Timeout or Unavailable.
+    /// Timeout or Unavailable of the store.
     async fn begin_rows(&self, kind: Kind, conversion: &str, may_collide: bool) -> Result<RowPass>;
 
     /// Which of these records the target lacks.
     ///
     /// # Errors
-    /// The store's Timeout or Unavailable.
+    /// Timeout or Unavailable of the store.
     async fn absent(&self, kind: Kind, ids: &[Id<Record>]) -> Result<Vec<Id<Record>>>;
 
-    /// Opens a transaction for a range: of a pass, which then has it among what is done, or of
-    /// none.
+    /// Opens a transaction for a range. If it belongs to a pass, the commit notes it there as done.
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) when another run has begun the pass
@@ -171,65 +170,64 @@ pub trait RowSink: Send + Sync {
     /// The digest of the rows of a range.
     ///
     /// # Errors
-    /// The store's Timeout or Unavailable.
+    /// Timeout or Unavailable of the store.
     async fn digest(&self, kind: Kind, range: RowRange) -> Result<RowDigest>;
 
     /// The rows of a range, in the order of their numbers.
     fn records(&self, kind: Kind, range: RowRange) -> BoxStream<'_, Result<Vec<Record>>>;
 }
 
-/// Where a pass over a kind's rows stands.
+/// The state of a pass over a kind's rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowPass {
-    /// Which run this is: writers of earlier ones are refused.
+    /// The number of the run. Writers of earlier runs are refused.
     pub run: i64,
     /// How its rows are written.
     pub mode: RowMode,
-    /// The ranges that are done, in their order.
+    /// The finished ranges, in order.
     pub done: Vec<RowRange>,
-    /// What was counted in them.
+    /// The counts of these ranges.
     pub counts: Counts,
 }
 
-/// What became of rows that were written.
+/// The result of writing rows.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RowsWritten {
-    /// They are there, but for those that are named.
+    /// The rows were written, except those that are listed.
     Taken {
         /// Rows inserted or updated.
         written: u64,
-        /// Rows that were there already.
+        /// Rows that existed already.
         unchanged: u64,
-        /// The numbers of rows that stand in another's place, and why.
+        /// The numbers of rows that conflict with another row, and why.
         refused: Vec<(i64, Problems)>,
     },
-    /// The table refuses a row, and does not say which: nothing was written.
+    /// The table refuses some row without saying which. Nothing was written.
     Refused,
 }
 
-/// A range that is being written, in one transaction: it ends without effect when this is
-/// dropped.
+/// A range that is being written, in one transaction. Dropping it rolls the transaction back.
 #[async_trait]
 pub trait RowWriter: Send {
     /// Writes the rows.
     ///
     /// # Errors
-    /// The first error of the stream; the store's Timeout or Unavailable.
+    /// The first error of the stream; Timeout or Unavailable of the store.
     async fn write(
         &mut self,
         mode: RowMode,
         rows: BoxStream<'_, Result<Vec<u8>>>,
     ) -> Result<RowsWritten>;
 
-    /// Keeps rejects; answers how many of them are open.
+    /// Stores rejects. Returns how many of them are open.
     ///
     /// # Errors
-    /// The store's Timeout or Unavailable.
+    /// Timeout or Unavailable of the store.
     async fn reject(&mut self, rejects: &[Reject]) -> Result<u64>;
 
-    /// Commits, and notes in the pass that the range is done.
+    /// Commits, and notes in the pass that the range is finished.
     ///
     /// # Errors
-    /// The store's Timeout or Unavailable.
+    /// Timeout or Unavailable of the store.
     async fn commit(self: Box<Self>, counts: Counts) -> Result<()>;
 }

@@ -17,25 +17,27 @@ use crate::{Error, ErrorKind, Result, layers::Operation};
 
 pub(super) use rows::{Lane, Range, range_rows};
 
-/// What a run moves, and how.
+/// The options of a run.
 #[derive(Debug, Clone, Default)]
 pub struct RunOptions {
-    /// The kinds to move; none for every kind that the source holds. A kind's dependencies must move with it, or be in the target already.
+    /// The kinds to move; an empty list means every kind that the source holds. The kinds that a
+    /// kind depends on must move with it, or be in the target already.
     pub kinds: Vec<Kind>,
-    /// How large the batches are.
+    /// The size of batches.
     pub limits: BatchLimits,
 }
 
 /// Moves records from a source to a target.
 ///
-/// Brings the target's schema up to date, then streams each kind in batches: a batch, its rejects
-/// and its checkpoint commit together, so a run that was killed is resumed by running again.
-/// Kinds that do not depend on each other move side by side, a few at a time. Memory stays flat.
+/// It brings the target's schema up to date, then streams each kind in batches. A batch, its
+/// rejects and its checkpoint commit together if the target can do that, so a run that was killed
+/// is resumed by running again. Kinds that do not depend on each other move in parallel, a few at a
+/// time. Memory use is constant.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`] for wrong settings and [`ErrorKind::Blocked`] when the target
-/// holds something else: nothing was moved. [`ErrorKind::Locked`] beside another run. Any other
-/// kind when a store failed on the way: run again to resume.
+/// [`ErrorKind::Configuration`] for wrong settings, and [`ErrorKind::Blocked`] if the target holds
+/// something else: nothing was moved. [`ErrorKind::Locked`] while another run is active. Any other
+/// kind if a store failed on the way: run again to resume.
 pub async fn run(
     source: Arc<dyn Snapshot>,
     target: &Destination,
@@ -46,7 +48,7 @@ pub async fn run(
         [] => source.kinds(),
         named => named,
     };
-    // First of all: what another run is changing cannot be looked at.
+    // The lock comes first: while another run changes the target, it cannot be inspected.
     let _lock = target.lock().await?;
     check_sides(source.as_ref(), target, kinds).await?;
     target.prepare().await?;
@@ -74,11 +76,10 @@ pub async fn run(
     Ok(Report::of(moved))
 }
 
-/// How many kinds move at once: enough for two cores, and few enough for their batches to stay
-/// small beside each other.
+/// How many kinds move in parallel: enough for two cores, and few enough to keep memory use small.
 const SIDE_BY_SIDE: usize = 3;
 
-/// The first kind that waits for none of the others.
+/// The first kind that does not wait for another one.
 fn next_of(waiting: &[Kind], under_way: &[Kind]) -> Option<usize> {
     waiting.iter().position(|kind| {
         let still_moves = |on: &Kind| waiting.contains(on) || under_way.contains(on);
@@ -86,7 +87,7 @@ fn next_of(waiting: &[Kind], under_way: &[Kind]) -> Option<usize> {
     })
 }
 
-/// Checks both sides before anything is moved or compared; answers what the target lacks.
+/// Checks both sides before anything is moved or compared. Returns what the target lacks.
 pub(super) async fn check_sides(
     source: &dyn Snapshot,
     target: &Destination,
@@ -111,7 +112,7 @@ pub(super) async fn check_sides(
     }
 }
 
-/// Checks both sides for what needs the target's tables as they are.
+/// Checks both sides for commands that need the target's present tables.
 pub(super) async fn check_sides_as_they_are(
     source: &dyn Snapshot,
     target: &Destination,
@@ -128,14 +129,14 @@ pub(super) async fn check_sides_as_they_are(
     }
 }
 
-/// The kinds, each behind those it depends on.
+/// The kinds, each after those that it depends on.
 pub(super) fn in_order(kinds: &[Kind]) -> Vec<Kind> {
     let all = Kind::ALL.iter().copied();
     all.filter(|kind| kinds.contains(kind)).collect()
 }
 
-/// Moves one kind; starts again from the checkpoint when a writer of a killed run, still
-/// finishing its last batch, has moved it.
+/// Moves one kind. It starts again from the checkpoint if a writer of a killed run, still finishing
+/// its last batch, has moved it.
 async fn move_kind(
     source: &Arc<dyn Snapshot>,
     target: &Destination,
@@ -185,8 +186,8 @@ async fn stream_kind(
     let total = named(Operation::Count, source.count(kind)).await?;
     progress.started(kind, total, counts);
 
-    // Reading and decoding run beside loading. A place is taken before a batch is read, so that
-    // two batches are in memory: the one that is loaded and the next.
+    // Reading and decoding run in parallel with loading. A slot of the channel is reserved before a
+    // batch is read, so two batches are in memory: the one being loaded and the next.
     let (sender, mut batches) = mpsc::channel(1);
     let mut reader = JoinSet::new();
     reader.spawn({
@@ -216,9 +217,9 @@ async fn stream_kind(
         progress.advanced(kind, counts);
         at = Some(position);
     }
-    // A reader that panicked has read less than everything.
+    // A reader that panicked has not read everything.
     if let Some(Err(error)) = reader.join_next().await {
-        return Err(Error::internal("reading the source broke off").with_source(error));
+        return Err(Error::internal("the task that reads the source failed").with_source(error));
     }
     if counts.balance() {
         Ok(counts)
@@ -234,7 +235,7 @@ async fn stream_kind(
 pub(super) struct Prepared {
     kind: Kind,
     records: Vec<Record>,
-    /// The keys and originals of the records, for those that the target rejects.
+    /// The keys and originals of the records, for rejects of the target.
     origins: Vec<(String, Original)>,
     rejects: Vec<Reject>,
 }
@@ -300,7 +301,7 @@ impl Prepared {
     }
 }
 
-/// The record, if every backend can hold it; else what was read of it, and its problems.
+/// The record, if every backend can store it; else what was read, and its problems.
 pub(super) fn checked(
     outcome: Result<Record, Problems>,
 ) -> Result<Record, (Option<Record>, Problems)> {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::Result;
 
-/// Several stores as one destination, each with kinds of its own; the ledger is elsewhere.
+/// Several stores as one sink, each for its own kinds. The ledger is in another store.
 #[derive(Debug, Clone)]
 pub struct SinkSet {
     stores: Vec<Part>,
@@ -24,7 +24,7 @@ struct Part {
 }
 
 impl SinkSet {
-    /// No store yet.
+    /// A set without stores.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -33,7 +33,7 @@ impl SinkSet {
         }
     }
 
-    /// With this store as well. A kind that an earlier one holds goes there.
+    /// Adds a store. A kind that an earlier store holds still goes there.
     #[must_use]
     pub fn with<S: Sink + Snapshot + 'static>(self, store: Arc<S>) -> Self {
         self.with_sides(store.clone(), store)

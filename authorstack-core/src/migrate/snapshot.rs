@@ -7,7 +7,7 @@ use super::{
 };
 use crate::Result;
 
-/// The records of a store as they are now: what either side of a migration is read by.
+/// Reads the records of a store as they are now, on either side of a migration.
 #[async_trait]
 pub trait Snapshot: std::fmt::Debug + Send + Sync {
     /// The store's name in messages, such as `MongoDB`.
@@ -16,24 +16,23 @@ pub trait Snapshot: std::fmt::Debug + Send + Sync {
     /// The kinds that the store holds.
     fn kinds(&self) -> &[Kind];
 
-    /// Connects, and says what is wrong with the settings if anything is.
+    /// Connects, and reports wrong settings.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), naming the setting.
     async fn check(&self) -> Result<()>;
 
-    /// How many records there are: exact where that is cheap, else the store's estimate.
+    /// How many records there are: exactly if that is cheap, else the store's estimate.
     ///
     /// # Errors
-    /// The store's Timeout or Unavailable.
+    /// Timeout or Unavailable of the store.
     async fn count(&self, kind: Kind) -> Result<u64>;
 
-    /// Streams all records behind a position, in the order of their keys; what is no record may
-    /// come anywhere. No two records of a scan have one key. An item of the stream is an error
-    /// only when the store failed.
+    /// Streams all records after a position, in the order of their keys. What cannot be read as a
+    /// record may come anywhere. No two records of a scan have the same key. An item of the stream
+    /// is an error only if the store failed.
     ///
-    /// Records that the store keeps within others (likes within posts) come one by one, however
-    /// many there are.
+    /// Records that the store keeps within others (likes within posts) come one by one.
     fn scan(
         &self,
         kind: Kind,
@@ -41,22 +40,22 @@ pub trait Snapshot: std::fmt::Debug + Send + Sync {
         limits: BatchLimits,
     ) -> BoxStream<'_, Result<ScannedBatch>>;
 
-    /// The records with these keys as they are now, those that exist, in any order.
+    /// The existing records with these keys, as they are now, in any order.
     ///
     /// # Errors
-    /// The store's Timeout or Unavailable.
+    /// Timeout or Unavailable of the store.
     async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>>;
 
-    /// A record whole as JSON for the rejects, in a form that [`Snapshot::decode`] reads.
+    /// Encodes a whole record as JSON for the rejects, in a form that [`Snapshot::decode`] reads.
     fn encode(&self, kind: Kind, original: &Original) -> Value;
 
-    /// Reads what [`Snapshot::encode`] made, perhaps edited since.
+    /// Reads the JSON of [`Snapshot::encode`], which may have been edited.
     ///
     /// # Errors
     /// Every problem that the record still has.
     fn decode(&self, kind: Kind, value: &Value) -> Result<Record, Problems>;
 
-    /// The fast lane for a kind, where the store has one.
+    /// The fast lane for a kind, if the store has one.
     fn rows(&self, kind: Kind) -> Option<&dyn RowSource> {
         let _ = kind;
         None

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{Error, ErrorKind, Result};
 
-/// Several stores as one source, each with kinds of its own.
+/// Several stores as one source, each with its own kinds.
 #[derive(Debug, Clone)]
 pub struct SourceSet {
     sources: Vec<Arc<dyn Snapshot>>,
@@ -21,7 +21,7 @@ pub struct SourceSet {
 }
 
 impl SourceSet {
-    /// These stores. Where two of them hold a kind, it is read from the first.
+    /// A set of these stores. A kind that several of them hold is read from the first.
     #[must_use]
     pub fn new(sources: Vec<Arc<dyn Snapshot>>) -> Self {
         let held = |kind: &&Kind| sources.iter().any(|source| source.kinds().contains(kind));

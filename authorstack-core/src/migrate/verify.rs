@@ -21,20 +21,20 @@ use super::{
 };
 use crate::{Error, Result, layers::Operation};
 
-/// What a comparison of both sides found.
+/// The result of comparing both sides.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Verification {
-    /// Complete when both sides are equal and nothing is rejected, else incomplete.
+    /// Complete if both sides are equal and nothing is rejected, else incomplete.
     pub status: Status,
-    /// Kind by kind.
+    /// The result of each kind.
     pub kinds: Vec<KindVerification>,
 }
 
-/// What a comparison found of one kind.
+/// The result of comparing one kind.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct KindVerification {
-    /// The counts: `read` from the source, `unchanged` equal on both sides, `rejected` known to
-    /// be unable to move, `differing` all others, records that only the target has among them.
+    /// The counts: `read` from the source, `unchanged` on both sides, `rejected` if a reject is
+    /// known, `differing` for all others, including records that only the target has.
     #[serde(flatten)]
     pub report: KindReport,
     /// How many key ranges were compared by count and digest.
@@ -45,7 +45,7 @@ pub struct KindVerification {
     pub differences: Vec<Difference>,
 }
 
-/// A record that is not the same on both sides.
+/// A record that differs between the two sides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// Its key.
@@ -87,12 +87,12 @@ const RANGE: usize = 10_000;
 /// How many differences are listed for each kind.
 const LISTED: usize = 100;
 
-/// Compares both sides, and changes neither: for each range of keys the count and a digest that
-/// does not depend on the order, and where these differ record by record.
+/// Compares both sides without changing them. For each range of keys it compares the count and a
+/// digest that does not depend on the order; if these differ, it compares record by record.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for wrong settings; a store's
-/// Timeout or Unavailable.
+/// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for wrong settings; Timeout or
+/// Unavailable of a store.
 pub async fn verify(
     source: Arc<dyn Snapshot>,
     target: &Destination,
@@ -103,12 +103,12 @@ pub async fn verify(
     compare(&source, target, kinds, Purpose::Verify, progress).await
 }
 
-/// What a comparison is for.
+/// The purpose of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// To say what differs.
+    /// Report what differs.
     Verify,
-    /// To copy again what differs.
+    /// Copy what differs again.
     Repair,
 }
 
@@ -138,14 +138,14 @@ pub(super) async fn compare(
 
 type Entry = (Key, Digest);
 
-/// A batch of the source: what could move, and the keys and digests of what could not.
+/// A batch of the source: the records that can move, and the keys and digests of those that cannot.
 #[derive(Default)]
 struct SourceBatch {
     entries: Vec<Entry>,
     unmovable: Vec<(String, Digest)>,
 }
 
-/// Reads a stream in a task of its own, so that both sides are read and hashed at once.
+/// Reads a stream in its own task, so that both sides are read and hashed in parallel.
 fn pump<T: Send + 'static>(
     tasks: &mut JoinSet<()>,
     open: impl FnOnce(mpsc::Sender<Result<T>>) -> futures::future::BoxFuture<'static, ()>,
@@ -259,7 +259,7 @@ async fn compare_streams(
         }
         progress.advanced(kind, comparison.counts);
     }
-    // What is left, in parts: the target may hold far more than the source.
+    // The rest, in parts: the target may hold far more than the source.
     loop {
         let others = targets.most(RANGE).await?;
         let last = others.len() < RANGE;
@@ -277,7 +277,9 @@ async fn compare_streams(
         }
     }
     while let Some(ended) = tasks.join_next().await {
-        ended.map_err(|error| Error::internal("reading a side broke off").with_source(error))?;
+        ended.map_err(|error| {
+            Error::internal("the task that reads a side failed").with_source(error)
+        })?;
     }
     Ok(())
 }
@@ -286,7 +288,7 @@ fn entry(record: &Record) -> Entry {
     (record.key(), Digest::of(record))
 }
 
-/// What the target holds under a key, also where it cannot be read: that is unlike every record.
+/// An entry of the target. One that cannot be read differs from every record.
 fn target_entry(kind: Kind, item: Scanned) -> Option<Entry> {
     match item.outcome {
         Ok(record) => Some(entry(&record)),
@@ -334,7 +336,7 @@ impl Ordered {
         Ok(true)
     }
 
-    /// The entries up to a key, that one included.
+    /// The entries up to and including a key.
     async fn until(&mut self, end: Option<Key>) -> Result<Vec<Entry>> {
         let mut taken = Vec::new();
         let Some(end) = end else { return Ok(taken) };
@@ -347,7 +349,7 @@ impl Ordered {
         Ok(taken)
     }
 
-    /// The next entries, at most so many.
+    /// The next entries, up to a number.
     async fn most(&mut self, most: usize) -> Result<Vec<Entry>> {
         let mut taken = Vec::new();
         while taken.len() < most && self.fill().await? {
@@ -358,7 +360,7 @@ impl Ordered {
     }
 }
 
-/// How a record is not the same on both sides, before it is known why.
+/// How a record differs, before the fields are known.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Unequal {
     Missing,
@@ -373,7 +375,7 @@ struct Comparison<'a> {
     purpose: Purpose,
     /// The records that replays made, by their keys.
     replayed: HashMap<Key, Settled>,
-    /// The same by their keys in the source.
+    /// The records that replays made, by their keys in the source.
     replayed_keys: HashMap<String, Key>,
     counts: Counts,
     differing: u64,
@@ -383,7 +385,7 @@ struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    /// Counts records that the source alone shows to be unable to move.
+    /// Counts records of the source that cannot move.
     async fn unmovable(&mut self, keys: Vec<(String, Digest)>) -> Result<()> {
         for (key, digest) in keys {
             let fixed = self
@@ -472,7 +474,7 @@ impl Comparison<'_> {
         self.copy_again(&to_copy).await
     }
 
-    /// Copies records again, as the source has them now.
+    /// Copies the source's present records again.
     async fn copy_again(&mut self, keys: &[Key]) -> Result<()> {
         const MOST: usize = 500;
         for part in keys.chunks(MOST) {
@@ -489,18 +491,18 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    /// Whether the target's record was made by a replay, and the source's is still the one that
+    /// Whether a replay made the target's record, and the source's record has not changed since it
     /// was rejected.
     async fn was_replayed_unchanged(&self, key: &Key) -> Result<bool> {
         let Some(settled) = self.replayed.get(key) else {
             return Ok(false);
         };
-        let now = self.from_source(&settled.key).await?;
+        let now = self.fetch_from_source(&settled.key).await?;
         Ok(now.is_some_and(|now| now.original_digest() == settled.source_digest))
     }
 
-    /// A record that the target lacks: known as a reject, replayed under another key, or lost.
-    /// Counts it, where it is not lost; answers whether it is.
+    /// Handles a record that the target lacks: it is a known reject, was replayed under another
+    /// key, or is lost. Counts it unless it is lost. Returns whether it is lost.
     async fn is_missing(&mut self, key: &Key, known: Option<&Settled>) -> Result<bool> {
         match known.map(|settled| &settled.replayed_as) {
             Some(None) => self.counts.rejected += 1,
@@ -512,8 +514,8 @@ impl Comparison<'_> {
         Ok(false)
     }
 
-    /// The record with this key, as the source has it now.
-    async fn from_source(&self, key: &String) -> Result<Option<Scanned>> {
+    /// The source's present record with this key.
+    async fn fetch_from_source(&self, key: &String) -> Result<Option<Scanned>> {
         let found = self.source.fetch(self.kind, std::slice::from_ref(key));
         Ok(named(Operation::Fetch, found).await?.into_iter().next())
     }
@@ -523,7 +525,7 @@ impl Comparison<'_> {
             self.differing += 1;
             return Ok(());
         }
-        let ours = self.from_source(&key.to_string()).await?;
+        let ours = self.fetch_from_source(&key.to_string()).await?;
         let theirs = self.target.fetch(self.kind, std::slice::from_ref(&key));
         let theirs = theirs.await?;
         let theirs = theirs.into_iter().next().map(|theirs| theirs.outcome);

@@ -17,7 +17,7 @@ use crate::{
 pub struct Book {
     /// The id.
     pub id: Id<Book>,
-    /// Whose book it is.
+    /// The user who owns it.
     pub user_id: Id<User>,
     /// The title.
     pub title: String,
@@ -33,10 +33,10 @@ pub struct Book {
     /// The ISBN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isbn: Option<Isbn>,
-    /// Amazon's id.
+    /// Amazon's id (ASIN).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asin: Option<Asin>,
-    /// Where the cover is.
+    /// The address of the cover.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cover_url: Option<String>,
     /// Genres, in the author's order.
@@ -46,7 +46,7 @@ pub struct Book {
     /// When it was, or will be, published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published_date: Option<DateTime<Utc>>,
-    /// Where it stands.
+    /// Its status.
     pub status: BookStatus,
     /// Lengths and series.
     pub metadata: BookMetadata,
@@ -54,13 +54,13 @@ pub struct Book {
     pub created_at: DateTime<Utc>,
     /// When it was last changed; later with every change.
     pub updated_at: DateTime<Utc>,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
 
 closed_set! {
-    /// Where a book stands.
+    /// The status of a book.
     #[derive(Default)]
     BookStatus, "status",
     /// Being written.
@@ -88,7 +88,7 @@ pub struct BookMetadata {
     /// The place in the series; a novella may stand at 1.5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub series_position: Option<f64>,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -115,9 +115,9 @@ pub struct NewBook {
     pub description: Option<String>,
     /// The ISBN.
     pub isbn: Option<Isbn>,
-    /// Amazon's id.
+    /// Amazon's id (ASIN).
     pub asin: Option<Asin>,
-    /// Where the cover is.
+    /// The address of the cover.
     pub cover_url: Option<String>,
     /// Genres, in the author's order.
     pub genres: Vec<String>,
@@ -125,11 +125,11 @@ pub struct NewBook {
     pub platforms: Vec<Platform>,
     /// When it was, or will be, published.
     pub published_date: Option<DateTime<Utc>>,
-    /// Where it stands.
+    /// Its status.
     pub status: BookStatus,
     /// Lengths and series.
     pub metadata: BookMetadata,
-    /// Fields beyond the schema.
+    /// Fields that the schema does not know.
     pub extra: Extra,
 }
 
@@ -143,16 +143,16 @@ impl NewBook {
         }
     }
 
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_title(&self.title)?;
         self.clone().into_book(Id::new()).check()
     }
 
-    /// The record that a store will hold, with a new id and the present moment.
+    /// The record to store, with a new id and the current time.
     #[must_use]
     pub fn into_book(self, user_id: Id<User>) -> Book {
         let Self {
@@ -193,7 +193,7 @@ impl NewBook {
     }
 }
 
-/// A title of a new book says something; what a store already holds may be empty.
+/// A new book needs a title; a stored book may have an empty one.
 fn check_title(title: &str) -> Result<()> {
     if title.trim().is_empty() {
         Err(Error::invalid("title", "is empty; a book needs a title"))
@@ -203,10 +203,10 @@ fn check_title(title: &str) -> Result<()> {
 }
 
 impl Book {
-    /// Checks what the field types do not: that every backend can hold the record.
+    /// Checks what the field types cannot: every backend can store the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_fields(self)
     }
@@ -244,7 +244,7 @@ fields! {
 }
 
 impl BookMetadata {
-    /// JSON in PostgreSQL has one zero.
+    /// Replaces -0.0 by 0.0: JSON in PostgreSQL knows one zero only.
     #[must_use]
     pub fn without_negative_zero(mut self) -> Self {
         self.series_position = self.series_position.map(|position| position + 0.0);
@@ -265,35 +265,35 @@ pub struct BookPatch {
     pub description: Change<String>,
     /// The ISBN.
     pub isbn: Change<Isbn>,
-    /// Amazon's id.
+    /// Amazon's id (ASIN).
     pub asin: Change<Asin>,
-    /// Where the cover is.
+    /// The address of the cover.
     pub cover_url: Change<String>,
-    /// New genres, as a whole.
+    /// New genres; they replace all old ones.
     pub genres: Option<Vec<String>>,
-    /// New platforms, as a whole.
+    /// New platforms; they replace all old ones.
     pub platforms: Option<Vec<Platform>>,
     /// When it was, or will be, published.
     pub published_date: Change<DateTime<Utc>>,
-    /// Where it stands.
+    /// Its status.
     pub status: Option<BookStatus>,
-    /// New lengths and series, as a whole.
+    /// New lengths and series; they replace all old ones.
     pub metadata: Option<BookMetadata>,
-    /// When set, the book must have been last changed then, or the call answers Conflict.
+    /// If set, the call returns Conflict unless the book was last changed at this time.
     pub expected_updated_at: Option<DateTime<Utc>>,
 }
 
 impl BookPatch {
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         self.title.as_deref().map_or(Ok(()), check_title)?;
         check_patch(self)
     }
 
-    /// Does it to a book in memory; `updated_at` moves forward.
+    /// Applies the patch to a book in memory, and moves `updated_at` forward.
     pub fn apply(self, book: &mut Book) {
         self.apply_to(book);
         book.published_date = book.published_date.map(time::to_millis);
@@ -318,7 +318,7 @@ patch! {
     metadata,
 }
 
-/// Which books of a user: those that match every part that is set.
+/// Which books of a user: those that match every part of the filter that is set.
 ///
 /// ```
 /// use authorstack_core::{BookFilter, BookStatus};
@@ -332,7 +332,7 @@ pub struct BookFilter {
     pub status: Option<BookStatus>,
     /// Books that this platform sells.
     pub platform: Option<Platform>,
-    /// Books of this genre, spelt alike.
+    /// Books of this genre, in exactly this spelling.
     pub genre: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Marketplace boosts: paid places on the leaderboard.
+//! Marketplace boosts: paid positions on the leaderboard.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,9 +9,9 @@ use super::{
 };
 use crate::{Book, Error, ErrorKind, Extra, Id, Result, User, time};
 
-/// A book's paid place on the leaderboard.
+/// A book's paid position on the leaderboard.
 ///
-/// At any moment no two active boosts hold one position.
+/// At any time, a position is held by at most one active boost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Boost {
@@ -26,26 +26,26 @@ pub struct Boost {
     pub duration_days: u32,
     /// The position on the leaderboard; 1 is the first.
     pub position: u32,
-    /// What was paid, in credits.
+    /// The price paid, in credits.
     #[serde(rename = "credits_spent")]
     pub credits_spent: i64,
-    /// Whether it holds its position; false once it was found to have expired.
+    /// Whether the boost is active; false once an expired boost was found.
     pub active: bool,
     /// From when on.
     pub started_at: DateTime<Utc>,
-    /// Until when: at this moment it no longer holds its position.
+    /// The end; at this time it no longer holds its position.
     pub expires_at: DateTime<Utc>,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
 
 impl Boost {
-    /// Checks what the field types do not: that it does not end before it starts, and that every
-    /// backend can hold the record.
+    /// Checks what the field types cannot: the boost does not end before it starts, and every
+    /// backend can store the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`], naming the first field at fault.
+    /// [`ErrorKind::Invalid`], naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         if self.credits_spent < 0 {
             let reason = format!("{} is below zero", self.credits_spent);
@@ -67,7 +67,7 @@ impl Boost {
         self.active && self.started_at <= at && at < self.expires_at
     }
 
-    /// Whether both hold one position at some moment.
+    /// Whether both hold the same position at some time.
     #[must_use]
     pub fn collides_with(&self, other: &Self) -> bool {
         self.active
@@ -78,7 +78,7 @@ impl Boost {
             && other.started_at < self.expires_at
     }
 
-    /// The error of a position that another boost holds.
+    /// The error for a position that another boost holds.
     #[must_use]
     pub fn position_taken(position: u32) -> Error {
         Error::new(ErrorKind::Conflict {
@@ -104,7 +104,7 @@ fields! {
     expires_at: "expiresAt" or(end_of(started_at, duration_days)),
 }
 
-/// When a boost ends; at its start where that is beyond all calendars.
+/// When a boost ends; its start if the end would be after the last possible date.
 fn end_of(started_at: DateTime<Utc>, days: u32) -> DateTime<Utc> {
     let end = started_at.checked_add_signed(TimeDelta::days(days.into()));
     end.unwrap_or(started_at)
@@ -112,8 +112,8 @@ fn end_of(started_at: DateTime<Utc>, days: u32) -> DateTime<Utc> {
 
 /// A boost to be purchased.
 ///
-/// Its id is the idempotency key: a purchase that is repeated, after a timeout say, with the same
-/// value answers with the first one's boost and spends nothing.
+/// Its id is the idempotency key. A purchase that is repeated with the same value, for example
+/// after a timeout, returns the boost of the first one and spends nothing.
 ///
 /// ```
 /// use authorstack_core::{Id, NewBoost};
@@ -131,11 +131,11 @@ pub struct NewBoost {
     pub duration_days: u32,
     /// The price in credits; above zero.
     pub credits: i64,
-    /// The position; `None` for the first one that is free all the time.
+    /// The position; `None` for the first one that is free for the whole time.
     pub position: Option<u32>,
     /// From when on.
     pub starts_at: DateTime<Utc>,
-    /// Fields beyond the schema.
+    /// Fields that the schema does not know.
     pub extra: Extra,
 }
 
@@ -157,10 +157,10 @@ impl NewBoost {
         }
     }
 
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`], naming the first field at fault.
+    /// [`ErrorKind::Invalid`], naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         if !(1..=Self::MOST_DAYS).contains(&self.duration_days) {
             let reason = format!(
@@ -176,18 +176,18 @@ impl NewBoost {
         }
         let position = self.position.unwrap_or(1);
         if position == 0 || i32::try_from(position).is_err() {
-            let reason = format!("{position} is no position; 1 is the first");
+            let reason = format!("{position} is not a position; 1 is the first");
             return Err(Error::invalid("position", reason));
         }
         let boost = self.clone().into_boost(Id::new(), position);
         if boost.expires_at <= boost.started_at {
-            let reason = "the boost would end beyond all calendars";
+            let reason = "the boost would end after the last possible date";
             return Err(Error::invalid("startedAt", reason));
         }
         boost.check()
     }
 
-    /// The record that a store will hold at this position: active.
+    /// The record to store: active, at this position.
     #[must_use]
     pub fn into_boost(self, user_id: Id<User>, position: u32) -> Boost {
         let Self {
@@ -214,7 +214,7 @@ impl NewBoost {
         }
     }
 
-    /// The answer when a boost of this id is there already: that boost, if this purchase made it.
+    /// The answer if a boost with this id exists already: that boost, if this purchase made it.
     ///
     /// # Errors
     /// AlreadyExists for `_id` when the id is another purchase's.
@@ -235,7 +235,7 @@ impl NewBoost {
     }
 }
 
-/// The lowest position that is not among these.
+/// The lowest position that is not taken.
 #[must_use]
 pub fn first_free_position(taken: impl IntoIterator<Item = u32>) -> u32 {
     let mut taken: Vec<u32> = taken.into_iter().filter(|position| *position > 0).collect();

@@ -1,4 +1,4 @@
-//! Changes of single fields, for updates that leave the others alone.
+//! Changes of single fields, for updates that leave the other fields alone.
 
 /// What an update does to an optional field.
 ///
@@ -25,7 +25,7 @@ pub enum Change<T> {
 }
 
 impl<T> Change<T> {
-    /// Does it to a field in memory.
+    /// Applies the change to a field in memory.
     pub fn apply(self, field: &mut Option<T>) {
         match self {
             Self::Keep => {}

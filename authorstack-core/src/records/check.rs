@@ -1,5 +1,5 @@
-//! What every backend must be able to hold: checked by the list of fields, so that no field is
-//! forgotten.
+//! Checks that every backend can store a record. The checks go by the list of fields, so no field
+//! is forgotten.
 
 use std::fmt;
 
@@ -11,23 +11,23 @@ use super::{
 };
 use crate::{Change, Error, Extra, Result};
 
-/// Refuses a record that not every backend can hold: text with NUL characters, numbers that are
-/// not finite, unknown fields that shadow the schema's.
+/// Refuses a record that some backend cannot store: text with NUL characters, numbers that are not
+/// finite, unknown fields with the name of a known one.
 pub(crate) fn check_fields<T: Fields>(record: &T) -> Result<()> {
     record.write(&mut Checker::of::<T>(Path::Root))
 }
 
-/// The same for a part that stands in a document by itself, under this name.
+/// Checks a part of a document as [`check_fields`] does; `name` is the field that holds it.
 pub(crate) fn check_part<T: Fields>(name: &str, part: &T) -> Result<()> {
     part.write(&mut Checker::of::<T>(Path::Field(&Path::Root, name)))
 }
 
-/// The same for the values that a patch sets.
+/// Checks the values that a patch sets as [`check_fields`] does.
 pub(crate) fn check_patch<P: Patch>(patch: &P) -> Result<()> {
     patch.write(&mut Checker::of::<P::Record>(Path::Root))
 }
 
-/// The same for a patch of a part that stands under this name.
+/// Checks a patch of a part of a document; `name` is the field that holds the part.
 pub(crate) fn check_patch_of_part<P: Patch>(name: &str, patch: &P) -> Result<()> {
     patch.write(&mut Checker::of::<P::Record>(Path::Field(
         &Path::Root,
@@ -126,7 +126,7 @@ impl FieldWriter for Checker<'_> {
         if let Some(name) = extra.keys().find(|name| (self.knows)(name)) {
             return Err(Error::invalid(
                 Path::Field(&self.within, name).to_string(),
-                "stands among the unknown fields and is one of the schema's; set that instead",
+                "is an unknown field with the name of a known one; set the known field instead",
             ));
         }
         match find_nul(extra) {

@@ -13,7 +13,7 @@ use crate::{
     Book, Change, Error, ErrorKind, Extra, Id, Result, TaskId, User, time, values::excerpt,
 };
 
-/// What is to be done for a book.
+/// A list of tasks for a book.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Checklist {
@@ -21,7 +21,7 @@ pub struct Checklist {
     pub id: Id<Checklist>,
     /// The book that it is about.
     pub book_id: Id<Book>,
-    /// Whose checklist it is.
+    /// The user who owns it.
     pub user_id: Id<User>,
     /// The template that it was made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,13 +30,13 @@ pub struct Checklist {
     pub name: String,
     /// The tasks, in the user's order; their ids differ.
     pub tasks: Vec<Task>,
-    /// How much is done, in percent ([`progress`]): always what the tasks say.
+    /// How much is done, in percent: always [`progress`] of the tasks.
     pub progress: u8,
     /// When the record was created.
     pub created_at: DateTime<Utc>,
     /// When it was last changed; later with every change.
     pub updated_at: DateTime<Utc>,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
@@ -47,29 +47,29 @@ pub struct Checklist {
 pub struct Task {
     /// The id, unique within the checklist.
     pub id: TaskId,
-    /// What is to be done.
+    /// The title.
     pub title: String,
-    /// More about it.
+    /// A description.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Whether it is done.
     pub completed: bool,
-    /// Until when it should be done.
+    /// When it is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_date: Option<DateTime<Utc>>,
-    /// When it was done; an old app may not have noted it.
+    /// When it was done; an old app may not have stored it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<DateTime<Utc>>,
     /// A heading to group tasks under.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(flatten)]
     pub extra: Extra,
 }
 
-/// How much of the tasks is done, in whole percent, rounded down: 100 only when all are. Without
-/// tasks it is 0.
+/// The share of the tasks that is done, in whole percent, rounded down: 100 only if all are done.
+/// It is 0 without tasks.
 #[must_use]
 pub fn progress(tasks: &[Task]) -> u8 {
     let done = tasks.iter().filter(|task| task.completed).count();
@@ -87,18 +87,18 @@ pub fn progress(tasks: &[Task]) -> u8 {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NewTask {
-    /// What is to be done.
+    /// The title.
     pub title: String,
-    /// More about it.
+    /// A description.
     pub description: Option<String>,
-    /// Until when it should be done.
+    /// When it is due.
     pub due_date: Option<DateTime<Utc>>,
     /// A heading to group tasks under.
     pub category: Option<String>,
 }
 
 impl NewTask {
-    /// A task of this title.
+    /// A task with this title.
     #[must_use]
     pub fn new(title: impl Into<String>) -> Self {
         Self {
@@ -107,15 +107,15 @@ impl NewTask {
         }
     }
 
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`], naming the first field at fault.
+    /// [`ErrorKind::Invalid`], naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         self.clone().into_task().check_new()
     }
 
-    /// The task that a checklist will hold: open, with a new id.
+    /// The task to store in a checklist: open, with a new id.
     #[must_use]
     pub fn into_task(self) -> Task {
         let Self {
@@ -148,7 +148,7 @@ fn check_title(title: &str) -> Result<()> {
     }
 }
 
-/// What checklists are made from.
+/// A template for checklists.
 ///
 /// ```
 /// use authorstack_core::{ChecklistTemplate, Id, NewChecklist, TemplateTask};
@@ -170,9 +170,9 @@ fn check_title(title: &str) -> Result<()> {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChecklistTemplate {
-    /// The id that checklists made from it keep.
+    /// The id; checklists made from the template keep it.
     pub id: String,
-    /// The name of such checklists.
+    /// The name of the checklists made from it.
     pub name: String,
     /// The tasks, in their order.
     pub tasks: Vec<TemplateTask>,
@@ -182,15 +182,15 @@ pub struct ChecklistTemplate {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TemplateTask {
-    /// What is to be done.
+    /// The title.
     pub title: String,
-    /// More about it.
+    /// A description.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// A heading to group tasks under.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
-    /// How many days before the launch it should be done; behind it when negative.
+    /// How many days before the launch it is due; after the launch if negative.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub days_before_launch: Option<i32>,
 }
@@ -206,7 +206,7 @@ pub struct NewChecklist {
     pub name: String,
     /// The tasks, in their order.
     pub tasks: Vec<NewTask>,
-    /// Fields beyond the schema.
+    /// Fields that the schema does not know.
     pub extra: Extra,
 }
 
@@ -223,8 +223,8 @@ impl NewChecklist {
         }
     }
 
-    /// A checklist with the template's tasks, due as the launch demands; without a launch they
-    /// have no due dates.
+    /// A checklist with the template's tasks. Their due dates follow from the launch; without a
+    /// launch they have none.
     #[must_use]
     pub fn from_template(
         template: &ChecklistTemplate,
@@ -245,17 +245,17 @@ impl NewChecklist {
         }
     }
 
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`], naming the first field at fault.
+    /// [`ErrorKind::Invalid`], naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_name(&self.name)?;
         self.tasks.iter().try_for_each(NewTask::check)?;
         self.clone().into_checklist(Id::new()).check()
     }
 
-    /// The record that a store will hold, with a new id and the present moment.
+    /// The record to store, with a new id and the current time.
     #[must_use]
     pub fn into_checklist(self, user_id: Id<User>) -> Checklist {
         let Self {
@@ -290,11 +290,11 @@ fn check_name(name: &str) -> Result<()> {
 }
 
 impl Checklist {
-    /// Checks what the field types do not: that every backend can hold the record, that the
-    /// tasks' ids differ, and that the progress is theirs.
+    /// Checks what the field types cannot: every backend can store the record, the ids of the tasks
+    /// differ, and the progress agrees with the tasks.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`], naming the first field at fault.
+    /// [`ErrorKind::Invalid`], naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_fields(self)?;
         let mut ids = HashSet::new();
@@ -317,11 +317,12 @@ impl Checklist {
         Ok(())
     }
 
-    /// Does a change of the tasks to a checklist in memory; `progress` and `updated_at` follow.
+    /// Applies a change of the tasks to a checklist in memory, and updates `progress` and
+    /// `updated_at`.
     ///
     /// # Errors
-    /// NotFound when the checklist has no such task; Conflict when a new order does not name each
-    /// task once; Invalid. The checklist is as it was then.
+    /// NotFound if the checklist has no such task; Conflict if a new order does not name each task
+    /// once; Invalid. After an error the checklist is unchanged.
     pub fn change(&mut self, change: TaskChange) -> Result<()> {
         match change {
             TaskChange::Add(task) => {
@@ -399,51 +400,51 @@ fields! {
 }
 
 impl Task {
-    /// Checks a task that is to be added; what a store already holds may have an empty title.
+    /// Checks a task to be added. A stored task may have an empty title.
     fn check_new(&self) -> Result<()> {
         check_title(&self.title)?;
         check_part("tasks", self)
     }
 }
 
-/// What is done to the tasks of a checklist.
+/// A change of the tasks of a checklist.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TaskChange {
-    /// A task comes last; make it with [`NewTask::into_task`].
+    /// Adds a task as the last one; make it with [`NewTask::into_task`].
     Add(Task),
-    /// Fields of a task change.
+    /// Changes fields of a task.
     Edit {
-        /// Which task.
+        /// The task.
         id: TaskId,
         /// The changes.
         patch: TaskPatch,
     },
-    /// A task is done. One that was done before keeps its moment.
+    /// Marks a task as done. A task that is done already keeps its date.
     Complete {
-        /// Which task.
+        /// The task.
         id: TaskId,
         /// When it was done.
         at: DateTime<Utc>,
     },
-    /// A task is not done after all.
+    /// Marks a task as not done.
     Reopen {
-        /// Which task.
+        /// The task.
         id: TaskId,
     },
-    /// A task goes.
+    /// Removes a task.
     Remove {
-        /// Which task.
+        /// The task.
         id: TaskId,
     },
-    /// The tasks stand in this order; it names each of them once.
+    /// Reorders the tasks; the list names each of them once.
     Reorder(Vec<TaskId>),
 }
 
 impl TaskChange {
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`], naming the first field at fault.
+    /// [`ErrorKind::Invalid`], naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         match self {
             Self::Add(task) => task.check_new(),
@@ -455,7 +456,7 @@ impl TaskChange {
         }
     }
 
-    /// The error of an order that does not name each task once.
+    /// The error for an order that does not name each task once.
     #[must_use]
     pub fn other_tasks() -> Error {
         Error::new(ErrorKind::Conflict {
@@ -471,25 +472,25 @@ impl TaskChange {
 pub struct TaskPatch {
     /// A new title.
     pub title: Option<String>,
-    /// More about it.
+    /// A description.
     pub description: Change<String>,
-    /// Until when it should be done.
+    /// When it is due.
     pub due_date: Change<DateTime<Utc>>,
     /// A heading to group tasks under.
     pub category: Change<String>,
 }
 
 impl TaskPatch {
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`], naming the first field at fault.
+    /// [`ErrorKind::Invalid`], naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         self.title.as_deref().map_or(Ok(()), check_title)?;
         check_patch_of_part("tasks", self)
     }
 
-    /// Does it to a task in memory.
+    /// Applies the patch to a task in memory.
     pub fn apply(self, task: &mut Task) {
         self.apply_to(task);
         task.due_date = task.due_date.map(time::to_millis);
@@ -509,21 +510,21 @@ patch! {
 pub struct ChecklistPatch {
     /// A new name.
     pub name: Option<String>,
-    /// When set, the checklist must have been last changed then, or the call answers Conflict.
+    /// If set, the call returns Conflict unless the checklist was last changed at this time.
     pub expected_updated_at: Option<DateTime<Utc>>,
 }
 
 impl ChecklistPatch {
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`], naming the first field at fault.
+    /// [`ErrorKind::Invalid`], naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         self.name.as_deref().map_or(Ok(()), check_name)?;
         check_patch(self)
     }
 
-    /// Does it to a checklist in memory; `updated_at` moves forward.
+    /// Applies the patch to a checklist in memory, and moves `updated_at` forward.
     pub fn apply(self, checklist: &mut Checklist) {
         self.apply_to(checklist);
         checklist.updated_at = time::next_update(checklist.updated_at);
@@ -535,14 +536,14 @@ patch! {
     name,
 }
 
-/// Which checklists of a user: those that match every part that is set.
+/// Which checklists of a user: those that match every part of the filter that is set.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ChecklistFilter {
     /// Checklists about this book.
     pub book_id: Option<Id<Book>>,
 }
 
-/// A task that is to be done, and where it stands.
+/// An open task with a due date, and the checklist that it belongs to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DueTask {

@@ -23,15 +23,15 @@ pub struct Post {
     pub author_id: Id<User>,
     /// The text; may be empty where something is attached.
     pub content: String,
-    /// What is attached.
+    /// The attachments.
     pub attachments: Vec<Attachment>,
     /// Who may see it.
     pub visibility: Visibility,
     /// When it was written.
     pub created_at: DateTime<Utc>,
-    /// When it was last edited; later with every edit. Likes and comments are no edits.
+    /// When it was last edited; later with every edit. Likes and comments do not count as edits.
     pub updated_at: DateTime<Utc>,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
@@ -53,7 +53,7 @@ pub struct Attachment {
     pub kind: AttachmentKind,
     /// Where it is.
     pub url: WebUrl,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -84,7 +84,7 @@ pub struct PostView {
     pub liked: bool,
 }
 
-/// That a user likes a post.
+/// A user's like of a post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Like {
@@ -95,7 +95,7 @@ pub struct Like {
 }
 
 impl Like {
-    /// Every backend can hold a like.
+    /// Every backend can store a like: there is nothing to check.
     ///
     /// # Errors
     /// Never.
@@ -118,7 +118,7 @@ pub struct Comment {
     pub content: String,
     /// When it was written.
     pub created_at: DateTime<Utc>,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
@@ -137,19 +137,20 @@ impl Comment {
         }
     }
 
-    /// Checks what the field types do not: that every backend can hold the record.
+    /// Checks what the field types cannot: every backend can store the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_part("comments", self)
     }
 }
 
-/// Checks the text of a new comment; what a store already holds may be empty.
+/// Checks the text of a new comment. A stored comment may be empty.
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it says nothing or cannot be stored.
+/// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if it is empty or some backend cannot store
+/// it.
 pub(crate) fn check_comment(content: &str) -> Result<()> {
     if content.trim().is_empty() {
         return Err(Error::invalid(
@@ -160,7 +161,7 @@ pub(crate) fn check_comment(content: &str) -> Result<()> {
     check_text("comments.content", content)
 }
 
-// The names are those within the post's document, but for the post's own.
+// The names are those within the post's document, except `postId`.
 fields! {
     Comment, extra: extra;
     post_id: "postId" required("the post needs an id that is an objectId"),
@@ -191,16 +192,16 @@ fields! {
 pub struct NewPost {
     /// The text; may be empty where something is attached.
     pub content: String,
-    /// What is attached.
+    /// The attachments.
     pub attachments: Vec<Attachment>,
     /// Who may see it.
     pub visibility: Visibility,
-    /// Fields beyond the schema.
+    /// Fields that the schema does not know.
     pub extra: Extra,
 }
 
 impl NewPost {
-    /// A public post of this text.
+    /// A public post with this text.
     #[must_use]
     pub fn new(content: impl Into<String>) -> Self {
         Self {
@@ -211,10 +212,10 @@ impl NewPost {
         }
     }
 
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault, or when
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field, or when
     /// the post has neither text nor attachments.
     pub fn check(&self) -> Result<()> {
         if self.content.trim().is_empty() && self.attachments.is_empty() {
@@ -223,7 +224,7 @@ impl NewPost {
         self.clone().into_post(Id::new()).check()
     }
 
-    /// The record that a store will hold, with a new id and the present moment.
+    /// The record to store, with a new id and the current time.
     #[must_use]
     pub fn into_post(self, author_id: Id<User>) -> Post {
         let Self {
@@ -251,10 +252,10 @@ fn empty() -> Error {
 }
 
 impl Post {
-    /// Checks what the field types do not: that every backend can hold the record.
+    /// Checks what the field types cannot: every backend can store the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_fields(self)
     }
@@ -269,7 +270,7 @@ fields! {
     author_id: "authorId" required("say who wrote it"),
     content: "content" or(String::new()),
     attachments: "attachments",
-    // Nothing becomes public by a missing field.
+    // A missing field must not make a post public.
     visibility: "visibility" or(Visibility::Followers),
     created_at: "createdAt" or(id.created_at()),
     updated_at: "updatedAt" or(created_at),
@@ -286,19 +287,19 @@ fields! {
 pub struct PostPatch {
     /// A new text, not empty.
     pub content: Option<String>,
-    /// New attachments, as a whole.
+    /// New attachments; they replace all old ones.
     pub attachments: Option<Vec<Attachment>>,
     /// Who may see it.
     pub visibility: Option<Visibility>,
-    /// When set, the post must have been last edited then, or the call answers Conflict.
+    /// If set, the call returns Conflict unless the post was last edited at this time.
     pub expected_updated_at: Option<DateTime<Utc>>,
 }
 
 impl PostPatch {
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         if self
             .content
@@ -310,7 +311,7 @@ impl PostPatch {
         check_patch(self)
     }
 
-    /// Does it to a post in memory; `updated_at` moves forward.
+    /// Applies the patch to a post in memory, and moves `updated_at` forward.
     pub fn apply(self, post: &mut Post) {
         self.apply_to(post);
         post.updated_at = time::next_update(post.updated_at);

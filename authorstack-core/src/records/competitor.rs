@@ -1,4 +1,4 @@
-//! Competitors: books of others whose prices are tracked.
+//! Competitors: other authors' books whose prices are tracked.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{Asin, Change, Currency, Extra, Id, Price, Result, User, time};
 
-/// A book that a user watches. Its price history is read on its own.
+/// A book that a user watches. Its price history is read with its own call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Competitor {
@@ -25,26 +25,26 @@ pub struct Competitor {
     /// The author's name on the cover.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
-    /// The newest price that is known.
+    /// The newest known price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current_price: Option<Price>,
-    /// The currency of all its prices. The schema has none: an old app does not say it.
+    /// The currency of all its prices. The old schema has no field for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currency: Option<Currency>,
     /// The genre.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub genre: Option<String>,
-    /// When its price was last looked for.
+    /// When its price was last checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_checked: Option<DateTime<Utc>>,
     /// When the user began to watch it.
     pub created_at: DateTime<Utc>,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
 
-/// What a competitor cost at a moment. A competitor has one price at each moment.
+/// The price of a competitor at a moment. A competitor has at most one price for each moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PricePoint {
@@ -52,7 +52,7 @@ pub struct PricePoint {
     pub price: Price,
     /// When it was seen.
     pub date: DateTime<Utc>,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
@@ -68,10 +68,10 @@ impl PricePoint {
         }
     }
 
-    /// Checks what the field types do not: that every backend can hold the record.
+    /// Checks what the field types cannot: every backend can store the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_part("priceHistory", self)
     }
@@ -105,12 +105,12 @@ pub struct NewCompetitor {
     pub currency: Option<Currency>,
     /// The genre.
     pub genre: Option<String>,
-    /// Fields beyond the schema.
+    /// Fields that the schema does not know.
     pub extra: Extra,
 }
 
 impl NewCompetitor {
-    /// A competitor of which no more than the ASIN is known.
+    /// A competitor of which only the ASIN is known.
     #[must_use]
     pub fn new(asin: Asin) -> Self {
         Self {
@@ -123,15 +123,15 @@ impl NewCompetitor {
         }
     }
 
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         self.clone().into_competitor(Id::new()).check()
     }
 
-    /// The record that a store will hold, with a new id and the present moment.
+    /// The record to store, with a new id and the current time.
     #[must_use]
     pub fn into_competitor(self, user_id: Id<User>) -> Competitor {
         let Self {
@@ -173,17 +173,17 @@ fields! {
 }
 
 impl Competitor {
-    /// Checks what the field types do not: that every backend can hold the record.
+    /// Checks what the field types cannot: every backend can store the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_fields(self)
     }
 
-    /// Notes a price in memory. `newest` is the latest moment in the history before it: the price
-    /// becomes the current one unless a later one is known. Where the history is empty, a current
-    /// price counts as seen when it was last looked for.
+    /// Adds a price in memory. `newest` is the latest date of the history so far: the price becomes
+    /// the current one unless a later one is known. If the history is empty, the current price
+    /// counts as of the last check.
     pub fn note_price(&mut self, point: &PricePoint, newest: Option<DateTime<Utc>>) {
         let known = newest.or_else(|| self.current_price.and(self.last_checked));
         if known.is_none_or(|known| known <= point.date) {
@@ -193,7 +193,7 @@ impl Competitor {
     }
 }
 
-/// Changes of what is known of a competitor. Its prices change through their own calls.
+/// Changes of a competitor. Its prices change through their own calls.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CompetitorPatch {
     /// The title.
@@ -202,20 +202,20 @@ pub struct CompetitorPatch {
     pub author: Change<String>,
     /// The genre.
     pub genre: Change<String>,
-    /// The currency of all its prices, those noted before too.
+    /// The currency of all its prices, also of earlier ones.
     pub currency: Change<Currency>,
 }
 
 impl CompetitorPatch {
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_patch(self)
     }
 
-    /// Does it to a competitor in memory.
+    /// Applies the patch to a competitor in memory.
     pub fn apply(self, competitor: &mut Competitor) {
         self.apply_to(competitor);
     }
@@ -229,17 +229,17 @@ patch! {
     currency,
 }
 
-/// A stretch of time.
+/// A range of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DateRange {
-    /// From this moment on; `None` for the beginning.
+    /// The start, inclusive; `None` for no start.
     pub from: Option<DateTime<Utc>>,
-    /// Before this moment; `None` for no end.
+    /// The end, exclusive; `None` for no end.
     pub until: Option<DateTime<Utc>>,
 }
 
 impl DateRange {
-    /// Whether a moment is within.
+    /// Whether a time is in the range.
     #[must_use]
     pub fn contains(&self, at: DateTime<Utc>) -> bool {
         self.from.is_none_or(|from| from <= at) && self.until.is_none_or(|until| at < until)

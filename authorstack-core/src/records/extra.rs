@@ -1,15 +1,14 @@
-//! What a document holds beyond the schema.
+//! Fields of a document that the schema does not know.
 
 use serde_json::{Map, Value};
 
-/// Unknown fields, kept as they came: through models, stores and migrations.
+/// Unknown fields, kept unchanged through models, stores and migrations.
 ///
-/// Values that JSON has no type for stand in MongoDB's Extended JSON v2: `{"$oid": "…"}`,
-/// `{"$date": "…"}`, `{"$numberDecimal": "1.10"}`, `{"$binary": {…}}`,
-/// `{"$numberDouble": "NaN"}`.
+/// Values without a JSON type are written in MongoDB's Extended JSON v2: `{"$oid": "…"}`,
+/// `{"$date": "…"}`, `{"$numberDecimal": "1.10"}`, `{"$binary": {…}}`, `{"$numberDouble": "NaN"}`.
 pub type Extra = Map<String, Value>;
 
-/// The path to the first text or key within that holds a NUL character.
+/// The path to the first text or key that contains a NUL character.
 pub(crate) fn find_nul(extra: &Extra) -> Option<String> {
     extra.iter().find_map(|(key, value)| {
         if key.contains('\0') {
@@ -19,7 +18,8 @@ pub(crate) fn find_nul(extra: &Extra) -> Option<String> {
     })
 }
 
-/// The path to the first text within that holds a NUL character; empty for the value itself.
+/// The path to the first text within the value that contains a NUL character; empty for the value
+/// itself.
 pub(crate) fn nul_in_value(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => text.contains('\0').then(String::new),

@@ -1,7 +1,8 @@
-//! The fields of a record, listed once beside it: names, columns, and what a missing value means.
+//! The fields of a record, listed once in the record's own file: names, columns, and what a missing
+//! value means.
 //!
-//! What stores, copies, checks or compares records goes by this list. It is made of the record's
-//! own fields by `let Self { … } = self`, so a field that is not listed does not compile.
+//! Code that stores, copies, checks or compares records goes by this list. The macro takes the
+//! record apart with `let Self { … } = self`, so a record with an unlisted field does not compile.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
@@ -17,27 +18,27 @@ pub struct Field {
     pub name: &'static str,
     /// The column of the record's table; `None` where the table computes it.
     pub column: Option<&'static str>,
-    /// What values it has.
+    /// The form of its values.
     pub shape: Shape,
     /// Whether there is no record without a value.
     pub required: bool,
 }
 
-/// What values a field has.
+/// The form of a field's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     /// An id.
     Id,
     /// A text.
     Text,
-    /// A text whose empty form means that there is no value.
+    /// A text; an empty one means that there is no value.
     TextOrEmpty,
     /// A list of texts.
     Texts,
     /// True or false.
     Bool,
-    /// A whole number from the first to the last. Between the bounds of `i32` its column is an
-    /// `integer`, else a `bigint`.
+    /// A whole number between these bounds, inclusive. The column is an `integer` if they fit into
+    /// an `i32`, else a `bigint`.
     Whole(i64, i64),
     /// A finite number.
     Float,
@@ -49,11 +50,11 @@ pub enum Shape {
     Moment,
     /// JSON of any form.
     Json,
-    /// Sums by a text.
+    /// A map from a text to sums.
     Sums,
     /// A part with fields of its own.
     Part,
-    /// A list of such parts.
+    /// Receives a list of such parts.
     Parts,
 }
 
@@ -68,7 +69,7 @@ impl Shape {
     }
 }
 
-/// The value of a field, in the form that every store knows.
+/// The value of a field, in a form that every store can convert.
 #[derive(Debug, Clone, Copy)]
 pub enum Value<'v> {
     /// An id.
@@ -91,7 +92,7 @@ pub enum Value<'v> {
     Moment(DateTime<Utc>),
     /// JSON of any form.
     Json(&'v serde_json::Value),
-    /// Sums by a text.
+    /// A map from a text to sums.
     Sums(&'v dyn Breakdown),
 }
 
@@ -123,21 +124,21 @@ impl<T: AsRef<str> + std::fmt::Debug> Texts for Vec<T> {
 
 /// A record, or a part of one, whose fields are listed.
 pub trait Fields: Sized {
-    /// The fields, in the schema's order; without what stands in `extra`.
+    /// The fields in the schema's order, without those in `extra`.
     const FIELDS: &'static [Field];
-    /// Names that documents use for what is a record of its own, such as a post's `likes`.
+    /// Field names that documents use for records of their own, such as a post's `likes`.
     const RESERVED: &'static [&'static str] = &[];
-    /// Whether there are unknown fields beside.
+    /// Whether the record keeps unknown fields.
     const HAS_EXTRA: bool;
 
-    /// Hands each field to a writer, in the order of the list; the unknown ones last.
+    /// Passes each field to a writer, in the order of the list; unknown fields come last.
     ///
     /// # Errors
-    /// The writer's first.
+    /// The writer's first error.
     fn write<W: FieldWriter>(&self, writer: &mut W) -> Result<()>;
 
-    /// Takes each field from a reader, in the order of the list; the unknown ones last. `None`
-    /// where the reader has noted a problem.
+    /// Takes each field from a reader, in the order of the list; unknown fields come last. Returns
+    /// `None` if the reader has noted a problem.
     fn read<R: FieldReader>(reader: &mut R) -> Option<Self>;
 
     /// The columns of the record's table, in the order of the list, separated by commas.
@@ -148,41 +149,41 @@ pub trait Fields: Sized {
         columns.join(", ")
     }
 
-    /// Whether documents use this name for what the schema knows.
+    /// Whether the schema knows a field of this name.
     #[must_use]
     fn knows(name: &str) -> bool {
         Self::FIELDS.iter().any(|field| field.name == name) || Self::RESERVED.contains(&name)
     }
 }
 
-/// Takes the fields of a record.
+/// Receives the fields of a record.
 pub trait FieldWriter {
-    /// A value, or that there is none.
+    /// Receives a value, or `None` for a field without one.
     ///
     /// # Errors
-    /// Why it cannot be written.
+    /// The reason why it cannot be written.
     fn value(&mut self, field: &'static Field, value: Option<Value<'_>>) -> Result<()>;
 
     /// A part with fields of its own.
     ///
     /// # Errors
-    /// Why it cannot be written.
+    /// The reason why it cannot be written.
     fn part<T: Fields + Serialize>(&mut self, field: &'static Field, part: &T) -> Result<()>;
 
-    /// A list of such parts.
+    /// Receives a list of such parts.
     ///
     /// # Errors
-    /// Why it cannot be written.
+    /// The reason why it cannot be written.
     fn parts<T: Fields + Serialize>(&mut self, field: &'static Field, parts: &[T]) -> Result<()>;
 
     /// The unknown fields.
     ///
     /// # Errors
-    /// Why they cannot be written.
+    /// The reason why they cannot be written.
     fn extra(&mut self, extra: &Extra) -> Result<()>;
 }
 
-/// Gives the fields of a record, and collects what is wrong with them.
+/// Provides the fields of a record, and collects their problems.
 pub trait FieldReader {
     /// The value of the next field.
     fn value<T: Scalar>(&mut self, field: &'static Field) -> Read<T>;
@@ -196,29 +197,29 @@ pub trait FieldReader {
     /// The next field, a list of such parts.
     fn parts<T: Fields + DeserializeOwned>(&mut self, field: &'static Field) -> Read<Vec<T>>;
 
-    /// Passes over the next field, whose value is computed.
+    /// Skips the next field, whose value is computed.
     fn skip(&mut self, field: &'static Field);
 
     /// The unknown fields.
     fn extra(&mut self) -> Read<Extra>;
 
-    /// Notes that a field is missing without which there is no record, and what to do.
+    /// Notes that a required field is missing, and how to fix that.
     fn missing(&mut self, field: &'static Field, way_out: &'static str);
 }
 
-/// What was found of a field.
+/// The result of reading a field.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Read<T> {
     /// Its value.
     Value(T),
     /// Nothing.
     Missing,
-    /// Something that makes no sense; the reader has noted it.
+    /// Not a valid value; the reader has noted the problem.
     Refused,
 }
 
 impl<T> Read<T> {
-    /// The value made into another.
+    /// Converts the value.
     pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Read<U> {
         match self {
             Self::Value(value) => Read::Value(make(value)),
@@ -228,24 +229,24 @@ impl<T> Read<T> {
     }
 }
 
-/// A value that every store knows how to hold.
+/// A single value that every store can hold.
 pub trait Scalar: Sized {
-    /// What values there are.
+    /// The form of the values.
     const SHAPE: Shape;
 
-    /// The value as stores know it.
+    /// The value in the stores' form.
     fn value(&self) -> Value<'_>;
 
-    /// The value that a store holds. A store that has no such type may give a text for a number.
+    /// Converts a value from a store. A store without the right type may give a text for a number.
     ///
     /// # Errors
-    /// Invalid, with the value's problem.
+    /// Invalid, with the problem of the value.
     fn of(value: Value<'_>) -> Result<Self>;
 }
 
-/// What the type of a field must be.
+/// The type of a field.
 pub trait FieldValue: Sized {
-    /// What values there are.
+    /// The form of the values.
     const SHAPE: Shape;
 
     /// The value of a field that is missing, where the type has one for that.
@@ -340,7 +341,7 @@ macro_rules! scalar_field {
 }
 pub(crate) use scalar_field;
 
-/// Texts that their type has checked.
+/// Text types that validate their value.
 macro_rules! text_scalars {
     ($shape:expr, $($type:ty),+) => {$(
         impl $crate::records::fields::Scalar for $type {
@@ -462,7 +463,7 @@ macro_rules! text_lists {
 
 text_lists!(String, crate::Platform);
 
-/// Parts that a record has one of; a missing one has no values.
+/// Parts that a record has one of; a missing part is an empty one.
 macro_rules! part_fields {
     ($($type:ty),+) => {$(
         impl $crate::records::fields::FieldValue for $type {
@@ -620,7 +621,7 @@ macro_rules! is_some {
 }
 pub(crate) use is_some;
 
-/// Reads a field; one that is missing becomes what its type says, a default, or a problem.
+/// Reads a field. A missing one becomes its type's value for that, a default, or a problem.
 macro_rules! read {
     ($of:expr, $reader:ident, $field:expr) => {
         $crate::records::fields::read_or_missing($of, $field, $reader, "add it")
@@ -637,7 +638,7 @@ macro_rules! read {
 }
 pub(crate) use read;
 
-/// Reads a field; the function says which field of the record it is.
+/// Reads a field; the function fixes its type to that of the record's field.
 pub(crate) fn read_field<S, T: FieldValue, R: FieldReader>(
     _: fn(&S) -> &T,
     field: &'static Field,
@@ -646,7 +647,7 @@ pub(crate) fn read_field<S, T: FieldValue, R: FieldReader>(
     T::read(field, reader)
 }
 
-/// Reads a field without which there is no record.
+/// Reads a required field.
 pub(crate) fn read_required<S, T: FieldValue, R: FieldReader>(
     of: fn(&S) -> &T,
     field: &'static Field,
@@ -662,7 +663,7 @@ pub(crate) fn read_required<S, T: FieldValue, R: FieldReader>(
     }
 }
 
-/// Reads a field that may be missing where its type says what that means.
+/// Reads a field that may be missing if its type has a value for that.
 pub(crate) fn read_or_missing<S, T: FieldValue, R: FieldReader>(
     of: fn(&S) -> &T,
     field: &'static Field,
@@ -692,7 +693,7 @@ macro_rules! unwrap {
 }
 pub(crate) use unwrap;
 
-/// What follows from a field with a default.
+/// The value of a field that has a default.
 pub(crate) trait OrElse<T> {
     fn or_else(self, default: impl FnOnce() -> T) -> Option<T>;
 }
@@ -707,7 +708,7 @@ impl<T> OrElse<T> for Read<T> {
     }
 }
 
-/// A computed field was passed over.
+/// A computed field was skipped.
 impl<T> OrElse<T> for () {
     fn or_else(self, default: impl FnOnce() -> T) -> Option<T> {
         Some(default())
@@ -726,32 +727,32 @@ pub trait Patch {
     /// The fields that the patch can change.
     const FIELDS: &'static [&'static Field];
 
-    /// Hands each of these fields to a writer, in the order of the list.
+    /// Passes each of these fields to a writer, in the order of the list.
     ///
     /// # Errors
-    /// The writer's first.
+    /// The writer's first error.
     fn write<W: PatchWriter>(&self, writer: &mut W) -> Result<()>;
 
-    /// Does the changes to a record in memory.
+    /// Applies the changes to a record in memory.
     fn apply_to(self, record: &mut Self::Record);
 }
 
-/// Takes the fields of a patch.
+/// Receives the fields of a patch.
 pub trait PatchWriter {
-    /// What becomes of a field.
+    /// Receives the change of a field.
     ///
     /// # Errors
-    /// Why it cannot be written.
+    /// The reason why it cannot be written.
     fn change<T: FieldValue>(&mut self, field: &'static Field, change: Change<&T>) -> Result<()>;
 }
 
-/// What the type of a patch's field must be.
+/// The type of a patch's field.
 pub(crate) trait PatchField<T> {
     fn write<W: PatchWriter>(&self, field: &'static Field, writer: &mut W) -> Result<()>;
     fn apply_to(self, value: &mut T);
 }
 
-/// Of a field that always has a value.
+/// A change of a field that always has a value.
 impl<T: FieldValue> PatchField<T> for Option<T> {
     fn write<W: PatchWriter>(&self, field: &'static Field, writer: &mut W) -> Result<()> {
         let change = self.as_ref().map_or(Change::Keep, Change::Set);
@@ -765,7 +766,7 @@ impl<T: FieldValue> PatchField<T> for Option<T> {
     }
 }
 
-/// Of a field that may have none.
+/// A change of an optional field.
 impl<T> PatchField<Option<T>> for Change<T>
 where
     T: FieldValue,
@@ -784,7 +785,11 @@ where
     }
 }
 
-/// The listed field that has this column.
+/// The listed field with this column.
+#[expect(
+    clippy::panic,
+    reason = "evaluated when the crate is compiled, never when it runs"
+)]
 pub(crate) const fn field_of(fields: &'static [Field], column: &str) -> &'static Field {
     let mut index = 0;
     while index < fields.len() {
@@ -812,7 +817,7 @@ const fn equal(a: &[u8], b: &[u8]) -> bool {
     true
 }
 
-/// Lists the fields that a patch changes; `beside` are those that are no changes.
+/// Lists the fields that a patch changes. `beside` are fields of the patch that are no changes.
 macro_rules! patch {
     ($patch:ty, $record:ty $(, beside: [$($beside:ident),+])?; $($field:ident,)+) => {
         impl $crate::records::fields::Patch for $patch {
@@ -851,7 +856,7 @@ macro_rules! patch {
 }
 pub(crate) use patch;
 
-/// Writes a field of a patch; the function says which field of the record it changes.
+/// Writes a field of a patch; the function fixes its type to that of the record's field.
 pub(crate) fn patched<R, T, W: PatchWriter>(
     _: fn(&mut R) -> &mut T,
     change: &impl PatchField<T>,
@@ -860,3 +865,6 @@ pub(crate) fn patched<R, T, W: PatchWriter>(
 ) -> Result<()> {
     change.write(field, writer)
 }
+
+#[cfg(test)]
+mod tests;

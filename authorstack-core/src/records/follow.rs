@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{check::check_fields, fields::fields};
 use crate::{Error, Extra, Id, Result, User, time};
 
-/// That a user follows an author.
+/// A user follows an author.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Follow {
@@ -18,13 +18,13 @@ pub struct Follow {
     pub author_id: Id<User>,
     /// Since when.
     pub created_at: DateTime<Utc>,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
 
 impl Follow {
-    /// A new follow, from the present moment on.
+    /// A new follow, as of now.
     #[must_use]
     pub fn new(follower_id: Id<User>, author_id: Id<User>) -> Self {
         Self {
@@ -36,11 +36,11 @@ impl Follow {
         }
     }
 
-    /// Checks what the field types do not: that it is someone else who is followed, and that
-    /// every backend can hold the record.
+    /// Checks what the field types cannot: nobody follows themselves, and every backend can store
+    /// the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         if self.follower_id == self.author_id {
             return Err(Error::invalid(

@@ -1,4 +1,4 @@
-//! Forecasts: what a model says a user will earn on a day, and what they earned.
+//! Forecasts: the revenue that a model predicts for a day, and what was earned.
 
 use std::collections::BTreeMap;
 
@@ -10,24 +10,24 @@ use serde_json::Value;
 use super::{check::check_fields, fields::fields};
 use crate::{Amount, Confidence, Id, Result, User, time, values::days::check_day};
 
-/// What a model says a user will earn on a day, in the currency of their roll-ups.
+/// The revenue that a model predicts for a user's day, in the currency of their roll-ups.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Forecast {
-    /// The number of the row, given by the store; later forecasts have higher ones.
+    /// The row number, assigned by the store; later forecasts have higher ones.
     pub id: i64,
-    /// Whose revenue.
+    /// The user.
     pub user_id: Id<User>,
-    /// Of which day.
+    /// The day.
     #[serde(rename = "forecast_date")]
     pub date: NaiveDate,
-    /// What was predicted; `None` where an old app left it out.
+    /// The predicted revenue; `None` if an old app did not write it.
     #[serde(
         rename = "predicted_revenue",
         default,
         skip_serializing_if = "Option::is_none"
     )]
     pub predicted: Option<Amount>,
-    /// What was earned, once that is known.
+    /// The actual revenue, once it is known.
     #[serde(
         rename = "actual_revenue",
         default,
@@ -40,17 +40,17 @@ pub struct Forecast {
     /// What the model based it on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub factors: Option<Value>,
-    /// When it was made; `None` where an old app left it out.
+    /// When it was made; `None` if an old app did not write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<DateTime<Utc>>,
 }
 
-/// A forecast to be kept.
+/// A forecast to be stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewForecast {
-    /// Of which day.
+    /// The day.
     pub date: NaiveDate,
-    /// What the user will earn, in the currency of their roll-ups.
+    /// The predicted revenue, in the currency of the user's roll-ups.
     pub predicted: Amount,
     /// How sure the model is.
     pub confidence: Option<Confidence>,
@@ -59,7 +59,7 @@ pub struct NewForecast {
 }
 
 impl NewForecast {
-    /// A forecast of which no more is known.
+    /// A forecast with a day and an amount only.
     #[must_use]
     pub const fn new(date: NaiveDate, predicted: Amount) -> Self {
         Self {
@@ -70,15 +70,15 @@ impl NewForecast {
         }
     }
 
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         self.clone().into_forecast(Id::new()).check()
     }
 
-    /// The record that a store will hold, of the present moment; the store gives the number.
+    /// The record to store, with the current time. The store assigns the number.
     #[must_use]
     pub fn into_forecast(self, user_id: Id<User>) -> Forecast {
         let Self {
@@ -113,17 +113,18 @@ fields! {
 }
 
 impl Forecast {
-    /// Checks what the field types do not: that every backend can hold the record.
+    /// Checks what the field types cannot: every backend can store the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_day("forecast_date", self.date)?;
         check_fields(self)
     }
 }
 
-/// How right forecasts were: the newest of each day that has both sides.
+/// How accurate forecasts were. Of each day the newest forecast counts, if the actual revenue is
+/// known.
 ///
 /// ```
 /// use authorstack_core::{Amount, Forecast, ForecastAccuracy, Id, NewForecast};
@@ -145,16 +146,16 @@ impl Forecast {
 pub struct ForecastAccuracy {
     /// How many days were compared.
     pub days: u64,
-    /// The mean absolute percentage error, in percent with four decimals, over the days on which
-    /// something was earned: a percentage of nothing does not exist. `None` without such a day.
+    /// The mean absolute percentage error, in percent with four decimals, over the days with
+    /// revenue (there is no percentage of zero). `None` without such a day.
     pub mape: Option<Decimal>,
-    /// The mean of predicted less actual, in units of the currency with four decimals: above zero
-    /// where forecasts are too high. `None` without a day.
+    /// The mean of predicted minus actual, in units of the currency with four decimals: above zero
+    /// if forecasts are too high. `None` without a day.
     pub bias: Option<Decimal>,
 }
 
 impl ForecastAccuracy {
-    /// Compares forecasts, in any order. Of a day that has several the newest counts.
+    /// Compares forecasts, given in any order. Of several for one day the newest counts.
     #[must_use]
     pub fn of<'f>(forecasts: impl IntoIterator<Item = &'f Forecast>) -> Self {
         let mut newest: BTreeMap<NaiveDate, &Forecast> = BTreeMap::new();

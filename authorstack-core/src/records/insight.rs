@@ -1,4 +1,4 @@
-//! AI insights: generated texts about a user or a book, kept while they are valid.
+//! AI insights: generated texts about a user or a book, valid for a time.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -7,53 +7,53 @@ use serde_json::Value;
 use super::{check::check_fields, fields::fields};
 use crate::{Book, Confidence, Id, InsightKind, Result, User, time};
 
-/// What a model found out, about a user or about one of their books.
+/// A model's finding about a user or one of their books.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Insight {
-    /// The number of the row, given by the store; later insights have higher ones.
+    /// The row number, assigned by the store; later insights have higher ones.
     pub id: i64,
-    /// Whom it is for.
+    /// The user.
     pub user_id: Id<User>,
     /// The book; `None` where it is about the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub book_id: Option<Id<Book>>,
-    /// What it is about; `None` where an old app left it out.
+    /// What it is about; `None` if an old app did not write it.
     #[serde(
         rename = "insight_type",
         default,
         skip_serializing_if = "Option::is_none"
     )]
     pub kind: Option<InsightKind>,
-    /// What the model said.
+    /// The content, as the model wrote it.
     pub content: Value,
     /// How sure it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<Confidence>,
-    /// From this moment on it is outdated; `None` for never.
+    /// It is outdated from this time on; `None` for never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<DateTime<Utc>>,
-    /// When it was made; `None` where an old app left it out.
+    /// When it was made; `None` if an old app did not write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<DateTime<Utc>>,
 }
 
-/// An insight to be kept.
+/// An insight to be stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewInsight {
     /// The book; `None` where it is about the user.
     pub book_id: Option<Id<Book>>,
     /// What it is about.
     pub kind: InsightKind,
-    /// What the model said.
+    /// The content, as the model wrote it.
     pub content: Value,
     /// How sure it is.
     pub confidence: Option<Confidence>,
-    /// From this moment on (in whole milliseconds) it is outdated; `None` for never.
+    /// It is outdated from this time on (in whole milliseconds); `None` for never.
     pub valid_until: Option<DateTime<Utc>>,
 }
 
 impl NewInsight {
-    /// An insight about the user, which is never outdated.
+    /// An insight about the user that never becomes outdated.
     #[must_use]
     pub const fn new(kind: InsightKind, content: Value) -> Self {
         Self {
@@ -65,15 +65,15 @@ impl NewInsight {
         }
     }
 
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         self.clone().into_insight(Id::new()).check()
     }
 
-    /// The record that a store will hold, of the present moment; the store gives the number.
+    /// The record to store, with the current time. The store assigns the number.
     #[must_use]
     pub fn into_insight(self, user_id: Id<User>) -> Insight {
         let Self {
@@ -109,15 +109,15 @@ fields! {
 }
 
 impl Insight {
-    /// Checks what the field types do not: that every backend can hold the record.
+    /// Checks what the field types cannot: every backend can store the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_fields(self)
     }
 
-    /// Whether it is not outdated at a moment.
+    /// Whether it is valid at a given time.
     #[must_use]
     pub fn is_valid_at(&self, at: DateTime<Utc>) -> bool {
         self.valid_until.is_none_or(|until| at < until)

@@ -1,5 +1,5 @@
-//! The records of an app, one file each: what a store holds, what creates it, what changes it, and
-//! the rules that every backend shares.
+//! The records of an app, one file for each kind. A file has the record (`Book`), what creates it
+//! (`NewBook`), what changes it (`BookPatch`), filters, and the rules that every backend shares.
 
 pub(crate) mod book;
 pub(crate) mod boost;

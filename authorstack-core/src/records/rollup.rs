@@ -1,4 +1,5 @@
-//! Roll-ups: a user's sales summed by day, in one currency, for dashboards.
+//! Roll-ups: a user's sales summed by day, in one currency, for dashboards. The schema calls them
+//! daily aggregates (`daily_aggregates`), and so do the identifiers.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +14,14 @@ use crate::{
     Amount, Book, Currency, Error, Id, Platform, Result, Sale, Sums, User, values::days::check_day,
 };
 
-/// What a user earned and sold on a day, in the currency that the caller of
-/// [`AggregateRepository::refresh`] chose.
+/// The roll-up of a user's day, in the currency that the caller of
+/// [`AggregateRepository::refresh`](crate::AggregateRepository::refresh) chose.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Columns", into = "Columns")]
 pub struct DailyAggregate {
-    /// The number of the row, given by the store; it stays when the day is refreshed.
+    /// The row number, assigned by the store; it stays when the day is refreshed.
     pub id: i64,
-    /// Whose day it is. There is one roll-up for each user and day.
+    /// The user. There is one roll-up for each user and day.
     pub user_id: Id<User>,
     /// The day.
     pub date: NaiveDate,
@@ -81,10 +82,10 @@ impl From<DailyAggregate> for Columns {
 }
 
 impl DailyAggregate {
-    /// Checks what the field types do not: that every backend can hold the record.
+    /// Checks what the field types cannot: every backend can store the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_day("date", self.date)?;
         check_totals(self)
@@ -158,7 +159,7 @@ where
     }
 }
 
-/// How amounts become amounts of one currency. A currency without a rate is refused by name.
+/// Converts amounts into one currency. A currency without a rate is refused by name.
 ///
 /// ```
 /// use authorstack_core::Conversion;
@@ -178,18 +179,19 @@ pub struct Conversion {
 }
 
 impl Conversion {
-    /// Into this currency; its own amounts stay as they are, all others need a rate.
+    /// Converts into this currency. Amounts in it stay as they are; every other currency needs a
+    /// rate.
     #[must_use]
     pub fn into(currency: Currency) -> Self {
         let rates = BTreeMap::from([(currency.clone(), Decimal::ONE)]);
         Self { currency, rates }
     }
 
-    /// What one unit of another currency is worth in this one.
+    /// Sets what one unit of another currency is worth in this one.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when the rate is not above zero and
-    /// below a million, has more than twelve decimals, or is one of the currency into itself.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the rate is not above zero and below a
+    /// million, has more than twelve decimals, or converts the currency into itself.
     pub fn rate(mut self, from: Currency, rate: Decimal) -> Result<Self> {
         let rate = rate.normalize();
         let problem = if from == self.currency {
@@ -206,20 +208,20 @@ impl Conversion {
         Err(Error::invalid("rates", reason))
     }
 
-    /// The currency that all amounts become.
+    /// The currency to convert into.
     #[must_use]
     pub const fn currency(&self) -> &Currency {
         &self.currency
     }
 
-    /// Each currency with what one unit of it is worth, the own one included.
+    /// Each currency with its rate, including the target currency itself.
     pub fn rates(&self) -> impl Iterator<Item = (&Currency, Decimal)> {
         self.rates.iter().map(|(currency, rate)| (currency, *rate))
     }
 
-    /// The amount in the own currency, rounded to the cent, half a cent away from zero; `None`
-    /// for a currency without a rate. Each sale is rounded on its own, so that all sums of the
-    /// same sales agree.
+    /// The converted amount, rounded to the cent, with half a cent away from zero; `None` for a
+    /// currency without a rate. Each sale is rounded on its own, so all sums of the same sales
+    /// agree.
     #[must_use]
     pub fn convert(&self, amount: Amount, from: &Currency) -> Option<Decimal> {
         let rate = self.rates.get(from)?;
@@ -229,7 +231,7 @@ impl Conversion {
         Some(rounded)
     }
 
-    /// The refusal of sales whose currencies have no rate.
+    /// The error for sales in currencies without a rate.
     #[must_use]
     pub fn missing(&self, currencies: &[Currency]) -> Error {
         let names: Vec<&str> = currencies.iter().map(Currency::as_str).collect();
@@ -245,9 +247,9 @@ impl Conversion {
 /// What a refresh did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RefreshCounts {
-    /// Days whose roll-up was made or has changed.
+    /// Days whose roll-up was created or changed.
     pub written: u64,
-    /// Days whose roll-up was removed, since their last sale is gone.
+    /// Days whose roll-up was removed, because they have no sales any more.
     pub removed: u64,
 }
 
@@ -258,24 +260,24 @@ impl std::ops::AddAssign for RefreshCounts {
     }
 }
 
-/// The roll-ups of a range, summed for a dashboard.
+/// The roll-ups of some days, summed for a dashboard.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Overview {
     /// The whole range.
     pub totals: Sums,
-    /// As many days right before it ([`Days::before`]).
+    /// The same number of days right before ([`Days::before`](crate::Days::before)).
     pub previous: Sums,
     /// Each day that has sales, in order.
     pub days: Vec<(NaiveDate, Sums)>,
-    /// The platforms with the highest revenue first, those of one revenue by name.
+    /// The platforms, highest revenue first, then by name.
     pub platforms: Vec<(Platform, Sums)>,
-    /// The books with the highest revenue first, those of one revenue by id.
+    /// The books, highest revenue first, then by id.
     pub books: Vec<(Id<Book>, Sums)>,
 }
 
 impl Overview {
-    /// Sums roll-ups in memory: those of the range, those right before it, and how many books
-    /// and platforms to keep.
+    /// Sums roll-ups in memory: `range` are those of the days, `before` those of the days before;
+    /// `top` is how many books and platforms to keep.
     #[must_use]
     pub fn of<'a>(
         range: impl IntoIterator<Item = &'a DailyAggregate>,
@@ -307,13 +309,13 @@ impl Overview {
 
 fn highest_first<K: Ord>(sums: BTreeMap<K, Sums>, top: usize) -> Vec<(K, Sums)> {
     let mut sums: Vec<(K, Sums)> = sums.into_iter().collect();
-    // Stable: those of one revenue stay in the order of their keys.
+    // The sort is stable: entries with equal revenue stay in the order of their keys.
     sums.sort_by_key(|(_, sums)| std::cmp::Reverse(sums.revenue));
     sums.truncate(top);
     sums
 }
 
-/// Rolls sales of one user up in memory, by day.
+/// Rolls up the sales of one user in memory, by day.
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) naming the currencies without a rate, or a

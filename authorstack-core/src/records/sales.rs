@@ -18,11 +18,11 @@ use crate::{
 /// What a book sold on a platform on a day. A user has one for each [`SaleKey`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sale {
-    /// The number of the row, given by the store.
+    /// The row number, assigned by the store.
     pub id: i64,
-    /// Whose sale it is.
+    /// The user.
     pub user_id: Id<User>,
-    /// The book. It may be gone: money outlives its book.
+    /// The book. It may no longer exist: sales outlive their book.
     pub book_id: Id<Book>,
     /// Where it was sold.
     pub platform: Platform,
@@ -36,12 +36,12 @@ pub struct Sale {
     pub page_reads: i32,
     /// The currency of the revenue.
     pub currency: Currency,
-    /// When it was last written; `None` where an old app left it out.
+    /// When it was last written; `None` if an old app did not write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced_at: Option<DateTime<Utc>>,
 }
 
-/// What tells the sales of a user apart.
+/// The key of a sale, unique for each user.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SaleKey {
     /// The book.
@@ -79,11 +79,11 @@ impl std::fmt::Display for SaleKey {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewSale {
-    /// What tells it from the user's others.
+    /// The key.
     pub key: SaleKey,
     /// What the author earned.
     pub revenue: Amount,
-    /// The currency of the revenue. It stays as it was first written.
+    /// The currency of the revenue. It cannot change once it is stored.
     pub currency: Currency,
     /// How many copies were sold.
     pub units: i32,
@@ -92,7 +92,7 @@ pub struct NewSale {
 }
 
 impl NewSale {
-    /// A sale of no units and no page reads: set them where there are some.
+    /// A sale with no units and no page reads; set them if there are any.
     #[must_use]
     pub const fn new(key: SaleKey, revenue: Amount, currency: Currency) -> Self {
         Self {
@@ -106,7 +106,7 @@ impl NewSale {
 }
 
 impl Sale {
-    /// What tells it from the user's others.
+    /// The key.
     #[must_use]
     pub fn key(&self) -> SaleKey {
         SaleKey {
@@ -116,10 +116,10 @@ impl Sale {
         }
     }
 
-    /// Checks what the field types do not: that every backend can hold the record.
+    /// Checks what the field types cannot: every backend can store the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_day("date", self.date)?;
         check_fields(self)
@@ -140,14 +140,14 @@ fields! {
     synced_at: "synced_at",
 }
 
-/// What an upsert did to each row of its batch.
+/// What an upsert did with the rows of its batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct UpsertCounts {
-    /// Sales that were not there before.
+    /// New sales.
     pub inserted: u64,
-    /// Sales that were there with other figures.
+    /// Stored sales whose figures changed.
     pub updated: u64,
-    /// Sales that were there already; `synced_at` stays as it was.
+    /// Stored sales with equal figures; their `synced_at` stays.
     pub unchanged: u64,
 }
 
@@ -159,7 +159,7 @@ impl std::ops::AddAssign for UpsertCounts {
     }
 }
 
-/// Which of a user's sales.
+/// A filter for a user's sales.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SalesFilter {
     /// The days.
@@ -184,7 +184,7 @@ impl SalesFilter {
         }
     }
 
-    /// Whether a sale is among these.
+    /// Whether a sale matches.
     #[must_use]
     pub fn matches(&self, sale: &Sale) -> bool {
         self.days.contains(sale.date)
@@ -194,11 +194,11 @@ impl SalesFilter {
     }
 }
 
-/// What sales are summed by, beside their currency: currencies never mix.
+/// How sales are grouped for sums, in addition to their currency: currencies never mix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TotalsBy {
-    /// Nothing else: one sum for each currency.
+    /// No further group: one sum for each currency.
     Currency,
     /// The day.
     Day,
@@ -213,7 +213,7 @@ pub enum TotalsBy {
 }
 
 impl TotalsBy {
-    /// The group that a sale falls into.
+    /// The group of a sale.
     #[must_use]
     pub fn group(self, sale: &Sale) -> TotalsGroup {
         match self {
@@ -227,11 +227,11 @@ impl TotalsBy {
     }
 }
 
-/// What the sales of one sum have in common.
+/// The group of a sum.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TotalsGroup {
-    /// Their currency alone.
+    /// All sales.
     All,
     /// The day, or the first day of the week or the month.
     From(NaiveDate),
@@ -244,17 +244,17 @@ pub enum TotalsGroup {
 /// A sum of sales of one currency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SalesTotal {
-    /// What they have in common.
+    /// The group.
     pub group: TotalsGroup,
     /// Their currency.
     pub currency: Currency,
-    /// What was earned and sold.
+    /// The sums.
     #[serde(flatten)]
     pub sums: Sums,
 }
 
 impl Sums {
-    /// Adds a sale; the caller sees to it that the currency is the same.
+    /// Adds a sale. The caller makes sure that the currency is the same.
     pub fn add_sale(&mut self, sale: &Sale) {
         self.revenue = self.revenue + sale.revenue;
         self.units += i64::from(sale.units);
@@ -283,8 +283,8 @@ pub fn total_sales<'s>(sales: impl IntoIterator<Item = &'s Sale>, by: TotalsBy) 
 /// Checks a batch of sales.
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming a field, or the sales that are twice
-/// in the batch.
+/// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming a field, or the sales that the batch
+/// contains twice.
 pub fn check_batch(sales: &[NewSale]) -> Result<()> {
     for sale in sales {
         check_day("date", sale.key.date).map_err(|error| error.for_record(&sale.key))?;
@@ -302,7 +302,7 @@ pub fn check_batch(sales: &[NewSale]) -> Result<()> {
     Err(Error::invalid("sales", reason))
 }
 
-/// A batch in the order of its keys: writers that take the rows in one order do not deadlock.
+/// A batch in the order of its keys. Writers that lock rows in one order do not deadlock.
 #[must_use]
 pub fn in_order(sales: &[NewSale]) -> Vec<&NewSale> {
     let mut batch: Vec<&NewSale> = sales.iter().collect();
@@ -310,7 +310,7 @@ pub fn in_order(sales: &[NewSale]) -> Vec<&NewSale> {
     batch
 }
 
-/// The conflict of sales whose stored currency is another than the batch's. Nothing was written.
+/// The error for sales whose stored currency differs from the batch's. Nothing was written.
 #[must_use]
 pub fn currency_conflict(changed: &[(SaleKey, Currency, Currency)]) -> Error {
     let named: Vec<String> = changed
@@ -326,7 +326,7 @@ pub fn currency_conflict(changed: &[(SaleKey, Currency, Currency)]) -> Error {
     })
 }
 
-/// The first few, and how many more.
+/// The first few items, and how many more there are.
 fn listed<T: std::fmt::Display>(items: &[T]) -> String {
     const NAMED: usize = 5;
     let named: Vec<String> = items.iter().take(NAMED).map(ToString::to_string).collect();

@@ -1,4 +1,4 @@
-//! Sync logs: what became of each attempt to fetch sales from a platform.
+//! Sync logs: the result of each attempt to fetch sales from a platform.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -12,58 +12,58 @@ use crate::{Id, Platform, Result, User, time, values::closed_set};
 closed_set! {
     /// How a sync ended.
     SyncStatus, "status",
-    /// Everything was taken over.
+    /// All sales were imported.
     Success = "success",
-    /// Some of it was.
+    /// Some sales were imported.
     Partial = "partial",
-    /// Nothing was.
+    /// No sales were imported.
     Failed = "failed"
 }
 
 /// One attempt to fetch sales from a platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncLog {
-    /// The number of the row, given by the store; later entries have higher ones.
+    /// The row number, assigned by the store; later entries have higher ones.
     pub id: i64,
-    /// Whose sales.
+    /// The user.
     pub user_id: Id<User>,
-    /// From which platform.
+    /// The platform.
     pub platform: Platform,
     /// How it ended.
     pub status: SyncStatus,
-    /// How many sales were taken over.
+    /// How many sales were imported.
     pub records_synced: i32,
     /// What went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
-    /// When it ended; `None` where an old app left it out.
+    /// When it ended; `None` if an old app did not write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced_at: Option<DateTime<Utc>>,
 }
 
-/// What is to be noted of a sync.
+/// A sync log to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewSyncLog {
-    /// From which platform.
+    /// The platform.
     pub platform: Platform,
     /// How it ended.
     pub status: SyncStatus,
-    /// How many sales were taken over.
+    /// How many sales were imported.
     pub records_synced: i32,
     /// What went wrong; never a secret of the platform's.
     pub error_message: Option<String>,
 }
 
 impl NewSyncLog {
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         self.clone().into_sync_log(Id::new()).check()
     }
 
-    /// The record that a store will hold, of the present moment; the store gives the number.
+    /// The record to store, with the current time. The store assigns the number.
     #[must_use]
     pub fn into_sync_log(self, user_id: Id<User>) -> SyncLog {
         let Self {
@@ -85,10 +85,10 @@ impl NewSyncLog {
 }
 
 impl SyncLog {
-    /// Checks that every backend can hold the record.
+    /// Checks that every backend can store the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_fields(self)
     }

@@ -20,7 +20,7 @@ pub struct User {
     pub id: Id<User>,
     /// The account's id at the authentication provider. Unique.
     pub auth_id: AuthId,
-    /// Which provider that is.
+    /// The authentication provider.
     pub auth_provider: AuthProvider,
     /// The e-mail address. Unique, whatever its case.
     pub email: Email,
@@ -38,7 +38,7 @@ pub struct User {
     pub created_at: DateTime<Utc>,
     /// When it was last changed; later with every change.
     pub updated_at: DateTime<Utc>,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
@@ -65,11 +65,11 @@ closed_set! {
     Light = "light",
     /// Dark colours.
     Dark = "dark",
-    /// As the device says.
+    /// As set on the device.
     System = "system"
 }
 
-/// A user's settings. A setting that was never made is `None`.
+/// A user's settings. A setting that was never chosen is `None`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Preferences {
@@ -88,7 +88,7 @@ pub struct Preferences {
     /// The currency that sums are shown in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currency: Option<Currency>,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -97,7 +97,7 @@ pub struct Preferences {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectedPlatform {
-    /// Which platform.
+    /// The platform.
     pub platform: Platform,
     /// When it was connected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,7 +105,7 @@ pub struct ConnectedPlatform {
     /// When its sales were last synced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_sync: Option<DateTime<Utc>>,
-    /// What the document holds beyond the schema.
+    /// Fields of the document that the schema does not know.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -124,7 +124,7 @@ pub struct ConnectedPlatform {
 pub struct NewUser {
     /// The account's id at the authentication provider.
     pub auth_id: AuthId,
-    /// Which provider that is.
+    /// The authentication provider.
     pub auth_provider: AuthProvider,
     /// The e-mail address.
     pub email: Email,
@@ -136,7 +136,7 @@ pub struct NewUser {
     pub credits: i64,
     /// The user's settings.
     pub preferences: Preferences,
-    /// Fields beyond the schema.
+    /// Fields that the schema does not know.
     pub extra: Extra,
 }
 
@@ -156,15 +156,15 @@ impl NewUser {
         }
     }
 
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         self.clone().into_user().check()
     }
 
-    /// The record that a store will hold, with a new id and the present moment.
+    /// The record to store, with a new id and the current time.
     #[must_use]
     pub fn into_user(self) -> User {
         let Self {
@@ -196,10 +196,10 @@ impl NewUser {
 }
 
 impl User {
-    /// Checks what the field types do not: that every backend can hold the record.
+    /// Checks what the field types cannot: every backend can store the record.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         if self.credits < 0 {
             return Err(Error::invalid(
@@ -266,22 +266,22 @@ pub struct UserPatch {
     pub name: Option<String>,
     /// A new subscription.
     pub subscription_tier: Option<SubscriptionTier>,
-    /// New settings, as a whole.
+    /// New settings; they replace all old ones.
     pub preferences: Option<Preferences>,
-    /// When set, the user must have been last changed then, or the call answers Conflict.
+    /// If set, the call returns Conflict unless the user was last changed at this time.
     pub expected_updated_at: Option<DateTime<Utc>>,
 }
 
 impl UserPatch {
-    /// Checks what the field types do not.
+    /// Checks what the field types cannot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first field at fault.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_patch(self)
     }
 
-    /// Does it to a user in memory; `updated_at` moves forward.
+    /// Applies the patch to a user in memory, and moves `updated_at` forward.
     pub fn apply(self, user: &mut User) {
         self.apply_to(user);
         user.updated_at = time::next_update(user.updated_at);
@@ -301,7 +301,7 @@ patch! {
 /// Checks an amount of credits.
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it is not above zero.
+/// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if it is not above zero.
 pub fn check_credits(amount: i64) -> Result<()> {
     if amount > 0 {
         Ok(())

@@ -2,15 +2,15 @@ use async_trait::async_trait;
 
 use crate::{Conversion, DailyAggregate, Days, Id, Overview, RefreshCounts, Result, User};
 
-/// What a host does with roll-ups. Each call takes the user whose sales they sum.
+/// The operations on roll-ups. Each call takes the user whose sales are summed.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait AggregateRepository: std::fmt::Debug + Send + Sync {
-    /// Computes the roll-ups of these days anew from the sales, inside the store: days that have
-    /// lost their last sale lose their roll-up, days that are right already stay untouched.
+    /// Computes the roll-ups of these days from the sales again, inside the store. Days without
+    /// sales lose their roll-up; roll-ups that are right already stay untouched.
     ///
-    /// Refreshes of one user follow each other, so that the last one has seen every sale that
-    /// was written before it began. Use the same currency each time: the table has no column for it.
+    /// Refreshes of one user run one after the other, so the last one has seen every sale that was
+    /// written before it began. Use the same currency each time: the table has no column for it.
     ///
     /// # Errors
     /// Invalid naming the currencies of sales without a rate, or a total that the table cannot
@@ -23,15 +23,15 @@ pub trait AggregateRepository: std::fmt::Debug + Send + Sync {
         conversion: &Conversion,
     ) -> Result<RefreshCounts>;
 
-    /// The roll-ups of these days, in order; a day without sales has none.
+    /// The roll-ups of these days, in order. A day without sales has none.
     ///
     /// # Errors
-    /// Only a store's.
+    /// Only those of the store.
     async fn range(&self, user_id: Id<User>, days: Days) -> Result<Vec<DailyAggregate>>;
 
     /// The roll-ups of these days summed, with at most `top` books and platforms.
     ///
     /// # Errors
-    /// Only a store's.
+    /// Only those of the store.
     async fn overview(&self, user_id: Id<User>, days: Days, top: u32) -> Result<Overview>;
 }

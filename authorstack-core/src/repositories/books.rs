@@ -2,15 +2,15 @@ use async_trait::async_trait;
 
 use crate::{Asin, Book, BookFilter, BookPatch, Id, NewBook, Page, PageRequest, Result, User};
 
-/// What a host does with books. Each call takes the user whose books they are, and another
-/// user's book is NotFound.
+/// The operations on books. Each call takes the user whose books they are, and another user's book
+/// is NotFound.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait BookRepository: std::fmt::Debug + Send + Sync {
     /// Creates a book of a user.
     ///
     /// # Errors
-    /// NotFound when there is no such user; Invalid; a store's Timeout or Unavailable, as for
+    /// NotFound when there is no such user; Invalid; Timeout or Unavailable of a store, as for
     /// every call.
     async fn create(&self, user_id: Id<User>, book: NewBook) -> Result<Book>;
 
@@ -24,13 +24,13 @@ pub trait BookRepository: std::fmt::Debug + Send + Sync {
     /// [`PageRequest::MAX_LIMIT`].
     ///
     /// # Errors
-    /// Only a store's.
+    /// Only those of the store.
     async fn find_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Vec<Book>>;
 
     /// A page of the user's books that match the filter.
     ///
     /// # Errors
-    /// Only a store's.
+    /// Only those of the store.
     async fn list(
         &self,
         user_id: Id<User>,
@@ -38,7 +38,7 @@ pub trait BookRepository: std::fmt::Debug + Send + Sync {
         page: PageRequest,
     ) -> Result<Page<Book>>;
 
-    /// Changes the fields that the patch names.
+    /// Changes the fields that the patch sets.
     ///
     /// # Errors
     /// NotFound; Conflict when `expected_updated_at` no longer holds; Invalid.

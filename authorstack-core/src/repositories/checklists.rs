@@ -6,20 +6,19 @@ use crate::{
     PageRequest, Result, TaskChange, TaskId, TaskPatch, User,
 };
 
-/// What a host does with launch checklists. Each call takes the user whose checklists they are,
-/// and another user's checklist is NotFound.
+/// The operations on launch checklists. Each call takes the user whose checklists they are, and
+/// another user's checklist is NotFound.
 ///
-/// Every call that changes a checklist is one atomic update: of two people who change different
-/// tasks at once, neither loses anything. It answers with the checklist as it is then, and moves
-/// `updated_at` forward.
+/// Every call that changes a checklist is one atomic update: two people who change different tasks
+/// at once lose nothing. It returns the checklist as changed, and moves `updated_at` forward.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ChecklistRepository: std::fmt::Debug + Send + Sync {
     /// Creates a checklist about a book of the user.
     ///
     /// # Errors
-    /// NotFound when there is no such user, or the book is not theirs; Invalid; a store's Timeout
-    /// or Unavailable, as for every call.
+    /// NotFound when there is no such user, or the book is not theirs; Invalid; Timeout or
+    /// Unavailable of a store, as for every call.
     async fn create(&self, user_id: Id<User>, checklist: NewChecklist) -> Result<Checklist>;
 
     /// A checklist of the user.
@@ -31,7 +30,7 @@ pub trait ChecklistRepository: std::fmt::Debug + Send + Sync {
     /// A page of the user's checklists that match the filter.
     ///
     /// # Errors
-    /// Invalid for a cursor of another list.
+    /// Invalid for a cursor of a different list.
     async fn list(
         &self,
         user_id: Id<User>,
@@ -39,12 +38,12 @@ pub trait ChecklistRepository: std::fmt::Debug + Send + Sync {
         page: PageRequest,
     ) -> Result<Page<Checklist>>;
 
-    /// A page of the tasks that are open and due at this moment or before, across all of the
-    /// user's checklists: by due date ([`Order::OldestFirst`](crate::Order::OldestFirst) for the
-    /// most urgent first), then by [`DueTask::key`].
+    /// A page of the open tasks that are due at this time or before, across all checklists of the
+    /// user: by due date ([`Order::OldestFirst`](crate::Order::OldestFirst) for the most urgent
+    /// first), then by [`DueTask::key`].
     ///
     /// # Errors
-    /// Invalid for a cursor of another list.
+    /// Invalid for a cursor of a different list.
     async fn due(
         &self,
         user_id: Id<User>,
@@ -52,7 +51,7 @@ pub trait ChecklistRepository: std::fmt::Debug + Send + Sync {
         page: PageRequest,
     ) -> Result<Page<DueTask>>;
 
-    /// Changes the fields that the patch names.
+    /// Changes the fields that the patch sets.
     ///
     /// # Errors
     /// NotFound; Conflict when `expected_updated_at` no longer holds; Invalid.
@@ -63,7 +62,7 @@ pub trait ChecklistRepository: std::fmt::Debug + Send + Sync {
         patch: ChecklistPatch,
     ) -> Result<Checklist>;
 
-    /// Changes the tasks, and the progress with them. [`ChecklistRepositoryExt`] has a call for each
+    /// Changes the tasks and updates the progress. [`ChecklistRepositoryExt`] has a method for each
     /// change.
     ///
     /// # Errors
@@ -83,7 +82,7 @@ pub trait ChecklistRepository: std::fmt::Debug + Send + Sync {
     async fn delete(&self, user_id: Id<User>, id: Id<Checklist>) -> Result<()>;
 }
 
-/// The changes of tasks by name: each is one call of [`ChecklistRepository::change_tasks`].
+/// A method for each change of tasks. Each is one call of [`ChecklistRepository::change_tasks`].
 #[async_trait]
 pub trait ChecklistRepositoryExt: ChecklistRepository {
     /// Adds a task, as the last one.
@@ -100,7 +99,7 @@ pub trait ChecklistRepositoryExt: ChecklistRepository {
         self.change_tasks(user_id, id, change).await
     }
 
-    /// Changes the fields of a task that the patch names.
+    /// Changes the fields of a task that the patch sets.
     ///
     /// # Errors
     /// NotFound, also when the checklist has no such task; Invalid.
@@ -115,7 +114,7 @@ pub trait ChecklistRepositoryExt: ChecklistRepository {
         self.change_tasks(user_id, id, change).await
     }
 
-    /// Notes that a task was done at a moment. A task that was done before keeps its moment.
+    /// Marks a task as done, with the date. A task that is done already keeps its date.
     ///
     /// # Errors
     /// NotFound, also when the checklist has no such task.
@@ -130,7 +129,7 @@ pub trait ChecklistRepositoryExt: ChecklistRepository {
         self.change_tasks(user_id, id, change).await
     }
 
-    /// Notes that a task is not done after all.
+    /// Marks a task as not done.
     ///
     /// # Errors
     /// NotFound, also when the checklist has no such task.
@@ -161,7 +160,7 @@ pub trait ChecklistRepositoryExt: ChecklistRepository {
     /// Puts the tasks into this order.
     ///
     /// # Errors
-    /// NotFound; Conflict when the order does not name each task once, since tasks were added or
+    /// NotFound; Conflict if the order does not name each task once, because tasks were added or
     /// removed meanwhile.
     async fn reorder_tasks(
         &self,

@@ -5,19 +5,18 @@ use crate::{
     User,
 };
 
-/// What a host does with community posts.
+/// The operations on community posts.
 ///
-/// A viewer sees public posts, their own, and the `followers` posts of authors whom they follow;
-/// the query itself leaves out all others, and a post that a viewer may not see is NotFound to
-/// them. On stores without foreign keys a viewer is taken at their word: who calls knows who
-/// they are.
+/// A viewer sees public posts, their own posts, and the `followers` posts of authors whom they
+/// follow. The query itself leaves out all others: a post that a viewer may not see is NotFound.
+/// Stores without foreign keys do not check that the viewer exists: the caller has signed them in.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait CommunityRepository: std::fmt::Debug + Send + Sync {
     /// Creates a post of an author.
     ///
     /// # Errors
-    /// NotFound when there is no such user; Invalid; a store's Timeout or Unavailable, as for
+    /// NotFound when there is no such user; Invalid; Timeout or Unavailable of a store, as for
     /// every call.
     async fn create(&self, author_id: Id<User>, post: NewPost) -> Result<Post>;
 
@@ -27,10 +26,10 @@ pub trait CommunityRepository: std::fmt::Debug + Send + Sync {
     /// NotFound.
     async fn get(&self, viewer_id: Id<User>, id: Id<Post>) -> Result<PostView>;
 
-    /// A page of a feed, in the order of the posts' ids: it stays right while posts arrive.
+    /// A page of a feed, in the order of the posts' ids. Pages stay right while posts are added.
     ///
     /// # Errors
-    /// Invalid for a cursor of another list.
+    /// Invalid for a cursor of a different list.
     async fn feed(
         &self,
         viewer_id: Id<User>,
@@ -38,26 +37,26 @@ pub trait CommunityRepository: std::fmt::Debug + Send + Sync {
         page: PageRequest,
     ) -> Result<Page<PostView>>;
 
-    /// Edits a post of the author's: the fields that the patch names.
+    /// Edits a post of the author: the fields that the patch sets.
     ///
     /// # Errors
     /// NotFound, also when it is another author's; Conflict when `expected_updated_at` no longer
     /// holds; Invalid.
     async fn update(&self, author_id: Id<User>, id: Id<Post>, patch: PostPatch) -> Result<Post>;
 
-    /// Deletes a post of the author's, with its likes and comments.
+    /// Deletes a post of the author, with its likes and comments.
     ///
     /// # Errors
     /// NotFound, also when it is another author's.
     async fn delete(&self, author_id: Id<User>, id: Id<Post>) -> Result<()>;
 
-    /// Likes a post, once: liking it again changes nothing. Answers how many like it then.
+    /// Likes a post. Liking it again changes nothing. Returns the number of likes afterwards.
     ///
     /// # Errors
     /// NotFound when there is no such user, or they may not see the post.
     async fn like(&self, user_id: Id<User>, id: Id<Post>) -> Result<u64>;
 
-    /// Takes a like back; one that is not there is no error. Answers how many like it then.
+    /// Removes a like. It is no error if there is none. Returns the number of likes afterwards.
     ///
     /// # Errors
     /// NotFound when the user may not see the post.
@@ -66,7 +65,7 @@ pub trait CommunityRepository: std::fmt::Debug + Send + Sync {
     /// A page of the users who like a post, in the order of their ids.
     ///
     /// # Errors
-    /// NotFound when the viewer may not see the post; Invalid for a cursor of another list.
+    /// NotFound when the viewer may not see the post; Invalid for a cursor of a different list.
     async fn likers(
         &self,
         viewer_id: Id<User>,
@@ -80,10 +79,10 @@ pub trait CommunityRepository: std::fmt::Debug + Send + Sync {
     /// NotFound when there is no such user, or they may not see the post; Invalid.
     async fn comment(&self, author_id: Id<User>, id: Id<Post>, content: String) -> Result<Comment>;
 
-    /// A page of a post's comments, by their dates, then by their ids.
+    /// A page of a post's comments, ordered by date, then by id.
     ///
     /// # Errors
-    /// NotFound when the viewer may not see the post; Invalid for a cursor of another list.
+    /// NotFound when the viewer may not see the post; Invalid for a cursor of a different list.
     async fn comments(
         &self,
         viewer_id: Id<User>,
@@ -91,10 +90,10 @@ pub trait CommunityRepository: std::fmt::Debug + Send + Sync {
         page: PageRequest,
     ) -> Result<Page<Comment>>;
 
-    /// Removes a comment: its author may, and the post's.
+    /// Removes a comment. Its author and the post's author may do so.
     ///
     /// # Errors
-    /// NotFound, also when the comment is not the user's to remove.
+    /// NotFound, also if the user may not remove the comment.
     async fn remove_comment(
         &self,
         user_id: Id<User>,

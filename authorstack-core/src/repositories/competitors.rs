@@ -6,18 +6,18 @@ use crate::{
     PricePoint, Result, User,
 };
 
-/// What a host does with competitors. Each call takes the user who watches them, and another
-/// user's competitor is NotFound.
+/// The operations on competitors. Each call takes the user who watches them, and another user's
+/// competitor is NotFound.
 ///
-/// The record has no `updatedAt` in the schema, so that a patch has no expectation of it.
+/// The schema has no `updatedAt` for this record, so a patch has no `expected_updated_at`.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait CompetitorRepository: std::fmt::Debug + Send + Sync {
-    /// Begins to watch a book.
+    /// Starts to watch a book.
     ///
     /// # Errors
     /// NotFound when there is no such user; AlreadyExists for `asin` when the user watches it
-    /// already; Invalid; a store's Timeout or Unavailable, as for every call.
+    /// already; Invalid; Timeout or Unavailable of a store, as for every call.
     async fn track(&self, user_id: Id<User>, competitor: NewCompetitor) -> Result<Competitor>;
 
     /// A competitor of the user.
@@ -35,10 +35,10 @@ pub trait CompetitorRepository: std::fmt::Debug + Send + Sync {
     /// A page of the user's competitors.
     ///
     /// # Errors
-    /// Invalid for a cursor of another list.
+    /// Invalid for a cursor of a different list.
     async fn list(&self, user_id: Id<User>, page: PageRequest) -> Result<Page<Competitor>>;
 
-    /// Changes the fields that the patch names.
+    /// Changes the fields that the patch sets.
     ///
     /// # Errors
     /// NotFound; Invalid.
@@ -49,15 +49,15 @@ pub trait CompetitorRepository: std::fmt::Debug + Send + Sync {
         patch: CompetitorPatch,
     ) -> Result<Competitor>;
 
-    /// Ends watching a book; its history goes too.
+    /// Stops watching a book and deletes its price history.
     ///
     /// # Errors
     /// NotFound.
     async fn delete(&self, user_id: Id<User>, id: Id<Competitor>) -> Result<()>;
 
-    /// Notes a price that was seen at a moment: the history, the current price and
-    /// `lastChecked` in one update. A price noted before at that moment is replaced. Prices may
-    /// come out of order: the newest stays the current one.
+    /// Stores a price with its date: the history, the current price and `lastChecked` change in one
+    /// update. A price stored before for the same moment is replaced. Prices may arrive out of
+    /// order: the newest stays the current one.
     ///
     /// # Errors
     /// NotFound.
@@ -69,8 +69,8 @@ pub trait CompetitorRepository: std::fmt::Debug + Send + Sync {
         at: DateTime<Utc>,
     ) -> Result<Competitor>;
 
-    /// Notes that a price was looked for at a moment, and none found. An earlier moment than the
-    /// one noted changes nothing.
+    /// Stores when a price was looked for and not found. A time before the stored one changes
+    /// nothing.
     ///
     /// # Errors
     /// NotFound.
@@ -81,10 +81,10 @@ pub trait CompetitorRepository: std::fmt::Debug + Send + Sync {
         at: DateTime<Utc>,
     ) -> Result<Competitor>;
 
-    /// A page of the prices seen in a range, by their dates.
+    /// A page of the prices in a range of time, ordered by date.
     ///
     /// # Errors
-    /// NotFound; Invalid for a cursor of another list.
+    /// NotFound; Invalid for a cursor of a different list.
     async fn history(
         &self,
         user_id: Id<User>,
@@ -93,11 +93,11 @@ pub trait CompetitorRepository: std::fmt::Debug + Send + Sync {
         page: PageRequest,
     ) -> Result<Page<PricePoint>>;
 
-    /// The competitors, everyone's, that were not looked at since a moment: those never looked
-    /// at first, then those whose check is the longest ago, then by id; at most `limit`, and at
-    /// most [`PageRequest::MAX_LIMIT`]; a limit of zero counts as one. For the job that checks prices.
+    /// The competitors of all users that were last checked before a given time: those never checked
+    /// first, then the longest unchecked, then by id. At most `limit`, and at most
+    /// [`PageRequest::MAX_LIMIT`]; a limit of zero counts as one. For the job that checks prices.
     ///
     /// # Errors
-    /// Only a store's.
+    /// Only those of the store.
     async fn due_for_check(&self, before: DateTime<Utc>, limit: u32) -> Result<Vec<Competitor>>;
 }

@@ -2,44 +2,44 @@ use async_trait::async_trait;
 
 use crate::{Follow, FollowCounts, Id, Page, PageRequest, Result, User};
 
-/// What a host does with follows.
+/// The operations on follows.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait FollowRepository: std::fmt::Debug + Send + Sync {
-    /// Follows an author. Who follows them already goes on with the same follow.
+    /// Follows an author. If the follow exists already, it is returned unchanged.
     ///
     /// # Errors
-    /// NotFound when one of the two does not exist; Invalid when they are the same; a store's
-    /// Timeout or Unavailable, as for every call.
+    /// NotFound when one of the two does not exist; Invalid when they are the same; Timeout or
+    /// Unavailable of a store, as for every call.
     async fn follow(&self, follower_id: Id<User>, author_id: Id<User>) -> Result<Follow>;
 
-    /// Ends a follow; one that is not there is no error.
+    /// Ends a follow. It is no error if there is none.
     ///
     /// # Errors
-    /// Only a store's.
+    /// Only those of the store.
     async fn unfollow(&self, follower_id: Id<User>, author_id: Id<User>) -> Result<()>;
 
     /// Whether one follows the other.
     ///
     /// # Errors
-    /// Only a store's.
+    /// Only those of the store.
     async fn is_following(&self, follower_id: Id<User>, author_id: Id<User>) -> Result<bool>;
 
-    /// A page of those who follow an author.
+    /// A page of the follows of an author.
     ///
     /// # Errors
-    /// Invalid for a cursor of another list.
+    /// Invalid for a cursor of a different list.
     async fn followers(&self, author_id: Id<User>, page: PageRequest) -> Result<Page<Follow>>;
 
-    /// A page of those whom a user follows.
+    /// A page of the follows by a user.
     ///
     /// # Errors
-    /// Invalid for a cursor of another list.
+    /// Invalid for a cursor of a different list.
     async fn following(&self, follower_id: Id<User>, page: PageRequest) -> Result<Page<Follow>>;
 
-    /// How many there are in both directions.
+    /// How many users follow the user, and how many authors the user follows.
     ///
     /// # Errors
-    /// Only a store's.
+    /// Only those of the store.
     async fn counts(&self, user_id: Id<User>) -> Result<FollowCounts>;
 }

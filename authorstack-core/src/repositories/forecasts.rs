@@ -2,34 +2,34 @@ use async_trait::async_trait;
 
 use crate::{Days, Forecast, ForecastAccuracy, Id, NewForecast, Result, User};
 
-/// What a host does with forecasts. Each call takes the user whose revenue they foretell.
+/// The operations on forecasts. Each call takes the user whose revenue is predicted.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ForecastRepository: std::fmt::Debug + Send + Sync {
-    /// Keeps forecasts beside the older ones, in one transaction.
+    /// Adds forecasts in one transaction; older ones stay.
     ///
     /// # Errors
-    /// NotFound when there is no such user, where the store holds users too; Invalid; a store's
-    /// Timeout or Unavailable, as for every call. Nothing is written then.
+    /// NotFound when there is no such user, where the store holds users too; Invalid; Timeout or
+    /// Unavailable of a store, as for every call. Nothing is written then.
     async fn put(&self, user_id: Id<User>, forecasts: Vec<NewForecast>) -> Result<Vec<Forecast>>;
 
-    /// The forecasts of these days, by day; the newest of each day alone.
+    /// The newest forecast of each of these days, ordered by day.
     ///
     /// # Errors
-    /// Only a store's.
+    /// Only those of the store.
     async fn range(&self, user_id: Id<User>, days: Days) -> Result<Vec<Forecast>>;
 
-    /// Sets what was earned on these days, from the roll-ups, in all forecasts of these days, and
-    /// says how many have changed. A day without a roll-up counts as one without sales: call this
-    /// for days that are over, after their refresh. Calling it again corrects what was set.
+    /// Sets the actual revenue in all forecasts of these days, from the roll-ups. Returns how many
+    /// forecasts changed. A day without a roll-up counts as a day without sales, so call this for
+    /// days that are over, after their refresh. Calling it again corrects earlier values.
     ///
     /// # Errors
-    /// Only a store's.
+    /// Only those of the store.
     async fn fill_actuals(&self, user_id: Id<User>, days: Days) -> Result<u64>;
 
-    /// How right the forecasts of these days were.
+    /// How accurate the forecasts of these days were.
     ///
     /// # Errors
-    /// Only a store's.
+    /// Only those of the store.
     async fn accuracy(&self, user_id: Id<User>, days: Days) -> Result<ForecastAccuracy>;
 }

@@ -3,18 +3,18 @@ use chrono::{DateTime, Utc};
 
 use crate::{Id, Insight, InsightKind, InsightScope, NewInsight, Page, PageRequest, Result, User};
 
-/// What a host does with insights. Each call takes the user whom they are for.
+/// The operations on insights. Each call takes the user whose insights they are.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait InsightRepository: std::fmt::Debug + Send + Sync {
-    /// Keeps an insight beside the older ones.
+    /// Adds an insight; older ones stay.
     ///
     /// # Errors
     /// NotFound when there is no such user or book of theirs, where the store holds these too;
-    /// Invalid; a store's Timeout or Unavailable, as for every call.
+    /// Invalid; Timeout or Unavailable of a store, as for every call.
     async fn put(&self, user_id: Id<User>, insight: NewInsight) -> Result<Insight>;
 
-    /// The newest insight of a kind about the user or a book that is valid at a moment.
+    /// The newest insight of a kind about the user or a book that is valid at a given time.
     ///
     /// # Errors
     /// NotFound when there is none.
@@ -26,11 +26,11 @@ pub trait InsightRepository: std::fmt::Debug + Send + Sync {
         at: DateTime<Utc>,
     ) -> Result<Insight>;
 
-    /// A page of the user's insights that are valid at a moment, by number: of all kinds, about
-    /// the user and their books.
+    /// A page of the user's insights that are valid at a given time, ordered by number: of all
+    /// kinds, about the user and their books.
     ///
     /// # Errors
-    /// Invalid for a cursor of another list.
+    /// Invalid for a cursor of a different list.
     async fn valid(
         &self,
         user_id: Id<User>,
@@ -38,9 +38,10 @@ pub trait InsightRepository: std::fmt::Debug + Send + Sync {
         page: PageRequest,
     ) -> Result<Page<Insight>>;
 
-    /// Removes everyone's insights that are outdated at a moment, and says how many: for a job.
+    /// Removes the insights of all users that are outdated at a given time. Returns how many. For a
+    /// job.
     ///
     /// # Errors
-    /// Only a store's.
+    /// Only those of the store.
     async fn purge_expired(&self, at: DateTime<Utc>) -> Result<u64>;
 }

@@ -1,4 +1,5 @@
-//! What a host does with records: a trait for each repository, and the pages that lists come in.
+//! The repository traits, each in its own file, and the pages of lists. A backend implements the
+//! traits; a host calls them through an [`AuthorStack`](crate::AuthorStack).
 
 mod aggregates;
 mod books;

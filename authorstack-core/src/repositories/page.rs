@@ -1,5 +1,5 @@
-//! Keyset pagination: a page is found by the last id seen, so pages stay right while records
-//! come and go, and page 1,000 costs what page 1 does.
+//! Keyset pagination: a page is found by the last id seen. Pages stay right while records are added
+//! and removed, and page 1,000 costs as much as page 1.
 
 use std::{fmt, str::FromStr};
 
@@ -23,7 +23,7 @@ pub struct PageRequest {
     after: Option<Cursor>,
 }
 
-/// The order of a page: by the records' ids (creation order), where a list does not say another.
+/// The order of a page: by the records' ids (creation order), unless a list documents another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
@@ -48,7 +48,8 @@ impl PageRequest {
         }
     }
 
-    /// The page behind this cursor: [`Page::next`] of the page before, asked in the same order.
+    /// The page after this cursor: [`Page::next`] of the previous page, requested in the same
+    /// order.
     #[must_use]
     pub fn after(mut self, cursor: Cursor) -> Self {
         self.after = Some(cursor);
@@ -77,7 +78,8 @@ impl PageRequest {
     /// The id after which the page starts.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a cursor of a list in another order.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a cursor of a list that is ordered
+    /// differently.
     pub fn after_id<T>(&self) -> Result<Option<Id<T>>> {
         match &self.after {
             None => Ok(None),
@@ -86,10 +88,11 @@ impl PageRequest {
         }
     }
 
-    /// The number of the row after which the page starts: in lists of rows that the store numbers.
+    /// The number of the row after which the page starts, in lists of numbered rows.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a cursor of a list in another order.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a cursor of a list that is ordered
+    /// differently.
     pub fn after_row(&self) -> Result<Option<i64>> {
         match &self.after {
             None => Ok(None),
@@ -98,11 +101,12 @@ impl PageRequest {
         }
     }
 
-    /// The moment, and the key among the records of that moment, after which the page starts: in
-    /// lists that are ordered by a date.
+    /// The date, and the key among the records of that date, after which the page starts, in lists
+    /// that are ordered by date.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a cursor of a list in another order.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a cursor of a list that is ordered
+    /// differently.
     pub fn after_moment(&self) -> Result<Option<(DateTime<Utc>, &str)>> {
         match &self.after {
             None => Ok(None),
@@ -137,20 +141,20 @@ enum Place {
 }
 
 impl Cursor {
-    /// The cursor behind this record.
+    /// The cursor after this record.
     #[must_use]
     pub fn behind<T>(id: Id<T>) -> Self {
         Self(Place::Id(id.cast()))
     }
 
-    /// The cursor behind a row that the store has numbered.
+    /// The cursor after a numbered row.
     #[must_use]
     pub const fn behind_row(row: i64) -> Self {
         Self(Place::Row(row))
     }
 
-    /// The cursor behind a record in a list that is ordered by a date (in whole milliseconds),
-    /// and among the records of one date by a key.
+    /// The cursor after a record in a list that is ordered by date (in whole milliseconds), then by
+    /// a key.
     #[must_use]
     pub fn behind_moment(at: DateTime<Utc>, key: impl Into<String>) -> Self {
         let (at, key) = (time::to_millis(at), key.into());
@@ -220,14 +224,14 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// Makes a page of what a store found when it was asked for one record more than `limit`:
-    /// that one says that there is a next page.
+    /// Makes a page from the records that a store found when it was asked for one more than
+    /// `limit`. The extra record shows that there is a next page.
     #[must_use]
     pub fn from_one_more<R>(found: Vec<T>, limit: u32, id: impl Fn(&T) -> Id<R>) -> Self {
         Self::from_one_more_by(found, limit, |last| Cursor::behind(id(last)))
     }
 
-    /// The same for a list in another order than that of the ids.
+    /// Makes a page of a list that is not ordered by ids, as [`Page::from_one_more`] does.
     #[must_use]
     pub fn from_one_more_by(mut found: Vec<T>, limit: u32, cursor: impl Fn(&T) -> Cursor) -> Self {
         let limit = limit as usize;
@@ -237,7 +241,7 @@ impl<T> Page<T> {
         Self { items: found, next }
     }
 
-    /// The page with each record made into something else.
+    /// The page with each record converted.
     #[must_use]
     pub fn map<U>(self, make: impl FnMut(T) -> U) -> Page<U> {
         Page {

@@ -5,18 +5,18 @@ use crate::{
     Id, NewSale, Result, Sale, SaleKey, SalesFilter, SalesTotal, TotalsBy, UpsertCounts, User,
 };
 
-/// What a host does with sales. Each call takes the user whose sales they are.
+/// The operations on sales. Each call takes the user whose sales they are.
 ///
-/// Whether the user exists is checked where the store holds users too; a book is not looked for.
+/// The user must exist, if the store also holds users. Whether the book exists is not checked.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait SalesRepository: std::fmt::Debug + Send + Sync {
-    /// Writes a batch of any size in one transaction: sales with new keys are inserted, those with
-    /// other figures updated, the rest left alone.
+    /// Writes a batch of any size in one transaction. Sales with new keys are inserted, those with
+    /// changed figures are updated, the others are left alone.
     ///
     /// # Errors
-    /// Invalid for a date outside the years 1 to 9999, or naming sales that are twice in the
-    /// batch; Conflict naming those whose currency would change; NotFound when there is no such
+    /// Invalid for a date outside the years 1 to 9999, or naming sales that the batch contains
+    /// twice; Conflict naming those whose currency would change; NotFound when there is no such
     /// user. Nothing is written then. A store's Timeout or Unavailable, as for every call.
     async fn upsert(&self, user_id: Id<User>, sales: &[NewSale]) -> Result<UpsertCounts>;
 
@@ -26,20 +26,20 @@ pub trait SalesRepository: std::fmt::Debug + Send + Sync {
     /// NotFound.
     async fn get(&self, user_id: Id<User>, key: &SaleKey) -> Result<Sale>;
 
-    /// Removes the sale with this key; refresh the roll-up of its day afterwards.
+    /// Removes the sale with this key. Refresh the roll-up of its day afterwards.
     ///
     /// # Errors
     /// NotFound.
     async fn delete(&self, user_id: Id<User>, key: &SaleKey) -> Result<()>;
 
-    /// Streams sales in the order of their dates, those of one date by book and platform; memory
-    /// stays flat. Sales that are written meanwhile may or may not be among them.
+    /// Streams sales in the order of date, book and platform, with constant memory. Sales that are
+    /// written meanwhile may or may not be included.
     fn stream(&self, user_id: Id<User>, filter: SalesFilter) -> BoxStream<'static, Result<Sale>>;
 
-    /// Sums, by a group and by currency, ordered by both; computed in the store.
+    /// Sums by group and currency, ordered by both. The store computes them.
     ///
     /// # Errors
-    /// Only a store's.
+    /// Only those of the store.
     async fn totals(
         &self,
         user_id: Id<User>,

@@ -2,21 +2,21 @@ use async_trait::async_trait;
 
 use crate::{Id, NewSyncLog, Page, PageRequest, Platform, Result, SyncLog, User};
 
-/// What a host does with sync logs. Each call takes the user whose logs they are.
+/// The operations on sync logs. Each call takes the user whose logs they are.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait SyncLogRepository: std::fmt::Debug + Send + Sync {
-    /// Notes a sync that has ended now.
+    /// Stores the log of a sync that has ended now.
     ///
     /// # Errors
-    /// NotFound when there is no such user, where the store holds users too; Invalid; a store's
-    /// Timeout or Unavailable, as for every call.
+    /// NotFound when there is no such user, where the store holds users too; Invalid; Timeout or
+    /// Unavailable of a store, as for every call.
     async fn append(&self, user_id: Id<User>, log: NewSyncLog) -> Result<SyncLog>;
 
-    /// A page of the user's logs, by number; of one platform, where it is named.
+    /// A page of the user's logs, ordered by number; only those of the platform, if one is given.
     ///
     /// # Errors
-    /// Invalid for a cursor of another list.
+    /// Invalid for a cursor of a different list.
     async fn recent(
         &self,
         user_id: Id<User>,

@@ -3,17 +3,16 @@ use chrono::{DateTime, Utc};
 
 use crate::{AuthId, Email, Id, NewUser, Page, PageRequest, Platform, Result, User, UserPatch};
 
-/// What a host does with users.
+/// The operations on users.
 ///
-/// Every call that changes a user answers with the user as it is then, and moves `updated_at`
-/// forward.
+/// Every call that changes a user returns the user as changed, and moves `updated_at` forward.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait UserRepository: std::fmt::Debug + Send + Sync {
     /// Creates a user.
     ///
     /// # Errors
-    /// AlreadyExists for `authId` or `email`; Invalid; a store's Timeout or Unavailable, as for
+    /// AlreadyExists for `authId` or `email`; Invalid; Timeout or Unavailable of a store, as for
     /// every call.
     async fn create(&self, user: NewUser) -> Result<User>;
 
@@ -38,17 +37,17 @@ pub trait UserRepository: std::fmt::Debug + Send + Sync {
     /// A page of all users.
     ///
     /// # Errors
-    /// Only a store's.
+    /// Only those of the store.
     async fn list(&self, page: PageRequest) -> Result<Page<User>>;
 
-    /// Changes the fields that the patch names.
+    /// Changes the fields that the patch sets.
     ///
     /// # Errors
     /// NotFound; AlreadyExists for `authId` or `email`; Conflict when `expected_updated_at` no
     /// longer holds; Invalid.
     async fn update(&self, id: Id<User>, patch: UserPatch) -> Result<User>;
 
-    /// Deletes the user and all that is theirs.
+    /// Deletes the user and everything that belongs to them.
     ///
     /// # Errors
     /// NotFound.
@@ -66,8 +65,8 @@ pub trait UserRepository: std::fmt::Debug + Send + Sync {
     /// NotFound; InsufficientCredits; Invalid when `amount` is not above zero.
     async fn spend_credits(&self, id: Id<User>, amount: i64) -> Result<User>;
 
-    /// Connects a platform at a moment; a platform that is connected already is connected anew
-    /// and keeps its last sync.
+    /// Connects a platform, with the date of the connection. A platform that is connected already
+    /// gets the new date and keeps its last sync.
     ///
     /// # Errors
     /// NotFound.
@@ -78,17 +77,16 @@ pub trait UserRepository: std::fmt::Debug + Send + Sync {
         at: DateTime<Utc>,
     ) -> Result<User>;
 
-    /// Disconnects a platform; one that is not connected is no error.
+    /// Disconnects a platform. It is no error if it is not connected.
     ///
     /// # Errors
     /// NotFound.
     async fn disconnect_platform(&self, id: Id<User>, platform: &Platform) -> Result<User>;
 
-    /// Notes that a platform was synced at a moment. An earlier moment than the one noted changes
-    /// nothing.
+    /// Stores when a platform was synced. A time before the stored one changes nothing.
     ///
     /// # Errors
-    /// NotFound, also when the platform is not connected.
+    /// NotFound, also if the platform is not connected.
     async fn mark_synced(
         &self,
         id: Id<User>,

@@ -9,8 +9,8 @@ use crate::{
     Result, Sums, User, layers::Operation, time,
 };
 
-/// What an author sees first: computed from the roll-ups, with one call of each repository, all
-/// at once.
+/// An author's dashboard, computed from the roll-ups. It makes one call to each repository, all at
+/// the same time.
 #[derive(Debug, Clone)]
 pub struct Dashboard {
     stack: AuthorStack,
@@ -30,7 +30,7 @@ pub struct Dashboard {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Period {
-    /// So many days, today among them.
+    /// This number of days, including today.
     LastDays(u32),
     /// The month up to today.
     ThisMonth,
@@ -56,21 +56,21 @@ impl Period {
     }
 }
 
-/// What a dashboard is asked for.
+/// What to show on a dashboard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DashboardQuery {
     /// The days; at most ten years of them.
     pub days: Days,
-    /// How many books and platforms to rank; ten unless told.
+    /// How many books and platforms to rank; 10 by default.
     pub top: u32,
-    /// How many insights to show; five unless told.
+    /// How many insights to show; 5 by default.
     pub insights: u32,
-    /// At which moment insights must be valid: now unless told.
+    /// The time at which insights must be valid; now by default.
     pub at: DateTime<Utc>,
 }
 
 impl DashboardQuery {
-    /// These days.
+    /// A query for these days.
     #[must_use]
     pub fn of(days: Days) -> Self {
         Self {
@@ -82,19 +82,19 @@ impl DashboardQuery {
     }
 }
 
-/// What an author sees first. All amounts are in the currency of the roll-ups.
+/// The content of a dashboard. All amounts are in the currency of the roll-ups.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DashboardSummary {
     /// The days.
     pub days: Days,
-    /// What was earned and sold on them.
+    /// The sums of these days.
     pub totals: Sums,
-    /// The same of as many days right before.
+    /// The sums of the same number of days right before.
     pub previous: Sums,
-    /// The change of the revenue against that, in percent with one decimal; `None` where nothing
+    /// The change of the revenue between the two, in percent with one decimal; `None` if nothing
     /// was earned before.
     pub revenue_change: Option<Decimal>,
-    /// Each day, also those without sales.
+    /// The sums of each day, also of days without sales.
     pub series: Vec<(NaiveDate, Sums)>,
     /// The books with the highest revenue.
     pub books: Vec<(Id<Book>, Sums)>,
@@ -104,7 +104,7 @@ pub struct DashboardSummary {
     pub insights: Vec<Insight>,
     /// The newest forecast of each day, with the actual revenue where it is known.
     pub forecasts: Vec<Forecast>,
-    /// How right these were.
+    /// How accurate these forecasts were.
     pub accuracy: ForecastAccuracy,
 }
 
@@ -119,11 +119,11 @@ impl Dashboard {
         Self { stack }
     }
 
-    /// What the user sees first. Sales count once their days were refreshed, as
+    /// Collects the dashboard of a user. Sales count once their days were refreshed, as
     /// [`SalesIngest`](super::SalesIngest) does.
     ///
     /// # Errors
-    /// Invalid for more than [`Dashboard::MOST_DAYS`]; a store's Timeout or Unavailable.
+    /// Invalid for more than [`Dashboard::MOST_DAYS`]; Timeout or Unavailable of a store.
     pub async fn summary(
         &self,
         user_id: Id<User>,
@@ -162,8 +162,8 @@ impl Dashboard {
     }
 }
 
-/// The change from one amount to another, in percent of the first with one decimal; `None` where
-/// the first is not above zero.
+/// The change from one amount to another, in percent of the first with one decimal; `None` if the
+/// first is not above zero.
 #[must_use]
 pub fn percent_change(from: Decimal, to: Decimal) -> Option<Decimal> {
     if from <= Decimal::ZERO {

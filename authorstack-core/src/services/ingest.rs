@@ -8,11 +8,11 @@ use crate::{
     values::days::check_day,
 };
 
-/// Takes over what a platform reports: writes the sales, refreshes the roll-ups of their days and
-/// logs the run.
+/// Imports what a platform reports: writes the sales, refreshes the roll-ups of their days and logs
+/// the run.
 ///
-/// Running again with the same sales changes nothing and mends what a run that was broken off has
-/// left: sales are upserted by their keys, and the roll-ups of all their days are refreshed.
+/// Running again with the same sales changes nothing, and completes what an interrupted run left
+/// undone: sales are upserted by their keys, and the roll-ups of all their days are refreshed.
 ///
 /// ```
 /// use authorstack_core::{
@@ -42,29 +42,29 @@ pub struct SalesIngest {
     stack: AuthorStack,
 }
 
-/// What became of a run.
+/// The result of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IngestReport {
     /// What was written.
     pub counts: UpsertCounts,
-    /// The sales that were refused; nothing of them was written.
+    /// The sales that were refused; they were not written.
     pub rejected: Vec<RejectedSale>,
     /// What the refresh of the roll-ups did.
     pub refreshed: RefreshCounts,
-    /// Why roll-ups were not refreshed: a currency without a rate, a total too large. The sales
-    /// are written; refresh these days again once that is mended.
+    /// Why roll-ups were not refreshed: a currency without a rate, a total that is too large. The
+    /// sales are written. Refresh these days again once the problem is fixed.
     pub not_refreshed: Option<String>,
-    /// The run as it was logged: success, or partial where something was refused, or failed
-    /// where everything was.
+    /// The log of the run: success, partial if something was refused, or failed if everything was
+    /// refused.
     pub log: SyncLog,
 }
 
 /// A sale that was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RejectedSale {
-    /// Which.
+    /// The key of the sale.
     pub key: SaleKey,
-    /// Why, and the way out.
+    /// The reason, and how to fix it.
     pub reason: String,
 }
 
@@ -88,13 +88,13 @@ impl SalesIngest {
         Self { stack }
     }
 
-    /// Takes over sales of one platform. A sale that cannot be written is refused alone: one
-    /// whose currency would change, one that is there twice with its like, one of another
-    /// platform.
+    /// Imports sales of one platform. A sale that cannot be written is refused and the others are
+    /// written: a sale whose currency would change, all sales with a key that is reported more than
+    /// once, a sale of another platform.
     ///
     /// # Errors
-    /// What the store fails with: NotFound for an unknown user, Timeout, Unavailable. Batches
-    /// before the failure stay written; the run is logged where that is still possible.
+    /// Those of the store: NotFound for an unknown user, Timeout, Unavailable. Batches before the
+    /// failure stay written. The run is logged if that is still possible.
     pub async fn run(
         &self,
         user_id: Id<User>,
@@ -147,8 +147,8 @@ impl SalesIngest {
         }
     }
 
-    /// Writes batch by batch. Of a batch that is refused the halves are tried, until what is at
-    /// fault stands alone.
+    /// Writes batch by batch. A refused batch is split in half and tried again, until each invalid
+    /// sale is found.
     async fn write(
         &self,
         user_id: Id<User>,
@@ -198,7 +198,7 @@ impl SalesIngest {
     }
 }
 
-/// Whether a store refused the data: it is no fault of the store's.
+/// Whether the store refused the data, rather than failing itself.
 fn is_refusal(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::Invalid { .. } => true,
@@ -207,7 +207,7 @@ fn is_refusal(error: &Error) -> bool {
     }
 }
 
-/// The sales that a batch may hold; the others are refused.
+/// The sales that can be in a batch; the others are refused.
 fn sound(
     platform: &Platform,
     sales: Vec<NewSale>,
@@ -220,7 +220,7 @@ fn sound(
         rejected.push(RejectedSale { key, reason });
     };
     let mut sound = Vec::with_capacity(sales.len());
-    // Which of two reports of one key is right cannot be told: none is taken.
+    // It is unknown which of two reports of one key is right, so none is taken.
     for same in sales.chunk_by(|a, b| a.key == b.key) {
         match same {
             [sale] if sale.key.platform != *platform => {
@@ -241,7 +241,7 @@ fn sound(
     sound
 }
 
-/// The days in a few stretches, so that a sale of long ago does not refresh all years since.
+/// The days as a few ranges, so that an old sale does not cause a refresh of all years since.
 fn stretches(days: &BTreeSet<NaiveDate>) -> Vec<Days> {
     const GAP: i64 = 31;
     let mut found: Vec<(NaiveDate, NaiveDate)> = Vec::new();
@@ -266,7 +266,7 @@ fn status(progress: &Progress, stale: bool, broke_off: bool) -> SyncStatus {
     }
 }
 
-/// What the log says; none of it holds a secret, since errors hold none.
+/// The message of the log. It contains no secret, because errors contain none.
 fn message(
     rejected: &[RejectedSale],
     not_refreshed: Option<&str>,

@@ -1,4 +1,5 @@
-//! What spans repositories: the same on every backend.
+//! Services: logic that uses several repositories, and works on every backend. [`SalesIngest`]
+//! imports what a platform reports, [`Dashboard`] sums it up for an author.
 
 mod dashboard;
 mod ingest;

@@ -21,7 +21,7 @@ async fn with_book(store: &AuthorStack, name: &str) -> (Id<User>, Id<Book>) {
     (user, book.unwrap().id)
 }
 
-/// A checklist of so many open tasks.
+/// A checklist with this number of open tasks.
 async fn with_tasks(store: &AuthorStack, tasks: usize) -> (Id<User>, Checklist) {
     let (user, book) = with_book(store, "ada").await;
     let mut new = NewChecklist::empty(book, "Launch");

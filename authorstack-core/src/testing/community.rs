@@ -293,7 +293,7 @@ pub async fn a_comment_goes_by_its_author_or_the_posts(store: &AuthorStack) {
     let refused = community.remove_comment(stranger, id, ids[0].clone()).await;
     assert_kind!(refused, ErrorKind::NotFound);
     assert_eq!(community.get(writer, id).await.unwrap().comment_count, 2);
-    // Who no longer sees the post still removes what they said.
+    // A user who no longer sees the post can still remove their comment.
     store.follows().unfollow(follower, writer).await.unwrap();
     community
         .remove_comment(follower, id, ids[0].clone())

@@ -1,6 +1,6 @@
-//! The conformance suite, and what tests on real servers share.
+//! The conformance suite for backends, and helpers for tests on real servers.
 //!
-//! A backend writes one async function that gives a fresh, empty store, and
+//! A backend writes one async function that returns a fresh, empty store.
 //! [`conformance!`](crate::conformance) makes one named test of each case:
 //!
 //! ```
@@ -59,17 +59,17 @@ pub use analytics::{FreshAnalytics, Stage, fill_analytics, run_analytics_case};
 
 use crate::{AuthorStack, NewUser, User};
 
-/// A store of a test's own, empty at first.
+/// A store for one test, empty at first.
 #[async_trait]
 pub trait FreshStore: Sized + Send + Sync {
     /// A stack on the store.
     fn stack(&self) -> AuthorStack;
 
-    /// Removes what the test made on the server; called also when the case has failed.
+    /// Removes what the test created on the server. It is also called if the case has failed.
     async fn clean_up(self);
 }
 
-/// Runs a case on a fresh store and cleans up, whatever comes of the case.
+/// Runs a case on a fresh store and cleans up afterwards, also if the case fails.
 pub async fn run_case<F, C>(fresh: F, case: C)
 where
     F: FreshStore,
@@ -83,7 +83,7 @@ where
     }
 }
 
-/// A user with this name, with an account and an address made from it.
+/// Creates a user with this name, and an account and an e-mail address made from it.
 pub async fn author(store: &AuthorStack, name: &str) -> User {
     store.users().create(new_author(name)).await.unwrap()
 }
@@ -98,7 +98,7 @@ pub fn new_author(name: &str) -> NewUser {
 
 /// Makes a named test of every case of the suite, each on a fresh store.
 ///
-/// Takes the name of an async function without arguments that answers a
+/// Takes the name of an async function without arguments that returns a
 /// [`FreshStore`](crate::testing::FreshStore). The crate needs `tokio` with its macros.
 #[macro_export]
 macro_rules! conformance {

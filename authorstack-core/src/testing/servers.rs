@@ -1,4 +1,4 @@
-//! Where the servers of the tests are.
+//! The addresses of the servers for tests.
 //!
 //! Each has a setting `AUTHORSTACK_TEST_…`. Where it is not set, the servers of
 //! `cargo xtask services up` are used. The settings of production are never read.
@@ -17,13 +17,13 @@ pub fn supabase_db_url() -> String {
     setting("AUTHORSTACK_TEST_SUPABASE_DB_URL")
 }
 
-/// The same through a pooler in transaction mode.
+/// The address of this PostgreSQL through a pooler in transaction mode.
 #[must_use]
 pub fn supabase_pooler_url() -> String {
     setting("AUTHORSTACK_TEST_SUPABASE_POOLER_URL")
 }
 
-/// The same through a pooler in session mode.
+/// The address of this PostgreSQL through a pooler in session mode.
 #[must_use]
 pub fn supabase_session_pooler_url() -> String {
     setting("AUTHORSTACK_TEST_SUPABASE_SESSION_POOLER_URL")
@@ -32,8 +32,7 @@ pub fn supabase_session_pooler_url() -> String {
 /// A setting of the tests.
 ///
 /// # Panics
-/// When neither the environment nor the running services have it: a test without its server
-/// fails.
+/// If neither the environment nor the running services have it: a test without its server fails.
 #[must_use]
 pub fn setting(name: &str) -> String {
     if let Ok(value) = env::var(name)
@@ -58,7 +57,7 @@ pub fn workspace() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// A name for a database of a test's own; `cargo xtask test` sweeps what killed tests leave.
+/// A name for the database of one test. `cargo xtask test` removes what killed tests leave.
 #[must_use]
 pub fn fresh_name() -> String {
     format!("as_test_{:016x}", rand::random::<u64>())

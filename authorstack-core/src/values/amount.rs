@@ -1,17 +1,15 @@
 use std::{
     fmt,
     ops::{Add, Neg},
-    str::FromStr,
 };
 
 use rust_decimal::Decimal;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::excerpt;
+use super::decimal_value;
 use crate::{Error, Result};
 
 /// An amount of money as the analytics tables hold it, `DECIMAL(10,2)`: exact to the cent, from
-/// -99,999,999.99 to 99,999,999.99. Refunds are below zero. The currency stands beside it.
+/// -99,999,999.99 to 99,999,999.99. Refunds are below zero. The currency is a separate field.
 ///
 /// ```
 /// use authorstack_core::Amount;
@@ -27,19 +25,25 @@ use crate::{Error, Result};
 pub struct Amount {
     cents: i64,
 }
+decimal_value!(
+    Amount,
+    "amount",
+    to_decimal,
+    "an amount of money, like 4.99"
+);
 
 impl Amount {
-    /// Nothing.
+    /// Zero.
     pub const ZERO: Self = Self { cents: 0 };
     /// The largest amount.
     pub const MAX: Self = Self {
         cents: 9_999_999_999,
     };
 
-    /// The amount of so many hundredths of the currency's unit.
+    /// The amount in hundredths of the currency's unit.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when the tables cannot hold it.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the tables cannot hold it.
     pub fn from_cents(cents: i64) -> Result<Self> {
         if cents.unsigned_abs() <= Self::MAX.cents.unsigned_abs() {
             Ok(Self { cents })
@@ -48,11 +52,11 @@ impl Amount {
         }
     }
 
-    /// This amount.
+    /// An amount from a decimal number.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it has more than two decimals, or
-    /// the tables cannot hold it.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if it has more than two decimals, or the
+    /// tables cannot hold it.
     pub fn new(amount: Decimal) -> Result<Self> {
         let amount = amount.normalize();
         if amount.scale() > 2 {
@@ -66,7 +70,7 @@ impl Amount {
         cents.map_or_else(|| Err(too_large(amount)), Self::from_cents)
     }
 
-    /// The amount, in hundredths of the currency's unit.
+    /// The amount in hundredths of the currency's unit.
     #[must_use]
     pub const fn cents(self) -> i64 {
         self.cents
@@ -103,50 +107,9 @@ impl Add<Amount> for Decimal {
     }
 }
 
-impl fmt::Display for Amount {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.to_decimal(), f)
-    }
-}
-
 impl fmt::Debug for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Amount({self})")
-    }
-}
-
-impl FromStr for Amount {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        match Decimal::from_str_exact(text.trim()) {
-            Ok(amount) => Self::new(amount),
-            Err(_) => Err(Error::invalid(
-                "amount",
-                format!("{} is not an amount of money, like 4.99", excerpt(text)),
-            )),
-        }
-    }
-}
-
-impl TryFrom<Decimal> for Amount {
-    type Error = Error;
-
-    fn try_from(amount: Decimal) -> Result<Self> {
-        Self::new(amount)
-    }
-}
-
-impl Serialize for Amount {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Amount {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Names from sets that the schema closes.
+//! Names from closed sets: the schema lists all members.
 
 /// Defines an enum with the schema's texts for its members.
 macro_rules! closed_set {

@@ -1,9 +1,6 @@
-use std::{fmt, str::FromStr};
-
 use rust_decimal::Decimal;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::excerpt;
+use super::decimal_value;
 use crate::{Error, Result};
 
 /// How sure a model is: from 0 to 1, in hundredths, as `DECIMAL(3,2)` holds it.
@@ -17,13 +14,14 @@ use crate::{Error, Result};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Confidence(u8);
+decimal_value!(Confidence, "confidence", to_decimal, "a number from 0 to 1");
 
 impl Confidence {
-    /// This confidence.
+    /// A confidence from a decimal number.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it is not from 0 to 1, or has more
-    /// than two decimals.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if it is not from 0 to 1, or has more than
+    /// two decimals.
     pub fn new(confidence: Decimal) -> Result<Self> {
         let hundredths = confidence.checked_mul(Decimal::ONE_HUNDRED);
         let whole = hundredths.filter(|hundredths| hundredths.fract().is_zero());
@@ -41,39 +39,6 @@ impl Confidence {
     #[must_use]
     pub fn to_decimal(self) -> Decimal {
         Decimal::new(self.0.into(), 2)
-    }
-}
-
-impl fmt::Display for Confidence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.to_decimal(), f)
-    }
-}
-
-impl FromStr for Confidence {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        match Decimal::from_str_exact(text.trim()) {
-            Ok(confidence) => Self::new(confidence),
-            Err(_) => Err(Error::invalid(
-                "confidence",
-                format!("{} is not a number from 0 to 1", excerpt(text)),
-            )),
-        }
-    }
-}
-
-impl Serialize for Confidence {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Confidence {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
     }
 }
 

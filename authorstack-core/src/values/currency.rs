@@ -3,8 +3,8 @@ use std::str::FromStr;
 use super::{excerpt, text_value};
 use crate::{Error, Result};
 
-/// A currency by its ISO 4217 code: three letters, upper-cased. Whether the code is assigned is
-/// not checked, since the list changes.
+/// A currency by its ISO 4217 code: three letters, upper-cased. The code need not be an assigned
+/// one, because the list of those changes.
 ///
 /// ```
 /// use authorstack_core::Currency;
@@ -19,7 +19,7 @@ pub struct Currency(String);
 text_value!(Currency);
 
 impl Currency {
-    /// The US dollar, which the schema takes for the currency of a sale that has none.
+    /// The US dollar: the schema's default for a sale without a currency.
     #[must_use]
     pub fn usd() -> Self {
         Self("USD".to_owned())

@@ -1,4 +1,4 @@
-//! Calendar days: the days of sales are the platforms' own, without a time zone; which day is
+//! Calendar days. The days of sales are those of the platforms, without a time zone. Which day is
 //! "today" depends on where the author lives.
 
 use chrono::{DateTime, Datelike, Days as ChronoDays, Months, NaiveDate, Utc};
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, values::excerpt};
 
-/// A stretch of days, from the first to the last, both within it.
+/// A range of days, from the first to the last, both included.
 ///
 /// ```
 /// use authorstack_core::Days;
@@ -51,11 +51,11 @@ impl Days {
         },
     };
 
-    /// The days from the first to the last, both within.
+    /// The days from the first to the last, both included.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when the last is before the first, or a
-    /// day is outside [`Days::ALL`].
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the last is before the first, or a day
+    /// is outside [`Days::ALL`].
     pub fn new(first: NaiveDate, last: NaiveDate) -> Result<Self> {
         check_day("first", first)?;
         check_day("last", last)?;
@@ -66,7 +66,7 @@ impl Days {
         Ok(Self { first, last })
     }
 
-    /// One day; outside [`Days::ALL`], the nearest one within.
+    /// One day. A day outside [`Days::ALL`] becomes the nearest one within.
     #[must_use]
     pub fn one(day: NaiveDate) -> Self {
         let day = within(day);
@@ -76,7 +76,7 @@ impl Days {
         }
     }
 
-    /// So many days up to this one, which is among them; at least one.
+    /// The given number of days up to this one, which is included; at least one.
     #[must_use]
     pub fn up_to(last: NaiveDate, count: u32) -> Self {
         let last = within(last);
@@ -119,7 +119,7 @@ impl Days {
         self.last
     }
 
-    /// How many days these are: at least one.
+    /// How many days there are: at least one.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "there is always a day")]
     pub fn len(self) -> usize {
@@ -127,14 +127,14 @@ impl Days {
         usize::try_from(days).map_or(1, |days| days + 1)
     }
 
-    /// Whether a day is within.
+    /// Whether the range includes a day.
     #[must_use]
     pub fn contains(self, day: NaiveDate) -> bool {
         self.first <= day && day <= self.last
     }
 
-    /// As many days as these, right before them: what these are compared with. At the beginning
-    /// of [`Days::ALL`] they are cut short.
+    /// The same number of days right before these, for comparisons. At the beginning of
+    /// [`Days::ALL`] there may be fewer.
     #[must_use]
     pub fn before(self) -> Self {
         let last = self.first.pred_opt().map_or(Self::ALL.first, within);
@@ -157,7 +157,7 @@ fn within(day: NaiveDate) -> NaiveDate {
     day.clamp(Days::ALL.first, Days::ALL.last)
 }
 
-/// Refuses a day that not every backend holds.
+/// Refuses a day that some backend cannot store.
 pub(crate) fn check_day(field: &'static str, day: NaiveDate) -> Result<()> {
     if Days::ALL.contains(day) {
         Ok(())
@@ -178,8 +178,8 @@ pub(crate) fn first_of_month(day: NaiveDate) -> NaiveDate {
     day.with_day(1).unwrap_or(day)
 }
 
-/// The day that a moment belongs to where the author lives: `timezone` is a name of the IANA
-/// database, as in [`Preferences::timezone`](crate::Preferences::timezone).
+/// The calendar day of a moment where the author lives. `timezone` is a name of the IANA database,
+/// as in [`Preferences::timezone`](crate::Preferences::timezone).
 ///
 /// ```
 /// use authorstack_core::day_at;
@@ -192,11 +192,11 @@ pub(crate) fn first_of_month(day: NaiveDate) -> NaiveDate {
 /// ```
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when there is no such time zone.
+/// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if there is no such time zone.
 pub fn day_at(timezone: &str, moment: DateTime<Utc>) -> Result<NaiveDate> {
     let zone: Tz = timezone.trim().parse().map_err(|_| {
         let reason = format!(
-            "{} is no time zone of the IANA database, like Europe/Berlin",
+            "{} is not a time zone of the IANA database, like Europe/Berlin",
             excerpt(timezone)
         );
         Error::invalid("timezone", reason)

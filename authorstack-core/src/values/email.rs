@@ -3,8 +3,8 @@ use std::str::FromStr;
 use super::{excerpt, text_value};
 use crate::{Error, Result};
 
-/// An e-mail address, lower-cased: two spellings that differ by case are one address, as in
-/// Supabase Auth.
+/// An e-mail address, in lower case: two spellings that differ only by case are the same address,
+/// as in Supabase Auth.
 ///
 /// One `@`, text on both sides, no space or control character, at most 255 bytes.
 ///

@@ -1,4 +1,4 @@
-//! Record ids: one id space on every backend.
+//! Record ids: the same ids on every backend.
 
 use std::{cmp::Ordering, fmt, hash, marker::PhantomData, str::FromStr};
 
@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use crate::{Error, Result};
 
-/// The id of a record of type `T`: a MongoDB ObjectId, in text 24 hex digits.
+/// The id of a record of type `T`: a MongoDB ObjectId, 24 hex digits as text.
 ///
 /// Ids made by [`Id::new`] are in creation order (to the second; within one process, fully).
-/// PostgreSQL and Supabase store the same id as a UUID, made reversibly ([`Id::to_uuid`]).
+/// PostgreSQL and Supabase store the id as a UUID. The conversion is reversible ([`Id::to_uuid`]).
 ///
 /// ```
 /// use authorstack_core::{Id, User};
@@ -28,7 +28,7 @@ pub struct Id<T> {
 }
 
 impl<T> Id<T> {
-    /// A new id, generated the ObjectId way: seconds, process, counter.
+    /// A new id, made like an ObjectId from the time, the process and a counter.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "an id has no default value")]
     pub fn new() -> Self {
@@ -62,7 +62,7 @@ impl<T> Id<T> {
         self.oid
     }
 
-    /// The moment in the id: when it was generated, to the second.
+    /// When the id was made, to the second; it is part of the id.
     #[must_use]
     pub fn created_at(self) -> DateTime<Utc> {
         let [a, b, c, d, ..] = self.oid.bytes();
@@ -75,7 +75,7 @@ impl<T> Id<T> {
     #[must_use]
     pub const fn to_uuid(self) -> Uuid {
         let b = self.oid.bytes();
-        // After twelve digits the version nibble, after fifteen the variant nibble.
+        // The version follows after twelve hex digits, the variant after fifteen.
         Uuid::from_bytes([
             b[0],
             b[1],
@@ -99,7 +99,7 @@ impl<T> Id<T> {
     /// Reads an id back from its UUID.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when the UUID was not made by
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the UUID was not made by
     /// [`Id::to_uuid`].
     pub fn from_uuid(uuid: Uuid) -> Result<Self> {
         let u = uuid.as_bytes();
@@ -127,7 +127,7 @@ impl<T> Id<T> {
         }
     }
 
-    /// The same id as that of another record type: for code that is generic over records.
+    /// The id as one of another record type, for code that is generic over records.
     #[must_use]
     pub const fn cast<U>(self) -> Id<U> {
         Id::from_object_id(self.oid)

@@ -3,7 +3,7 @@ use std::str::FromStr;
 use super::{excerpt, text_value};
 use crate::{Error, Result};
 
-/// An ISBN-10 or ISBN-13 with a right check digit (ISO 2108), without hyphens or spaces.
+/// An ISBN-10 or ISBN-13 with a correct check digit (ISO 2108), without hyphens or spaces.
 ///
 /// ```
 /// use authorstack_core::Isbn;

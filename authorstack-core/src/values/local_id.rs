@@ -51,13 +51,13 @@ fn check_id(field: &'static str, text: &str) -> Result<()> {
 }
 
 local_id! {
-    /// The id of a task, unique within its checklist. New ones are 24 hex digits; others, of an
-    /// app that made its own, are carried.
+    /// The id of a task, unique within its checklist. New ids are 24 hex digits. Ids of other
+    /// forms, made by an old app, are kept as they are.
     TaskId, "tasks.id"
 }
 
 local_id! {
-    /// The id of a comment, unique within its post. New ones are 24 hex digits; others, of an
-    /// app that made its own, are carried.
+    /// The id of a comment, unique within its post. New ids are 24 hex digits. Ids of other forms,
+    /// made by an old app, are kept as they are.
     CommentId, "comments.id"
 }

@@ -1,6 +1,8 @@
-//! Validated values: a value that exists is valid.
+//! Validated values: ids, texts, amounts and dates. A value that exists is valid.
 //!
-//! Each has one `FromStr`, and serde reads through it.
+//! Each type has one `FromStr`, and serde reads through it. Three macros give types of one sort
+//! what they have in common: `text_value!` for texts, `decimal_value!` for decimal numbers,
+//! `closed_set!` for enums of texts.
 
 mod amount;
 mod asin;
@@ -36,7 +38,8 @@ pub(crate) use closed_set::closed_set;
 
 use crate::{Error, Result};
 
-/// What every validated text type has: text in and out, serde through `FromStr`.
+/// What all validated texts have in common: conversion to and from text, and serde through
+/// `FromStr`.
 macro_rules! text_value {
     ($name:ident) => {
         impl $name {
@@ -79,6 +82,59 @@ macro_rules! text_value {
             }
         }
 
+        crate::values::deserialize_text!($name);
+    };
+}
+use text_value;
+
+/// What all validated decimal numbers have in common: conversion to and from text, conversion from
+/// `Decimal`, and serde as text. The type itself has `new(Decimal)` and a function that returns its
+/// `Decimal`.
+macro_rules! decimal_value {
+    ($name:ident, $field:literal, $to_decimal:ident, $expected:literal) => {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Display::fmt(&self.$to_decimal(), f)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = crate::Error;
+
+            fn from_str(text: &str) -> crate::Result<Self> {
+                match rust_decimal::Decimal::from_str_exact(text.trim()) {
+                    Ok(number) => Self::new(number),
+                    Err(_) => {
+                        let found = crate::values::excerpt(text);
+                        let reason = format!("{found} is not {}", $expected);
+                        Err(crate::Error::invalid($field, reason))
+                    }
+                }
+            }
+        }
+
+        impl TryFrom<rust_decimal::Decimal> for $name {
+            type Error = crate::Error;
+
+            fn try_from(number: rust_decimal::Decimal) -> crate::Result<Self> {
+                Self::new(number)
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        crate::values::deserialize_text!($name);
+    };
+}
+use decimal_value;
+
+/// Implements `Deserialize` through `FromStr`.
+macro_rules! deserialize_text {
+    ($name:ident) => {
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
@@ -87,9 +143,9 @@ macro_rules! text_value {
         }
     };
 }
-use text_value;
+use deserialize_text;
 
-/// Refuses text that not every backend can hold: PostgreSQL has no NUL character.
+/// Refuses text that some backend cannot store: PostgreSQL has no NUL character.
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the field.
@@ -103,12 +159,51 @@ pub fn check_text(field: &'static str, text: &str) -> Result<()> {
     }
 }
 
-/// A value for an error message: quoted, escaped, cut after sixty characters.
+/// A text for an error message: quoted, escaped, cut after sixty characters.
 #[must_use]
 pub fn excerpt(text: &str) -> String {
     const MOST: usize = 60;
     match text.char_indices().nth(MOST) {
         None => format!("{text:?}"),
         Some((at, _)) => format!("{:?}…", &text[..at]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rust_decimal::Decimal;
+    use serde::{Serialize, de::DeserializeOwned};
+
+    use super::*;
+
+    /// A decimal value becomes text, is read from that text, and is not read from anything else.
+    fn check_decimal<T>(number: &str, shown: &str, refusal: &str)
+    where
+        T: std::str::FromStr<Err = Error> + TryFrom<Decimal, Error = Error>,
+        T: std::fmt::Display + std::fmt::Debug + PartialEq + Serialize + DeserializeOwned,
+    {
+        let value: T = number.parse().unwrap();
+        assert_eq!(value.to_string(), shown);
+        assert_eq!(T::try_from(number.trim().parse().unwrap()).unwrap(), value);
+        let json = serde_json::to_value(&value).unwrap();
+        assert_eq!(json, serde_json::json!(shown));
+        assert_eq!(serde_json::from_value::<T>(json).unwrap(), value);
+        assert!(
+            serde_json::from_str::<T>("0.5").is_err(),
+            "a number is no text"
+        );
+        for text in ["1e-1", "one", ""] {
+            let error = text.parse::<T>().unwrap_err();
+            assert_eq!(error.to_string(), refusal.replace("{}", text));
+        }
+    }
+
+    #[test]
+    fn decimal_values_are_texts() {
+        let money = |field: &str| format!("{field}: \"{{}}\" is not an amount of money, like 4.99");
+        check_decimal::<Price>(" 0.50 ", "0.5", &money("price"));
+        check_decimal::<Amount>("0.5", "0.50", &money("amount"));
+        let refusal = "confidence: \"{}\" is not a number from 0 to 1";
+        check_decimal::<Confidence>("0.5", "0.50", refusal);
     }
 }

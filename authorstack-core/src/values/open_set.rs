@@ -1,4 +1,4 @@
-//! Names from sets that grow: known members are constants, others are carried.
+//! Names from open sets: known members are constants, other names are kept as they are.
 
 use std::{borrow::Cow, str::FromStr};
 
@@ -48,7 +48,7 @@ fn check_name(field: &'static str, text: &str) -> Result<()> {
 }
 
 open_set! {
-    /// A sales platform. The set is open: a name that is not among the constants is carried.
+    /// A sales platform. The set is open: names other than the constants are kept as they are.
     ///
     /// ```
     /// use authorstack_core::Platform;
@@ -67,7 +67,7 @@ open_set! {
 }
 
 open_set! {
-    /// Who signs the user in. The set is open.
+    /// The provider that signs the user in. The set is open.
     AuthProvider, "authProvider",
     /// Appwrite.
     APPWRITE = "appwrite",
@@ -76,23 +76,23 @@ open_set! {
 }
 
 open_set! {
-    /// What an attachment of a post is. The set is open.
+    /// The kind of an attachment. The set is open.
     AttachmentKind, "attachments.type",
     /// A picture.
     IMAGE = "image",
     /// A page on the web.
     LINK = "link",
-    /// A film.
+    /// A video.
     VIDEO = "video"
 }
 
 open_set! {
-    /// What an insight is about. The set is open.
+    /// The kind of an insight. The set is open.
     InsightKind, "insight_type",
-    /// How sales develop.
+    /// The trend of sales.
     TREND = "trend",
-    /// What a book should cost.
+    /// The recommended price of a book.
     PRICING = "pricing",
-    /// What will be earned.
+    /// Future revenue.
     FORECAST = "forecast"
 }

@@ -1,13 +1,10 @@
-use std::{fmt, str::FromStr};
-
 use rust_decimal::Decimal;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::excerpt;
+use super::decimal_value;
 use crate::{Error, Result};
 
-/// A price: zero or more, of at most fifteen significant digits, so that the doubles in which an
-/// old app keeps prices hold it exactly. The currency stands beside it.
+/// A price: zero or more, with at most fifteen significant digits. Old apps store prices as
+/// doubles, which hold that many digits exactly. The currency is a separate field.
 ///
 /// ```
 /// use authorstack_core::Price;
@@ -19,12 +16,13 @@ use crate::{Error, Result};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Price(Decimal);
+decimal_value!(Price, "price", amount, "an amount of money, like 4.99");
 
 impl Price {
-    /// A price of this amount.
+    /// A price from a decimal number.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it is below zero or has more than
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if it is below zero or has more than
     /// fifteen significant digits.
     pub fn new(amount: Decimal) -> Result<Self> {
         const DIGITS: u128 = 1_000_000_000_000_000;
@@ -43,12 +41,12 @@ impl Price {
         Ok(Self(amount))
     }
 
-    /// The price that a double stands for: its first fifteen significant digits, since those
-    /// behind them are the noise of binary fractions.
+    /// The price that a double stands for: its first fifteen significant digits. Digits after those
+    /// are noise of binary fractions.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it is below zero, not a number, or
-    /// too large or too small for a decimal number.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if it is below zero, not a number, or too
+    /// large or too small for a decimal number.
     pub fn from_f64(amount: f64) -> Result<Self> {
         let digits = format!("{amount:.14e}");
         match Decimal::from_scientific(&digits) {
@@ -66,52 +64,11 @@ impl Price {
         self.0
     }
 
-    /// The double next to the amount; [`Price::from_f64`] leads back to the same price.
+    /// The double nearest to the amount. [`Price::from_f64`] converts it back to the same price.
     #[must_use]
     pub fn to_f64(self) -> f64 {
-        // The text of a decimal number is always that of a double.
+        // The text of a decimal number can always be read as a double.
         self.0.to_string().parse().unwrap_or_default()
-    }
-}
-
-impl fmt::Display for Price {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl FromStr for Price {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        match Decimal::from_str_exact(text.trim()) {
-            Ok(amount) => Self::new(amount),
-            Err(_) => Err(Error::invalid(
-                "price",
-                format!("{} is not an amount of money, like 4.99", excerpt(text)),
-            )),
-        }
-    }
-}
-
-impl TryFrom<Decimal> for Price {
-    type Error = Error;
-
-    fn try_from(amount: Decimal) -> Result<Self> {
-        Self::new(amount)
-    }
-}
-
-impl Serialize for Price {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Price {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -5,10 +5,10 @@ use url::Url;
 use super::{excerpt, text_value};
 use crate::{Error, Result};
 
-/// The address of something on the web: absolute, `http` or `https`, kept as it was written.
+/// A web address: absolute, `http` or `https`, kept as it was written.
 ///
-/// Other schemes (`javascript:`, `data:`, `file:`) are refused: what a post links to is shown to
-/// others.
+/// Other schemes (`javascript:`, `data:`, `file:`) are refused, because other users see the links
+/// of a post.
 ///
 /// ```
 /// use authorstack_core::WebUrl;
@@ -27,7 +27,7 @@ impl FromStr for WebUrl {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        // The parser drops line breaks and outer spaces; a link that needs that is none.
+        // The parser would drop line breaks and outer spaces; such a text is refused instead.
         let plain = !text.chars().any(|c| c.is_control() || c == ' ');
         let parsed = Url::parse(text).ok().filter(|url| {
             plain && matches!(url.scheme(), "http" | "https") && url.host().is_some()

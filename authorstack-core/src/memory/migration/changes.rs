@@ -13,7 +13,8 @@ use crate::{
 const BATCH: usize = 1_000;
 
 impl Records {
-    /// The first changes behind a number, as the records are now; none where there are none yet.
+    /// The first changes after a number, with the records as they are now; `None` if there are none
+    /// yet.
     fn changes_behind(&self, after: u64) -> Result<Option<ChangeBatch>> {
         let first = self.feed.changes.front().map(|(number, ..)| *number);
         let is_known = self.feed.is_followed
@@ -62,13 +63,13 @@ impl Changes for MemoryStore {
 
     fn follow(&self, after: Position) -> BoxStream<'_, Result<ChangeBatch>> {
         let Ok(after) = after.0.parse::<u64>() else {
-            let error = Error::invalid("position", "is none of this store's");
+            let error = Error::invalid("position", "is not a position of this store");
             return stream::iter([Err(error)]).boxed();
         };
         let following = stream::unfold(Some(after), move |after| async move {
             let after = after?;
             loop {
-                // Asked for before the look, so that no change is missed in between.
+                // Registered before the check, so that no change in between is missed.
                 let changed = self.shared.changed.notified();
                 let found = self.lock().changes_behind(after);
                 match found {

@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl Records {
-    /// What keeps a record out.
+    /// Why a record cannot be stored, if it cannot.
     fn refusal(&self, record: &Record) -> Option<Problem> {
         for (field, kind, id) in record.refers_to() {
             if !self.exists(kind, id) {
@@ -26,7 +26,7 @@ impl Records {
             Record::Follow(follow) => {
                 let held = self.follow(follow.follower_id, follow.author_id);
                 held.filter(|held| held.id != follow.id).map(|held| {
-                    let problem = format!("follow {} is of the same two already", held.id);
+                    let problem = format!("follow {} has the same two users", held.id);
                     Problem::new("authorId", problem)
                 })
             }
@@ -34,7 +34,8 @@ impl Records {
                 let mut held = self.boosts.values();
                 held.find(|held| held.collides_with(boost)).map(|held| {
                     let (position, id) = (boost.position, held.id);
-                    let problem = format!("{position} is boost {id}'s for a part of that time");
+                    let problem =
+                        format!("{position} is held by boost {id} for a part of that time");
                     Problem::new("position", problem)
                 })
             }
@@ -48,14 +49,14 @@ impl Records {
             Record::Sale(sale) => {
                 let held = self.sales.get(&(sale.user_id, sale.key()));
                 held.filter(|held| held.id != sale.id).map(|held| {
-                    let problem = format!("sale {} is of the same book, platform and day", held.id);
+                    let problem = format!("sale {} has the same book, platform and day", held.id);
                     Problem::new("date", problem)
                 })
             }
             Record::DailyAggregate(day) => {
                 let held = self.aggregates.get(&(day.user_id, day.date));
                 held.filter(|held| held.id != day.id).map(|held| {
-                    let problem = format!("roll-up {} is of the same day", held.id);
+                    let problem = format!("roll-up {} has the same day", held.id);
                     Problem::new("date", problem)
                 })
             }
@@ -71,7 +72,7 @@ impl Records {
         }
     }
 
-    /// Stores a record; answers whether anything changed.
+    /// Stores a record. Returns whether anything changed.
     fn put(&mut self, record: &Record) -> Result<bool, Problem> {
         if let Some(problem) = self.refusal(record) {
             return Err(problem);
@@ -114,7 +115,7 @@ impl Records {
         Ok(true)
     }
 
-    /// Removes a record and what depends on it; answers whether it was there.
+    /// Removes a record and what depends on it. Returns whether it was there.
     fn take(&mut self, kind: Kind, key: &Key) -> bool {
         let Some(record) = self.record(key, kind) else {
             return false;

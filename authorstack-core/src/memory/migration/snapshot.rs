@@ -46,7 +46,7 @@ impl Records {
             Kind::AiInsights => all(self.insights.values()),
             Kind::RevenueForecasts => all(self.forecasts.values()),
         };
-        // Sales and roll-ups are kept by what they are of, not by their numbers.
+        // Sales and roll-ups are stored by their unique fields, not by their numbers.
         if kind.is_numbered() {
             records.sort_by_key(Record::key);
         }

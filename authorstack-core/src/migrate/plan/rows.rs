@@ -1,4 +1,4 @@
-//! What a run would do with rows: the source's server says which of them cannot move.
+//! The plan for rows: the source's server finds those that cannot move.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ pub(super) async fn plan_rows(
     Ok(())
 }
 
-/// What the rows refer to and would not be there.
+/// The records that the rows refer to and that would not be in the target.
 async fn absent(
     lane: &Lane<'_>,
     kind: Kind,
@@ -65,7 +65,7 @@ async fn absent(
             absent.extend(ids.into_iter().filter(|id| !there.contains(*id)));
         }
     } else if admitted.tables.contains(&to) {
-        // They have moved before.
+        // They were moved earlier.
         while let Some(ids) = references.try_next().await? {
             absent.extend(lane.target.absent(to, &ids).await?);
         }

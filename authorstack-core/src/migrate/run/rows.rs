@@ -1,4 +1,4 @@
-//! Moving rows by the fast lane: ranges of them, a few side by side.
+//! Moves rows through the fast lane, a few ranges in parallel.
 
 use std::sync::Arc;
 
@@ -19,9 +19,9 @@ use crate::{
     },
 };
 
-/// Ranges that move at once: one is read and written while the other commits and begins.
+/// How many ranges move in parallel: one is read and written while the other commits and begins.
 const SIDE_BY_SIDE: usize = 2;
-/// Batches of records that make a range.
+/// How many batches of records make a range.
 const BATCHES: u64 = 20;
 
 /// How many rows a range has.
@@ -38,7 +38,7 @@ pub(in crate::migrate) struct Lane<'l> {
 }
 
 impl<'l> Lane<'l> {
-    /// The fast lane between two stores, where both have one for this kind.
+    /// The fast lane between two stores, if both have one for this kind.
     pub(in crate::migrate) fn between(
         source: &'l dyn Snapshot,
         target: &'l Destination,
@@ -51,7 +51,7 @@ impl<'l> Lane<'l> {
         })
     }
 
-    /// What the rows refer to and the target lacks.
+    /// The records that the rows refer to and that the target lacks.
     pub(in crate::migrate) async fn absent(&self) -> Result<Absent> {
         let mut absent = Absent::default();
         for to in self.kind.depends_on() {
@@ -60,7 +60,7 @@ impl<'l> Lane<'l> {
         Ok(absent)
     }
 
-    /// Whether both sides hold the same rows of a range; answers how many.
+    /// The number of rows in a range, if both sides hold the same rows.
     pub(in crate::migrate) async fn equal(
         &self,
         reader: &mut dyn RowReader,
@@ -80,7 +80,7 @@ impl<'l> Lane<'l> {
     }
 }
 
-/// The ends as the tasks hold them.
+/// Both ends, as the tasks own them.
 #[derive(Clone)]
 struct Ends {
     source: Arc<dyn Snapshot>,
@@ -91,11 +91,11 @@ struct Ends {
 impl Ends {
     fn lane(&self) -> Result<Lane<'_>> {
         Lane::between(self.source.as_ref(), &self.target, self.kind)
-            .ok_or_else(|| Error::internal("the fast lane is gone"))
+            .ok_or_else(|| Error::internal("the fast lane is no longer there"))
     }
 }
 
-/// Moves all rows of a kind that are not yet done; answers the counts of the whole pass.
+/// Moves all rows of a kind that are not yet done. Returns the counts of the whole pass.
 pub(super) async fn move_rows(
     source: &Arc<dyn Snapshot>,
     target: &Destination,
@@ -117,7 +117,7 @@ pub(super) async fn move_rows(
     let total = named(Operation::Count, source.count(kind)).await?;
     progress.started(kind, total, counts);
 
-    // What comes later may refer to users that come later: the next run has both.
+    // Later rows may refer to later users; the next run moves both.
     let last = lane.source.last(kind).await?;
     let absent = lane.absent().await?;
     let ranges = Arc::new(Mutex::new(Ranges {
@@ -156,21 +156,23 @@ pub(super) async fn move_rows(
         });
     }
     drop(sender);
-    // The first error ends the others, too: their ranges roll back.
+    // The first error stops the other ranges too: they roll back.
     while let Some(range) = moved.recv().await {
         counts += range?;
         progress.advanced(kind, counts);
     }
     while let Some(ended) = tasks.join_next().await {
-        ended.map_err(|error| Error::internal("moving a range broke off").with_source(error))?;
+        ended.map_err(|error| {
+            Error::internal("the task that moves a range failed").with_source(error)
+        })?;
     }
     Ok(counts)
 }
 
-/// The ranges that are still to be moved, cut one behind the other.
+/// The ranges that are still to be moved, determined one after the other.
 struct Ranges {
     left: RowRange,
-    /// What earlier runs have done, the next one last.
+    /// The ranges of earlier runs, in reverse order.
     done: Vec<RowRange>,
     most: u64,
     absent: Absent,
@@ -216,7 +218,7 @@ async fn move_range(
     range.move_into(Some(pass)).await
 }
 
-/// A range on its way.
+/// A range being moved.
 pub(in crate::migrate) struct Range<'r> {
     pub(in crate::migrate) source: &'r dyn Snapshot,
     pub(in crate::migrate) target: &'r Destination,
@@ -291,7 +293,7 @@ impl Range<'_> {
         Ok(counts)
     }
 
-    /// The rejects of rows that stand in another's place.
+    /// The rejects of rows that conflict with another row.
     async fn taken(
         &mut self,
         refused: Vec<(i64, crate::migrate::Problems)>,
@@ -304,7 +306,9 @@ impl Range<'_> {
             for (number, problems) in part {
                 let key = number.to_string();
                 let Some(at) = rows.iter().position(|row| row.key == key) else {
-                    return Err(Error::internal(format!("row {key} of {kind} is gone")));
+                    return Err(Error::internal(format!(
+                        "row {key} of {kind} no longer exists"
+                    )));
                 };
                 let row = rows.swap_remove(at);
                 let problems = problems.clone();
@@ -315,7 +319,7 @@ impl Range<'_> {
         Ok(rejects)
     }
 
-    /// Moves the rows as records, batch by batch: what the target refuses is found among them.
+    /// Moves the rows as records, batch by batch, to find those that the target refuses.
     async fn one_by_one(&mut self) -> Result<Counts> {
         let mut counts = Counts::default();
         let mut batches = self.reader.records(self.limits);
@@ -327,7 +331,7 @@ impl Range<'_> {
     }
 }
 
-/// Keeps rejects; those that a replay has settled count as unchanged.
+/// Stores rejects. Those that a replay has settled count as unchanged.
 async fn keep(writer: &mut dyn RowWriter, rejects: &[Reject], counts: &mut Counts) -> Result<()> {
     if !rejects.is_empty() {
         let open = writer.reject(rejects).await?;

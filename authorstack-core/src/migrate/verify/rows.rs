@@ -1,5 +1,5 @@
-//! Comparing rows by the fast lane: both servers hash them, range by range, and only where the
-//! hashes differ are the rows read.
+//! Compares rows through the fast lane. Both servers hash them range by range; rows are read only
+//! if the hashes differ.
 
 use std::{collections::HashMap, pin::pin};
 
@@ -14,10 +14,10 @@ use crate::{
     },
 };
 
-/// Ranges that are hashed at once: the servers wait for nothing between them.
+/// How many ranges are hashed at once, so that the servers do not wait between them.
 const AHEAD: usize = 2;
 
-/// What all ranges of a kind are compared with.
+/// The context of comparing the ranges of a kind.
 struct Side<'s, 'c> {
     lane: &'s Lane<'c>,
     absent: &'s Absent,
@@ -38,7 +38,7 @@ impl<'c> Comparison<'c> {
         self.only_theirs(lane, left).await
     }
 
-    /// Compares rows in ranges of so many; answers where the source's last one is.
+    /// Compares rows in ranges of a given size. Returns the number of the source's last row.
     async fn row_ranges(
         &mut self,
         side: &Side<'_, 'c>,
@@ -66,7 +66,7 @@ impl<'c> Comparison<'c> {
             match equal {
                 Some(equal) => self.equal_rows(reader, equal).await?,
                 None if reader.rows() > RANGE as u64 => {
-                    // Few rows differ, most likely: the part that they are in is looked for.
+                    // Most likely few rows differ: the part with the differences is searched for.
                     reader.close().await?;
                     Box::pin(self.row_ranges(side, range, RANGE as u64)).await?;
                 }
@@ -78,7 +78,7 @@ impl<'c> Comparison<'c> {
         Ok(last)
     }
 
-    /// Counts a range of which so many rows are equal and the others cannot move.
+    /// Counts a range: `equal` rows are equal, the others cannot move.
     async fn equal_rows(&mut self, mut reader: Box<dyn RowReader>, equal: u64) -> Result<()> {
         self.ranges += 1;
         self.counts.read += reader.rows();
@@ -92,7 +92,7 @@ impl<'c> Comparison<'c> {
         reader.close().await
     }
 
-    /// Says what differs in a range; copies it again before, where that is asked for.
+    /// Reports what differs in a range, after copying it again for a repair.
     async fn unequal_rows(
         &mut self,
         side: &Side<'_, 'c>,
@@ -117,13 +117,13 @@ impl<'c> Comparison<'c> {
         if let Some(reader) = again.await? {
             self.compare_rows(side.lane, range, reader).await?;
         }
-        // It was found equal just now.
+        // The range was found equal just now.
         self.counts.written += copied;
         self.counts.unchanged = self.counts.unchanged.saturating_sub(copied);
         Ok(())
     }
 
-    /// Rows that cannot move: known as rejects, replayed since, or lost.
+    /// Handles rows that cannot move: known rejects, replayed ones, or lost ones.
     async fn refused(&mut self, rows: Vec<Scanned>) -> Result<()> {
         let keys: Vec<String> = rows.iter().map(|row| row.key.clone()).collect();
         let known = self.target.settled(self.kind, &keys).await?.into_iter();
@@ -176,7 +176,7 @@ impl<'c> Comparison<'c> {
         self.listed(&ours.entries, &theirs).await
     }
 
-    /// Says what differs, and leaves it.
+    /// Reports what differs, without changing it.
     async fn listed(&mut self, ours: &[Entry], theirs: &[Entry]) -> Result<()> {
         let purpose = std::mem::replace(&mut self.purpose, Purpose::Verify);
         let said = self.range(ours, theirs).await;
@@ -184,7 +184,7 @@ impl<'c> Comparison<'c> {
         said
     }
 
-    /// The rows behind the source's last one.
+    /// The rows after the source's last one.
     async fn only_theirs(&mut self, lane: &Lane<'c>, range: RowRange) -> Result<()> {
         if lane.target.digest(self.kind, range).await?.rows == 0 {
             return Ok(());

@@ -259,7 +259,7 @@ pub async fn refreshes_beside_upserts_end_right(stage: Stage<'_>) {
     for day in found {
         assert_eq!(day.totals, sums("12.12", 60, 0), "{}", day.date);
     }
-    // Nothing was left for a last refresh to mend.
+    // The roll-ups are right already: a last refresh has nothing to fix.
     assert_eq!(refresh(stage, month).await, counts(0, 0));
 }
 
@@ -296,7 +296,7 @@ pub async fn an_overview_compares_and_ranks(stage: Stage<'_>) {
             (Platform::APPLE_BOOKS, sums("-1", 1, 0)),
         ]
     );
-    // Of two books that earned the same the one with the lower id comes first.
+    // Of two books with equal revenue the one with the lower id comes first.
     assert_eq!(
         found.books,
         [

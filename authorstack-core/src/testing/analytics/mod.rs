@@ -1,6 +1,6 @@
-//! The conformance suite of the analytics: what every [`AuthorStack`] answers alike.
+//! The conformance suite of the analytics.
 //!
-//! A backend gives a fresh store, and [`analytics_conformance!`](crate::analytics_conformance)
+//! A backend provides a fresh store, and [`analytics_conformance!`](crate::analytics_conformance)
 //! makes one named test of each case.
 
 #[allow(missing_docs, reason = "a case is named for what it checks")]
@@ -29,20 +29,20 @@ use crate::{
     NewSale, Platform, SaleKey, Sums, SyncStatus, User, services::SalesIngest,
 };
 
-/// An analytics store of a test's own, empty at first.
+/// An analytics store for one test, empty at first.
 #[async_trait]
 pub trait FreshAnalytics: Sized + Send + Sync {
     /// A stack on the store.
     fn stack(&self) -> AuthorStack;
 
-    /// A user whose records the store takes, and a book of theirs; others at each call.
+    /// A user whose records the store accepts, and a book of theirs; different ones at each call.
     async fn author(&self) -> (Id<User>, Id<Book>);
 
-    /// Removes what the test made on the server; called also when the case has failed.
+    /// Removes what the test created on the server. It is also called if the case has failed.
     async fn clean_up(self);
 }
 
-/// What a case works with: two users with a book each.
+/// The data of a case: a user with a book, and another user.
 #[derive(Debug, Clone, Copy)]
 pub struct Stage<'a> {
     /// The store.
@@ -51,11 +51,11 @@ pub struct Stage<'a> {
     pub user: Id<User>,
     /// Their book.
     pub book: Id<Book>,
-    /// Somebody else.
+    /// Another user.
     pub stranger: Id<User>,
 }
 
-/// Runs a case on a fresh store and cleans up, whatever comes of the case.
+/// Runs a case on a fresh store and cleans up afterwards, also if the case fails.
 pub async fn run_analytics_case<F, C>(fresh: F, case: C)
 where
     F: FreshAnalytics,
@@ -138,7 +138,7 @@ fn sums(revenue: &str, units: i64, page_reads: i64) -> Sums {
 
 /// Makes a named test of every case of the analytics suite, each on a fresh store.
 ///
-/// Takes the name of an async function without arguments that answers a
+/// Takes the name of an async function without arguments that returns a
 /// [`FreshAnalytics`](crate::testing::FreshAnalytics). The crate needs `tokio` with its macros.
 #[macro_export]
 macro_rules! analytics_conformance {
@@ -196,7 +196,7 @@ macro_rules! analytics_conformance {
             what_is_refused_is_refused_alone,
             an_ingest_of_nothing_sound_has_failed,
             a_missing_rate_leaves_the_sales_and_says_so,
-            an_ingest_mends_what_a_broken_off_one_left,
+            an_ingest_completes_what_an_interrupted_one_left,
             far_days_are_refreshed_apart,
             a_dashboard_shows_every_part,
             a_dashboard_of_too_many_days_is_invalid,

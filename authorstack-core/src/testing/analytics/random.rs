@@ -15,16 +15,16 @@ use crate::{
     testing::{author, random},
 };
 
-/// How many operations, unless `AUTHORSTACK_TEST_OPERATIONS` says otherwise.
+/// The default number of operations.
 const OPERATIONS: usize = 500;
 
-/// The store and the in-memory model answer the same random operations alike.
+/// Runs random operations on the store and on the in-memory model, and compares the answers.
 pub async fn agrees_with_the_model(stage: Stage<'_>) {
     let (seed, operations) = random::settings(OPERATIONS);
     agrees(stage, seed, operations).await;
 }
 
-/// The same with a seed and a number of operations.
+/// Runs a number of operations with a given seed.
 pub async fn agrees(stage: Stage<'_>, seed: u64, operations: usize) {
     let model = MemoryStore::new();
     put_user(&model, stage.user, Some(stage.book)).await;
@@ -93,7 +93,7 @@ struct Both<'s> {
     users: [Id<User>; 2],
     /// A book of the first user.
     own_book: Id<Book>,
-    /// Books that sales are of: money does not ask whether they exist.
+    /// Books of sales; they need not exist.
     books: [Id<Book>; 3],
     random: StdRng,
     seed: u64,

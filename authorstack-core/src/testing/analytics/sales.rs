@@ -91,7 +91,7 @@ pub async fn a_changed_currency_is_a_conflict_and_writes_nothing(stage: Stage<'_
     }
     assert_eq!(all(stage).await, before);
 
-    // The same figures in another currency are no lesser change.
+    // Equal figures in another currency are a conflict too.
     let error = sales
         .upsert(stage.user, &[euros.clone()])
         .await
@@ -100,7 +100,7 @@ pub async fn a_changed_currency_is_a_conflict_and_writes_nothing(stage: Stage<'_
         matches!(error.kind(), ErrorKind::Conflict { .. }),
         "{error}"
     );
-    // The way out that the error names.
+    // The fix that the error suggests.
     sales.delete(stage.user, &first.key).await.unwrap();
     let written = sales.upsert(stage.user, &[euros]).await.unwrap();
     assert_eq!(written, counts(1, 0, 0));

@@ -126,9 +126,9 @@ pub async fn a_missing_rate_leaves_the_sales_and_says_so(stage: Stage<'_>) {
     );
 }
 
-pub async fn an_ingest_mends_what_a_broken_off_one_left(stage: Stage<'_>) {
+pub async fn an_ingest_completes_what_an_interrupted_one_left(stage: Stage<'_>) {
     let sales = vec![sale(stage.book, "kdp", "2024-03-01", "1")];
-    // As if the run had ended between writing and refreshing.
+    // This is the state after a run that ended between writing and refreshing.
     stage
         .store
         .sales()
@@ -169,11 +169,11 @@ pub async fn a_dashboard_shows_every_part(stage: Stage<'_>) {
     )
     .await;
     let forecasts = stage.store.forecasts();
-    let foretold = vec![
+    let predicted = vec![
         NewForecast::new(day("2024-03-02"), "4".parse().unwrap()),
         NewForecast::new(day("2024-03-05"), "9".parse().unwrap()),
     ];
-    forecasts.put(stage.user, foretold).await.unwrap();
+    forecasts.put(stage.user, predicted).await.unwrap();
     let range = days("2024-03-02", "2024-03-04");
     forecasts.fill_actuals(stage.user, range).await.unwrap();
     let insights = stage.store.insights();

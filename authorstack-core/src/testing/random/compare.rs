@@ -1,4 +1,4 @@
-//! Answers of both sides in one language: ids as names, moments of the stores as relations.
+//! Answers of both sides in a comparable form: ids as names, dates made by the stores as relations.
 
 use std::collections::HashMap;
 
@@ -8,12 +8,12 @@ use serde_json::{Map, Value, json};
 
 use crate::{ErrorKind, Id, Result};
 
-/// An answer as JSON, or what an error says that both sides must say.
+/// An answer as JSON, or the part of an error that must be equal on both sides.
 pub(super) fn outcome<T: Serialize>(result: Result<T>) -> Result<Value, Value> {
     said(result).map(|answer| serde_json::to_value(answer).expect("answers are JSON"))
 }
 
-/// An answer, or what an error says that both sides must say.
+/// An answer, or the part of an error that must be equal on both sides.
 pub(in crate::testing) fn said<T>(result: Result<T>) -> Result<T, Value> {
     result.map_err(|error| match error.kind() {
         ErrorKind::NotFound => json!("not found"),

@@ -18,13 +18,13 @@ use crate::{
     Result, User,
 };
 
-/// How many operations, unless `AUTHORSTACK_TEST_OPERATIONS` says otherwise.
+/// The default number of operations.
 const OPERATIONS: usize = 2_000;
 
-/// Drives a store and the in-memory model with the same random operations.
+/// Runs the same random operations on a store and on the in-memory model, and compares the answers.
 ///
-/// `AUTHORSTACK_TEST_OPERATIONS` is their number; `AUTHORSTACK_TEST_SEED` repeats those of an
-/// earlier run, whose failure names it.
+/// `AUTHORSTACK_TEST_OPERATIONS` is the number of operations (2,000 by default).
+/// `AUTHORSTACK_TEST_SEED` repeats a failed run, which prints its seed.
 pub async fn agrees_with_the_model(store: &AuthorStack) {
     let (seed, operations) = settings(OPERATIONS);
     agrees(store, seed, operations).await;
@@ -43,7 +43,7 @@ pub(super) fn settings(operations: usize) -> (u64, usize) {
     (seed, asked.unwrap_or(operations))
 }
 
-/// The same with a seed and a number of operations.
+/// Runs a number of operations with a given seed.
 pub async fn agrees(store: &AuthorStack, seed: u64, operations: usize) {
     let model = AuthorStack::memory();
     let mut pair = Both {
@@ -114,7 +114,7 @@ struct PartTwin<T> {
     texts: [String; 2],
 }
 
-/// The model and the store, and what the test knows of them.
+/// The model and the store, and the test's state.
 struct Both<'s> {
     sides: [&'s AuthorStack; 2],
     names: [Names; 2],
@@ -133,7 +133,7 @@ struct Both<'s> {
     competitors: Vec<(Twin<User>, Twin<Competitor>)>,
 }
 
-/// Does the same to both sides, and compares; gives what both answered.
+/// Makes a call on both sides, compares the answers and returns them.
 macro_rules! both {
     ($both:ident, $what:expr, |$store:ident, $side:ident| $call:expr) => {{
         let what: String = $what;
@@ -148,7 +148,7 @@ macro_rules! both {
 use both;
 
 impl Both<'_> {
-    /// Both outcomes, if they are answers; fails when they differ.
+    /// Compares both outcomes; fails if they differ. Returns both answers if there are no errors.
     fn agree(&mut self, what: &str, outcomes: Vec<Result<Value, Value>>) -> Option<[Value; 2]> {
         const REMEMBERED: usize = 25;
         if self.log.len() == REMEMBERED {

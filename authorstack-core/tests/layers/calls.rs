@@ -1,0 +1,590 @@
+//! One call of every method of every repository, and what layers see of it.
+
+use std::{collections::BTreeSet, fmt};
+
+use async_trait::async_trait;
+use authorstack_core::{
+    AuthorStack, BookFilter, BookPatch, Change, ChecklistFilter, ChecklistPatch, CompetitorPatch,
+    Conversion, DateRange, Days, Error, Feed, Id, InsightKind, InsightScope, MemoryStore, NewBook,
+    NewBoost, NewChecklist, NewCompetitor, NewForecast, NewInsight, NewPost, NewSale, NewSyncLog,
+    NewTask, PageRequest, Platform, PostPatch, Result, SaleKey, SyncStatus, TaskChange, TotalsBy,
+    User, UserPatch,
+    layers::{Access, Call, Layer, Next, Operation, Reply},
+};
+use chrono::{TimeDelta, Utc};
+use futures::TryStreamExt;
+
+use crate::common::{Recording, all_sales, new_user};
+
+/// Stands in every text that [`make_every_call`] hands to a store.
+pub(crate) const MARK: &str = "quokka";
+
+/// A call that was made.
+#[derive(Debug)]
+pub(crate) struct Made {
+    pub(crate) operation: Operation,
+    pub(crate) user: Option<Id<User>>,
+    pub(crate) record: Option<String>,
+    pub(crate) error: Option<Error>,
+}
+
+/// Makes a call: its operation, its user, its record, the call.
+macro_rules! make {
+    ($made:ident, $operation:ident, $user:expr, $record:expr, $call:expr) => {{
+        let (user, record) = ($user, $record);
+        let (answer, error) = match $call.await {
+            Ok(answer) => (Some(answer), None),
+            Err(error) => (None, Some(error)),
+        };
+        let operation = Operation::$operation;
+        let record = shown(record);
+        $made.push(Made {
+            operation,
+            user,
+            record,
+            error,
+        });
+        answer
+    }};
+}
+
+fn shown(record: Option<&dyn fmt::Display>) -> Option<String> {
+    record.map(ToString::to_string)
+}
+
+/// A record's id.
+macro_rules! record {
+    ($id:expr) => {
+        Some(&$id as &dyn fmt::Display)
+    };
+}
+
+/// Calls every method of every repository. On an empty store in memory each succeeds, and each
+/// that may write does. Elsewhere the ids of records that were not made are new ones.
+pub(crate) async fn make_every_call(stack: &AuthorStack) -> Vec<Made> {
+    let mut made = Vec::new();
+    let (ada, bob) = users(stack, &mut made).await;
+    let book = books(stack, ada, &mut made).await;
+    checklists(stack, ada, book, &mut made).await;
+    follows(stack, ada, bob, &mut made).await;
+    community(stack, ada, bob, &mut made).await;
+    boosts(stack, ada, book, &mut made).await;
+    competitors(stack, ada, &mut made).await;
+    sales_and_roll_ups(stack, ada, book, &mut made).await;
+    logs_insights_and_forecasts(stack, ada, &mut made).await;
+    let (books, users) = (stack.books(), stack.users());
+    make!(
+        made,
+        BooksDelete,
+        Some(ada),
+        record!(book),
+        books.delete(ada, book)
+    );
+    make!(
+        made,
+        UsersDelete,
+        Some(bob),
+        record!(bob),
+        users.delete(bob)
+    );
+    made
+}
+
+fn page() -> PageRequest {
+    PageRequest::first(10)
+}
+
+async fn users(stack: &AuthorStack, made: &mut Vec<Made>) -> (Id<User>, Id<User>) {
+    let users = stack.users();
+    let new = new_user(&format!("{MARK}-ada"));
+    let (auth_id, email) = (new.auth_id.clone(), new.email.clone());
+    let ada = make!(made, UsersCreate, None, None, users.create(new));
+    let ada = ada.map_or_else(Id::new, |user| user.id);
+    let bob = users.create(new_user(&format!("{MARK}-bob")));
+    let bob = make!(made, UsersCreate, None, None, bob);
+    let bob = bob.map_or_else(Id::new, |user| user.id);
+    let (of, it) = (Some(ada), record!(ada));
+    make!(made, UsersGet, of, it, users.get(ada));
+    make!(
+        made,
+        UsersGetByAuthId,
+        None,
+        None,
+        users.get_by_auth_id(&auth_id)
+    );
+    make!(
+        made,
+        UsersGetByEmail,
+        None,
+        None,
+        users.get_by_email(&email)
+    );
+    make!(made, UsersList, None, None, users.list(page()));
+    let patch = UserPatch {
+        name: Some(format!("{MARK} the second")),
+        ..UserPatch::default()
+    };
+    make!(made, UsersUpdate, of, it, users.update(ada, patch));
+    make!(made, UsersAddCredits, of, it, users.add_credits(ada, 1_000));
+    make!(made, UsersSpendCredits, of, it, users.spend_credits(ada, 1));
+    let (platform, now): (Platform, _) = (MARK.parse().unwrap(), Utc::now());
+    let connected = users.connect_platform(ada, platform.clone(), now);
+    make!(made, UsersConnectPlatform, of, it, connected);
+    make!(
+        made,
+        UsersMarkSynced,
+        of,
+        it,
+        users.mark_synced(ada, &platform, now)
+    );
+    let disconnected = users.disconnect_platform(ada, &platform);
+    make!(made, UsersDisconnectPlatform, of, it, disconnected);
+    (ada, bob)
+}
+
+async fn books(
+    stack: &AuthorStack,
+    ada: Id<User>,
+    made: &mut Vec<Made>,
+) -> Id<authorstack_core::Book> {
+    let (books, of) = (stack.books(), Some(ada));
+    let mut new = NewBook::new(MARK);
+    new.description = Some(MARK.to_owned());
+    new.genres = vec![MARK.to_owned()];
+    new.extra.insert(MARK.to_owned(), MARK.into());
+    let book = make!(made, BooksCreate, of, None, books.create(ada, new));
+    let book = book.map_or_else(Id::new, |book| book.id);
+    let asin = "B08N5WRWNW".parse().unwrap();
+    make!(made, BooksGet, of, record!(book), books.get(ada, book));
+    make!(
+        made,
+        BooksFindByAsin,
+        of,
+        None,
+        books.find_by_asin(ada, &asin)
+    );
+    let filter = BookFilter {
+        genre: Some(MARK.to_owned()),
+        ..BookFilter::default()
+    };
+    make!(made, BooksList, of, None, books.list(ada, filter, page()));
+    let patch = BookPatch {
+        subtitle: Change::Set(MARK.to_owned()),
+        ..BookPatch::default()
+    };
+    let updated = books.update(ada, book, patch);
+    make!(made, BooksUpdate, of, record!(book), updated);
+    book
+}
+
+async fn checklists(
+    stack: &AuthorStack,
+    ada: Id<User>,
+    book: Id<authorstack_core::Book>,
+    made: &mut Vec<Made>,
+) {
+    let (lists, of) = (stack.checklists(), Some(ada));
+    let new = lists.create(ada, NewChecklist::empty(book, MARK));
+    let list = make!(made, ChecklistsCreate, of, None, new);
+    let list = list.map_or_else(Id::new, |list| list.id);
+    let it = record!(list);
+    make!(made, ChecklistsGet, of, it, lists.get(ada, list));
+    let filter = ChecklistFilter::default();
+    make!(
+        made,
+        ChecklistsList,
+        of,
+        None,
+        lists.list(ada, filter, page())
+    );
+    make!(
+        made,
+        ChecklistsDue,
+        of,
+        None,
+        lists.due(ada, Utc::now(), page())
+    );
+    let patch = ChecklistPatch {
+        name: Some(format!("{MARK} the second")),
+        ..ChecklistPatch::default()
+    };
+    make!(
+        made,
+        ChecklistsUpdate,
+        of,
+        it,
+        lists.update(ada, list, patch)
+    );
+    let change = TaskChange::Add(NewTask::new(MARK).into_task());
+    let changed = lists.change_tasks(ada, list, change);
+    make!(made, ChecklistsChangeTasks, of, it, changed);
+    make!(made, ChecklistsDelete, of, it, lists.delete(ada, list));
+}
+
+async fn follows(stack: &AuthorStack, ada: Id<User>, bob: Id<User>, made: &mut Vec<Made>) {
+    let (follows, bobs) = (stack.follows(), Some(bob));
+    make!(made, FollowsFollow, bobs, None, follows.follow(bob, ada));
+    make!(
+        made,
+        FollowsIsFollowing,
+        bobs,
+        None,
+        follows.is_following(bob, ada)
+    );
+    make!(
+        made,
+        FollowsFollowers,
+        Some(ada),
+        None,
+        follows.followers(ada, page())
+    );
+    make!(
+        made,
+        FollowsFollowing,
+        bobs,
+        None,
+        follows.following(bob, page())
+    );
+    make!(made, FollowsCounts, Some(ada), None, follows.counts(ada));
+    make!(
+        made,
+        FollowsUnfollow,
+        bobs,
+        None,
+        follows.unfollow(bob, ada)
+    );
+}
+
+async fn community(stack: &AuthorStack, ada: Id<User>, bob: Id<User>, made: &mut Vec<Made>) {
+    let (posts, adas, bobs) = (stack.community(), Some(ada), Some(bob));
+    let post = posts.create(ada, NewPost::new(MARK));
+    let post = make!(made, CommunityCreate, adas, None, post);
+    let post = post.map_or_else(Id::new, |post| post.id);
+    let it = record!(post);
+    make!(made, CommunityGet, bobs, it, posts.get(bob, post));
+    make!(
+        made,
+        CommunityFeed,
+        bobs,
+        None,
+        posts.feed(bob, Feed::Everyone, page())
+    );
+    let patch = PostPatch {
+        content: Some(format!("{MARK} the second")),
+        ..PostPatch::default()
+    };
+    make!(
+        made,
+        CommunityUpdate,
+        adas,
+        it,
+        posts.update(ada, post, patch)
+    );
+    make!(made, CommunityLike, bobs, it, posts.like(bob, post));
+    make!(
+        made,
+        CommunityLikers,
+        bobs,
+        it,
+        posts.likers(bob, post, page())
+    );
+    make!(made, CommunityUnlike, bobs, it, posts.unlike(bob, post));
+    let comment = posts.comment(bob, post, MARK.to_owned());
+    let comment = make!(made, CommunityComment, bobs, it, comment);
+    let comment = comment.map_or_else(|| "c1".parse().unwrap(), |comment| comment.id);
+    make!(
+        made,
+        CommunityComments,
+        bobs,
+        it,
+        posts.comments(bob, post, page())
+    );
+    let both = format!("{post}.{comment}");
+    let removed = posts.remove_comment(bob, post, comment);
+    make!(made, CommunityRemoveComment, bobs, record!(both), removed);
+    make!(made, CommunityDelete, adas, it, posts.delete(ada, post));
+}
+
+async fn boosts(
+    stack: &AuthorStack,
+    ada: Id<User>,
+    book: Id<authorstack_core::Book>,
+    made: &mut Vec<Made>,
+) {
+    let (boosts, of) = (stack.boosts(), Some(ada));
+    let mut new = NewBoost::new(book, 1, 10);
+    new.starts_at -= TimeDelta::days(2);
+    new.extra.insert(MARK.to_owned(), MARK.into());
+    let boost = new.id;
+    make!(made, BoostsPurchase, of, None, boosts.purchase(ada, new));
+    make!(made, BoostsGet, of, record!(boost), boosts.get(ada, boost));
+    make!(made, BoostsList, of, None, boosts.list(ada, page()));
+    make!(
+        made,
+        BoostsLeaderboard,
+        None,
+        None,
+        boosts.leaderboard(Utc::now(), 10)
+    );
+    make!(
+        made,
+        BoostsExpireDue,
+        None,
+        None,
+        boosts.expire_due(Utc::now())
+    );
+}
+
+async fn competitors(stack: &AuthorStack, ada: Id<User>, made: &mut Vec<Made>) {
+    let (rivals, of) = (stack.competitors(), Some(ada));
+    let asin = "B08N5WRWNW".parse().unwrap();
+    let mut new = NewCompetitor::new("B08N5WRWNW".parse().unwrap());
+    new.title = Some(MARK.to_owned());
+    let rival = make!(made, CompetitorsTrack, of, None, rivals.track(ada, new));
+    let rival = rival.map_or_else(Id::new, |rival| rival.id);
+    let it = record!(rival);
+    make!(made, CompetitorsGet, of, it, rivals.get(ada, rival));
+    make!(
+        made,
+        CompetitorsGetByAsin,
+        of,
+        None,
+        rivals.get_by_asin(ada, &asin)
+    );
+    make!(made, CompetitorsList, of, None, rivals.list(ada, page()));
+    let patch = CompetitorPatch {
+        genre: Change::Set(MARK.to_owned()),
+        ..CompetitorPatch::default()
+    };
+    make!(
+        made,
+        CompetitorsUpdate,
+        of,
+        it,
+        rivals.update(ada, rival, patch)
+    );
+    let (now, price) = (Utc::now(), "4.99".parse().unwrap());
+    let recorded = rivals.record_price(ada, rival, price, now);
+    make!(made, CompetitorsRecordPrice, of, it, recorded);
+    let checked = rivals.mark_checked(ada, rival, now + TimeDelta::seconds(1));
+    make!(made, CompetitorsMarkChecked, of, it, checked);
+    let history = rivals.history(ada, rival, DateRange::default(), page());
+    make!(made, CompetitorsHistory, of, it, history);
+    make!(
+        made,
+        CompetitorsDueForCheck,
+        None,
+        None,
+        rivals.due_for_check(now, 10)
+    );
+    make!(made, CompetitorsDelete, of, it, rivals.delete(ada, rival));
+}
+
+async fn sales_and_roll_ups(
+    stack: &AuthorStack,
+    ada: Id<User>,
+    book: Id<authorstack_core::Book>,
+    made: &mut Vec<Made>,
+) {
+    let (of, platform): (_, Platform) = (Some(ada), MARK.parse().unwrap());
+    let day = "2024-03-01".parse().unwrap();
+    let days = Days::one(day);
+    let key = SaleKey {
+        book_id: book,
+        platform: platform.clone(),
+        date: day,
+    };
+    let dollars: authorstack_core::Currency = "USD".parse().unwrap();
+    let sold = [NewSale::new(
+        key.clone(),
+        "9.99".parse().unwrap(),
+        dollars.clone(),
+    )];
+
+    let sales = stack.sales();
+    make!(made, SalesUpsert, of, None, sales.upsert(ada, &sold));
+    make!(made, SalesGet, of, record!(key), sales.get(ada, &key));
+    let all = sales.stream(ada, all_sales()).try_collect::<Vec<_>>();
+    make!(made, SalesStream, of, None, all);
+    let filter = all_sales();
+    make!(
+        made,
+        SalesTotals,
+        of,
+        None,
+        sales.totals(ada, &filter, TotalsBy::Day)
+    );
+
+    let (rollups, conversion) = (stack.aggregates(), Conversion::into(dollars));
+    make!(
+        made,
+        AggregatesRefresh,
+        of,
+        None,
+        rollups.refresh(ada, days, &conversion)
+    );
+    make!(made, AggregatesRange, of, None, rollups.range(ada, days));
+    make!(
+        made,
+        AggregatesOverview,
+        of,
+        None,
+        rollups.overview(ada, days, 3)
+    );
+
+    make!(made, SalesDelete, of, record!(key), sales.delete(ada, &key));
+}
+
+async fn logs_insights_and_forecasts(stack: &AuthorStack, ada: Id<User>, made: &mut Vec<Made>) {
+    let (of, platform): (_, Platform) = (Some(ada), MARK.parse().unwrap());
+    let log = NewSyncLog {
+        platform: platform.clone(),
+        status: SyncStatus::Partial,
+        records_synced: 1,
+        error_message: Some(MARK.to_owned()),
+    };
+    let logs = stack.sync_logs();
+    make!(made, SyncLogsAppend, of, None, logs.append(ada, log));
+    make!(
+        made,
+        SyncLogsRecent,
+        of,
+        None,
+        logs.recent(ada, Some(platform), page())
+    );
+
+    let day = "2024-03-01".parse().unwrap();
+    let days = Days::one(day);
+    let (insights, kind) = (stack.insights(), InsightKind::TREND);
+    let mut insight = NewInsight::new(kind.clone(), MARK.into());
+    let outdated = Utc::now() - TimeDelta::days(1);
+    insight.valid_until = Some(outdated);
+    make!(made, InsightsPut, of, None, insights.put(ada, insight));
+    let before = outdated - TimeDelta::days(1);
+    let latest = insights.latest(ada, InsightScope::User, &kind, before);
+    make!(made, InsightsLatest, of, None, latest);
+    make!(
+        made,
+        InsightsValid,
+        of,
+        None,
+        insights.valid(ada, before, page())
+    );
+    make!(
+        made,
+        InsightsPurgeExpired,
+        None,
+        None,
+        insights.purge_expired(Utc::now())
+    );
+
+    let (forecasts, mut forecast) = (
+        stack.forecasts(),
+        NewForecast::new(day, "9.00".parse().unwrap()),
+    );
+    forecast.factors = Some(MARK.into());
+    make!(
+        made,
+        ForecastsPut,
+        of,
+        None,
+        forecasts.put(ada, vec![forecast])
+    );
+    make!(made, ForecastsRange, of, None, forecasts.range(ada, days));
+    make!(
+        made,
+        ForecastsFillActuals,
+        of,
+        None,
+        forecasts.fill_actuals(ada, days)
+    );
+    make!(
+        made,
+        ForecastsAccuracy,
+        of,
+        None,
+        forecasts.accuracy(ada, days)
+    );
+}
+
+/// Operations of what is no repository: services, stores themselves, migrations.
+fn is_of_a_repository(operation: Operation) -> bool {
+    let group = operation.name().split('.').next().unwrap();
+    operation != Operation::SalesIngest && !["dashboard", "store", "migration"].contains(&group)
+}
+
+fn by_name(operations: impl IntoIterator<Item = Operation>) -> BTreeSet<&'static str> {
+    operations.into_iter().map(Operation::name).collect()
+}
+
+/// A method without a call in `make_every_call` fails here.
+#[tokio::test]
+async fn every_method_is_called_and_layers_see_what_it_is() {
+    let recording = Recording::default();
+    let stack = AuthorStack::builder().store(&MemoryStore::new());
+    let made = make_every_call(&stack.layer(recording.clone()).build()).await;
+    let seen = recording.seen();
+    assert_eq!(made.len(), seen.len());
+    for (made, seen) in made.iter().zip(&seen) {
+        let operation = made.operation;
+        assert!(made.error.is_none(), "{operation}: {:?}", made.error);
+        assert_eq!(seen.operation, operation);
+        assert_eq!(seen.user, made.user, "{operation}");
+        assert_eq!(seen.record, made.record, "{operation}");
+        assert_eq!(seen.store, "memory", "{operation}");
+        let is_stream = operation == Operation::SalesStream;
+        assert_eq!(seen.is_stream, is_stream, "{operation}");
+        assert_eq!(seen.access, operation.access(), "{operation}");
+    }
+    let repositories = Operation::ALL.iter().copied();
+    let repositories = repositories.filter(|operation| is_of_a_repository(*operation));
+    assert_eq!(by_name(recording.operations()), by_name(repositories));
+}
+
+/// Compares the store before and after each call.
+#[derive(Debug)]
+struct Watching(MemoryStore);
+
+#[async_trait]
+impl Layer for Watching {
+    async fn call(&self, call: &Call<'_>, next: Next<'_>) -> Result<Reply> {
+        let before = format!("{:?}", self.0);
+        let reply = next.run().await?;
+        let changed = format!("{:?}", self.0) != before;
+        assert_eq!(changed, call.access() == Access::Write, "{call:?}");
+        Ok(reply)
+    }
+}
+
+#[tokio::test]
+async fn reads_change_nothing_and_writes_do() {
+    let store = MemoryStore::new();
+    let stack = AuthorStack::builder().store(&store);
+    let stack = stack.layer(Watching(store.clone())).build();
+    for made in make_every_call(&stack).await {
+        assert!(made.error.is_none(), "{:?}", made.error);
+    }
+}
+
+/// Makes each call elsewhere first, in vain.
+#[derive(Debug)]
+struct ElsewhereFirst(AuthorStack);
+
+#[async_trait]
+impl Layer for ElsewhereFirst {
+    async fn call(&self, call: &Call<'_>, next: Next<'_>) -> Result<Reply> {
+        let error = next.run_on(&self.0.clone().into()).await.unwrap_err();
+        assert_eq!(error.kind().name(), "unsupported", "{call:?}");
+        next.run().await
+    }
+}
+
+#[tokio::test]
+async fn every_call_can_be_made_again() {
+    let empty = AuthorStack::builder().build();
+    let stack = AuthorStack::builder().store(&MemoryStore::new());
+    let stack = stack.layer(ElsewhereFirst(empty)).build();
+    for made in make_every_call(&stack).await {
+        assert!(made.error.is_none(), "{:?}", made.error);
+    }
+}

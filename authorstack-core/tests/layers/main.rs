@@ -1,0 +1,21 @@
+//! The shipped layers: each passes the conformance suite on the in-memory store, and each keeps
+//! its own promise.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed check of a test panics"
+)]
+
+mod calls;
+mod common;
+mod conformance;
+mod custom;
+mod fenced;
+mod limited;
+#[cfg(feature = "metrics")]
+mod metered;
+mod named;
+mod streams;
+mod switched;
+mod traced;
