@@ -3,7 +3,7 @@
 use authorstack_core::{
     Error, ErrorKind, Extra, Result,
     fields::{Field, FieldWriter, Fields, Value},
-    migrate::{Kind, Problem, Problems, Record},
+    migrate::{KeyForm, Kind, Problem, Problems, Record},
 };
 use serde::Serialize;
 
@@ -38,22 +38,10 @@ pub fn each_value(record: &Record, look: impl FnMut(&'static Field, Option<Value
 
 /// Where the document that holds a part has its fields.
 const fn place_of(kind: Kind) -> &'static str {
-    match kind {
-        Kind::PostComments => "comments.",
-        Kind::CompetitorPrices => "priceHistory.",
-        Kind::Users
-        | Kind::Books
-        | Kind::Checklists
-        | Kind::Follows
-        | Kind::CommunityPosts
-        | Kind::PostLikes
-        | Kind::MarketplaceBoosts
-        | Kind::Competitors
-        | Kind::SalesData
-        | Kind::DailyAggregates
-        | Kind::SyncLogs
-        | Kind::AiInsights
-        | Kind::RevenueForecasts => "",
+    match kind.description().key {
+        KeyForm::Comment => "comments.",
+        KeyForm::Price => "priceHistory.",
+        KeyForm::Id | KeyForm::Like | KeyForm::Row => "",
     }
 }
 
@@ -121,14 +109,17 @@ pub fn taken_by(kind: Kind, number: i64, holder: i64) -> Problems {
     Problem::new(field, problem).into()
 }
 
-/// Columns in a sentence, such as `user, day`.
+/// Columns in a sentence, such as `user and day`.
 fn words(columns: &[&str]) -> String {
     let words = columns.iter().map(|column| match *column {
         "date" => "day",
         column => column.strip_suffix("_id").unwrap_or(column),
     });
     let words: Vec<&str> = words.collect();
-    words.join(", ")
+    match words.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => words.concat(),
+    }
 }
 
 /// What the server's refusal says of a record.
@@ -162,12 +153,13 @@ mod tests {
         let said = |kind, holder| taken_by(kind, 7, holder).to_string();
         assert_eq!(
             said(Kind::SalesData, 8),
-            "date: sale 8 is of the same user, book, platform, day; delete or change one of the \
-             two, then replay"
+            "date: sale 8 is of the same user, book, platform and day; delete or change one of \
+             the two, then replay"
         );
         assert_eq!(
             said(Kind::DailyAggregates, 8),
-            "date: roll-up 8 is of the same user, day; delete or change one of the two, then replay"
+            "date: roll-up 8 is of the same user and day; delete or change one of the two, then \
+             replay"
         );
         assert!(said(Kind::SyncLogs, 7).starts_with("id: 7 is the number of another sync log"));
     }

@@ -7,20 +7,20 @@ use std::{
 };
 
 use authorstack_core::{
-    Boost, Error, ErrorKind, Extra, Id, Result,
-    fields::{Field, FieldWriter, Fields, Value},
+    Boost, Error, ErrorKind, Id, Result,
+    fields::Value,
     migrate::{Key, Kind, Problem, Problems, Record, Unique},
     values::excerpt,
 };
-use authorstack_sql::{get, is_data_error, select};
-use serde::Serialize;
+use authorstack_sql::{
+    check_dates, each_value, get, is_data_error, is_same_record, refusal, select, taken_by,
+};
 use sqlx::{AssertSqlSafe, PgConnection, Row, query, raw_sql};
 use uuid::Uuid;
 
 use super::{
     SupabaseMigration,
     copy::{CopyError, copy},
-    dates::check_dates,
     deferred,
     place::Place,
     scan::read_record,
@@ -115,7 +115,7 @@ impl<'l> Batch<'l> {
             held.insert(record.key(), record);
         }
         self.keep(|record| match (held.get(&record.key()), record.key()) {
-            (Some(other), Key::Row(number)) if !is_same(record, other) => {
+            (Some(other), Key::Row(number)) if !is_same_record(record, other) => {
                 taken_by(record.kind(), number, number)
             }
             _ => Problems::default(),
@@ -226,9 +226,10 @@ impl<'l> Batch<'l> {
                 list.push(value);
             }
         }
-        let select = asked
-            .into_iter()
-            .fold(query(holders), |it, list| it.bind(list));
+        let mut select = query(holders);
+        for list in asked {
+            select = select.bind(list);
+        }
         let mut taken: HashMap<Vec<String>, String> = HashMap::new();
         for row in migration.work.fetch_all(connection, select).await? {
             let id: Uuid = get(&row, 0)?;
@@ -409,53 +410,20 @@ impl<'l> Batch<'l> {
     }
 }
 
-/// Whether two rows with the same number are the same record.
-fn is_same(a: &Record, b: &Record) -> bool {
-    let identity = a.kind().description().identity;
-    texts(a, identity) == texts(b, identity)
-}
-
 /// Some columns of a record, as the server writes them as texts.
 fn texts(record: &Record, columns: &'static [&'static str]) -> Vec<String> {
-    let mut texts = ColumnTexts {
-        columns,
-        found: vec![String::new(); columns.len()],
-    };
-    // This writer never fails.
-    let _ = record.write(&mut texts);
-    texts.found
-}
-
-struct ColumnTexts {
-    columns: &'static [&'static str],
-    found: Vec<String>,
-}
-
-impl FieldWriter for ColumnTexts {
-    fn value(&mut self, field: &'static Field, value: Option<Value<'_>>) -> Result<()> {
-        let mut columns = self.columns.iter();
+    let mut found = vec![String::new(); columns.len()];
+    each_value(record, |field, value| {
+        let mut columns = columns.iter();
         if let Some(at) = columns.position(|column| field.column == Some(*column)) {
-            self.found[at] = match value {
+            found[at] = match value {
                 Some(Value::Id(id)) => id.to_uuid().to_string(),
                 Some(Value::Text(text)) => text.to_owned(),
                 other => format!("{other:?}"),
             };
         }
-        Ok(())
-    }
-
-    /// No part is among these columns.
-    fn part<T: Fields + Serialize>(&mut self, _: &'static Field, _: &T) -> Result<()> {
-        Ok(())
-    }
-
-    fn parts<T: Fields + Serialize>(&mut self, _: &'static Field, _: &[T]) -> Result<()> {
-        Ok(())
-    }
-
-    fn extra(&mut self, _: &Extra) -> Result<()> {
-        Ok(())
-    }
+    });
+    found
 }
 
 /// The first number and the last of rows that have numbers.
@@ -473,25 +441,11 @@ fn numbers<'r>(records: impl Iterator<Item = &'r Record>) -> Option<RangeInclusi
 fn problems(record: &Record, error: CopyError) -> Problems {
     let error = other_error(error);
     match (error.kind(), record) {
-        (ErrorKind::NotFound, _) => {
-            let references = record.refers_to().into_iter();
-            let problems = references.map(|(field, _, _)| {
-                let problem = "one of the records that it refers to is gone from the target; move \
-                               or fix it first, then replay";
-                Problem::new(field, problem)
-            });
-            Problems(problems.collect())
-        }
         (ErrorKind::Conflict { .. }, Record::Boost(_)) => {
             let problem = "is taken for a part of that time; choose another, then replay";
             Problem::new("position", problem).into()
         }
-        (ErrorKind::AlreadyExists { field }, _) => Problem::new(
-            field.clone(),
-            "another record of the target has this value; change one of the two, then replay",
-        )
-        .into(),
-        _ => error.into(),
+        _ => refusal(record, error),
     }
 }
 
@@ -562,30 +516,4 @@ fn orphan(field: &str, kind: Kind, id: Id<Record>) -> Problem {
         field,
         format!("there is no {one} {id} in the target; move or fix the {one} first, then replay"),
     )
-}
-
-/// The problem of a row whose number or unique values another record of the target has.
-pub(super) fn taken_by(kind: Kind, number: i64, holder: i64) -> Problems {
-    let one = kind.one();
-    let (field, problem) = if number == holder {
-        let problem = format!(
-            "{number} is the number of another {one} in the target, which was written there; give \
-             one of the two another number, then run again"
-        );
-        ("id", problem)
-    } else {
-        let unique = kind.description().unique.first();
-        let columns = unique.map_or(&[][..], |unique| unique.columns).iter();
-        let names = columns.map(|column| match *column {
-            "date" => "day",
-            column => column.strip_suffix("_id").unwrap_or(column),
-        });
-        let names: Vec<&str> = names.collect();
-        let problem = format!(
-            "{one} {holder} is of the same {}; delete or change one of the two, then replay",
-            names.join(", ")
-        );
-        (unique.map_or("id", |unique| unique.field), problem)
-    };
-    Problem::new(field, problem).into()
 }

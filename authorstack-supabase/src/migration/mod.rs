@@ -3,7 +3,6 @@
 
 mod batch;
 mod copy;
-mod dates;
 mod deferred;
 mod inspect;
 mod ledger;

@@ -8,7 +8,9 @@ use authorstack_core::{
     resilience::retry_on_conflict,
 };
 
-use super::{NAME, SupabaseMigration, dates, statements::statements, work::run};
+use authorstack_sql::check_dates;
+
+use super::{NAME, SupabaseMigration, statements::statements, work::run};
 
 #[async_trait]
 impl Sink for SupabaseMigration {
@@ -25,7 +27,7 @@ impl Sink for SupabaseMigration {
     }
 
     fn screen(&self, record: &Record) -> Problems {
-        dates::check_dates(record)
+        check_dates(record)
     }
 
     async fn prepare(&self) -> Result<()> {

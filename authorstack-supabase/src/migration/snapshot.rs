@@ -67,15 +67,13 @@ impl Snapshot for SupabaseMigration {
         after: Option<Position>,
         limits: BatchLimits,
     ) -> BoxStream<'_, Result<ScannedBatch>> {
-        let after = match after {
+        let after = match after.map(|Position(text)| Place::parse(kind, &text)) {
             None => None,
-            Some(Position(text)) => match Place::parse(kind, &text) {
-                Some(place) => Some(place),
-                None => {
-                    let error = Error::invalid("position", "is none of this store's");
-                    return stream::iter([Err(error)]).boxed();
-                }
-            },
+            Some(Some(place)) => Some(place),
+            Some(None) => {
+                let error = Error::invalid("position", "is not a position of this store");
+                return stream::iter([Err(error)]).boxed();
+            }
         };
         let scan = Scan {
             kind,
