@@ -117,26 +117,27 @@ impl Snapshot for SupabaseMigration {
     }
 }
 
-/// A record's JSON by the names of its fields, of what may be a row's by the names of its columns.
+/// A record's JSON from what may be a row's: by the names of its fields instead of its columns.
 fn by_name(kind: Kind, found: &Map<String, Value>) -> Map<String, Value> {
     let mut named = Map::new();
     for (name, value) in found {
         let mut fields = kind.fields().iter();
         let field = fields.find(|field| field.name == name || field.column == Some(name.as_str()));
-        match (field, value) {
-            (Some(field), value) => {
-                // A column that holds nothing is a field that is not there.
-                if !value.is_null() || (field.required && field.shape == Shape::Json) {
-                    named.insert(field.name.to_owned(), as_field(field.shape, value));
-                }
-            }
-            (None, Value::Object(extra)) if name == "extra" && kind.has_extra() => {
-                named.extend(extra.clone());
-            }
-            (None, value) => {
-                named.insert(name.clone(), value.clone());
-            }
+        let Some(field) = field else {
+            named.insert(name.clone(), value.clone());
+            continue;
+        };
+        // A column that holds nothing is a field that is not there; some JSON may be null.
+        if value.is_null() && !(field.required && field.shape == Shape::Json) {
+            continue;
         }
+        // Documents alone call it `_id`.
+        let name = if field.name == "_id" {
+            "id"
+        } else {
+            field.name
+        };
+        named.insert(name.to_owned(), as_field(field.shape, value));
     }
     named
 }

@@ -5,6 +5,8 @@
     reason = "each test file uses a part of this"
 )]
 
+pub mod filled;
+
 use std::{
     ops::Deref,
     panic::{AssertUnwindSafe, resume_unwind},
@@ -26,7 +28,9 @@ use authorstack_core::{
         },
     },
 };
-use authorstack_supabase::{PoolMode, SupabaseConfig, SupabaseMigration, SupabaseStore};
+use authorstack_supabase::{
+    PoolMode, SupabaseConfig, SupabaseLedger, SupabaseMigration, SupabaseStore,
+};
 use futures::{FutureExt, TryStreamExt};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, postgres::PgRow};
 
@@ -56,6 +60,10 @@ impl Host {
 
     pub fn migration(&self) -> SupabaseMigration {
         self.store.migration()
+    }
+
+    pub fn return_ledger(&self) -> SupabaseLedger {
+        self.store.return_ledger()
     }
 
     /// Where a run moves records.
