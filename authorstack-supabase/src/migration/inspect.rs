@@ -7,7 +7,7 @@ use authorstack_core::{
 use authorstack_sql::get;
 use sqlx::{AssertSqlSafe, PgConnection, query};
 
-use super::{SupabaseMigration, deferred, ledger::unsigned, work::Durability};
+use super::{SupabaseMigration, deferred, notes::unsigned, work::Durability};
 use crate::schema;
 
 impl SupabaseMigration {

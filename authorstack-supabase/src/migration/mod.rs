@@ -8,6 +8,7 @@ mod inspect;
 mod ledger;
 mod load;
 mod lock;
+mod notes;
 mod passes;
 mod place;
 mod rows;
@@ -30,7 +31,7 @@ use authorstack_core::{
 
 pub use self::ledger::SupabaseLedger;
 use self::{
-    ledger::{INTO, Notes},
+    notes::{INTO, Notes},
     work::Work,
 };
 use crate::store::SupabaseStore;

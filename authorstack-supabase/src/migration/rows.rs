@@ -18,7 +18,7 @@ use super::{
     SupabaseMigration,
     batch::{roll_back, savepoint},
     deferred::{self, PutOff},
-    ledger::{ROWS_MARK, unsigned},
+    notes::{ROWS_MARK, unsigned},
     place::Place,
     scan::{BATCH, Scan, send_rows, sound},
     statements::{RowStatements, statements},

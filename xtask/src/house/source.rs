@@ -158,7 +158,10 @@ impl<'a> Reader<'a> {
             Some(Token::Mark('{')) if open => {
                 while let Some(Token::Mark('{' | ',')) = self.token(0) {
                     self.at += 1;
-                    self.tree(prefix, taken);
+                    // The last comma has nothing behind it.
+                    if self.token(0) != Some(Token::Mark('}')) {
+                        self.tree(prefix, taken);
+                    }
                 }
                 self.at += 1;
             }
