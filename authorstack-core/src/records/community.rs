@@ -163,7 +163,7 @@ pub(crate) fn check_comment(content: &str) -> Result<()> {
 
 // The names are those within the post's document, except `postId`.
 fields! {
-    Comment, extra: extra;
+    Comment, extra: extra, outside: ["postId"];
     post_id: "postId" required("the post needs an id that is an objectId"),
     id: "id" required("give the comment an id"),
     author_id: "authorId" required("say who wrote it"),

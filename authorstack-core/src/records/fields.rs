@@ -128,6 +128,9 @@ pub trait Fields: Sized {
     const FIELDS: &'static [Field];
     /// Field names that documents use for records of their own, such as a post's `likes`.
     const RESERVED: &'static [&'static str] = &[];
+    /// Fields that the record's own part of a document does not have, such as a comment's
+    /// `postId`: an unknown field may have this name.
+    const OUTSIDE: &'static [&'static str] = &[];
     /// Whether the record keeps unknown fields.
     const HAS_EXTRA: bool;
 
@@ -152,7 +155,9 @@ pub trait Fields: Sized {
     /// Whether the schema knows a field of this name.
     #[must_use]
     fn knows(name: &str) -> bool {
-        Self::FIELDS.iter().any(|field| field.name == name) || Self::RESERVED.contains(&name)
+        let mut fields = Self::FIELDS.iter();
+        let is_field = fields.any(|field| field.name == name) && !Self::OUTSIDE.contains(&name);
+        is_field || Self::RESERVED.contains(&name)
     }
 }
 
@@ -510,14 +515,15 @@ pub(crate) const fn is_needed<R, T: FieldValue>(_: fn(&R) -> &T) -> bool {
     T::MISSING.is_none()
 }
 
-/// Lists the fields of a record, each as `field: "name"`, and behind that, in this order:
-/// `column("…")` where the column is not called as the field, `shape(…)` where not every value of
-/// the type makes sense, `required("…")` with the way out where there is no record without it,
-/// `or(…)` with the value of a missing one (earlier fields may be named), or `computed(…)` where
-/// the value follows from earlier ones and has no column.
+/// Lists the fields of a record, each as `field: "name"`, followed by these options in this order:
+/// `column("…")` if the column has another name than the field; `shape(…)` if the type allows more
+/// values than the field; then one of `required("…")` with the advice for a missing value, `or(…)`
+/// with the default of a missing value (it may use earlier fields), or `computed(…)` for a value
+/// that follows from earlier fields and has no column.
 macro_rules! fields {
     (
-        $record:ty $(, extra: $extra:ident)? $(, reserved: [$($reserved:literal),+])?;
+        $record:ty $(, extra: $extra:ident)? $(, reserved: [$($reserved:literal),+])?
+        $(, outside: [$($outside:literal),+])?;
         $($field:ident: $name:literal
             $(column($column:literal))? $(shape($shape:expr))?
             $(required($way_out:literal))? $(or($default:expr))? $(computed($computed:expr))?,)+
@@ -534,6 +540,7 @@ macro_rules! fields {
                 },
             )+];
             $(const RESERVED: &'static [&'static str] = &[$($reserved),+];)?
+            $(const OUTSIDE: &'static [&'static str] = &[$($outside),+];)?
             const HAS_EXTRA: bool = $crate::records::fields::is_some!($($extra)?);
 
             fn write<W: $crate::records::fields::FieldWriter>(

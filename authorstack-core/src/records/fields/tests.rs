@@ -11,9 +11,10 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    Attachment, Book, BookMetadata, Boost, Checklist, Comment, Competitor, ConnectedPlatform,
-    DailyAggregate, Days, ErrorKind, Follow, Forecast, Insight, Like, Platform, Post, Preferences,
-    PricePoint, Sale, Sums, SyncLog, Task, User,
+    Attachment, Book, BookMetadata, BookPatch, Boost, Checklist, ChecklistPatch, Comment,
+    Competitor, CompetitorPatch, ConnectedPlatform, DailyAggregate, Days, ErrorKind, Follow,
+    Forecast, Insight, Like, Platform, Post, PostPatch, Preferences, PricePoint, Sale, Sums,
+    SyncLog, Task, TaskPatch, User, UserPatch,
     migrate::{CompetitorPrice, Kind, Record},
     records::check::check_fields,
 };
@@ -143,6 +144,7 @@ struct Maker<'m> {
 impl<'m> Maker<'m> {
     fn of<T: Fields>(making: &'m mut Making, path: String, missing: Missing) -> Self {
         let names = T::FIELDS.iter().map(|field| field.name);
+        let names = names.filter(|name| !T::OUTSIDE.contains(name));
         Self {
             making,
             path,
@@ -696,7 +698,9 @@ fn has_the_names_of_its_json<T: Fields + Serialize>(record: &str, (): ()) {
         assert!(T::knows(reserved), "{record}.{reserved}");
     }
     assert!(
-        T::FIELDS.iter().all(|field| T::knows(field.name)),
+        T::FIELDS
+            .iter()
+            .all(|field| T::knows(field.name) != T::OUTSIDE.contains(&field.name)),
         "{record}"
     );
     assert!(!T::knows("x0"), "{record}");
@@ -772,8 +776,8 @@ fn all_required_fields_that_are_missing_are_reported() {
             &["_id", "bookId", "userId", "duration", "position"],
         ),
         ("Competitor", &["_id", "userId", "asin"]),
-        ("PricePoint", &["date", "price"]),
-        ("CompetitorPrice", &["competitorId", "date", "price"]),
+        ("PricePoint", &["price", "date"]),
+        ("CompetitorPrice", &["competitorId", "price", "date"]),
         (
             "Sale",
             &[
@@ -896,4 +900,70 @@ fn the_check_of_every_kind_finds_flaws() {
             }
         }
     }
+}
+
+/// The fields that a patch cannot change.
+fn unchanged_by<P: Patch>() -> Vec<&'static str> {
+    let changes = |name: &str| P::FIELDS.iter().any(|field| field.name == name);
+    let fields = P::Record::FIELDS.iter().map(|field| field.name);
+    fields.filter(|name| !changes(name)).collect()
+}
+
+/// A new field is in the patch of its record, or it is named here.
+#[test]
+fn patches_change_every_field_but_these() {
+    let changed_by_calls = ["_id", "userId", "createdAt", "updatedAt"];
+    assert_eq!(unchanged_by::<BookPatch>(), changed_by_calls);
+    assert_eq!(
+        unchanged_by::<UserPatch>(),
+        [
+            "_id",
+            "credits",
+            "connectedPlatforms",
+            "createdAt",
+            "updatedAt"
+        ]
+    );
+    assert_eq!(
+        unchanged_by::<ChecklistPatch>(),
+        [
+            "_id",
+            "bookId",
+            "userId",
+            "templateId",
+            "tasks",
+            "progress",
+            "createdAt",
+            "updatedAt"
+        ]
+    );
+    assert_eq!(
+        unchanged_by::<TaskPatch>(),
+        ["id", "completed", "completedAt"]
+    );
+    assert_eq!(
+        unchanged_by::<PostPatch>(),
+        ["_id", "authorId", "createdAt", "updatedAt"]
+    );
+    assert_eq!(
+        unchanged_by::<CompetitorPatch>(),
+        [
+            "_id",
+            "userId",
+            "asin",
+            "currentPrice",
+            "lastChecked",
+            "createdAt"
+        ]
+    );
+}
+
+/// A comment may have kept an unknown field that is called as the field of its post's id.
+#[test]
+fn a_comment_may_hold_a_post_id_of_its_own() {
+    let mut comment = Comment::new(Id::new(), Id::new(), "Bravo".to_owned());
+    comment.extra.insert("postId".to_owned(), 7.into());
+    comment.check().unwrap();
+    comment.extra.insert("content".to_owned(), 7.into());
+    assert!(comment.check().is_err());
 }
