@@ -121,14 +121,17 @@ pub fn taken_by(kind: Kind, number: i64, holder: i64) -> Problems {
     Problem::new(field, problem).into()
 }
 
-/// Columns in a sentence, such as `user, day`.
+/// Columns in a sentence, such as `user, book and day`.
 fn words(columns: &[&str]) -> String {
     let words = columns.iter().map(|column| match *column {
         "date" => "day",
         column => column.strip_suffix("_id").unwrap_or(column),
     });
     let words: Vec<&str> = words.collect();
-    words.join(", ")
+    match words.as_slice() {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        _ => words.concat(),
+    }
 }
 
 /// What the server's refusal says of a record.
@@ -162,12 +165,12 @@ mod tests {
         let said = |kind, holder| taken_by(kind, 7, holder).to_string();
         assert_eq!(
             said(Kind::SalesData, 8),
-            "date: sale 8 is of the same user, book, platform, day; delete or change one of the \
+            "date: sale 8 is of the same user, book, platform and day; delete or change one of the \
              two, then replay"
         );
         assert_eq!(
             said(Kind::DailyAggregates, 8),
-            "date: roll-up 8 is of the same user, day; delete or change one of the two, then replay"
+            "date: roll-up 8 is of the same user and day; delete or change one of the two, then replay"
         );
         assert!(said(Kind::SyncLogs, 7).starts_with("id: 7 is the number of another sync log"));
     }

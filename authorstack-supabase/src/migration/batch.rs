@@ -12,7 +12,7 @@ use authorstack_core::{
     migrate::{Key, Kind, Problem, Problems, Record, Unique},
     values::excerpt,
 };
-use authorstack_sql::{get, is_data_error, select};
+use authorstack_sql::{get, is_data_error, select, taken_by};
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, PgConnection, Row, query, raw_sql};
 use uuid::Uuid;
@@ -562,30 +562,4 @@ fn orphan(field: &str, kind: Kind, id: Id<Record>) -> Problem {
         field,
         format!("there is no {one} {id} in the target; move or fix the {one} first, then replay"),
     )
-}
-
-/// The problem of a row whose number or unique values another record of the target has.
-pub(super) fn taken_by(kind: Kind, number: i64, holder: i64) -> Problems {
-    let one = kind.one();
-    let (field, problem) = if number == holder {
-        let problem = format!(
-            "{number} is the number of another {one} in the target, which was written there; give \
-             one of the two another number, then run again"
-        );
-        ("id", problem)
-    } else {
-        let unique = kind.description().unique.first();
-        let columns = unique.map_or(&[][..], |unique| unique.columns).iter();
-        let names = columns.map(|column| match *column {
-            "date" => "day",
-            column => column.strip_suffix("_id").unwrap_or(column),
-        });
-        let names: Vec<&str> = names.collect();
-        let problem = format!(
-            "{one} {holder} is of the same {}; delete or change one of the two, then replay",
-            names.join(", ")
-        );
-        (unique.map_or("id", |unique| unique.field), problem)
-    };
-    Problem::new(field, problem).into()
 }

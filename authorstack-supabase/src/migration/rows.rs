@@ -9,14 +9,14 @@ use authorstack_core::{
         RowsWritten, ScannedBatch,
     },
 };
-use authorstack_sql::{get, is_data_error, spawned};
+use authorstack_sql::{get, is_data_error, spawned, taken_by};
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use sqlx::{AssertSqlSafe, PgConnection, query, raw_sql};
 use uuid::Uuid;
 
 use super::{
     SupabaseMigration,
-    batch::{roll_back, savepoint, taken_by},
+    batch::{roll_back, savepoint},
     deferred::{self, PutOff},
     ledger::{ROWS_MARK, unsigned},
     place::Place,

@@ -129,11 +129,9 @@ fn by_name(kind: Kind, found: &Map<String, Value>) -> Map<String, Value> {
             (Some(field), value) => {
                 // A column that holds nothing is a field that is not there.
                 if !value.is_null() || (field.required && field.shape == Shape::Json) {
-                    named.insert(field.name.to_owned(), as_field(field.shape, value));
+                    let name = json_name(field.name).to_owned();
+                    named.insert(name, as_field(field.shape, value));
                 }
-            }
-            (None, Value::Object(extra)) if name == "extra" && kind.has_extra() => {
-                named.extend(extra.clone());
             }
             (None, value) => {
                 named.insert(name.clone(), value.clone());
@@ -141,6 +139,11 @@ fn by_name(kind: Kind, found: &Map<String, Value>) -> Map<String, Value> {
         }
     }
     named
+}
+
+/// A field's name in a record's JSON: only documents call the id `_id`.
+fn json_name(field: &'static str) -> &'static str {
+    if field == "_id" { "id" } else { field }
 }
 
 /// A column's JSON as the field has it.
