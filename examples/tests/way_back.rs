@@ -149,12 +149,48 @@ async fn documents(scratch: &Scratch) -> BTreeMap<(Kind, String), RawDocumentBuf
 /// their types.
 fn fields(kind: Kind, document: &RawDocumentBuf) -> BTreeMap<String, String> {
     let document = Document::try_from(document).unwrap();
-    let shown = document.into_iter().map(|(name, value)| {
-        let is_known = kind.fields().iter().any(|field| field.name == name);
-        let value = in_order(value, is_known);
-        (name, format!("{value:?}"))
+    let shown = document.into_iter().filter_map(|(name, value)| {
+        let field = kind.fields().iter().find(|field| field.name == name);
+        // What the table computes, a checklist's progress, is put right by the move.
+        if field.is_some_and(|field| field.column.is_none()) {
+            return None;
+        }
+        let value = in_order(value, field.is_some());
+        let text = match (name.as_str(), value) {
+            // Records of their own in Supabase, which have no order but that of their keys.
+            ("likes" | "comments" | "priceHistory", Bson::Array(parts)) => {
+                let mut parts: Vec<String> = parts.iter().map(|it| format!("{it:?}")).collect();
+                parts.sort();
+                format!("{parts:?}")
+            }
+            (_, value) => format!("{value:?}"),
+        };
+        Some((name, text))
     });
     shown.collect()
+}
+
+/// What stands in the field `legacy`, at any depth, with its types.
+fn unknown_values(document: &RawDocumentBuf) -> Vec<String> {
+    fn find(value: Bson, found: &mut Vec<String>) {
+        match value {
+            Bson::Document(document) => {
+                for (name, value) in document {
+                    if name == "legacy" {
+                        found.push(format!("{:?}", in_order(value, false)));
+                    } else {
+                        find(value, found);
+                    }
+                }
+            }
+            Bson::Array(items) => items.into_iter().for_each(|item| find(item, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    find(Document::try_from(document).unwrap().into(), &mut found);
+    found.sort();
+    found
 }
 
 /// A value whose documents have their fields in the order of the names.
@@ -336,8 +372,13 @@ async fn a_round_trip_ends_with_equal_documents_and_rows() {
         let whole = case.kind.description().part_of.unwrap_or(case.kind);
         let id = case.key.split('.').next().unwrap_or_default().to_owned();
         let key = (whole, id);
-        let (before, after) = (fields(whole, &before[&key]), fields(whole, &after[&key]));
-        assert_eq!(after, before, "{case:?}");
+        let (before, after) = (&before[&key], &after[&key]);
+        if whole == case.kind {
+            assert_eq!(fields(whole, after), fields(whole, before), "{case:?}");
+        }
+        let unknown = unknown_values(before);
+        assert!(!unknown.is_empty(), "{case:?}");
+        assert_eq!(unknown_values(after), unknown, "{case:?}");
         found += 1;
     }
     assert!(found > 5, "{found}");
