@@ -414,7 +414,7 @@ async fn a_place_that_another_row_has_is_refused() {
             .collect();
         let words = |holder: u8| {
             format!(
-                "sale {holder} is of the same user, book, platform, day; delete or change one \
+                "sale {holder} is of the same user, book, platform and day; delete or change one \
                  of the two, then replay"
             )
         };
@@ -430,7 +430,7 @@ async fn a_place_that_another_row_has_is_refused() {
         let (field, said) = problem(&applied.refused[0].1);
         assert_eq!(field, "date");
         assert!(
-            said.starts_with("roll-up 1 is of the same user, day"),
+            said.starts_with("roll-up 1 is of the same user and day"),
             "{said}"
         );
     })

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use authorstack_core::{
-    AnalyticsStore, Book, Conversion, Days, DocumentStore, Id, InsightKind, NewForecast,
-    NewInsight, NewSale, NewUser, Platform, SaleKey, User,
+    AuthorStack, Book, Conversion, Days, Id, InsightKind, NewForecast, NewInsight, NewSale,
+    NewUser, Platform, SaleKey, User,
     services::{Dashboard, DashboardQuery},
 };
 use authorstack_examples::scratch::Scratch;
@@ -66,7 +66,8 @@ async fn bench(url: &str, options: &Options) -> Result<()> {
     // As in our store: no round trip before each call to see whether the connection lives.
     let pool = PgPoolOptions::new().test_before_acquire(false);
     let pool = pool.connect(url).await?;
-    let stage = Stage::new(&store, &pool, options).await?;
+    let stack = AuthorStack::builder().store(&store).build();
+    let stage = Stage::new(&stack, &pool, options).await?;
     let measured = async {
         stage.refreshes().await?;
         Box::pin(stage.upserts()).await?;
@@ -80,7 +81,7 @@ async fn bench(url: &str, options: &Options) -> Result<()> {
 
 /// A user with a year of sales.
 struct Stage<'s> {
-    store: &'s SupabaseStore,
+    stack: &'s AuthorStack,
     pool: &'s PgPool,
     options: &'s Options,
     user: Id<User>,
@@ -92,9 +93,9 @@ fn january(year: i32) -> Result<NaiveDate> {
 }
 
 impl<'s> Stage<'s> {
-    async fn new(store: &'s SupabaseStore, pool: &'s PgPool, options: &'s Options) -> Result<Self> {
+    async fn new(stack: &'s AuthorStack, pool: &'s PgPool, options: &'s Options) -> Result<Self> {
         let author = NewUser::new("bench".parse()?, "bench@example.org".parse()?, "Bench");
-        let user = store.users().create(author).await?.id;
+        let user = stack.users().create(author).await?.id;
         let books: Vec<Uuid> = (0..options.books)
             .map(|_| Id::<Book>::new().to_uuid())
             .collect();
@@ -113,7 +114,7 @@ impl<'s> Stage<'s> {
             .await?;
         pool.execute("analyze public.sales_data").await?;
         Ok(Self {
-            store,
+            stack,
             pool,
             options,
             user,
@@ -141,7 +142,7 @@ impl<'s> Stage<'s> {
                 self.forget_roll_ups().await?;
                 let started = Instant::now();
                 if is_ours {
-                    let aggregates = self.store.aggregates();
+                    let aggregates = self.stack.aggregates();
                     let done = aggregates.refresh(self.user, self.year, &dollars).await?;
                     ensure!(done.written == days as u64, "{done:?}");
                     ours = started.elapsed().as_secs_f64() * 1_000.0;
@@ -203,7 +204,7 @@ impl<'s> Stage<'s> {
             let mut pair = Pair::default();
             let (ours, theirs) = (self.sales(round * 2)?, self.sales(round * 2 + 1)?);
             let upsert = async {
-                let sales = self.store.sales();
+                let sales = self.stack.sales();
                 let counts = sales.upsert(self.user, &ours).await?;
                 ensure!(counts.inserted == count as u64, "{counts:?}");
                 Ok(())
@@ -284,11 +285,11 @@ impl<'s> Stage<'s> {
     /// What an author sees of a year.
     async fn dashboards(&self) -> Result<()> {
         let dollars = Conversion::into("USD".parse()?);
-        let aggregates = self.store.aggregates();
+        let aggregates = self.stack.aggregates();
         aggregates.refresh(self.user, self.year, &dollars).await?;
         let insight = NewInsight::new(InsightKind::TREND, serde_json::json!({ "text": "up" }));
         for _ in 0..20 {
-            self.store
+            self.stack
                 .insights()
                 .put(self.user, insight.clone())
                 .await?;
@@ -298,10 +299,10 @@ impl<'s> Stage<'s> {
             .iter()
             .map(|date| Ok(NewForecast::new(date, "90.00".parse()?)))
             .collect();
-        self.store.forecasts().put(self.user, forecasts?).await?;
+        self.stack.forecasts().put(self.user, forecasts?).await?;
         self.pool.execute("vacuum analyze").await?;
 
-        let dashboard = Dashboard::new(self.store);
+        let dashboard = Dashboard::new(self.stack);
         let ask = DashboardQuery::of(self.year);
         let mut pairs = Vec::new();
         for round in 0..=self.options.rounds {

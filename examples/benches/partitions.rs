@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use authorstack_core::{
-    AnalyticsStore, Book, Conversion, Days, DocumentStore, Id, NewSale, Platform, SaleKey,
-    SalesFilter, TotalsBy, User,
+    AuthorStack, Book, Conversion, Days, Id, NewSale, Platform, SaleKey, SalesFilter, TotalsBy,
+    User,
 };
 use authorstack_examples::scratch::Scratch;
 use authorstack_supabase::{SupabaseConfig, SupabaseStore};
@@ -215,14 +215,17 @@ async fn insert_month(pool: &PgPool, first: NaiveDate, options: &Options) -> Res
 struct Side {
     url: String,
     store: SupabaseStore,
+    stack: AuthorStack,
     pool: PgPool,
 }
 
 impl Side {
     async fn open(url: String) -> Result<Self> {
         let pool = PgPoolOptions::new().test_before_acquire(false);
+        let store = SupabaseStore::connect(SupabaseConfig::new(&url)).await?;
         Ok(Self {
-            store: SupabaseStore::connect(SupabaseConfig::new(&url)).await?,
+            stack: AuthorStack::builder().store(&store).build(),
+            store,
             pool: pool.connect(&url).await?,
             url,
         })
@@ -259,7 +262,7 @@ impl Side {
     }
 
     async fn upsert(&self, user: Id<User>, sales: &[NewSale]) -> Result<()> {
-        let counts = self.store.sales().upsert(user, sales).await?;
+        let counts = self.stack.sales().upsert(user, sales).await?;
         ensure!(counts.inserted == sales.len() as u64, "{counts:?}");
         Ok(())
     }
@@ -354,7 +357,7 @@ impl Stage<'_> {
     async fn totals(&self, name: &str, days: Days) -> Result<()> {
         let filter = SalesFilter::of(days);
         let read = async |side: &Side, user| {
-            let sales = side.store.sales();
+            let sales = side.stack.sales();
             let totals = sales.totals(user, &filter, TotalsBy::Currency).await?;
             ensure!(!totals.is_empty(), "no sales");
             Ok(())
@@ -386,7 +389,7 @@ impl Stage<'_> {
     async fn refreshes(&self, days: Days) -> Result<()> {
         let dollars = Conversion::into("USD".parse()?);
         let refresh = async |side: &Side, user| {
-            let aggregates = side.store.aggregates();
+            let aggregates = side.stack.aggregates();
             let done = aggregates.refresh(user, days, &dollars).await?;
             ensure!(done.removed == 0, "{done:?}");
             Ok(())
@@ -580,7 +583,7 @@ impl Stage<'_> {
     async fn deletions(&self) -> Result<()> {
         let mut pairs = Vec::new();
         for (round, user) in self.users.iter().take(self.options.rounds).enumerate() {
-            let delete = async |side: &Side| Ok(side.store.users().delete(*user).await?);
+            let delete = async |side: &Side| Ok(side.stack.users().delete(*user).await?);
             let mut pair = Pair::default();
             pair.time(round, delete(&self.partitioned), delete(&self.plain))
                 .await?;

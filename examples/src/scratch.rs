@@ -73,14 +73,23 @@ impl Scratch {
     ///
     /// # Errors
     /// When the URL is malformed, or the server does not answer.
-    pub async fn with_postgres(mut self, postgres_url: &str) -> Result<Self> {
+    pub async fn with_postgres(self, postgres_url: &str) -> Result<Self> {
+        let scratch = self.with_empty_postgres(postgres_url).await?;
+        scratch.postgres().await?.execute(SCHEMA).await?;
+        Ok(scratch)
+    }
+
+    /// Makes a database for the analytics, too, without any table.
+    ///
+    /// # Errors
+    /// When the URL is malformed, or the server does not answer.
+    pub async fn with_empty_postgres(mut self, postgres_url: &str) -> Result<Self> {
         let server: Url = postgres_url.parse().context("the URL of PostgreSQL")?;
         let mut admin = PgConnection::connect(server.as_str()).await?;
         let create = format!("create database {} template template0", self.name);
         admin.execute(AssertSqlSafe(create)).await?;
         admin.close().await?;
         self.postgres = Some(server);
-        self.postgres().await?.execute(SCHEMA).await?;
         Ok(self)
     }
 

@@ -5,7 +5,10 @@
     reason = "each test file uses a part of this"
 )]
 
-use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::{
+    panic::{AssertUnwindSafe, resume_unwind},
+    time::Duration,
+};
 
 use authorstack_core::{
     AuthorStack,
@@ -37,7 +40,17 @@ impl Database {
     pub async fn drop(self) {
         let mut admin = PgConnection::connect(&server()).await.unwrap();
         let drop = format!("drop database if exists {} with (force)", self.name);
-        admin.execute(AssertSqlSafe(drop)).await.unwrap();
+        for _ in 0..40 {
+            match admin.execute(AssertSqlSafe(drop.as_str())).await {
+                Ok(_) => return,
+                // Autovacuum works in it, which only a superuser may end.
+                Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42501") => {
+                    tokio::time::sleep(Duration::from_millis(250)).await;
+                }
+                Err(error) => panic!("{}: {error}", self.name),
+            }
+        }
+        panic!("{}: cannot be dropped", self.name);
     }
 
     pub fn url(&self) -> String {

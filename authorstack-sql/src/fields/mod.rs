@@ -11,4 +11,4 @@ pub use arguments::{ArgumentWriter, arguments, integer, is_integer};
 pub use arrays::{ArrayWriter, WriteIds};
 pub use reader::{read, read_record};
 pub use statements::{insert, json_columns, parameter, placeholders, select, update, width};
-pub use sums::write_sums;
+pub use sums::{sums_of, write_sums};

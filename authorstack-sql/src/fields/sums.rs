@@ -58,8 +58,11 @@ fn decimal(number: &RawValue) -> Option<Decimal> {
     exact.or_else(|_| Decimal::from_scientific(text)).ok()
 }
 
-/// The sums that JSON holds, or what is wrong with it.
-pub(crate) fn sums_of(json: &[u8]) -> Result<BTreeMap<String, Sums>, String> {
+/// The sums that JSON holds.
+///
+/// # Errors
+/// What is wrong with the JSON.
+pub fn sums_of(json: &[u8]) -> Result<BTreeMap<String, Sums>, String> {
     let entries: BTreeMap<String, Entry<'_>> =
         serde_json::from_slice(json).map_err(|error| error.to_string())?;
     let entries = entries.into_iter().map(|(name, entry)| {

@@ -148,7 +148,7 @@ impl Maker {
                 task.insert("completed", "yes");
             },
         );
-        self.task_case(of, "NUL in a task", Rejected("tasks.title"), |task| {
+        self.task_case(of, "NUL in a task", Rejected("tasks.1.title"), |task| {
             task.insert("title", "Cover\0art");
         });
         self.task_case(of, "a task due after 9999", Carried, |task| {

@@ -12,7 +12,7 @@ mod follows;
 mod maker;
 mod users;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use authorstack_core::migrate::{Kind, RejectLine};
 use bson::{RawDocumentBuf, oid::ObjectId};

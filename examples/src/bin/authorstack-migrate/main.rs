@@ -96,22 +96,23 @@ async fn run(cli: &Cli, arguments: &[String]) -> u8 {
             };
             (answer, code)
         }
-        Some(Err(Failure { error, rejects })) => {
+        Some(Err(failure)) => {
+            let rejects = &failure.rejects;
             let counted = reporter.so_far();
             let Verdict {
                 status,
                 code,
                 message,
                 hint,
-            } = Verdict::of(&error, !counted.is_empty());
+            } = Verdict::of(&failure, !counted.is_empty());
             let message = cli::veiled(&message, arguments);
             eprintln!("error: {message}");
-            if let Some(file) = &rejects {
+            if let Some(file) = rejects {
                 eprintln!("the rejects so far are in {}", file.display());
             }
             eprintln!("hint: {hint}");
             let mut answer = Answer::failed(status, &counted, message);
-            answer.rejects_file = rejects;
+            answer.rejects_file.clone_from(rejects);
             (answer, code)
         }
         None => {
@@ -155,6 +156,8 @@ struct Failure {
     error: Error,
     /// The rejects file, if it could still be written.
     rejects: Option<PathBuf>,
+    /// Where the addresses of the targets can be given.
+    targets: String,
 }
 
 impl From<Error> for Failure {
@@ -162,12 +165,24 @@ impl From<Error> for Failure {
         Self {
             error,
             rejects: None,
+            targets: String::new(),
         }
     }
 }
 
 async fn obey(cli: &Cli, reporter: &Reporter) -> Result<Answer, Failure> {
     let settings = Settings::of(&cli.options).await?;
+    let done = obey_with(cli, &settings, reporter).await;
+    done.map_err(|failure| {
+        let targets: Vec<String> = settings.target_settings().map(places).collect();
+        Failure {
+            targets: targets.join(", "),
+            ..failure
+        }
+    })
+}
+
+async fn obey_with(cli: &Cli, settings: &Settings, reporter: &Reporter) -> Result<Answer, Failure> {
     let file = settings.rejects_file.as_path();
     if matches!(
         cli.command,
@@ -180,12 +195,12 @@ async fn obey(cli: &Cli, reporter: &Reporter) -> Result<Answer, Failure> {
         _ => None,
     };
 
-    let Sides { source, target } = Sides::open(&settings).await?;
+    let Sides { source, target } = Sides::open(settings).await?;
     let is_replay = lines.is_some();
     let moved = match (&cli.command, lines) {
         (Command::Plan, _) => {
             let plan = migrate::plan(source, &target, &settings.run.kinds, reporter).await?;
-            return Ok(output::of_plan(&plan, &target, &settings));
+            return Ok(output::of_plan(&plan, &target, settings));
         }
         (Command::Verify, _) => {
             let found = migrate::verify(source, &target, &settings.run.kinds, reporter).await?;
@@ -210,7 +225,10 @@ async fn obey(cli: &Cli, reporter: &Reporter) -> Result<Answer, Failure> {
         Err(error) if is_replay || reporter.so_far().is_empty() => return Err(error.into()),
         Err(error) => {
             let rejects = rejects_until_now(&target, file).await;
-            return Err(Failure { error, rejects });
+            return Err(Failure {
+                rejects,
+                ..error.into()
+            });
         }
     };
     let open = rejects::write(&target, file).await?;
@@ -238,9 +256,13 @@ struct Verdict {
 
 impl Verdict {
     /// What an error means, at the start or after the first records.
-    fn of(error: &Error, on_the_way: bool) -> Self {
+    fn of(failure: &Failure, on_the_way: bool) -> Self {
         const RESUME: &str = "nothing is half-written; run again to resume where this stopped";
-        let of_target = || format!("the target: {error}");
+        let Failure { error, targets, .. } = failure;
+        let of_target = || match targets.as_str() {
+            "" => format!("the target: {error}"),
+            targets => format!("the target ({targets}): {error}"),
+        };
         let (status, code, message, hint) = match error.kind() {
             // The setting was right at the start: a name server or a password has changed.
             ErrorKind::Configuration { setting, reason } if on_the_way => {
