@@ -95,6 +95,24 @@ fn show(tool: &Tool, arguments: &[&str]) -> Result<i32> {
     status.code().context("the tool was killed")
 }
 
+/// The old app changes a record after the run: it is found and copied.
+async fn correct_a_sale(scratch: &Scratch, tool: &Tool) -> Result<()> {
+    println!("\nnow the old app corrects a sale");
+    let correct =
+        "update sales_data set revenue = revenue + 1 where id = (select min(id) from sales_data)";
+    scratch.postgres().await?.execute(correct).await?;
+    ensure!(
+        show(tool, &["verify", "--kind", "sales_data"])? == 1,
+        "a verification must end with exit code 1 when a sale differs"
+    );
+    let repaired = tool.ask(&["repair"])?;
+    ensure!(
+        (repaired.sum("written"), repaired.sum("differing")) == (1, 0),
+        "not repaired: {repaired:?}"
+    );
+    Ok(())
+}
+
 async fn migrate(scratch: &Scratch, data: &Dataset, analytics: &Analytics) -> Result<()> {
     let cases: Vec<_> = data.cases.iter().chain(&analytics.cases).cloned().collect();
     let cases = cases.as_slice();
@@ -174,19 +192,7 @@ async fn migrate(scratch: &Scratch, data: &Dataset, analytics: &Analytics) -> Re
         "verify counts other records than run: {verified:?}"
     );
 
-    println!("\nnow the old app corrects a sale");
-    let correct =
-        "update sales_data set revenue = revenue + 1 where id = (select min(id) from sales_data)";
-    scratch.postgres().await?.execute(correct).await?;
-    ensure!(
-        show(&tool, &["verify", "--kind", "sales_data"])? == 1,
-        "a verification must end with exit code 1 when a sale differs"
-    );
-    let repaired = tool.ask(&["repair"])?;
-    ensure!(
-        (repaired.sum("written"), repaired.sum("differing")) == (1, 0),
-        "not repaired: {repaired:?}"
-    );
+    correct_a_sale(scratch, &tool).await?;
 
     println!("\nWhat the demo has shown:");
     println!(

@@ -6,6 +6,7 @@ mod output;
 mod progress;
 mod rejects;
 mod settings;
+mod sides;
 
 use std::{
     env,
@@ -21,10 +22,10 @@ use authorstack_core::{
 use clap::Parser;
 
 use cli::{Cli, Command, Form};
-use endpoints::Sides;
 use output::Answer;
 use progress::Reporter;
 use settings::{Settings, places};
+use sides::Sides;
 
 const LOOK_AT: u8 = 1;
 const USAGE: u8 = 2;

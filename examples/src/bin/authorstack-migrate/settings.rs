@@ -16,7 +16,7 @@ use toml::{Table, Value};
 
 use crate::{
     cli::{Ids, Options, Side},
-    endpoints::{ENDPOINTS, Endpoint},
+    endpoints::{Access, ENDPOINTS, Endpoint},
 };
 
 const DEFAULT_FILE: &str = "authorstack.toml";
@@ -40,8 +40,8 @@ pub(crate) struct Settings {
     /// The addresses by their settings.
     addresses: BTreeMap<&'static str, SecretString>,
     /// What the UUIDs of the analytics mean.
-    pub(crate) postgres_ids: IdForm,
-    pub(crate) id_map: IdMap,
+    postgres_ids: IdForm,
+    id_map: IdMap,
     pub(crate) rejects_file: PathBuf,
     pub(crate) run: RunOptions,
 }
@@ -84,9 +84,14 @@ impl Settings {
         })
     }
 
-    /// The address of a store.
-    pub(crate) fn address(&self, setting: &'static str) -> Result<&SecretString> {
-        self.addresses.get(setting).ok_or_else(|| missing(setting))
+    /// What a store is reached by.
+    pub(crate) fn access(&self, setting: &'static str) -> Result<Access> {
+        let url = self.addresses.get(setting);
+        Ok(Access {
+            url: url.ok_or_else(|| missing(setting))?.clone(),
+            postgres_ids: self.postgres_ids,
+            id_map: self.id_map.clone(),
+        })
     }
 
     /// Whether a store holds one of the kinds. The tool does not connect to the others.

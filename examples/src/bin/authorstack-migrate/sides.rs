@@ -1,0 +1,75 @@
+//! Connects to both sides of a move.
+
+use std::sync::Arc;
+
+use authorstack_core::{
+    Error, ErrorKind, Result,
+    migrate::{Destination, SinkSet, Snapshot, SourceSet},
+};
+
+use crate::{
+    endpoints::{ENDPOINTS, Opened},
+    settings::{Settings, missing},
+};
+
+/// Both sides of a move.
+pub(crate) struct Sides {
+    pub(crate) source: Arc<dyn Snapshot>,
+    pub(crate) target: Destination,
+}
+
+impl Sides {
+    /// Connects to the stores that the settings name and that hold one of the kinds.
+    pub(crate) async fn open(settings: &Settings) -> Result<Self> {
+        let mut sources: Vec<Opened> = Vec::new();
+        let mut targets: Vec<Opened> = Vec::new();
+        for endpoint in ENDPOINTS {
+            if !settings.needs(endpoint) {
+                continue;
+            }
+            let opened = (endpoint.open)(settings.access(endpoint.setting)?).await;
+            let opened = opened.map_err(|error| at_start(endpoint.setting, error))?;
+            if endpoint.side == settings.from {
+                sources.push(opened);
+            } else {
+                targets.push(opened);
+            }
+        }
+        let ledger = sources.iter().find_map(|source| source.ledger.clone());
+        let target = match targets.as_slice() {
+            [
+                Opened {
+                    destination: Some(destination),
+                    ..
+                },
+            ] => destination.clone(),
+            _ => {
+                let ledger = ledger.ok_or_else(|| missing("supabase_db_url"))?;
+                let set = targets.into_iter().fold(SinkSet::new(), |set, target| {
+                    set.with_sides(target.sink, target.snapshot)
+                });
+                Destination::paired(Arc::new(set), ledger)
+            }
+        };
+        let sources = sources.into_iter().map(|source| source.snapshot).collect();
+        Ok(Self {
+            source: Arc::new(SourceSet::new(sources)),
+            target,
+        })
+    }
+}
+
+/// When a store cannot be reached at all, its setting is most likely wrong.
+fn at_start(setting: &'static str, error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Unavailable { reason } => Error::configuration(setting, reason.clone()),
+        ErrorKind::Timeout { .. } => {
+            let reason = format!(
+                "{}; check the address, and that the server is running",
+                error.kind()
+            );
+            Error::configuration(setting, reason)
+        }
+        _ => error,
+    }
+}
