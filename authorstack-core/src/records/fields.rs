@@ -54,7 +54,7 @@ pub enum Shape {
     Sums,
     /// A part with fields of its own.
     Part,
-    /// Receives a list of such parts.
+    /// A list of such parts.
     Parts,
 }
 

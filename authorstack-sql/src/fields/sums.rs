@@ -1,4 +1,4 @@
-//! Sums by a text: the breakdowns of roll-ups in JSON.
+//! The breakdowns of roll-ups as JSON: a map from a text to sums.
 
 use std::collections::BTreeMap;
 
@@ -58,7 +58,7 @@ fn decimal(number: &RawValue) -> Option<Decimal> {
     exact.or_else(|_| Decimal::from_scientific(text)).ok()
 }
 
-/// The sums that JSON holds, or what is wrong with it.
+/// The sums in the JSON, or the problem with it.
 pub(crate) fn sums_of(json: &[u8]) -> Result<BTreeMap<String, Sums>, String> {
     let entries: BTreeMap<String, Entry<'_>> =
         serde_json::from_slice(json).map_err(|error| error.to_string())?;
