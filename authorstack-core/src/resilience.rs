@@ -6,7 +6,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{Error, ErrorKind, Result};
 
-/// Runs a future with a deadline. When the time is over the future is dropped: that must leave the
+/// Runs a future with a deadline. When the time is over, the future is dropped. That must leave the
 /// store consistent, as for every call.
 ///
 /// # Errors
@@ -18,8 +18,8 @@ pub async fn with_deadline<T>(limit: Duration, run: impl Future<Output = Result<
     }
 }
 
-/// Repeats a unit of work when another transaction got in its way, a few times and with growing
-/// pauses. Nothing of a failed attempt may have been kept.
+/// Repeats a unit of work that conflicted with another transaction, a few times and with growing
+/// pauses. A failed attempt must leave nothing in the store.
 ///
 /// # Errors
 /// The error of the last attempt, or the first error that is not such a conflict.

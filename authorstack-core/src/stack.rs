@@ -94,7 +94,7 @@ stack! {
     analytics.forecasts: ForecastRepository;
 }
 
-/// A stack as what another one may be led to.
+/// The stores of a stack, for a layer that sends calls there.
 impl From<AuthorStack> for Stores {
     fn from(stack: AuthorStack) -> Self {
         let documents = stack.has_documents.then(|| Documents {
@@ -121,7 +121,7 @@ impl From<AuthorStack> for Stores {
 }
 
 impl MemoryStore {
-    /// A stack on this store alone, without layers of a host.
+    /// A stack on this one store, without further layers.
     #[must_use]
     pub fn stack(&self) -> AuthorStack {
         AuthorStack::builder().store(self).build()

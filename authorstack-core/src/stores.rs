@@ -1,4 +1,4 @@
-//! What a backend is to a stack: the bundles of its repositories.
+//! What a backend gives to a stack: the bundles of its repositories.
 
 use std::{fmt, sync::Arc};
 
@@ -8,8 +8,8 @@ use crate::{
     SyncLogRepository, UserRepository,
 };
 
-/// The repositories of the documents, as a backend makes them. They trust what they are given:
-/// the checks of it, the names in errors and a host's layers come with an [`AuthorStack`].
+/// The repositories of the documents, as a backend builds them. They do not check their input: an
+/// [`AuthorStack`] adds the input checks, the context of errors and the layers.
 #[derive(Debug, Clone)]
 pub struct Documents {
     /// Users.
@@ -28,18 +28,18 @@ pub struct Documents {
     pub competitors: Arc<dyn CompetitorRepository>,
 }
 
-/// The repositories of the analytics, as a backend makes them; see [`Documents`].
+/// The repositories of the analytics, as a backend builds them; see [`Documents`].
 #[derive(Debug, Clone)]
 pub struct Analytics {
-    /// What was sold.
+    /// Sales.
     pub sales: Arc<dyn SalesRepository>,
-    /// The sales of each day, summed.
+    /// Roll-ups: the sums of each day's sales.
     pub aggregates: Arc<dyn AggregateRepository>,
-    /// What became of each sync.
+    /// The results of each sync.
     pub sync_logs: Arc<dyn SyncLogRepository>,
-    /// What models found out.
+    /// AI insights.
     pub insights: Arc<dyn InsightRepository>,
-    /// What models predicted.
+    /// Revenue forecasts.
     pub forecasts: Arc<dyn ForecastRepository>,
 }
 
@@ -61,7 +61,7 @@ pub trait AnalyticsStore: fmt::Debug + Send + Sync {
     fn analytics(&self) -> Analytics;
 }
 
-/// All repositories of a stack, those that it was built with.
+/// The repositories that a stack was built with.
 #[derive(Debug, Clone, Default)]
 pub struct Stores {
     /// The documents.

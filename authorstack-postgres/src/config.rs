@@ -15,8 +15,8 @@ pub(crate) static SERVER: Server = Server {
 /// How to connect to a PostgreSQL database.
 ///
 /// The URL is `postgres://user:password@<server>.postgres.database.azure.com:5432/authorstack`.
-/// Azure demands TLS: add `?sslmode=verify-full`, or at least `sslmode=require`; the default,
-/// `prefer`, falls back to an open connection where a server allows one.
+/// Azure requires TLS: add `?sslmode=verify-full`, or at least `sslmode=require`. The default,
+/// `prefer`, uses a connection without encryption if the server allows one.
 ///
 /// ```
 /// use authorstack_postgres::{IdForm, PostgresConfig};
@@ -33,8 +33,8 @@ pub struct PostgresConfig {
 }
 
 impl PostgresConfig {
-    /// Settings for this database, with the defaults of every other: nothing stands between the
-    /// host and the database.
+    /// Settings for this database. The others have their defaults: a direct connection from the
+    /// host to the database.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self {
@@ -43,8 +43,8 @@ impl PostgresConfig {
         }
     }
 
-    /// How ids stand in the `uuid` columns; the default is AuthorStack's form. An old app that
-    /// shares the database may have padded them.
+    /// The form of ids in the `uuid` columns; the default is AuthorStack's form. An old app that
+    /// shares the database may have padded the ids.
     #[must_use]
     pub fn ids(mut self, form: IdForm) -> Self {
         self.ids = form;

@@ -26,12 +26,12 @@ pub(crate) fn migrations() -> impl Iterator<Item = (i64, String)> {
 }
 
 impl PostgresStore {
-    /// Makes what the database lacks of the five tables and their indexes. What an old app has
-    /// made with the schema's own SQL stays as it is.
+    /// Creates the five tables and their indexes if they are missing. Tables that an old app
+    /// created with the schema's own SQL stay as they are.
     ///
     /// # Errors
-    /// [`ErrorKind::Blocked`](authorstack_core::ErrorKind::Blocked) when a table of one of these
-    /// names lacks a column or its unique key, or when the schema is newer than this crate knows.
+    /// [`ErrorKind::Blocked`](authorstack_core::ErrorKind::Blocked) if a table with one of these
+    /// names lacks a column or its unique key, or if the schema is newer than this crate knows.
     pub async fn migrate(&self) -> Result<()> {
         let migrated = migrate(self.pool()).await;
         migrated.map_err(|error| error.in_operation(Operation::Migrate))
@@ -41,7 +41,8 @@ impl PostgresStore {
 pub(crate) async fn migrate(pool: &Pool) -> Result<()> {
     let mut connection = pool.open().await?;
     let run = async {
-        // The compiler does not see that the future of `run` is `Send`; `run_direct` is there for it.
+        // The compiler cannot prove that the future of `run` is `Send`; for that there is
+        // `run_direct`.
         let applied = MIGRATOR.run_direct(None, &mut connection, false).await;
         applied.map_err(from_migrate)?;
         check(&mut connection).await
@@ -71,7 +72,7 @@ pub(crate) fn newer(version: i64) -> String {
     )
 }
 
-/// Checks that tables which existed before have the schema's columns and keys.
+/// Checks that the tables that existed before have the schema's columns and keys.
 async fn check(connection: &mut PgConnection) -> Result<()> {
     for &kind in Kind::ANALYTICS {
         let missing = missing_columns(connection, kind).await?;

@@ -13,11 +13,11 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects, and says what is wrong with the settings if anything is.
+    /// Connects, and reports wrong settings.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](authorstack_core::ErrorKind::Configuration) of `postgres_url`;
-    /// Unavailable when the server does not answer.
+    /// [`ErrorKind::Configuration`](authorstack_core::ErrorKind::Configuration), naming
+    /// `postgres_url`; Unavailable if the server does not answer.
     pub async fn connect(config: PostgresConfig) -> Result<Self> {
         let pool = config.settings.pool()?;
         let connection = pool.open().await?;
@@ -28,7 +28,7 @@ impl PostgresStore {
         })
     }
 
-    /// Closes all connections; calls that come later fail.
+    /// Closes all connections. Later calls fail.
     pub async fn close(&self) {
         self.pool.close().await;
     }

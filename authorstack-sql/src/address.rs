@@ -1,4 +1,4 @@
-//! Where a database is, read from a URL.
+//! The address of a database, read from a URL.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -10,8 +10,8 @@ use url::Url;
 /// Supavisor's port for transaction mode.
 const TRANSACTION_PORT: u16 = 6543;
 
-/// The parameters of a URL that mean something to the driver. Others, such as Prisma's, are left
-/// out: the driver would log them with their values.
+/// The parameters of a URL that mean something to the driver. Others, for example Prisma's, are
+/// left out: the driver would log them with their values.
 const PARAMETERS: &[&str] = &[
     "application_name",
     "dbname",
@@ -32,10 +32,10 @@ const PARAMETERS: &[&str] = &[
     "user",
 ];
 
-/// What stands between the host and the database.
+/// How the host is connected to the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PoolMode {
-    /// [`PoolMode::Transaction`] on port 6543, where Supabase's pooler has it, else
+    /// [`PoolMode::Transaction`] on port 6543, the port of Supabase's pooler for this mode, else
     /// [`PoolMode::Session`].
     #[default]
     Auto,
@@ -46,14 +46,14 @@ pub enum PoolMode {
     Transaction,
 }
 
-/// What differs between the services in messages and defaults.
+/// The messages and defaults that differ between the services.
 #[derive(Debug)]
 pub struct Server {
     /// The setting that names the database, as it is called in a TOML file.
     pub setting: &'static str,
-    /// A URL as it should look.
+    /// An example of a URL.
     pub example: &'static str,
-    /// The database where the URL names none.
+    /// The database if the URL names none.
     pub database: &'static str,
     /// What to do about a refused password.
     pub password_hint: &'static str,
@@ -68,13 +68,13 @@ pub struct Server {
 /// The deadlines.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// Of one call of a repository.
+    /// For one call of a repository.
     pub operation: Duration,
-    /// Of connecting.
+    /// For connecting.
     pub connect: Duration,
-    /// Of one batch of a migration.
+    /// For one batch of a migration.
     pub load: Duration,
-    /// Of building an index.
+    /// For building an index.
     pub index: Duration,
 }
 
@@ -93,7 +93,7 @@ impl Address {
     /// Reads the URL.
     ///
     /// # Errors
-    /// Configuration of the setting, without what the URL holds.
+    /// Configuration, naming the setting. The error does not contain the URL.
     pub fn read(url: &SecretString, mode: PoolMode, server: &'static Server) -> Result<Self> {
         let refuse = |reason: &str| {
             Err(Error::configuration(
@@ -161,19 +161,19 @@ impl Address {
     }
 }
 
-/// Where the database is and how it is reached.
+/// The address of the database, and how to connect to it.
 #[derive(Clone)]
 pub struct Address {
-    /// What the driver connects with.
+    /// The driver's options.
     pub options: PgConnectOptions,
-    /// Whether a pooler in transaction mode is before it.
+    /// Whether there is a pooler in transaction mode in front of it.
     pub transaction: bool,
-    /// Which service it is.
+    /// The service.
     pub server: &'static Server,
 }
 
 impl Address {
-    /// The place in messages: never the user or the password.
+    /// The address in messages, without the user and the password.
     #[must_use]
     pub fn place(&self) -> String {
         match self.options.get_socket() {

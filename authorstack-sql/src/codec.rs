@@ -1,4 +1,4 @@
-//! Moments and JSON as PostgreSQL holds them.
+//! Moments and JSON in PostgreSQL's form.
 
 use std::io;
 
@@ -46,7 +46,7 @@ const END_OF_TIME: i64 = 9_223_371_331_200_000_000;
 #[derive(Debug, Clone, Copy)]
 pub struct Moment(pub DateTime<Utc>);
 
-/// The moment in PostgreSQL's binary form, where it has one.
+/// The moment in PostgreSQL's binary form; `None` if it has none.
 #[must_use]
 pub fn postgres_micros(moment: DateTime<Utc>) -> Option<i64> {
     let micros = moment.timestamp_micros().checked_sub(POSTGRES_EPOCH)?;
@@ -55,7 +55,7 @@ pub fn postgres_micros(moment: DateTime<Utc>) -> Option<i64> {
         .then_some(micros)
 }
 
-/// The first moment that PostgreSQL stores.
+/// The first moment that PostgreSQL can store.
 #[must_use]
 pub fn first_moment() -> DateTime<Utc> {
     DateTime::from_timestamp_micros(FIRST_MOMENT + POSTGRES_EPOCH).unwrap_or_default()
@@ -128,10 +128,10 @@ impl<T: Serialize> Encode<'_, Postgres> for Jsonb<'_, T> {
     }
 }
 
-/// Writes JSON that `jsonb` gives back with the same types of numbers.
+/// Writes JSON so that the types of its numbers survive `jsonb`.
 ///
 /// # Errors
-/// When the value is none of JSON's.
+/// An error if JSON cannot represent the value.
 pub fn write_json<T: Serialize + ?Sized>(
     buffer: &mut Vec<u8>,
     value: &T,
@@ -141,8 +141,8 @@ pub fn write_json<T: Serialize + ?Sized>(
     ))
 }
 
-/// `jsonb` prints 1e16 as 10000000000000000, which would be read as an integer: the fraction
-/// that it keeps says that it is a float.
+/// `jsonb` prints 1e16 as 10000000000000000, which would be read as an integer. So a float is
+/// written with a fraction, which `jsonb` keeps.
 struct Faithful;
 
 impl Formatter for Faithful {

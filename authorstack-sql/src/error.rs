@@ -7,7 +7,7 @@ use sqlx::{Decode, Postgres, Row, Type, error::DatabaseError, postgres::PgRow};
 
 use crate::address::{Address, Server};
 
-/// What the server said, without the detail, which holds the row.
+/// The server's message, without the detail: that contains the row.
 #[derive(Debug, thiserror::Error)]
 #[error("{message} (SQLSTATE {code})")]
 struct ServerMessage {
@@ -36,7 +36,7 @@ pub fn from_sqlx(error: sqlx::Error, server: &Server) -> Error {
         sqlx::Error::BeginFailed | sqlx::Error::WorkerCrashed => {
             Error::unavailable("the connection to the database is in an unknown state")
         }
-        // A pooler or a server that goes away may break off in the middle of a message.
+        // A pooler or a server that stops may close the connection in the middle of a message.
         sqlx::Error::Protocol(what) => {
             Error::unavailable(format!("the connection to the database broke off: {what}"))
         }
@@ -49,7 +49,7 @@ pub fn from_sqlx(error: sqlx::Error, server: &Server) -> Error {
     }
 }
 
-/// An error of a call on the pool: where no connection can be had, the place is named.
+/// An error of a call on the pool. If there is no connection, it names the address.
 pub(crate) fn from_pool(error: sqlx::Error, address: &Address) -> Error {
     match error {
         sqlx::Error::PoolTimedOut => Error::unavailable(format!(
@@ -74,7 +74,7 @@ fn from_server(error: &dyn DatabaseError, server: &Server) -> Error {
             field => Error::already_exists(field),
         },
         "23503" => Error::not_found(),
-        // The repository of the table can say more.
+        // The repository of the table can add details.
         "23P01" => Error::new(ErrorKind::Conflict {
             reason: "another record holds a part of that; choose another value".into(),
         }),
@@ -138,7 +138,7 @@ fn from_server(error: &dyn DatabaseError, server: &Server) -> Error {
     mapped.with_source(source)
 }
 
-/// An error of the first connection: here settings are wrong, with a way out for each.
+/// An error of the first connection. Here settings may be wrong; each error says how to fix them.
 pub(crate) fn from_connect(error: sqlx::Error, address: &Address) -> Error {
     let place = address.place();
     let user = address.options.get_username();
@@ -154,7 +154,7 @@ pub(crate) fn from_connect(error: sqlx::Error, address: &Address) -> Error {
                 "28000" => wrong(format!(
                     "the server at {place} does not let user {user:?} in ({message}); check the user"
                 )),
-                // PgBouncer and Supavisor have no codes of their own for these.
+                // PgBouncer and Supavisor have no special codes for these.
                 "08P01" | "XX000" | "08006" if says("password") || says("SASL") => {
                     refused_password(user, address.server)
                 }
@@ -208,7 +208,7 @@ fn missing_database(address: &Address) -> Error {
 
 fn unreachable_server(address: &Address, error: &io::Error) -> Error {
     let place = address.place();
-    // What TLS refuses, such as a certificate, comes as data that makes no sense.
+    // If TLS fails, for example because of a certificate, the kind is `InvalidData`.
     if error.kind() == io::ErrorKind::InvalidData {
         let reason = format!(
             "no encrypted connection to {place} could be made ({error}); check sslmode and \
@@ -237,7 +237,7 @@ pub(crate) fn connect_timeout(place: &str, after: Duration) -> Error {
     ))
 }
 
-/// The schema's name of a column.
+/// The schema's name for a column.
 fn field_name(kind: Kind, column: &str) -> &'static str {
     let mut fields = kind.fields().iter();
     match fields.find(|field| field.column == Some(column)) {
@@ -247,10 +247,10 @@ fn field_name(kind: Kind, column: &str) -> &'static str {
     }
 }
 
-/// The field of the violated constraint; empty where the constraint is not AuthorStack's.
+/// The field of the violated constraint; empty if the constraint is not AuthorStack's.
 ///
-/// AuthorStack names its constraints `table_columns_suffix`, as PostgreSQL does. Of several columns
-/// the last one is named.
+/// AuthorStack names its constraints `table_columns_suffix`, as PostgreSQL does. For several
+/// columns, this is the last one.
 fn field_of(error: &dyn DatabaseError) -> &'static str {
     let constraint = error.constraint().unwrap_or_default();
     let found = Kind::ALL.iter().find_map(|kind| {
@@ -320,7 +320,7 @@ pub fn is_data_error(error: &sqlx::Error) -> bool {
         || matches!(&*code, "54000" | "54001" | "21000")
 }
 
-/// Whether a statement failed because the object that it creates exists already.
+/// Whether a statement failed because the object that it creates already exists.
 #[must_use]
 pub fn is_duplicate_object(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(DatabaseError::code);
@@ -336,7 +336,7 @@ pub fn has_code(error: &sqlx::Error, code: &str) -> bool {
         .is_some_and(|found| found == code)
 }
 
-/// Puts the deadline into a timeout that the server enforced.
+/// Adds the deadline to a timeout that the server enforced.
 #[must_use]
 pub fn name_deadline(error: Error, after: Duration) -> Error {
     match error.kind() {

@@ -1,9 +1,9 @@
-//! How ids stand in `uuid` columns.
+//! The forms of ids in `uuid` columns.
 
 use authorstack_core::{Error, Id, Result};
 use uuid::Uuid;
 
-/// How a 24-digit id stands in a `uuid` column.
+/// The form of a 24-digit id in a `uuid` column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum IdForm {
     /// AuthorStack's own form, [`Id::to_uuid`].
@@ -11,7 +11,7 @@ pub enum IdForm {
     Embedded,
     /// Eight zeros before the digits.
     PaddedLeft,
-    /// Eight zeros behind the digits.
+    /// Eight zeros after the digits.
     PaddedRight,
 }
 
@@ -29,10 +29,10 @@ impl IdForm {
         Uuid::from_bytes(bytes)
     }
 
-    /// The id that a UUID of this form holds.
+    /// The id in a UUID of this form.
     ///
     /// # Errors
-    /// Invalid for `id` when the UUID has another form.
+    /// Invalid for `id` if the UUID has another form.
     pub fn read<T>(self, uuid: Uuid) -> Result<Id<T>> {
         let bytes = uuid.as_bytes();
         let mut digits = [0; 12];
@@ -50,7 +50,7 @@ impl IdForm {
         }
     }
 
-    /// SQL for the id's 24 digits, of a `uuid` column of this form.
+    /// SQL for the id's 24 digits, from a `uuid` column of this form.
     #[must_use]
     pub fn digits(self, column: &str) -> String {
         match self {
@@ -64,7 +64,7 @@ impl IdForm {
         }
     }
 
-    /// SQL that says whether a `uuid` column has this form.
+    /// SQL for whether a `uuid` column has this form.
     #[must_use]
     pub fn holds(self, column: &str) -> String {
         let bytes = format!("uuid_send({column})");
@@ -78,7 +78,7 @@ impl IdForm {
         }
     }
 
-    /// SQL that turns a `uuid` column of this form into AuthorStack's.
+    /// SQL that converts a `uuid` column of this form into AuthorStack's.
     #[must_use]
     pub fn embedded(self, column: &str) -> String {
         let part = |from: u8, length: u8| format!("substr({column}::text, {from}, {length})");

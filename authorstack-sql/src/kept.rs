@@ -32,12 +32,12 @@ impl<T> fmt::Debug for KeptConnections<T> {
 }
 
 impl<T> KeptConnections<T> {
-    /// No call panics while it holds the lock, so the value behind a poisoned lock is sound.
+    /// No call panics while it holds the lock, so the value in a poisoned lock is valid.
     fn lock(&self) -> MutexGuard<'_, Vec<(PgConnection, T)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection that still answers within this time, if one was kept.
+    /// A kept connection that still answers within this time, if there is one.
     pub async fn take(&self, patience: Duration) -> Option<(PgConnection, T)> {
         loop {
             let (mut connection, beside) = self.lock().pop()?;
@@ -47,7 +47,7 @@ impl<T> KeptConnections<T> {
         }
     }
 
-    /// Keeps a connection, unless there are enough.
+    /// Keeps a connection, unless enough are kept already.
     pub fn keep(&self, connection: PgConnection, beside: T) {
         let mut idle = self.lock();
         if idle.len() < KEPT_CONNECTIONS {

@@ -1,8 +1,8 @@
-//! What AuthorStack's backends on PostgreSQL share: the connections and their settings, the
-//! driver's errors, records in rows and statements, and the analytics repositories.
+//! The shared parts of AuthorStack's backends on PostgreSQL: the connections and their settings,
+//! the driver's errors, records in rows and statements, and the analytics repositories.
 //!
-//! A host uses `authorstack-postgres` or `authorstack-supabase`; this crate makes no promise of
-//! stability to others.
+//! A host uses `authorstack-postgres` or `authorstack-supabase`. The API of this crate is not
+//! stable for other users.
 
 mod address;
 mod analytics;

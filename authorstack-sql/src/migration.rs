@@ -1,4 +1,4 @@
-//! What a table of PostgreSQL refuses of the records of a migration, and how that is said.
+//! The records of a migration that a table of PostgreSQL refuses, and the messages for them.
 
 use authorstack_core::{
     Error, ErrorKind, Extra, Result,
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::codec::postgres_micros;
 
-/// The problems of a record's dates that have columns of their own.
+/// The problems of a record's dates in columns of their own.
 #[must_use]
 pub fn check_dates(record: &Record) -> Problems {
     let within = place_of(record.kind());
@@ -30,13 +30,13 @@ pub fn check_dates(record: &Record) -> Problems {
     problems
 }
 
-/// Looks at each value of a record that has a column of its own.
+/// Passes each value with a column of its own to a function.
 pub fn each_value(record: &Record, look: impl FnMut(&'static Field, Option<Value<'_>>)) {
     // This writer never fails.
     let _ = record.write(&mut Columns(look));
 }
 
-/// Where the document that holds a part has its fields.
+/// The path of a part's fields in its document.
 const fn place_of(kind: Kind) -> &'static str {
     match kind.description().key {
         KeyForm::Comment => "comments.",
@@ -45,7 +45,7 @@ const fn place_of(kind: Kind) -> &'static str {
     }
 }
 
-/// Whether two rows with one number are one record: their identity columns are equal.
+/// Whether two rows with the same number are the same record: their identity columns are equal.
 #[must_use]
 pub fn is_same_record(a: &Record, b: &Record) -> bool {
     a.kind() == b.kind() && identity(a) == identity(b)
@@ -63,7 +63,7 @@ fn identity(record: &Record) -> Vec<String> {
     values
 }
 
-/// Looks at the values that have columns of their own; parts are stored as JSON.
+/// Passes on the values with columns of their own. Parts are stored as JSON.
 struct Columns<F>(F);
 
 impl<F: FnMut(&'static Field, Option<Value<'_>>)> FieldWriter for Columns<F> {
@@ -85,7 +85,7 @@ impl<F: FnMut(&'static Field, Option<Value<'_>>)> FieldWriter for Columns<F> {
     }
 }
 
-/// The problem of a row whose number or unique values another record of the target has.
+/// The problem of a row if another record of the target has its number or its unique values.
 #[must_use]
 pub fn taken_by(kind: Kind, number: i64, holder: i64) -> Problems {
     let one = kind.one();
@@ -122,7 +122,7 @@ fn words(columns: &[&str]) -> String {
     }
 }
 
-/// What the server's refusal says of a record.
+/// The problem of a record that the server refused.
 #[must_use]
 pub fn refusal(record: &Record, error: Error) -> Problems {
     match error.kind() {

@@ -16,13 +16,13 @@ use crate::{
     error,
 };
 
-/// A connection that was idle for longer is tested before it is used.
+/// A connection that was idle for longer is tested before use.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
 /// A statement with its parameters.
 pub type Statement<'q> = Query<'q, Postgres, PgArguments>;
 
-/// The connections of a store, and how a statement is run on them. Clones share them.
+/// The connections of a store, and how a statement runs on them. Clones share them.
 #[derive(Clone)]
 pub struct Pool {
     inner: Arc<Inner>,
@@ -32,7 +32,7 @@ struct Inner {
     address: Address,
     pool: PgPool,
     timeouts: Timeouts,
-    /// `begin`, with the server's own deadline, for a pooler in transaction mode.
+    /// `begin` with the server's own deadline, for a pooler in transaction mode.
     begin: Arc<str>,
 }
 
@@ -48,8 +48,8 @@ impl Pool {
     /// A pool that connects when it is first used.
     #[must_use]
     pub fn new(address: Address, timeouts: Timeouts, max_connections: u32) -> Self {
-        // The server gives up a little later than the client, so that no statement runs on
-        // unnoticed for long.
+        // The server cancels a statement a little later than the client gives up, so no forgotten
+        // statement runs for long.
         let server_side = (timeouts.operation + Duration::from_secs(5)).as_millis();
         let mut options = PgPoolOptions::new()
             .max_connections(max_connections.max(1))
@@ -87,15 +87,15 @@ impl Pool {
         }
     }
 
-    /// Which service this is.
+    /// The service.
     #[must_use]
     pub fn server(&self) -> &'static Server {
         self.inner.address.server
     }
 
-    /// Closes all connections; calls that come later fail.
+    /// Closes all connections. Later calls fail.
     pub async fn close(&self) {
-        // A connection that hangs is given up: closing is a courtesy to the server.
+        // If a connection hangs, it is dropped: closing it is only a courtesy to the server.
         let _ = timeout(self.timeouts().connect, self.inner.pool.close()).await;
     }
 
@@ -105,13 +105,13 @@ impl Pool {
         self.inner.timeouts
     }
 
-    /// Whether a pooler in transaction mode is before the server.
+    /// Whether there is a pooler in transaction mode in front of the server.
     #[must_use]
     pub fn transaction_mode(&self) -> bool {
         self.inner.address.transaction
     }
 
-    /// The statement, kept prepared unless a pooler in transaction mode is before the server.
+    /// The statement. It stays prepared, unless there is a pooler in transaction mode.
     pub fn statement<'q>(&self, statement: Statement<'q>) -> Statement<'q> {
         statement.persistent(!self.transaction_mode())
     }
@@ -119,7 +119,7 @@ impl Pool {
     /// Opens a connection outside the pool.
     ///
     /// # Errors
-    /// Configuration, naming what is wrong; Unavailable when the server does not answer.
+    /// Configuration, naming what is wrong; Unavailable if the server does not answer.
     pub async fn open(&self) -> Result<PgConnection> {
         let address = &self.inner.address;
         let deadline = self.inner.timeouts.connect;
@@ -137,16 +137,16 @@ impl Pool {
         }
     }
 
-    /// Closes a connection from outside the pool.
+    /// Closes a connection that is outside the pool.
     pub async fn close_connection(&self, connection: PgConnection) {
-        // A courtesy: the server notices a dropped connection, too.
+        // This is a courtesy: the server also notices a dropped connection.
         let _ = timeout(Duration::from_secs(1), connection.close()).await;
     }
 
     /// Runs one statement as a unit of work.
     ///
     /// # Errors
-    /// What the server answers; Timeout, Unavailable.
+    /// The server's error; Timeout or Unavailable.
     pub async fn fetch_optional(&self, statement: Statement<'_>) -> Result<Option<PgRow>> {
         let statement = self.statement(statement);
         if !self.transaction_mode() {
@@ -164,7 +164,7 @@ impl Pool {
     /// Runs one statement as a unit of work.
     ///
     /// # Errors
-    /// What the server answers; Timeout, Unavailable.
+    /// The server's error; Timeout or Unavailable.
     pub async fn fetch_all(&self, statement: Statement<'_>) -> Result<Vec<PgRow>> {
         let statement = self.statement(statement);
         if !self.transaction_mode() {
@@ -182,7 +182,7 @@ impl Pool {
     /// Begins a unit of work of several statements.
     ///
     /// # Errors
-    /// What the server answers; Timeout, Unavailable.
+    /// The server's error; Timeout or Unavailable.
     pub async fn unit(&self) -> Result<Unit<'_>> {
         let transaction = self.run(self.begin()).await?;
         Ok(Unit {
@@ -196,7 +196,7 @@ impl Pool {
         self.inner.pool.begin_with(begin).await
     }
 
-    /// Runs a call of the driver within the deadline of an operation.
+    /// Runs a call of the driver with the deadline of an operation.
     async fn run<T>(&self, run: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
         let limit = self.inner.timeouts.operation;
         let run = run.map_err(|error| {
@@ -207,7 +207,7 @@ impl Pool {
     }
 }
 
-/// Several statements in one transaction, which ends without effect when this is dropped.
+/// Several statements in one transaction. Dropping it rolls the transaction back.
 #[derive(Debug)]
 pub struct Unit<'s> {
     pool: &'s Pool,
@@ -215,30 +215,30 @@ pub struct Unit<'s> {
 }
 
 impl Unit<'_> {
-    /// Runs a statement and answers its first row.
+    /// Runs a statement and returns its first row.
     ///
     /// # Errors
-    /// What the server answers; Timeout, Unavailable.
+    /// The server's error; Timeout or Unavailable.
     pub async fn fetch_optional(&mut self, statement: Statement<'_>) -> Result<Option<PgRow>> {
         let run = self.pool.statement(statement);
         let run = run.fetch_optional(&mut *self.transaction);
         self.pool.run(run).await
     }
 
-    /// Runs a statement and answers its rows.
+    /// Runs a statement and returns its rows.
     ///
     /// # Errors
-    /// What the server answers; Timeout, Unavailable.
+    /// The server's error; Timeout or Unavailable.
     pub async fn fetch_all(&mut self, statement: Statement<'_>) -> Result<Vec<PgRow>> {
         let run = self.pool.statement(statement);
         let run = run.fetch_all(&mut *self.transaction);
         self.pool.run(run).await
     }
 
-    /// Keeps what was done.
+    /// Commits the transaction.
     ///
     /// # Errors
-    /// What the server answers; Timeout, Unavailable.
+    /// The server's error; Timeout or Unavailable.
     pub async fn commit(self) -> Result<()> {
         self.pool.run(self.transaction.commit()).await
     }
@@ -249,7 +249,7 @@ async fn resolves(host: &str) -> bool {
     let host = host.to_owned();
     let lookup =
         tokio::task::spawn_blocking(move || (host.as_str(), 0u16).to_socket_addrs().is_ok());
-    // A lookup that takes long says nothing about the name.
+    // A slow lookup does not mean that the name is wrong.
     matches!(
         timeout(Duration::from_secs(5), lookup).await,
         Ok(Ok(true)) | Err(_)

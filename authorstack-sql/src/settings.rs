@@ -15,16 +15,16 @@ use crate::{
 pub struct Settings {
     server: &'static Server,
     url: SecretString,
-    /// What stands between the host and the database.
+    /// How the host is connected to the database.
     pub pool_mode: PoolMode,
     /// The deadlines.
     pub timeouts: Timeouts,
-    /// How many connections the repositories share at most.
+    /// The maximum number of connections that the repositories share.
     pub max_connections: u32,
 }
 
 impl Settings {
-    /// Settings for the database that a URL names; the rest has its defaults.
+    /// Settings for the database at a URL. The other settings have their defaults.
     #[must_use]
     pub fn new(server: &'static Server, url: String, pool_mode: PoolMode) -> Self {
         Self {
@@ -39,7 +39,7 @@ impl Settings {
     /// A pool with these settings, which connects when it is first used.
     ///
     /// # Errors
-    /// Configuration of the setting, without what the URL holds.
+    /// Configuration, naming the setting. The error does not contain the URL.
     pub fn pool(&self) -> Result<Pool> {
         let address = Address::read(&self.url, self.pool_mode, self.server)?;
         Ok(Pool::new(address, self.timeouts, self.max_connections))
@@ -63,7 +63,7 @@ impl fmt::Debug for Settings {
 macro_rules! __settings_methods {
     ($config:ty) => {
         impl $config {
-            /// What stands between the host and the database.
+            /// How the host is connected to the database.
             #[must_use]
             pub fn pool_mode(mut self, mode: $crate::PoolMode) -> Self {
                 self.settings.pool_mode = mode;

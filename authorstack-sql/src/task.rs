@@ -1,4 +1,4 @@
-//! Tasks that end when their result is no longer awaited.
+//! Tasks that end when nobody waits for their result.
 
 use authorstack_core::Result;
 use futures::{
@@ -37,7 +37,7 @@ where
         let (sender, receiver) = mpsc::channel(1);
         let task = tokio::spawn(async move {
             if let Err(error) = run(sender.clone()).await {
-                // This fails only when the receiver is gone.
+                // This fails only if the receiver is gone.
                 let _ = sender.send(Err(error)).await;
             }
         });

@@ -28,7 +28,7 @@ impl Records {
     }
 }
 
-/// The page of the rows that match, by their numbers.
+/// The page of the matching rows, in the order of their numbers.
 fn page_by_row<T: Clone>(
     rows: &BTreeMap<i64, T>,
     request: &PageRequest,

@@ -1,13 +1,12 @@
-//! What has changed, for those who follow the store.
+//! The changes of the store, for its followers.
 
 use std::collections::VecDeque;
 
 use crate::migrate::{Key, Kind};
 
-/// How many changes are kept for those who follow.
+/// How many changes are kept for followers.
 const KEPT: usize = 100_000;
-/// The changes of the store, each with its number; kept from the first time that someone asks for
-/// the position.
+/// The numbered changes of the store. They are kept from the first call of `position` on.
 #[derive(Debug, Default)]
 pub(super) struct Feed {
     pub(super) is_followed: bool,

@@ -1,4 +1,4 @@
-//! What a migration has written down in memory.
+//! The ledger of a migration in memory.
 
 use std::{collections::BTreeMap, sync::Weak};
 
@@ -7,7 +7,7 @@ use crate::{
     migrate::{Checkpoint, Entry, Key, Kind, Reject, Settled, Step},
 };
 
-/// What a migration has written down.
+/// The ledger's data.
 #[derive(Debug, Default)]
 pub(super) struct MemoryLedger {
     passes: BTreeMap<Kind, Pass>,
@@ -15,7 +15,7 @@ pub(super) struct MemoryLedger {
     pub(super) run: Weak<()>,
 }
 
-/// A reject, and the record that a replay has made of it.
+/// A reject, and the record that a replay made of it.
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) reject: Reject,
@@ -40,7 +40,7 @@ impl MemoryLedger {
         pass.checkpoint.clone()
     }
 
-    /// Refuses a batch that does not begin where the pass is.
+    /// Refuses a batch that does not begin at the checkpoint.
     pub(super) fn check(&self, kind: Kind, step: &Step<'_>) -> Result<()> {
         let pass = self.passes.get(&kind);
         let position = pass.and_then(|pass| pass.checkpoint.position.as_ref());

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{Cursor, Id, Order, Page, PageRequest, Result};
 
-/// The page of the records that match, found by the last id of the page before.
+/// The page of the matching records, found by the last id of the previous page.
 pub(super) fn page<T: Clone>(
     records: &BTreeMap<Id<T>, T>,
     request: &PageRequest,

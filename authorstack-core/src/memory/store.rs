@@ -22,7 +22,8 @@ use crate::{
 /// The store's name in messages.
 pub(super) const NAME: &str = "memory";
 
-/// The documents of an app in memory, and either side of a migration. Clones share what they hold.
+/// A store in memory: for documents and analytics, and for either side of a migration. Clones share
+/// their data.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore {
     pub(super) shared: Arc<Shared>,
@@ -31,13 +32,13 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     records: Mutex<Records>,
-    /// Wakes those who follow the changes.
+    /// Wakes the followers of the changes.
     pub(super) changed: Notify,
 }
 
 macro_rules! records {
     ($($name:ident: $place:ty => $record:ty, $kind:ident, |$of:ident, $at:ident| $key:expr;)+) => {
-        /// What the store holds, a table for each kind, in the order of the kinds.
+        /// The data of the store: a table for each kind, in the order of the kinds.
         #[derive(Debug, Default)]
         pub(super) struct Records {
             $(pub(super) $name: Table<$place, $record>,)+
@@ -56,7 +57,7 @@ macro_rules! records {
         })+
 
         impl Records {
-            /// Hands the keys of what was changed to the feed, kind by kind.
+            /// Passes the keys of changed records to the feed, kind by kind.
             fn note_changes(&mut self) -> bool {
                 let mut changed = false;
                 $(
@@ -90,7 +91,7 @@ records! {
     forecasts: i64 => Forecast, RevenueForecasts, |forecast, _at| Key::Row(forecast.id);
 }
 
-/// The records, locked. What was changed is handed to the feed when they are given back.
+/// The locked records. When the lock is released, the feed gets the changes.
 pub(super) struct Locked<'s> {
     records: MutexGuard<'s, Records>,
     changed: &'s Notify,
@@ -125,7 +126,7 @@ impl MemoryStore {
         Self::default()
     }
 
-    /// No call panics while it holds the lock, so what a poisoned lock guards is sound.
+    /// No call panics while it holds the lock, so the value in a poisoned lock is valid.
     pub(super) fn lock(&self) -> Locked<'_> {
         let records = self.shared.records.lock();
         Locked {
@@ -147,7 +148,7 @@ impl Records {
         user.ok_or_else(|| Error::not_found().for_record(format_args!("user {id}")))
     }
 
-    /// Removes a user and all that is theirs, also on other people's posts.
+    /// Removes a user and everything that belongs to them, also likes and comments on other posts.
     pub(super) fn remove_user(&mut self, id: Id<User>) -> bool {
         if self.users.remove(&id).is_none() {
             return false;
@@ -170,7 +171,7 @@ impl Records {
         true
     }
 
-    /// Removes what belongs to records that are gone.
+    /// Removes what belongs to removed records.
     pub(super) fn remove_dependents(&mut self) {
         let (books, posts, rivals) = (&self.books, &self.posts, &self.competitors);
         self.checklists

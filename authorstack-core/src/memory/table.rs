@@ -12,8 +12,8 @@ pub(super) trait Keyed<K> {
     fn key(&self, place: &K) -> Key;
 }
 
-/// A map of records. It can be read as a `BTreeMap`; each method that writes notes the keys of what
-/// it changes.
+/// A map of records. It can be read as a `BTreeMap`; each method that writes notes the keys of the
+/// records that it changes.
 #[derive(Debug)]
 pub(super) struct Table<K, V> {
     records: BTreeMap<K, V>,
@@ -83,7 +83,7 @@ impl<K: Ord + Clone, V: Keyed<K>> Table<K, V> {
         }
     }
 
-    /// The keys of what has changed since the last call.
+    /// The keys of the records changed since the last call.
     pub(super) fn take_touched(&mut self) -> Vec<Key> {
         std::mem::take(&mut self.touched)
     }

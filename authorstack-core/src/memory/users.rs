@@ -31,7 +31,7 @@ impl MemoryUsers {
     }
 }
 
-/// The unique fields, checked against every other user.
+/// Checks the unique fields against every other user.
 pub(super) fn check_unique(records: &Records, candidate: &User) -> Result<()> {
     for user in records
         .users

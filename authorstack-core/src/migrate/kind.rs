@@ -38,8 +38,8 @@ pub enum KeyForm {
     Row,
 }
 
-/// What tells the records of one kind apart. Keys of one kind are in the order of their parts:
-/// both sides of a migration are read in it.
+/// The key of a record, unique within its kind. Keys are ordered by their parts; both sides of a
+/// migration are read in that order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
     /// The id of a record that has one.
@@ -58,7 +58,7 @@ impl Key {
     /// Reads a key of a kind in its text form.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it is none.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if it is not a key of this kind.
     pub fn parse(kind: Kind, text: &str) -> Result<Self> {
         let parts = text.split_once('.');
         let key = match kind.description().key {
@@ -80,7 +80,7 @@ impl Key {
         })
     }
 
-    /// The id of the record, or of the one that it is part of; none of a row that has a number.
+    /// The id of the record, or of the record that it is a part of; `None` for a numbered row.
     #[must_use]
     pub fn id(&self) -> Option<Id<Record>> {
         match self {
@@ -99,7 +99,8 @@ impl<T> From<Id<T>> for Key {
 }
 
 impl fmt::Display for Key {
-    /// A row's number; an id's 24 hex digits; of a part, the id of the whole, a full stop, and what tells the part.
+    /// A row's number, or an id's 24 hex digits. For a part: the id of the whole, a full stop, and
+    /// the rest of the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Id(id) => fmt::Display::fmt(id, f),
@@ -117,7 +118,7 @@ impl Serialize for Key {
     }
 }
 
-/// A field that names a record of another kind.
+/// A field that refers to a record of another kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reference {
     /// The field, as problems name it.
@@ -161,7 +162,7 @@ pub struct Description {
     pub identity: &'static [&'static str],
     /// The fields, in the order of the columns.
     pub fields: &'static [Field],
-    /// Whether its records keep unknown fields beside these.
+    /// Whether its records also keep unknown fields.
     pub has_extra: bool,
 }
 
@@ -241,8 +242,8 @@ macro_rules! kinds {
                 }
             }
 
-            /// Takes the fields of a record from a reader, in the order of the list. `None` where
-            /// the reader has noted a problem.
+            /// Takes the fields of a record from a reader, in the order of the list. Returns `None`
+            /// if the reader has noted a problem.
             pub fn read<R: FieldReader>(self, reader: &mut R) -> Option<Record> {
                 match self {
                     $(Self::$kind => <$record as Fields>::read(reader).map(Record::from),)+
@@ -543,7 +544,7 @@ impl Kind {
         )
     }
 
-    /// The kinds that its records refer to, each once, in the order of [`Kind::ALL`]: they move
+    /// The kinds that its records refer to, each once, in the order of [`Kind::ALL`]. They move
     /// first.
     #[must_use]
     pub fn depends_on(self) -> Vec<Self> {
@@ -560,7 +561,7 @@ impl Kind {
         self.description().fields
     }
 
-    /// Whether its records keep unknown fields beside.
+    /// Whether its records also keep unknown fields.
     #[must_use]
     pub const fn has_extra(self) -> bool {
         self.description().has_extra
@@ -573,7 +574,7 @@ impl Kind {
         columns.chain(self.has_extra().then_some("extra")).collect()
     }
 
-    /// Whether its records have numbers that the store gives by a sequence.
+    /// Whether its records have numbers that the store assigns from a sequence.
     #[must_use]
     pub const fn is_numbered(self) -> bool {
         matches!(self.description().key, KeyForm::Row)

@@ -45,7 +45,7 @@ pub trait Ledger: std::fmt::Debug + Send + Sync {
     /// Timeout or Unavailable of the store.
     async fn replayed(&self, kind: Kind) -> Result<Vec<Settled>>;
 
-    /// The state of these rejected keys of a kind, as far as the ledger knows them.
+    /// The state of these rejected keys of a kind. Keys that the ledger does not know are left out.
     ///
     /// # Errors
     /// Timeout or Unavailable of the store.

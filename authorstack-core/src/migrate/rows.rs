@@ -73,8 +73,8 @@ pub trait RowSource: Send + Sync {
     /// Timeout or Unavailable of the store.
     async fn last(&self, kind: Kind) -> Result<Option<i64>>;
 
-    /// The records of another kind that rows of this kind refer to, each once, as far as they
-    /// have an id.
+    /// The records of another kind that rows of this kind refer to, each once. Records without an
+    /// id are left out.
     fn references(&self, kind: Kind, to: Kind) -> BoxStream<'_, Result<Vec<Id<Record>>>>;
 
     /// The first rows of a range, up to a number of rows, as they are now; `None` if there are
@@ -104,7 +104,7 @@ pub trait RowReader: Send {
     /// function.
     ///
     /// # Errors
-    /// The store's Timeout or Unavailable, as for all that reads.
+    /// Timeout or Unavailable of the store.
     async fn digest(&mut self) -> Result<Option<RowDigest>>;
 
     /// The rows that can move, in the binary form of COPY, in pieces of any length.
@@ -158,8 +158,8 @@ pub trait RowSink: Send + Sync {
     /// Opens a transaction for a range. If it belongs to a pass, the commit notes it there as done.
     ///
     /// # Errors
-    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) when another run has begun the pass
-    /// anew.
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) when another run has started the pass
+    /// again.
     async fn open(
         &self,
         kind: Kind,

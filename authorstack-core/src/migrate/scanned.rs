@@ -1,13 +1,13 @@
-//! What is read from a store.
+//! Records as they are read from a store.
 
 use super::{Digest, Problems, Record};
 use crate::Result;
 
-/// A place in a scan or among changes: opaque text of the store's.
+/// A position in a scan or among changes: opaque text of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position(pub String);
 
-/// How large a batch may become before it is handed on.
+/// The largest size of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchLimits {
     /// Records.
@@ -30,12 +30,12 @@ impl Default for BatchLimits {
 pub enum Original {
     /// Bytes that only the store can read.
     Bytes(Vec<u8>),
-    /// Nothing more than the record that was read from it.
+    /// No bytes: only the record that was read.
     Record,
 }
 
 impl Original {
-    /// The bytes that stand for the original of a record: its own, or the record's JSON.
+    /// The bytes that represent the original: its own, or the record's JSON.
     #[must_use]
     pub fn bytes(&self, record: Option<&Record>) -> Vec<u8> {
         match (self, record) {
@@ -54,7 +54,7 @@ impl Original {
         }
     }
 
-    /// Whether it holds none.
+    /// Whether it holds no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -62,7 +62,7 @@ impl Original {
 }
 
 impl std::fmt::Debug for Original {
-    /// The size alone: the bytes may hold secrets.
+    /// Shows the size only: the bytes may contain secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Bytes(bytes) => write!(f, "Original({} bytes)", bytes.len()),
@@ -71,12 +71,13 @@ impl std::fmt::Debug for Original {
     }
 }
 
-/// A record that was read, whether or not it makes sense.
+/// A record that was read, valid or not.
 #[derive(Debug, Clone)]
 pub struct Scanned {
-    /// The record's key as text: that of [`Record::key`], else a form of the store's.
+    /// The key as text: that of [`Record::key`], or another form of the store if there is no valid
+    /// record.
     pub key: String,
-    /// The record, or why it is none.
+    /// The record, or its problems.
     pub outcome: Result<Record, Problems>,
     /// The record as stored, for the rejects.
     pub original: Original,
@@ -93,7 +94,7 @@ impl Scanned {
         }
     }
 
-    /// The digest of the original: tells whether the record has changed since.
+    /// The digest of the original. It shows whether the record has changed since.
     #[must_use]
     pub fn original_digest(&self) -> [u8; 32] {
         let record = self.outcome.as_ref().ok();

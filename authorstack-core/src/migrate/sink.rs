@@ -22,8 +22,8 @@ pub trait Sink: std::fmt::Debug + Send + Sync {
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), naming the setting.
     async fn inspect(&self) -> Result<SinkState>;
 
-    /// The parts of a record that the store cannot hold, as far as the record alone shows. Writing
-    /// the record is refused for the same reasons.
+    /// The parts of a record that the store cannot hold, found from the record alone. The store
+    /// refuses to write the record for the same reasons.
     fn screen(&self, record: &Record) -> Problems {
         let _ = record;
         Problems::default()

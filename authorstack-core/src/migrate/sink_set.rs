@@ -39,7 +39,7 @@ impl SinkSet {
         self.with_sides(store.clone(), store)
     }
 
-    /// With a store whose two sides are at hand.
+    /// Adds a store, given as a sink and as a snapshot.
     #[must_use]
     pub fn with_sides(mut self, sink: Arc<dyn Sink>, snapshot: Arc<dyn Snapshot>) -> Self {
         self.stores.push(Part { sink, snapshot });

@@ -16,11 +16,11 @@ use crate::{Change, Error, Extra, Id, Result};
 pub struct Field {
     /// The name in documents and in JSON.
     pub name: &'static str,
-    /// The column of the record's table; `None` where the table computes it.
+    /// The column of the record's table; `None` if the table computes it.
     pub column: Option<&'static str>,
     /// The form of its values.
     pub shape: Shape,
-    /// Whether there is no record without a value.
+    /// Whether a record must have a value.
     pub required: bool,
 }
 
@@ -54,7 +54,7 @@ pub enum Shape {
     Sums,
     /// A part with fields of its own.
     Part,
-    /// Receives a list of such parts.
+    /// A list of such parts.
     Parts,
 }
 
@@ -98,10 +98,10 @@ pub enum Value<'v> {
 
 /// A list of texts.
 pub trait Texts: std::fmt::Debug {
-    /// How many there are.
+    /// How many texts there are.
     fn count(&self) -> usize;
 
-    /// The one at this place.
+    /// The text at this index.
     fn text(&self, index: usize) -> &str;
 }
 
@@ -254,20 +254,20 @@ pub trait FieldValue: Sized {
     /// The form of the values.
     const SHAPE: Shape;
 
-    /// The value of a field that is missing, where the type has one for that.
+    /// The value of a missing field, if the type has one for it.
     const MISSING: Option<fn() -> Self> = None;
 
-    /// Hands the value to a writer.
+    /// Passes the value to a writer.
     ///
     /// # Errors
-    /// The writer's.
+    /// The writer's error.
     fn write<W: FieldWriter>(&self, field: &'static Field, writer: &mut W) -> Result<()>;
 
     /// Takes the value from a reader.
     fn read<R: FieldReader>(field: &'static Field, reader: &mut R) -> Read<Self>;
 }
 
-/// The error of a store that gives something else than was asked for.
+/// The error for a value of an unexpected type.
 pub(crate) fn unexpected<T>(expected: &str, found: Value<'_>) -> Result<T> {
     Err(Error::invalid(
         "value",
@@ -468,7 +468,7 @@ macro_rules! text_lists {
 
 text_lists!(String, crate::Platform);
 
-/// Parts that a record has one of; a missing part is an empty one.
+/// Parts that occur once in a record. A missing part is an empty one.
 macro_rules! part_fields {
     ($($type:ty),+) => {$(
         impl $crate::records::fields::FieldValue for $type {
@@ -510,7 +510,8 @@ pub(crate) const fn shape_of<R, T: FieldValue>(_: fn(&R) -> &T) -> Shape {
     T::SHAPE
 }
 
-/// Whether the type of the field that a function points at has no value for a missing one.
+/// Whether a field must have a value: its type has none for a missing field. The function points at
+/// the field.
 pub(crate) const fn is_needed<R, T: FieldValue>(_: fn(&R) -> &T) -> bool {
     T::MISSING.is_none()
 }
@@ -628,7 +629,7 @@ macro_rules! is_some {
 }
 pub(crate) use is_some;
 
-/// Reads a field. A missing one becomes its type's value for that, a default, or a problem.
+/// Reads a field. A missing field becomes its type's value for that, a default, or a problem.
 macro_rules! read {
     ($of:expr, $reader:ident, $field:expr) => {
         $crate::records::fields::read_or_missing($of, $field, $reader, "add it")

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-/// What was earned and sold, summed. Sums may be larger than any amount of a table.
+/// Summed sales. Sums may be larger than any single amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Sums {
     /// The revenue, exact to the cent.
@@ -24,7 +24,7 @@ impl std::ops::AddAssign for Sums {
     }
 }
 
-/// Sums by a text, as a table holds them.
+/// A map from a text to sums, as a table stores it.
 pub trait Breakdown: std::fmt::Debug {
     /// Each key with its sums, in the order of the keys.
     fn sums(&self) -> Box<dyn Iterator<Item = (String, Sums)> + '_>;

@@ -1,4 +1,4 @@
-//! Writes a batch: finds what the table would refuse, and writes the rest.
+//! Writes a batch: finds the records that the table would refuse, and writes the others.
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
@@ -20,10 +20,10 @@ use super::{
     writer::{Incoming, check_ids},
 };
 
-/// Rows of one statement.
+/// The largest number of rows in one statement.
 const CHUNK: usize = 5_000;
 
-/// What of a record the tables cannot hold.
+/// The parts of a record that the tables cannot hold.
 pub(super) fn screen(shared: &Shared, record: &Record) -> Problems {
     let mut problems = check_dates(record);
     problems.0.extend(check_ids(shared, record).0);
@@ -72,13 +72,13 @@ struct Row<'b> {
     record: &'b Record,
 }
 
-/// What the server's refusal says of a row.
+/// The problem of a row that the server refused.
 fn refused(row: Row<'_>, error: Error) -> Problems {
     let is_too_large = matches!(
         error.kind(),
         ErrorKind::Invalid { field, .. } if field == "value"
     );
-    // Every other number of a record fits its column.
+    // All other numbers of a record fit into their columns.
     if is_too_large && i32::try_from(row.number).is_err() {
         let number = row.number;
         let problem = format!(
@@ -142,7 +142,8 @@ impl<'b> Work<'b> {
         self.applied.refused.push((row.index, problems));
     }
 
-    /// Leaves out what the tables cannot hold, and all records of one number but the first.
+    /// Leaves out records that the tables cannot hold. Of several records with the same number it
+    /// keeps the first.
     fn once_each(&mut self, rows: &[Row<'b>]) -> Vec<Row<'b>> {
         let mut left = Vec::with_capacity(rows.len());
         for &row in rows {
@@ -173,8 +174,8 @@ impl<'b> Work<'b> {
         left
     }
 
-    /// Locks the rows with these numbers, and tells those to be updated from those to be inserted.
-    /// A row whose number another record has is refused.
+    /// Locks the rows with these numbers, and separates rows to update from rows to insert. A row
+    /// is refused if another record has its number.
     async fn by_numbers(&mut self, rows: Vec<Row<'b>>) -> Result<(Vec<Row<'b>>, Vec<Row<'b>>)> {
         let numbers: Vec<i64> = rows.iter().map(|row| row.number).collect();
         let sql = format!(
@@ -198,7 +199,7 @@ impl<'b> Work<'b> {
                 Some(Ok(other)) if other == row.record => self.applied.unchanged += 1,
                 Some(Ok(other)) if is_same_record(other, row.record) => updates.push(row),
                 Some(Ok(_)) => self.refuse(row, taken_by(self.kind, row.number, row.number)),
-                // A row that makes no sense may be this record all the same.
+                // An invalid row may still be this record.
                 Some(Err(_)) => unclear.push(row),
             }
         }
@@ -218,7 +219,7 @@ impl<'b> Work<'b> {
         Ok((updates, inserts))
     }
 
-    /// Refuses rows whose unique values another row has, in the table or before them.
+    /// Refuses rows whose unique values another row has, in the table or earlier in the batch.
     async fn with_free_values(&mut self, rows: Vec<Row<'b>>) -> Result<Vec<Row<'b>>> {
         let unique = self.kind.description().unique;
         if unique.is_empty() || rows.is_empty() {
@@ -256,7 +257,7 @@ impl<'b> Work<'b> {
         Incoming::new(self.shared, self.kind, records)
     }
 
-    /// Writes rows. Where the server refuses some, their halves are tried, down to single rows.
+    /// Writes rows. If the server refuses some, this tries their halves, down to single rows.
     async fn write(&mut self, how: How, rows: &[Row<'b>]) -> Result<()> {
         let mut ranges = Vec::from([Range {
             start: 0,
@@ -279,8 +280,8 @@ impl<'b> Work<'b> {
         Ok(())
     }
 
-    /// Refuses a row that the server refused. Where another transaction has taken its place since
-    /// that was looked for, it is looked for again.
+    /// Refuses a row that the server refused. If another transaction has taken its place meanwhile,
+    /// this looks for that row again.
     async fn settle(&mut self, row: Row<'b>, error: Error) -> Result<()> {
         if !matches!(error.kind(), ErrorKind::AlreadyExists { .. }) {
             self.refuse(row, refused(row, error));
@@ -299,7 +300,7 @@ impl<'b> Work<'b> {
         Ok(())
     }
 
-    /// Writes rows, or says why the server refused one of them.
+    /// Writes rows, or returns why the server refused one of them.
     async fn attempt(&mut self, how: How, rows: &[Row<'b>]) -> Result<Option<Error>> {
         let incoming = match self.incoming(rows) {
             Ok(incoming) => incoming,
@@ -323,7 +324,7 @@ impl<'b> Work<'b> {
                 self.command("release savepoint batch").await?;
                 let written = done.rows_affected();
                 self.applied.written += written;
-                // A trigger of the table may keep rows as they are.
+                // A trigger of the table may leave rows unchanged.
                 self.applied.unchanged += (rows.len() as u64).saturating_sub(written);
                 Ok(None)
             }

@@ -1,4 +1,4 @@
-//! Whether a database can be read from.
+//! Checks whether a database can be a source.
 
 use authorstack_core::{Error, Result, migrate::Kind};
 use authorstack_sql::get;
@@ -7,7 +7,7 @@ use sqlx::{PgConnection, query};
 use super::shared::failed;
 use crate::{config::SERVER, schema::missing_columns};
 
-/// Says what is wrong with a database as a source, if anything is.
+/// Reports what is wrong with a database as a source, if anything.
 pub(super) async fn check(connection: &mut PgConnection) -> Result<()> {
     let wrong = |reason: String| Err(Error::configuration(SERVER.setting, reason));
     for &kind in Kind::ANALYTICS {

@@ -1,4 +1,4 @@
-//! The SQL by which the source's server converts its rows into Supabase's form, and finds those
+//! The SQL with which the source's server converts its rows into Supabase's form, and finds those
 //! that cannot move.
 
 use authorstack_core::{
@@ -8,7 +8,7 @@ use authorstack_core::{
 };
 use authorstack_sql::{IdForm, row_digest};
 
-/// The transaction setting that holds the map, since COPY takes no parameters.
+/// The transaction setting that holds the map, because COPY takes no parameters.
 pub(super) const ID_MAP: &str = "authorstack.id_map";
 
 /// The transaction setting that holds the absent records of a kind.
@@ -21,14 +21,14 @@ fn absent_list(kind: Kind) -> String {
     format!("absent_{kind}")
 }
 
-/// What keeps a row from moving.
+/// The reason why a row cannot move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trouble {
-    /// A UUID that stands for no id.
+    /// A UUID without an id.
     Id,
     /// A record that the target lacks.
     Absent(Kind),
-    /// A wrong value, and what is wrong with it.
+    /// A wrong value, and its problem.
     Value(&'static str),
 }
 
@@ -37,7 +37,7 @@ pub(super) enum Trouble {
 pub(super) struct Rule {
     pub(super) field: &'static str,
     pub(super) trouble: Trouble,
-    /// SQL over the converted row `c`: true where the rule is broken.
+    /// SQL over the converted row `c`: true if the rule is broken.
     broken: String,
 }
 
@@ -83,7 +83,7 @@ impl Conversion {
         conversion
     }
 
-    /// The id that a `uuid` column stands for; null where it stands for none.
+    /// The id in a `uuid` column; null if it contains none.
     fn id(&self, column: &str, map: &str) -> String {
         let (holds, embedded) = (self.ids.holds(column), self.ids.embedded(column));
         let read = format!("case when {holds} then {embedded} end");
@@ -94,7 +94,7 @@ impl Conversion {
         }
     }
 
-    /// As [`Self::id`], but without the check that a rule makes: it is made only once.
+    /// As [`Self::id`], but without the check: a rule makes it, so it runs only once.
     fn id_column(&self, column: &str, map: &str) -> String {
         if self.has_map {
             self.id(column, map)
@@ -103,7 +103,7 @@ impl Conversion {
         }
     }
 
-    /// Whether the id `c.name` of a row stands for none; `c.raw_name` is as the row has it.
+    /// Whether `c.name` of a row is a UUID without an id. `c.raw_name` is the row's own value.
     fn is_no_id(&self, name: &str) -> String {
         if self.has_map {
             format!("c.raw_{name} is not null and c.{name} is null")
@@ -120,7 +120,7 @@ impl Conversion {
         }
     }
 
-    /// Converted columns in the order of the table's, and what they are read from.
+    /// The converted columns, in the order of the table's columns, and the `from` clause for them.
     fn columns(&self) -> (Vec<String>, String) {
         let (mut columns, mut joins) = (Vec::new(), String::new());
         for (column, field) in self.fields() {
@@ -140,7 +140,7 @@ impl Conversion {
                 }
                 ("book_breakdown", _) => self.book_breakdown(),
                 (_, Shape::Sums) => format!("coalesce({stored}, '{{}}')"),
-                // An interval costs less than a zone's name. Valid for ever means no date.
+                // An interval costs less than a zone's name. "Always valid" means no date.
                 ("valid_until", _) => {
                     format!("timezone(interval '0', nullif({stored}, 'infinity'))")
                 }
@@ -158,8 +158,8 @@ impl Conversion {
         fields.filter_map(|field| Some((field.column?, field)))
     }
 
-    /// The sums by book, named by the ids' digits. A name that stands for none stays, and breaks
-    /// a rule.
+    /// The sums by book, with the ids' digits as keys. A key without an id stays, and breaks a
+    /// rule.
     fn book_breakdown(&self) -> String {
         let id = self.id("u.uuid", "key_map");
         let digits = IdForm::Embedded.digits("k.id");
@@ -239,14 +239,14 @@ impl Conversion {
         rules
     }
 
-    /// The kind of the record that must be there for an id.
+    /// The kind of the record that must exist for an id.
     fn must_exist(&self, column: &str) -> Option<Kind> {
         let mut references = self.kind.description().refers_to.iter();
         let reference = references.find(|reference| reference.column == column);
         reference.map(|reference| reference.kind)
     }
 
-    /// The rules that matter: those about absent records only of the kinds that have some.
+    /// The rules to apply. Rules about absent records apply only to kinds that have some.
     fn asked(&self, lists: &[Kind]) -> impl Iterator<Item = &Rule> {
         self.rules.iter().filter(move |rule| match rule.trouble {
             Trouble::Absent(kind) => lists.contains(&kind),
@@ -277,7 +277,7 @@ impl Conversion {
         }
     }
 
-    /// The columns that rules look at as the row has them.
+    /// The columns whose unconverted values the rules need.
     fn raw(&self) -> impl Iterator<Item = &'static str> {
         let raw = self.fields().filter(|(column, field)| {
             matches!(field.shape, Shape::Id | Shape::Moment) || *column == "book_breakdown"
@@ -285,7 +285,7 @@ impl Conversion {
         raw.map(|(column, _)| column)
     }
 
-    /// `select what from` the converted rows for which a condition over `t` holds.
+    /// `select what from` the converted rows for which a condition over `t` is true.
     fn select(&self, lists: &[Kind], what: &str, condition: &str) -> String {
         let (columns, joins) = self.columns();
         let columns = columns.into_iter().zip(self.kind.column_names());
@@ -314,7 +314,7 @@ impl Conversion {
         format!("({}) is not true", broken.join(" or "))
     }
 
-    /// For each rule whether it is broken: an array in the order of `rules`.
+    /// Whether each rule is broken: an array in the order of `rules`.
     fn flags(&self, lists: &[Kind]) -> String {
         let flags: Vec<String> = self
             .rules
@@ -378,7 +378,7 @@ impl Conversion {
         )
     }
 
-    /// The ids that rows have of records of a kind, each once.
+    /// The ids of records of a kind that rows refer to, each once.
     pub(super) fn references(&self, to: Kind) -> Result<String> {
         let id = self.id("t.uuid", "map");
         let join = self.join("t.uuid", "map");
@@ -417,8 +417,8 @@ fn wrong_moment(column: &str) -> String {
     format!("not isfinite(c.raw_{column}) or c.raw_{column} >= '262142-01-01 00:00:00'")
 }
 
-/// SQL that is true where core refuses a name: it must have 1 to 50 bytes, no control characters
-/// and no outer spaces.
+/// SQL that is true if core refuses a name: it must have 1 to 50 bytes, no control characters and
+/// no outer spaces.
 fn wrong_name(name: &str) -> String {
     const SPACE: &str = r"[\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]";
     format!(
@@ -437,7 +437,7 @@ fn wrong_json(json: &str) -> String {
     )
 }
 
-/// SQL that is true where JSON is not an object of sums with numbers.
+/// SQL that is true if JSON is not an object of sums with numbers.
 fn wrong_breakdown(json: &str, wrong_key: &str) -> String {
     const NUMBER: &str = r"^-?[0-9]{1,11}(\.[0-9]{1,17})?$|^-?[0-9](\.[0-9]{1,9})?[eE][-+]?[0-9]$";
     const WHOLE: &str = r"^-?[0-9]{1,18}(\.0+)?$";

@@ -1,4 +1,4 @@
-//! Rows of a rejects file, perhaps fixed by hand, as records.
+//! Reads rows of a rejects file as records. They may have been fixed by hand.
 
 use authorstack_core::{
     fields::Shape,
@@ -30,7 +30,7 @@ pub(super) fn read(shared: &Shared, kind: Kind, value: &Value) -> Result<Record,
     if !problems.is_empty() {
         return Err(problems);
     }
-    // Valid for ever means no date.
+    // "Always valid" means no date.
     if fields
         .get("valid_until")
         .is_some_and(|until| until == "infinity")
@@ -46,7 +46,7 @@ pub(super) fn read(shared: &Shared, kind: Kind, value: &Value) -> Result<Record,
     record.map_err(|error| Problem::new("record", error.to_string()).into())
 }
 
-/// What a row means that lacks a value, where that is more than nothing.
+/// The default for a missing value of a row, if it has one.
 fn default_of(name: &str) -> Option<Value> {
     match name {
         "page_reads" | "total_page_reads" | "records_synced" => Some(0.into()),
@@ -55,7 +55,7 @@ fn default_of(name: &str) -> Option<Value> {
     }
 }
 
-/// A value in the form that the records' JSON has.
+/// A value in the form of the records' JSON.
 fn field(shared: &Shared, kind: Kind, name: &str, value: &Value) -> Result<Value, String> {
     let mut fields = kind.fields().iter();
     match fields
@@ -74,12 +74,12 @@ fn field(shared: &Shared, kind: Kind, name: &str, value: &Value) -> Result<Value
     }
 }
 
-/// The digits of an id, which the row has as a UUID and a fix may write as digits.
+/// The digits of an id. The row has it as a UUID; a fix may write it as digits.
 fn id(shared: &Shared, text: &str) -> Result<String, String> {
     let Ok(uuid) = Uuid::try_parse(text) else {
         return Ok(text.to_owned());
     };
-    // The digits of an id have no hyphens, and fewer than a UUID.
+    // An id has no hyphens, and fewer digits than a UUID.
     match shared.id(uuid) {
         Some(id) => Ok(id.to_string()),
         None => Err(shared.no_id(text)),
@@ -93,7 +93,7 @@ fn as_text(value: &Value) -> Value {
     }
 }
 
-/// A moment of a column without a zone is in UTC.
+/// A moment in a column without a zone is in UTC.
 fn moment(value: &Value) -> Value {
     match value {
         Value::String(text) if text.contains('T') && !has_zone(text) => {

@@ -1,12 +1,13 @@
-//! A row's JSON, as the server writes it, for the rejects.
+//! The JSON of a row, as the server writes it, for the rejects.
 
 use serde_json::{Value, json};
 
-/// The row as JSON. Numbers that no double can hold become texts, since JSON readers refuse them.
+/// The row as JSON. Numbers that are too large for a double become texts, because JSON readers
+/// refuse them.
 pub(super) fn row(text: &str) -> Value {
     let read = serde_json::from_str(text);
     let read = read.or_else(|_| serde_json::from_str(&without_large_numbers(text)));
-    // Deeply nested values may hold secrets that nobody expects; the row is in the source.
+    // Deeply nested values may contain unexpected secrets. The row is still in the source.
     read.unwrap_or_else(|_| json!({"$unreadable": "nested too deep; see the row in the source"}))
 }
 

@@ -7,8 +7,8 @@ use uuid::Uuid;
 /// The setting that names the file.
 const SETTING: &str = "id_map_file";
 
-/// UUIDs that an old app has made, and the ids that they stand for. Each line of the text holds a
-/// UUID, a comma and an id. The map wins over the form of the ids.
+/// A map from UUIDs that an old app created to ids. Each line of the text has a UUID, a comma and
+/// an id. The map takes precedence over the form of the ids.
 ///
 /// ```
 /// use authorstack_postgres::IdMap;
@@ -22,13 +22,13 @@ const SETTING: &str = "id_map_file";
 #[derive(Debug, Clone, Default)]
 pub struct IdMap {
     ids: HashMap<Uuid, Id<Record>>,
-    /// The way back; where several UUIDs stand for one id, the first of them.
+    /// The opposite direction. If several UUIDs have the same id, this holds the first.
     uuids: HashMap<Id<Record>, Uuid>,
 }
 
 impl IdMap {
-    /// Reads the text of a map. Empty lines, those that begin with `#`, and a first line of names
-    /// are passed over. An id is its 24 hex digits, or the UUID that AuthorStack makes of them.
+    /// Reads the text of a map. Empty lines, lines that begin with `#`, and a first line of names
+    /// are skipped. An id is written as its 24 hex digits, or as AuthorStack's UUID for them.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`](authorstack_core::ErrorKind::Configuration), naming the line.
@@ -64,13 +64,13 @@ impl IdMap {
         Ok(Self { ids, uuids })
     }
 
-    /// How many UUIDs it maps.
+    /// How many UUIDs it contains.
     #[must_use]
     pub fn len(&self) -> usize {
         self.ids.len()
     }
 
-    /// Whether it maps none.
+    /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
@@ -80,12 +80,12 @@ impl IdMap {
         self.ids.get(uuid).copied()
     }
 
-    /// The UUID that stands for an id, where the map knows one.
+    /// The UUID for an id, if the map has one.
     pub(super) fn uuid(&self, id: Id<Record>) -> Option<Uuid> {
         self.uuids.get(&id).copied()
     }
 
-    /// The map as JSON that the server reads; UUIDs in their order.
+    /// The map as JSON for the server, ordered by UUID.
     pub(super) fn to_json(&self) -> String {
         let mut pairs: Vec<_> = self.ids.iter().collect();
         pairs.sort_unstable();

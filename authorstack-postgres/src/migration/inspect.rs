@@ -1,4 +1,4 @@
-//! What a run finds before it begins to write.
+//! Inspects the target before a run begins to write.
 
 use std::collections::HashSet;
 

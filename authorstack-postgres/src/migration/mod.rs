@@ -1,6 +1,5 @@
-//! The analytics in migrations, as what is read and as what is written. Rows leave in the form of
-//! AuthorStack's own tables, converted by the server that holds them, and come back in the form of
-//! this database.
+//! The analytics in migrations, as a source and as a target. The server converts rows that leave
+//! into the form of AuthorStack's own tables. Rows that come back get the form of this database.
 
 mod batch;
 mod check;
@@ -25,19 +24,19 @@ use crate::store::PostgresStore;
 /// The name in messages.
 const NAME: &str = "PostgreSQL";
 
-/// The five tables in migrations. Made by
-/// [`PostgresStore::migration`](crate::PostgresStore::migration).
+/// The five tables in migrations. [`PostgresStore::migration`](crate::PostgresStore::migration)
+/// returns it.
 ///
 /// It is a [`Snapshot`](authorstack_core::migrate::Snapshot) with the fast lane for rows, and a
-/// [`Sink`](authorstack_core::migrate::Sink) for the way back.
+/// [`Sink`](authorstack_core::migrate::Sink) for the opposite direction.
 #[derive(Debug, Clone)]
 pub struct PostgresMigration {
     shared: Arc<Shared>,
 }
 
 impl PostgresStore {
-    /// The five tables as a migration reads and writes them, with the ids that this map knows; the
-    /// others have the form that the settings name.
+    /// The five tables, for a migration that reads or writes them. Ids in this map are converted by
+    /// it; the others have the form from the settings.
     #[must_use]
     pub fn migration(&self, map: IdMap) -> PostgresMigration {
         let shared = Shared::new(self.pool().clone(), self.ids(), map);

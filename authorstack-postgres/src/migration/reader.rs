@@ -1,4 +1,4 @@
-//! Reads a range of rows as it is at one moment.
+//! Reads a range of rows as a consistent snapshot.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use super::{
     shared::{PAGE, Shared, failed},
 };
 
-/// Rows are handed on in pieces of this size, since the server sends each row by itself.
+/// Rows are passed on in pieces of this size, because the server sends each row separately.
 const PIECE: usize = 256 << 10;
 
 pub(super) struct RangeReader {
@@ -29,7 +29,7 @@ pub(super) struct RangeReader {
     kind: Kind,
     range: RowRange,
     rows: u64,
-    /// The kinds of which some records are absent.
+    /// The kinds with absent records.
     lists: Vec<Kind>,
 }
 
@@ -85,14 +85,14 @@ pub(super) async fn open(
     }))
 }
 
-/// An array of UUIDs as PostgreSQL reads it.
+/// An array of UUIDs in PostgreSQL's text form.
 fn array(ids: &[Id<Record>]) -> String {
     let uuids: Vec<String> = ids.iter().map(|id| id.to_uuid().to_string()).collect();
     format!("{{{}}}", uuids.join(","))
 }
 
 impl RangeReader {
-    /// Rows of a statement whose first parameters are the range, in parts.
+    /// The rows of a statement, in parts. Its first parameters are the range.
     fn parts(
         &mut self,
         sql: String,
@@ -133,7 +133,7 @@ impl RowReader for RangeReader {
     }
 
     async fn digest(&mut self) -> Result<Option<RowDigest>> {
-        /// `hash_record_extended` is of version 14.
+        /// `hash_record_extended` exists since version 14.
         const SINCE: u32 = 140_000;
         if self
             .connection

@@ -1,4 +1,4 @@
-//! The fast lane: rows that leave in the binary form of COPY.
+//! The fast lane: rows leave in the binary form of COPY.
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ impl RowSource for PostgresMigration {
         spawned(move |sender| async move { shared.send_ids(kind, to, sender).await })
     }
 
-    /// The engine does not name what it does here.
+    /// The engine does not name the operation here.
     async fn open(
         &self,
         kind: Kind,

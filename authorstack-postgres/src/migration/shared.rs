@@ -1,4 +1,4 @@
-//! The connections of a migration, and how rows are read.
+//! The connections of a migration, and the reading of rows.
 
 use std::time::Duration;
 
@@ -23,9 +23,9 @@ use super::{
 };
 use crate::config::SERVER;
 
-/// The rows of a page of a scan.
+/// The number of rows in a page of a scan.
 pub(super) const PAGE: usize = 2_000;
-/// Ids that are handed on at once.
+/// The number of ids that are passed on at once.
 const IDS: usize = 10_000;
 
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(super) struct Shared {
     pub(super) map_json: String,
     conversions: Vec<(Kind, Conversion)>,
     idle: KeptConnections,
-    /// Those of the transactions that write.
+    /// The connections of transactions that write.
     writers: KeptConnections,
 }
 
@@ -61,7 +61,7 @@ impl Shared {
         }
     }
 
-    /// Whether a map gives some UUIDs ids of their own.
+    /// Whether there is a map of UUIDs to ids.
     pub(super) fn has_map(&self) -> bool {
         !self.map.is_empty()
     }
@@ -100,7 +100,7 @@ impl Shared {
         Ok(connection)
     }
 
-    /// Sets a setting of the transaction, by which a list reaches its statements.
+    /// Sets a setting of the transaction, which passes a list to its statements.
     pub(super) async fn set(
         &self,
         connection: &mut PgConnection,
@@ -127,7 +127,7 @@ impl Shared {
         Ok(())
     }
 
-    /// A connection in a transaction that writes. It ends without effect when it is dropped.
+    /// A connection in a transaction that writes. Dropping it rolls the transaction back.
     pub(super) async fn begin_writing(&self) -> Result<PgConnection> {
         let timeouts = self.pool.timeouts();
         let mut connection = match self.writers.take(timeouts.connect).await {
@@ -178,7 +178,7 @@ impl Shared {
         .await
     }
 
-    /// Runs a statement that reads in a transaction of its own.
+    /// Runs a reading statement in its own transaction.
     pub(super) async fn fetch_all(&self, statement: Statement<'_>) -> Result<Vec<PgRow>> {
         let mut connection = self.begin().await?;
         let rows = self.fetch_in(&mut connection, statement).await?;
@@ -210,17 +210,17 @@ impl Shared {
             }
         }
         drop(rows);
-        // This fails only when the receiver is gone.
+        // This fails only if the receiver is gone.
         let _ = sender.send(Ok(ids)).await;
         self.end(connection).await
     }
 
-    /// The id that a UUID of a row stands for.
+    /// The id for a UUID of a row.
     pub(super) fn id(&self, uuid: Uuid) -> Option<Id<Record>> {
         self.map.get(&uuid).or_else(|| self.ids.read(uuid).ok())
     }
 
-    /// What is wrong with a UUID that stands for no id, and the way out.
+    /// The problem of a UUID without an id, and how to fix it.
     pub(super) fn no_id(&self, uuid: &str) -> String {
         let forms = [
             (IdForm::Embedded, "AuthorStack's own form", "embedded"),
@@ -308,7 +308,7 @@ impl Shared {
     }
 }
 
-/// A value in a message: short, and never a whole document.
+/// A value for a message: short, and never a whole document.
 fn shown(value: &Value) -> String {
     const MOST: usize = 60;
     match value {

@@ -1,4 +1,4 @@
-//! The way back: rows are written by their numbers.
+//! The opposite direction: rows are written by their numbers.
 
 use async_trait::async_trait;
 use authorstack_core::{
@@ -25,7 +25,7 @@ impl Sink for PostgresMigration {
         inspect::inspect(&self.shared).await
     }
 
-    /// Dates before 4713 BC, and ids that the map would make others.
+    /// Reports dates before 4713 BC, and ids that the map would change into others.
     fn screen(&self, record: &Record) -> Problems {
         batch::screen(&self.shared, record)
     }
@@ -38,13 +38,13 @@ impl Sink for PostgresMigration {
         self.shared.conversion(kind).map(drop)
     }
 
-    /// One transaction. A row keeps its number; where it is there already as the same record, only
-    /// what differs in meaning is written.
+    /// Writes a batch in one transaction. A row keeps its number. If the same record is already
+    /// there, only values with another meaning are written.
     async fn apply(&self, batch: &SinkBatch<'_>) -> Result<Applied> {
         retry_on_conflict(|| batch::apply(&self.shared, batch)).await
     }
 
-    /// Rows keep their numbers, so new rows must be numbered after them.
+    /// Rows keep their numbers, so the numbers of new rows must come after them.
     async fn finish(&self, kind: Kind) -> Result<()> {
         self.shared.conversion(kind)?;
         let set = format!(

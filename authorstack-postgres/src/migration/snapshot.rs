@@ -79,7 +79,7 @@ impl Snapshot for PostgresMigration {
 
     async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {
         let conversion = self.shared.conversion(kind)?;
-        // What is no number is no row's key.
+        // A key that is not a number belongs to no row.
         let numbers: Vec<i64> = keys.iter().filter_map(|key| key.parse().ok()).collect();
         if numbers.is_empty() {
             return Ok(Vec::new());

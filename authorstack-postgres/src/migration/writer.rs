@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::shared::Shared;
 
-/// The ids as the tables hold them: the map's UUID where it knows one, else the form of the
+/// The ids in the form of the tables: the map's UUID if it has one, else the form from the
 /// settings.
 struct TableIds<'s>(&'s Shared);
 
@@ -21,8 +21,8 @@ impl WriteIds for TableIds<'_> {
         mapped.unwrap_or_else(|| self.0.ids.write(id))
     }
 
-    /// Sums by book are named by the ids' digits, as a roll-up writes them; a book of the map by
-    /// its UUID.
+    /// The keys of sums by book are the ids' digits, as a roll-up writes them. For a book in the
+    /// map, the key is its UUID.
     fn key(&self, field: &'static Field, key: String) -> String {
         if field.column != Some("book_breakdown") {
             return key;
@@ -33,7 +33,7 @@ impl WriteIds for TableIds<'_> {
     }
 }
 
-/// The problems of ids that would be read as others.
+/// The problems of ids that would be read as other ids.
 pub(super) fn check_ids(shared: &Shared, record: &Record) -> Problems {
     let mut problems = Problems::default();
     if !shared.has_map() {
@@ -58,7 +58,7 @@ pub(super) fn check_ids(shared: &Shared, record: &Record) -> Problems {
 pub(super) struct Incoming {
     kind: Kind,
     names: Vec<&'static str>,
-    /// SQL that answers the rows, in the types of the table.
+    /// SQL that returns the rows, with the types of the table.
     select: String,
     pub(super) arguments: PgArguments,
 }
@@ -78,7 +78,7 @@ impl Incoming {
         let values = fields.filter_map(|field| {
             let column = field.column?;
             Some(match field.shape {
-                // The columns have no zone, and hold UTC.
+                // The columns have no zone. They contain UTC.
                 Shape::Moment => format!("timezone('UTC', i.{column}) as {column}"),
                 Shape::Json | Shape::Sums => format!("i.{column}::jsonb as {column}"),
                 _ => format!("i.{column}"),
@@ -111,7 +111,7 @@ impl Incoming {
         )
     }
 
-    /// Updates the rows with these numbers. What tells their records apart stays as it is written.
+    /// Updates the rows with these numbers. Their identity columns stay as they are.
     pub(super) fn update(&self) -> String {
         let identity = self.kind.description().identity;
         let names = self.names.iter();
@@ -127,7 +127,7 @@ impl Incoming {
         )
     }
 
-    /// The numbers of the rows whose record the table holds under the number.
+    /// The numbers of the rows for which the table has the same record under the same number.
     pub(super) fn same_records(&self) -> String {
         let of = |table: &str| columns_of(table, self.kind.description().identity);
         format!(
@@ -141,7 +141,8 @@ impl Incoming {
         )
     }
 
-    /// The rows whose values in these columns another row has: their number and the other's.
+    /// The rows whose values in these columns another row has: their number and the number of the
+    /// other row.
     pub(super) fn taken(&self, columns: &[&str]) -> String {
         format!(
             "select incoming.id::bigint, min(held.id)::bigint \

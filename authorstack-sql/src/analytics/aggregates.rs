@@ -26,15 +26,15 @@ struct Texts {
     refresh: Arc<str>,
     range: Arc<str>,
     overview: Arc<str>,
-    /// A slower form that also reads counts which an old app has written as 1.0.
+    /// A slower form that can also read counts that an old app wrote as 1.0.
     lenient_overview: Arc<str>,
 }
 
-/// One sum of a breakdown, as JSON.
+/// One entry of a breakdown, as JSON.
 const ENTRY: &str =
     "jsonb_build_object('revenue', revenue, 'units', units, 'page_reads', page_reads)";
 const SUMS: &str = "sum(revenue) as revenue, sum(units) as units, sum(page_reads) as page_reads";
-/// The sums of entries. Counts are read as this type.
+/// The sums of entries. Counts are read with this type.
 fn entry_sums(counts: &str) -> String {
     format!(
         "sum((value ->> 'revenue')::numeric), sum((value ->> 'units')::{counts})::bigint, \
@@ -43,7 +43,7 @@ fn entry_sums(counts: &str) -> String {
 }
 
 /// The days, the sum of the days before, and the sums by platform and by book. The first column
-/// says which of these a row is.
+/// shows which of these a row is.
 fn overview(counts: &str) -> String {
     let sums = entry_sums(counts);
     format!(
@@ -143,8 +143,8 @@ impl SqlAggregates {
             .unzip();
         let user = self.base.uuid(user_id);
         let mut unit = self.base.pool.unit().await?;
-        // Refreshes of one user run one after another: a statement that runs after the lock was
-        // taken sees all that was committed before.
+        // Refreshes for one user run one after another: a statement after the lock sees everything
+        // that was committed before.
         let lock = query("select pg_advisory_xact_lock($1)").bind(lock_of(user));
         unit.fetch_optional(lock).await?;
         let refresh = statement(&self.texts.refresh)
@@ -170,7 +170,8 @@ impl SqlAggregates {
         })
     }
 
-    /// A book of a breakdown, named by its digits, or by its UUID where an old app wrote that.
+    /// The book of an entry of a breakdown, from its digits, or from its UUID if an old app wrote
+    /// that.
     fn book(&self, name: &str) -> Result<Id<Book>> {
         match Uuid::try_parse(name) {
             Ok(uuid) => self.base.dialect.ids.read(uuid),
@@ -199,7 +200,7 @@ fn corrupt<T>(result: Result<T>) -> Result<T> {
     result.map_err(|error| Error::corrupt(error.kind().to_string()))
 }
 
-/// A total that a column cannot hold.
+/// The error for a total that is too large for its column.
 fn too_large(error: Error) -> Error {
     match error.kind() {
         ErrorKind::Invalid { field, .. } if field == "value" => Error::invalid(

@@ -1,4 +1,4 @@
-//! What the repositories of the analytics share.
+//! The shared parts of the analytics repositories.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ impl Base {
         rows.iter().map(|row| self.read(row)).collect()
     }
 
-    /// The arguments of an insert, without the row's number, which the table gives.
+    /// The arguments of an insert, without the row's number: the table assigns it.
     pub(super) fn arguments<T: Stored>(&self, row: &T) -> Result<PgArguments> {
         let mut writer = ArgumentWriter::with_ids(self.dialect.ids).without("id");
         row.write(&mut writer)?;
@@ -46,7 +46,7 @@ impl Base {
     }
 }
 
-/// The texts are made only of constants and the dialect.
+/// The texts contain only constants and parts of the dialect.
 pub(super) fn statement(text: &Arc<str>) -> Statement<'static> {
     query(AssertSqlSafe(Arc::clone(text)))
 }

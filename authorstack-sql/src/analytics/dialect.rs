@@ -2,10 +2,10 @@ use authorstack_core::{fields::Shape, migrate::Kind};
 
 use crate::ids::IdForm;
 
-/// What differs between an Azure database and a Supabase project.
+/// The differences between an Azure database and a Supabase project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dialect {
-    /// Whether moments are `TIMESTAMP` columns that hold UTC, rather than `timestamptz`.
+    /// Whether moments are in `TIMESTAMP` columns in UTC, instead of `timestamptz`.
     pub plain_timestamps: bool,
     /// Whether the database also has the users and books, so that a book's owner can be checked.
     pub has_books: bool,
@@ -14,13 +14,13 @@ pub struct Dialect {
 }
 
 impl Dialect {
-    /// The columns of a kind as [`read`](crate::read) takes them.
+    /// The columns of a kind as [`read`](crate::read) needs them.
     #[must_use]
     pub fn select_list(self, kind: Kind) -> String {
         let columns = kind.fields().iter().filter_map(|field| {
             let column = field.column?;
             Some(match (column, field.shape) {
-                // Infinity means valid for ever.
+                // Infinity means that it is always valid.
                 ("valid_until", _) => self.utc("nullif(valid_until, 'infinity')"),
                 (_, Shape::Moment) => self.utc(column),
                 _ => column.to_owned(),
@@ -29,7 +29,7 @@ impl Dialect {
         columns.collect::<Vec<_>>().join(", ")
     }
 
-    /// SQL that turns a stored moment into one with its zone, and back.
+    /// SQL that converts a stored moment into one with a zone, and back.
     #[must_use]
     pub fn utc(self, moment: &str) -> String {
         if self.plain_timestamps {
@@ -39,8 +39,7 @@ impl Dialect {
         }
     }
 
-    /// The columns and the parameters of an insert, without the row's number, which the table
-    /// gives.
+    /// The columns and the parameters of an insert, without the row's number: the table assigns it.
     pub(super) fn insert(self, kind: Kind) -> (String, String) {
         let fields = kind.fields().iter().filter(|field| field.name != "id");
         let (mut columns, mut parameters) = (Vec::new(), Vec::new());
@@ -56,7 +55,7 @@ impl Dialect {
         (columns.join(", "), parameters.join(", "))
     }
 
-    /// The parameter of a column in such an insert.
+    /// The parameter for a column in such an insert.
     pub(super) fn parameter(self, kind: Kind, column: &str) -> String {
         let (columns, _) = self.insert(kind);
         let index = columns.split(", ").position(|name| name == column);

@@ -1,4 +1,4 @@
-//! The analytics repositories on PostgreSQL. Each statement is made once, for the dialect of the
+//! The analytics repositories on PostgreSQL. Each statement is built once, for the dialect of the
 //! database.
 
 mod aggregates;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::Pool;
 
-/// The repositories of the analytics on these connections. Their statements are made here, once.
+/// The repositories of the analytics on these connections. Their statements are built here, once.
 #[must_use]
 pub fn analytics(pool: &Pool, dialect: Dialect) -> Analytics {
     let base = || Base {

@@ -5,7 +5,7 @@ use authorstack_core::migrate::Kind;
 use crate::fields::json_columns;
 
 /// The select list that digests the rows of a kind: their count, and the sum of their hashes as a
-/// text. JSON is hashed as its text, in which 1 and 1.0 differ.
+/// text. JSON is hashed as text, in which 1 and 1.0 differ.
 #[must_use]
 pub fn row_digest(kind: Kind) -> String {
     let json = json_columns(kind);

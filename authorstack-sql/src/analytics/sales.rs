@@ -20,9 +20,9 @@ use uuid::Uuid;
 use super::base::{Base, parsed, statement, statement_with};
 use crate::{ArgumentWriter, Moment, Statement, fields::ArrayWriter, get};
 
-/// Rows of one statement of an upsert.
+/// The largest number of rows in one statement of an upsert.
 const CHUNK: usize = 20_000;
-/// Rows of one page of a stream.
+/// The number of rows in a page of a stream.
 const PAGE: i64 = 2_000;
 
 #[derive(Debug, Clone)]
@@ -40,20 +40,20 @@ struct Texts {
     totals: [Arc<str>; 6],
 }
 
-/// The filter, from the second parameter on. A legacy row may lack its currency.
+/// The filter, from the second parameter on. A row of an old app may lack its currency.
 const FILTER: &str = "user_id = $1 and date between $2 and $3 \
      and ($4::text is null or platform = $4) and ($5::uuid is null or book_id = $5) \
      and ($6::text is null or coalesce(currency, 'USD') = $6)";
 
-/// Columns that a batch does not hold: the number is generated, the others are equal for all rows.
+/// Columns that are not in a batch: the number is generated, the others are equal for all rows.
 const NOT_IN_BATCH: &[&str] = &["id", "user_id", "synced_at"];
 
-/// The columns of a batch, one array each.
+/// The columns of a batch, one array for each.
 fn arrays(base: &Base) -> ArrayWriter {
     ArrayWriter::new::<Sale>(base.dialect.ids, NOT_IN_BATCH)
 }
 
-/// The statement that writes a batch. Its parameters are the user, the moment, then the arrays.
+/// The statement that writes a batch. Its parameters are the user, the moment and the arrays.
 fn upsert(base: &Base) -> String {
     let arrays = arrays(base);
     let names = arrays.names();
@@ -80,7 +80,7 @@ fn upsert(base: &Base) -> String {
         .filter(|name| *name != "user_id")
         .collect();
     let key = key.join(", ");
-    // Row numbers are generated first, so that inserted rows can be told from updated ones.
+    // Row numbers are generated first. They show which rows were inserted and which were updated.
     format!(
         "with incoming as materialized ( \
            select nextval((select pg_get_serial_sequence('public.sales_data', 'id')::regclass)) as id, t.* \
@@ -183,7 +183,7 @@ impl SqlSales {
                 };
                 changed.push((key, parsed(row, 5)?, parsed(row, 6)?));
             }
-            // Dropping the transaction undoes it.
+            // Dropping the transaction rolls it back.
             if !changed.is_empty() {
                 return Err(currency_conflict(&changed));
             }
@@ -350,7 +350,7 @@ impl SalesRepository for SqlSales {
                 },
             });
         }
-        // The server may sort texts in another way.
+        // The server may sort texts in another order.
         totals.sort_by(|a, b| (&a.group, &a.currency).cmp(&(&b.group, &b.currency)));
         Ok(totals)
     }

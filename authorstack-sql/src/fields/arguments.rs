@@ -32,7 +32,7 @@ pub fn arguments<T: Fields>(record: &T) -> Result<PgArguments> {
 pub struct ArgumentWriter {
     arguments: PgArguments,
     ids: IdForm,
-    /// A column that the table fills itself.
+    /// A column that the table itself fills.
     given: Option<&'static str>,
 }
 
@@ -46,7 +46,7 @@ impl ArgumentWriter {
         }
     }
 
-    /// Leaves out a column that the table fills itself.
+    /// Leaves out a column that the table itself fills.
     #[must_use]
     pub fn without(mut self, column: &'static str) -> Self {
         self.given = Some(column);
@@ -80,7 +80,7 @@ impl ArgumentWriter {
         field.column.is_some() && field.column != self.given
     }
 
-    /// No value, of the type that the column has.
+    /// A missing value, with the type of the column.
     fn none(&mut self, field: &'static Field) -> Result<()> {
         let name = field.name;
         match field.shape {
@@ -167,7 +167,7 @@ pub fn integer(field: &'static Field, number: i64) -> Result<i32> {
         .map_err(|_| Error::invalid(field.name, "is larger than the table can hold"))
 }
 
-/// Two arguments a field: whether it changes, and its value.
+/// Each field has two arguments: whether it changes, and its value.
 impl PatchWriter for ArgumentWriter {
     fn change<T: FieldValue>(&mut self, field: &'static Field, change: Change<&T>) -> Result<()> {
         let (changes, value) = match change {
@@ -183,7 +183,7 @@ impl PatchWriter for ArgumentWriter {
     }
 }
 
-/// The values of a patch: moments of records have milliseconds.
+/// The values of a patch. The moments of records have milliseconds.
 struct Patched<'w>(&'w mut ArgumentWriter);
 
 impl FieldWriter for Patched<'_> {

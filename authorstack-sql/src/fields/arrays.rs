@@ -22,12 +22,12 @@ use crate::{
     ids::IdForm,
 };
 
-/// How ids are written into a table.
+/// Writes ids in the form of a table.
 pub trait WriteIds {
-    /// The UUID of an id.
+    /// The UUID for an id.
     fn uuid(&self, id: Id<()>) -> Uuid;
 
-    /// The key that sums of a field have in the table.
+    /// The key of a field's sums in the table.
     fn key(&self, field: &'static Field, key: String) -> String {
         let _ = field;
         key
@@ -53,7 +53,7 @@ enum Column {
     Moments(Vec<Option<Moment>>),
     /// JSON as text: the statement casts it to `jsonb`.
     Jsons(Vec<Option<String>>),
-    /// A column whose values have no array.
+    /// A column whose type has no array here.
     Refused,
 }
 
@@ -91,7 +91,7 @@ fn no_array(field: &'static Field) -> Error {
     Error::internal(format!("{} has no array", field.name))
 }
 
-/// JSON that was written into bytes.
+/// Bytes of JSON as text.
 fn json(field: &'static Field, bytes: Vec<u8>) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| Error::invalid(field.name, error.to_string()))
 }
@@ -127,7 +127,7 @@ impl<I: WriteIds> ArrayWriter<I> {
         }
     }
 
-    /// The columns' names.
+    /// The names of the columns.
     #[must_use]
     pub fn names(&self) -> Vec<&'static str> {
         let names = self.columns.iter().filter_map(|(field, _)| field.column);

@@ -1,4 +1,4 @@
-//! Reads and writes records by the lists of their fields.
+//! Reads and writes records, using the lists of their fields.
 
 mod arguments;
 mod arrays;

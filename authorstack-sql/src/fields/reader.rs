@@ -42,7 +42,7 @@ pub fn read_record(kind: Kind, row: &PgRow, ids: IdForm) -> Result<Record> {
     reader.end(kind, record)
 }
 
-/// Gives the columns one by one.
+/// Reads the columns one by one.
 struct RowReader<'r> {
     row: &'r PgRow,
     ids: IdForm,
@@ -71,7 +71,7 @@ impl<'r> RowReader<'r> {
         }
     }
 
-    /// The record in messages: its first column tells it, or the record that it is a part of.
+    /// The record in messages. The first column identifies it, or the record that it is a part of.
     fn label(&self, kind: Kind) -> String {
         let what = match kind.description().key {
             KeyForm::Like => "like of post",
@@ -201,7 +201,7 @@ impl FieldReader for RowReader<'_> {
             required: false,
         };
         self.take(&EXTRA, |Bytes(json)| {
-            // Most records hold nothing beyond the schema.
+            // Most records have no unknown fields.
             if json == b"{}" {
                 return Ok(Extra::new());
             }
@@ -214,7 +214,7 @@ impl FieldReader for RowReader<'_> {
     }
 }
 
-/// Sums by id, or by another text. An old app may have named books by their UUIDs.
+/// A map from an id or another text to sums. An old app may have named books by their UUIDs.
 fn sums<T: Scalar>(json: &[u8], ids: IdForm) -> Result<T, String> {
     let found = sums_of(json)?;
     let error = match T::of(Value::Sums(&found)) {

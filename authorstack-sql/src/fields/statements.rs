@@ -1,4 +1,4 @@
-//! Statements made from the lists of fields. Whoever runs a statement makes it once and keeps it.
+//! Builds statements from the lists of fields. Callers build a statement once and keep it.
 
 use authorstack_core::{
     fields::{Fields, Patch},
@@ -17,7 +17,7 @@ pub fn json_columns(kind: Kind) -> Vec<&'static str> {
     let is_json = |column: &&str| {
         let mut fields = kind.fields().iter();
         let field = fields.find(|field| field.column == Some(*column));
-        // A column without a field is `extra`, which holds the unknown ones.
+        // A column without a field is `extra`, which contains the unknown fields.
         field.is_none_or(|field| field.shape.is_json())
     };
     let columns = kind.column_names().into_iter();
@@ -34,14 +34,14 @@ pub fn select<T: Stored>(condition: &str) -> String {
     )
 }
 
-/// The parameters of a record's columns, from the first on.
+/// The parameters for a record's columns, numbered from the first parameter.
 #[must_use]
 pub fn placeholders<T: Stored>() -> String {
     let parameters = (1..=width::<T>()).map(|number| format!("${number}"));
     parameters.collect::<Vec<_>>().join(", ")
 }
 
-/// The parameter of a column among [`placeholders`].
+/// The parameter for a column, as in [`placeholders`].
 #[must_use]
 pub fn parameter<T: Stored>(column: &str) -> String {
     let columns = T::KIND.column_names();
@@ -64,8 +64,8 @@ pub fn insert<T: Stored>() -> String {
     )
 }
 
-/// Applies a patch where a condition holds, and answers the record. `set` holds further
-/// assignments and ends in a comma. The patch's parameters follow the `parameters` of the rest.
+/// Applies a patch if a condition is true, and returns the record. `set` contains further
+/// assignments and ends in a comma. The patch's parameters come after the other `parameters`.
 #[must_use]
 pub fn update<P: Patch>(set: &str, condition: &str, parameters: usize) -> String
 where

@@ -81,14 +81,14 @@ impl<'r> Decode<'r, Postgres> for TextList<'r> {
     }
 }
 
-/// Takes a number off the beginning.
+/// Removes a number from the beginning.
 fn number(bytes: &mut &[u8]) -> Result<i32, BoxDynError> {
     let (number, rest) = bytes.split_first_chunk().ok_or("the list is cut off")?;
     *bytes = rest;
     Ok(i32::from_be_bytes(*number))
 }
 
-/// Sums by a text, as `jsonb`.
+/// A map from a text to sums, as `jsonb`.
 pub(super) struct SumsJson<'v>(pub(super) &'v dyn Breakdown);
 
 impl Type<Postgres> for SumsJson<'_> {

@@ -9,7 +9,7 @@ use crate::{
     migrate::{ChangeBatch, Changes, Position, RecordChange, Scanned},
 };
 
-/// How many are handed on at once.
+/// How many changes make a batch.
 const BATCH: usize = 1_000;
 
 impl Records {

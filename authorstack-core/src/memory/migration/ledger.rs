@@ -9,7 +9,7 @@ use crate::{
     migrate::{Checkpoint, Entry, Kind, Ledger, Reject, RunLock, Settled},
 };
 
-/// The lock of a run: gone when the run drops it.
+/// The lock of a run; released when dropped.
 #[derive(Debug)]
 struct Lock {
     _held: Arc<()>,
