@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The repositories of the documents, as a backend builds them. They do not check their input: an
-/// [`AuthorStack`] adds the input checks, the context of errors and the layers.
+/// [`AuthorStack`](crate::AuthorStack) adds the input checks, the context of errors and the layers.
 #[derive(Debug, Clone)]
 pub struct Documents {
     /// Users.
@@ -48,7 +48,7 @@ pub trait DocumentStore: fmt::Debug + Send + Sync {
     /// The store's name in spans, metrics and messages, such as `MongoDB`.
     fn name(&self) -> &'static str;
 
-    /// Its repositories, for an [`AuthorStack`].
+    /// Its repositories, for an [`AuthorStack`](crate::AuthorStack).
     fn documents(&self) -> Documents;
 }
 
@@ -57,7 +57,7 @@ pub trait AnalyticsStore: fmt::Debug + Send + Sync {
     /// The store's name in spans, metrics and messages, such as `PostgreSQL`.
     fn name(&self) -> &'static str;
 
-    /// Its repositories, for an [`AuthorStack`].
+    /// Its repositories, for an [`AuthorStack`](crate::AuthorStack).
     fn analytics(&self) -> Analytics;
 }
 
