@@ -14,7 +14,7 @@ use authorstack_core::{
 };
 use authorstack_sql::{get, is_data_error, select, taken_by};
 use serde::Serialize;
-use sqlx::{AssertSqlSafe, PgConnection, Row, query, raw_sql};
+use sqlx::{AssertSqlSafe, PgConnection, Row, query, query::Query, raw_sql};
 use uuid::Uuid;
 
 use super::{
@@ -226,9 +226,7 @@ impl<'l> Batch<'l> {
                 list.push(value);
             }
         }
-        let select = asked
-            .into_iter()
-            .fold(query(holders), |it, list| it.bind(list));
+        let select = asked.into_iter().fold(query(holders), Query::bind);
         let mut taken: HashMap<Vec<String>, String> = HashMap::new();
         for row in migration.work.fetch_all(connection, select).await? {
             let id: Uuid = get(&row, 0)?;

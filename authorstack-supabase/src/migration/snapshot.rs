@@ -69,13 +69,13 @@ impl Snapshot for SupabaseMigration {
     ) -> BoxStream<'_, Result<ScannedBatch>> {
         let after = match after {
             None => None,
-            Some(Position(text)) => match Place::parse(kind, &text) {
-                Some(place) => Some(place),
-                None => {
+            Some(Position(text)) => {
+                let Some(place) = Place::parse(kind, &text) else {
                     let error = Error::invalid("position", "is none of this store's");
                     return stream::iter([Err(error)]).boxed();
-                }
-            },
+                };
+                Some(place)
+            }
         };
         let scan = Scan {
             kind,

@@ -120,20 +120,20 @@ impl Sides {
             }
         }
         let ledger = sources.iter().find_map(|source| source.ledger.clone());
-        let target = match targets.as_slice() {
-            [
-                Opened {
-                    destination: Some(destination),
-                    ..
-                },
-            ] => destination.clone(),
-            _ => {
-                let ledger = ledger.ok_or_else(|| missing("supabase_db_url"))?;
-                let set = targets.into_iter().fold(SinkSet::new(), |set, target| {
-                    set.with_sides(target.sink, target.snapshot)
-                });
-                Destination::paired(Arc::new(set), ledger)
-            }
+        let target = if let [
+            Opened {
+                destination: Some(destination),
+                ..
+            },
+        ] = targets.as_slice()
+        {
+            destination.clone()
+        } else {
+            let ledger = ledger.ok_or_else(|| missing("supabase_db_url"))?;
+            let set = targets.into_iter().fold(SinkSet::new(), |set, target| {
+                set.with_sides(target.sink, target.snapshot)
+            });
+            Destination::paired(Arc::new(set), ledger)
         };
         let sources = sources.into_iter().map(|source| source.snapshot).collect();
         Ok(Self {
