@@ -193,7 +193,8 @@ fn unknown_values(document: &RawDocumentBuf) -> Vec<String> {
     found
 }
 
-/// A value whose documents have their fields in the order of the names.
+/// A value whose documents have their fields in the order of the names; numbers of known fields as
+/// their digits.
 fn in_order(value: Bson, is_known: bool) -> Bson {
     match value {
         Bson::Document(document) => {
@@ -206,8 +207,9 @@ fn in_order(value: Bson, is_known: bool) -> Bson {
             let items = items.into_iter();
             items.map(|item| in_order(item, is_known)).collect()
         }
-        Bson::Int32(number) if is_known => Bson::Double(number.into()),
-        Bson::Int64(number) if is_known => Bson::Double(number as f64),
+        Bson::Int32(number) if is_known => Bson::Symbol(number.to_string()),
+        Bson::Int64(number) if is_known => Bson::Symbol(number.to_string()),
+        Bson::Double(number) if is_known => Bson::Symbol(number.to_string()),
         other => other,
     }
 }
@@ -303,18 +305,18 @@ async fn assert_all_is_there(way: &Way) {
     way.assert_equal();
     let there = supabase_records(&way.old).await;
     assert_same_records(&there, &services_records(&way.new).await);
-    let rows_there = rows(&mut way.old.supabase().await.unwrap()).await;
-    let rows_here = rows(&mut way.new.postgres().await.unwrap()).await;
-    assert_eq!(rows_here.len(), rows_there.len());
+    let from_supabase = rows(&mut way.old.supabase().await.unwrap()).await;
+    let in_services = rows(&mut way.new.postgres().await.unwrap()).await;
+    assert_eq!(in_services.len(), from_supabase.len());
     // JSON that an old app has stored in another form is equal as a record.
     let dirty: BTreeSet<(Kind, &str)> = way
         .cases()
         .map(|case| (case.kind, case.key.as_str()))
         .collect();
-    for ((kind, number), row) in &rows_there {
+    for ((kind, number), row) in &from_supabase {
         if !dirty.contains(&(*kind, number.to_string().as_str())) {
             assert_eq!(
-                rows_here.get(&(*kind, *number)),
+                in_services.get(&(*kind, *number)),
                 Some(row),
                 "{kind} {number}"
             );

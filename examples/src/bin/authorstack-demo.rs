@@ -148,23 +148,7 @@ async fn migrate(scratch: &Scratch, data: &Dataset, analytics: &Analytics) -> Re
         "\nan impossible ISBN and a sale without an amount are fixed in the rejects file, and their \
          lines replayed"
     );
-    let mut fixed = String::new();
-    for (kind, field, value) in [
-        (Kind::Books, "isbn", "978-3-16-148410-0"),
-        (Kind::SalesData, "revenue", "12.50"),
-    ] {
-        let is_meant = |line: &&RejectLine| {
-            line.kind == kind && line.problems.0.iter().any(|found| found.field == field)
-        };
-        let line = lines.iter().find(is_meant);
-        let mut line = line
-            .with_context(|| format!("no reject for {field}"))?
-            .clone();
-        line.record[field] = value.into();
-        fixed += &serde_json::to_string(&line)?;
-        fixed.push('\n');
-    }
-    fs::write(tool.folder().join("fixed.jsonl"), fixed)?;
+    fs::write(tool.folder().join("fixed.jsonl"), fixed_lines(&lines)?)?;
     let replayed = show(&tool, &["replay", "fixed.jsonl"])?;
     ensure!(
         replayed == 0,
@@ -207,4 +191,25 @@ async fn migrate(scratch: &Scratch, data: &Dataset, analytics: &Analytics) -> Re
     println!("  verify named the sale that differed, and repair copied it again");
     println!("  verify found {unchanged} records equal on both sides, and none that differ");
     Ok(())
+}
+
+/// Two of the rejects, corrected as a person would do it.
+fn fixed_lines(lines: &[RejectLine]) -> Result<String> {
+    let mut fixed = String::new();
+    for (kind, field, value) in [
+        (Kind::Books, "isbn", "978-3-16-148410-0"),
+        (Kind::SalesData, "revenue", "12.50"),
+    ] {
+        let is_meant = |line: &&RejectLine| {
+            line.kind == kind && line.problems.0.iter().any(|found| found.field == field)
+        };
+        let line = lines.iter().find(is_meant);
+        let mut line = line
+            .with_context(|| format!("no reject for {field}"))?
+            .clone();
+        line.record[field] = value.into();
+        fixed += &serde_json::to_string(&line)?;
+        fixed.push('\n');
+    }
+    Ok(fixed)
 }
