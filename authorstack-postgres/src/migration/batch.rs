@@ -281,7 +281,7 @@ impl<'b> Work<'b> {
     }
 
     /// Refuses a row that the server refused. If another transaction has taken its place meanwhile,
-    /// this looks for that row again.
+    /// this checks the row again.
     async fn settle(&mut self, row: Row<'b>, error: Error) -> Result<()> {
         if !matches!(error.kind(), ErrorKind::AlreadyExists { .. }) {
             self.refuse(row, refused(row, error));
