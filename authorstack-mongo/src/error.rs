@@ -179,8 +179,8 @@ fn key_pattern(response: &RawDocument) -> Option<String> {
     (!fields.is_empty()).then(|| fields.join(", "))
 }
 
-/// For an insert, the driver discards the structured answer. The text has `… dup key: { email: "…"
-/// }`.
+/// For an insert, the driver drops the answer. The name is in the text:
+/// `… dup key: { email: "…" }`.
 fn key_name(message: &str) -> Option<String> {
     let (_, key) = message.split_once("dup key: { ")?;
     let (name, _) = key.split_once(':')?;
