@@ -122,7 +122,7 @@ impl MongoBoosts {
             // The first call of a transaction gets this error.
             DriverKind::Command(command) if command.code == NO_TRANSACTIONS => {
                 Error::new(ErrorKind::Unsupported {
-                    what: "a purchase needs transactions, and this server is no member of a \
+                    what: "a purchase needs transactions, and this server is not a member of a \
                            replica set; start it as one"
                         .into(),
                 })
@@ -167,7 +167,7 @@ impl MongoBoosts {
             // Another purchase has just created the document.
             Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists { .. }) => {
                 Err(Error::new(ErrorKind::Conflict {
-                    reason: "another purchase came between; repeat the call".into(),
+                    reason: "another purchase came in between; repeat the call".into(),
                 })
                 .retryable(true))
             }

@@ -25,7 +25,7 @@ fn parse_key(key: &str) -> Result<(ObjectId, &str)> {
         Some((checklist.to_object_id(), task))
     });
     parts.ok_or_else(|| {
-        let reason = "is a cursor of another list; pass `next` of the page before as it came";
+        let reason = "is a cursor of another list; pass `next` of the previous page unchanged";
         Error::invalid("cursor", reason)
     })
 }

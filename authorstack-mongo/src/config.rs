@@ -239,14 +239,14 @@ fn explain_address(message: &str) -> String {
         ),
         (
             "key=value",
-            "an option behind the ? is not of the form name=value",
+            "an option after the ? is not of the form name=value",
         ),
         (
             "repeated options",
-            "an option behind the ? is given twice; remove one",
+            "an option after the ? is given twice; remove one",
         ),
-        ("boolean", "an option behind the ? must be true or false"),
-        ("integer", "an option behind the ? must be a whole number"),
+        ("boolean", "an option after the ? must be true or false"),
+        ("integer", "an option after the ? must be a whole number"),
         (
             "directConnection",
             "directConnection=true fits neither several hosts nor a mongodb+srv:// address",

@@ -130,7 +130,7 @@ fn by_code(error: &DriverError, code: i32, name: &str, message: &str, deadline: 
 
 fn write_conflict() -> Error {
     Error::new(ErrorKind::Conflict {
-        reason: "another write came between; repeat the call".into(),
+        reason: "another write came in between; repeat the call".into(),
     })
     .retryable(true)
 }

@@ -107,7 +107,7 @@ pub(crate) fn not_utf8(error: &std::str::Utf8Error, path: &Path<'_>) -> Problem 
 
 /// The problem of a document that cannot be read completely.
 pub(crate) fn malformed(path: &Path<'_>) -> Problem {
-    path.problem("is damaged: its bytes are no BSON document; restore it from a backup")
+    path.problem("is damaged: its bytes are not a BSON document; restore it from a backup")
 }
 
 /// The problem of a field that appears twice.
@@ -246,8 +246,8 @@ pub(crate) fn document_to_json(
         let here = Path::Field(path, &key);
         if !matches!(path, Path::Root) && TYPE_KEYS.contains(&key.as_str()) {
             problems.push(here.problem(
-                "is a name that Extended JSON reserves, so the value could not be told from a \
-                 type; rename the field",
+                "is a name that Extended JSON reserves, so the value would look like a type; \
+                 rename the field",
             ));
         }
         let value = to_json(form, value, &here, problems);

@@ -35,7 +35,7 @@ impl MongoFollows {
             .return_document(ReturnDocument::After);
         match driver(store.deadline, upsert).await? {
             Some(document) => read_document(&document, decode::<Follow>),
-            None => Err(Error::internal("an upsert answered nothing")),
+            None => Err(Error::internal("an upsert returned nothing")),
         }
     }
 

@@ -120,7 +120,7 @@ pub(crate) fn expect_update<T>(
 /// The error of a change that conflicted with other writes.
 pub(crate) fn contended() -> Error {
     Error::new(ErrorKind::Conflict {
-        reason: "other writes came between again and again; repeat the call".into(),
+        reason: "other writes came in between again and again; repeat the call".into(),
     })
     .retryable(true)
 }

@@ -346,7 +346,7 @@ pub(crate) fn documents(
         item.ok()
             .and_then(bson::RawBsonRef::as_document)
             .ok_or_else(|| {
-                Error::internal("an answer of the server holds something else than documents")
+                Error::internal("an answer of the server contains something other than documents")
             })
     }))
 }

@@ -60,7 +60,7 @@ pub(crate) fn encode_value<T: FieldValue>(
 pub(crate) fn to_document(document: RawDocumentBuf) -> Result<Document> {
     // Reading what was written here can fail only because of a bug.
     Document::try_from(document)
-        .map_err(|error| Error::internal(format!("an encoded value is no BSON: {error}")))
+        .map_err(|error| Error::internal(format!("an encoded value is not BSON: {error}")))
 }
 
 /// Receives the fields of one document.

@@ -90,7 +90,7 @@ pub(super) fn double(value: Raw<'_>) -> Option<f64> {
         Raw::Double(number) => number.is_finite().then_some(number),
         Raw::Int32(number) => Some(number.into()),
         Raw::Int64(number) => {
-            #[expect(clippy::cast_precision_loss, reason = "checked by the way back")]
+            #[expect(clippy::cast_precision_loss, reason = "checked by converting back")]
             let nearest = number as f64;
             (double_as_integer(nearest) == Some(number)).then_some(nearest)
         }

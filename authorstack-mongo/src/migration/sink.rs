@@ -497,7 +497,7 @@ fn list_of(field: &str) -> Document {
 
 fn raw(document: &Document) -> Result<RawDocumentBuf> {
     RawDocumentBuf::try_from(document)
-        .map_err(|error| Error::internal(format!("a command is no BSON: {error}")))
+        .map_err(|error| Error::internal(format!("a command is not BSON: {error}")))
 }
 
 fn whole_number(number: &Bson) -> Option<u64> {

@@ -157,7 +157,7 @@ impl Snapshot for MongoStore {
     /// If there is a `$bson` and the rest was not edited, the bytes are used; otherwise the rest.
     fn decode(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {
         let Value::Object(fields) = value else {
-            return Err(Problem::new("", "the record is no JSON object; write {…}").into());
+            return Err(Problem::new("", "the record is not a JSON object; write {…}").into());
         };
         let mut fields = fields.clone();
         if let Some(whole) = fields.remove(WHOLE) {
@@ -165,7 +165,7 @@ impl Snapshot for MongoStore {
                 .as_str()
                 .and_then(|text| BASE64_STANDARD.decode(text).ok());
             let Some(bytes) = bytes else {
-                let problem = "is not base64; leave it as it came, or remove it";
+                let problem = "is not base64; leave it unchanged, or remove it";
                 return Err(Problem::new(WHOLE, problem).into());
             };
             let (mut as_it_came, _) = legible(&bytes);

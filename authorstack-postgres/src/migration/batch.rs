@@ -61,7 +61,7 @@ pub(super) async fn apply(shared: &Shared, batch: &SinkBatch<'_>) -> Result<Appl
 }
 
 fn stray(kind: Kind, key: &Key) -> Error {
-    Error::internal(format!("{key} was handed on as one of the {kind}"))
+    Error::internal(format!("{key} was passed on as one of the {kind}"))
 }
 
 /// A record of the batch.

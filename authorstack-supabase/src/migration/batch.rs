@@ -47,7 +47,7 @@ impl<'l> Batch<'l> {
     pub(super) fn new(kind: Kind, records: &'l [Record]) -> Result<Self> {
         if let Some(stray) = records.iter().find(|record| record.kind() != kind) {
             return Err(Error::internal(format!(
-                "{} was handed on as one of the {}",
+                "{} was passed on as one of the {}",
                 stray.key(),
                 kind,
             )));

@@ -174,7 +174,7 @@ impl Buffer {
         })
     }
 
-    /// Writes a field whose length is known only afterwards.
+    /// Writes a field whose length is known only after writing it.
     fn sized(&mut self, write: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&NULL);

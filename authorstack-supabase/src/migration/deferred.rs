@@ -177,7 +177,7 @@ pub(super) async fn restore(
     }
     let definition: String = row.try_get(0).map_err(from_sqlx)?;
     // Parallel builds keep the cores busy, so workers for each build would not help. The buffers
-    // usually are a quarter of the memory. Two builds use half of that in addition.
+    // usually are a quarter of the memory. Two builds use one and a half times as much.
     raw_sql(
         "set local max_parallel_maintenance_workers = 0; \
          select set_config('maintenance_work_mem', least(greatest( \
@@ -189,13 +189,13 @@ pub(super) async fn restore(
     match raw_sql(AssertSqlSafe(definition)).execute(connection).await {
         Ok(_) => Ok(()),
         Err(error) if has_code(&error, "23503") => Err(Error::blocked(format!(
-            "{} holds records that refer to others which were deleted during the load, so {name} \
-             cannot be made again; delete those records or restore the others, then run again",
+            "{} holds records that refer to others which were deleted during the load, so \
+             {name} cannot be restored; delete those records or restore the others, then run again",
             table(kind),
         ))),
         Err(error) if has_code(&error, "23505") => Err(Error::blocked(format!(
-            "{} holds rows that stand twice, so {name} cannot be made again: something else wrote \
-             to the table during its first load; delete one of each two, then run again",
+            "{} holds rows that exist twice, so {name} cannot be restored: something else wrote \
+             to the table during its first load; delete one of each pair, then run again",
             table(kind),
         ))),
         Err(error) => Err(from_sqlx(error)),

@@ -110,7 +110,7 @@ impl Snapshot for SupabaseMigration {
 
     fn decode(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {
         let Value::Object(found) = value else {
-            return Err(Problem::new("record", "is no JSON object; restore the line").into());
+            return Err(Problem::new("record", "is not a JSON object; restore the line").into());
         };
         let record = Record::from_json(kind, Value::Object(by_name(kind, found)));
         record.map_err(|error| Problem::new("record", error.to_string()).into())
