@@ -35,7 +35,7 @@ impl BookRepository for MongoBooks {
 
     async fn find_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Vec<Book>> {
         let store = &self.0;
-        // Reading takes an ASIN in small letters too.
+        // Reading also accepts an ASIN in lower case.
         let spellings = [asin.as_str().to_owned(), asin.as_str().to_ascii_lowercase()];
         let filter = doc! {"userId": user_id.to_object_id(), "asin": {"$in": spellings.to_vec()}};
         let options = in_one_batch(doc! {"_id": 1}, PageRequest::MAX_LIMIT);
@@ -78,7 +78,7 @@ impl BookRepository for MongoBooks {
         store.patch(&store.books, own, id, &patch, expected).await
     }
 
-    /// Its checklists and boosts go first, so that a call that broke off can be repeated.
+    /// Its checklists and boosts are removed first, so a call that failed can be repeated.
     async fn delete(&self, user_id: Id<User>, id: Id<Book>) -> Result<()> {
         let store = &self.0;
         if !store.exists(&store.books, own(user_id, id)).await? {

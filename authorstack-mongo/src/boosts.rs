@@ -24,15 +24,15 @@ use crate::{
     users::balance,
 };
 
-/// One document for each position on the leaderboard that was ever purchased: what two purchases
-/// of it collide on. No part of the schema, and not migrated.
+/// One document for each position on the leaderboard that was ever purchased. Two purchases of the
+/// position conflict on it. It is not part of the schema, and is not migrated.
 const BOOST_POSITIONS: &str = "boost_positions";
 
 #[derive(Debug)]
 pub(crate) struct MongoBoosts(pub(crate) MongoStore);
 
 impl MongoBoosts {
-    /// A purchase in a transaction of its own.
+    /// A purchase in its own transaction.
     async fn buy(&self, user_id: Id<User>, new: &NewBoost) -> Result<Boost> {
         let store = &self.0;
         let mut session = driver(store.deadline, store.database.client().start_session()).await?;
@@ -56,7 +56,7 @@ impl MongoBoosts {
         }
     }
 
-    /// What happens in the transaction. The answer counts once that is committed.
+    /// The work in the transaction. The result is valid only after the commit.
     async fn buy_in(
         &self,
         session: &mut ClientSession,
@@ -119,10 +119,10 @@ impl MongoBoosts {
         let deadline = self.0.deadline;
         let find = collection.find_one(filter).session(session);
         let refused = |error: DriverError| match error.kind.as_ref() {
-            // The first call of a transaction finds out.
+            // The first call of a transaction gets this error.
             DriverKind::Command(command) if command.code == NO_TRANSACTIONS => {
                 Error::new(ErrorKind::Unsupported {
-                    what: "a purchase needs transactions, and this server is no member of a \
+                    what: "a purchase needs transactions, and this server is not a member of a \
                            replica set; start it as one"
                         .into(),
                 })
@@ -146,13 +146,14 @@ impl MongoBoosts {
         let pay = store.users.update_one(payer, changes.into_pipeline());
         let paid = driver(store.deadline, pay.session(session)).await?;
         if paid.matched_count == 0 {
-            // The snapshot said that the balance is enough.
+            // In the snapshot, the balance was high enough.
             return Err(Error::internal("a balance changed within its snapshot"));
         }
         Ok(())
     }
 
-    /// Writes the position's document: of two purchases of it at once one meets a conflict.
+    /// Writes the position's document. If two purchases do this at the same time, one of them gets
+    /// a conflict.
     async fn claim(&self, session: &mut ClientSession, position: u32) -> Result<()> {
         let store = &self.0;
         let positions = store.database.collection::<Document>(BOOST_POSITIONS);
@@ -163,10 +164,10 @@ impl MongoBoosts {
             .session(session);
         match driver(store.deadline, claim).await {
             Ok(_) => Ok(()),
-            // Another purchase has just made the document.
+            // Another purchase has just created the document.
             Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists { .. }) => {
                 Err(Error::new(ErrorKind::Conflict {
-                    reason: "another purchase came between; repeat the call".into(),
+                    reason: "another purchase came in between; repeat the call".into(),
                 })
                 .retryable(true))
             }
@@ -174,7 +175,8 @@ impl MongoBoosts {
         }
     }
 
-    /// The positions that active boosts hold in the boost's time, the Node app's boosts too.
+    /// The positions that active boosts hold in the boost's time. This includes the Node app's
+    /// boosts.
     async fn taken(
         &self,
         session: &mut ClientSession,
@@ -211,21 +213,21 @@ impl MongoBoosts {
     }
 }
 
-/// `IllegalOperation`: transaction numbers are for replica sets.
+/// `IllegalOperation`: transactions need a replica set.
 const NO_TRANSACTIONS: i32 = 20;
 
 fn missing<T>(what: &str, id: Id<T>) -> Error {
     Error::not_found().for_record(format_args!("{what} {id}"))
 }
 
-/// Whether the transaction met another one.
+/// Whether the transaction conflicted with another one.
 fn came_between(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Conflict { .. }) && error.is_retryable()
 }
 
 #[async_trait]
 impl BoostRepository for MongoBoosts {
-    /// A purchase that meets another one is tried again until the deadline.
+    /// A purchase that conflicts with another one is repeated until the deadline.
     async fn purchase(&self, user_id: Id<User>, boost: NewBoost) -> Result<Boost> {
         let store = &self.0;
         let new = &boost;

@@ -25,12 +25,12 @@ fn parse_key(key: &str) -> Result<(ObjectId, &str)> {
         Some((checklist.to_object_id(), task))
     });
     parts.ok_or_else(|| {
-        let reason = "is a cursor of another list; pass `next` of the page before as it came";
+        let reason = "is a cursor of another list; pass `next` of the previous page unchanged";
         Error::invalid("cursor", reason)
     })
 }
 
-/// Lets a filter match only checklists of which the change makes sense.
+/// Makes a filter match only checklists for which the change is possible.
 fn demand(filter: &mut Document, change: &TaskChange) {
     match change {
         TaskChange::Add(task) => {
@@ -50,7 +50,7 @@ fn demand(filter: &mut Document, change: &TaskChange) {
                 doc! {"$and": [
                     {"$eq": [{"$size": array_of("$tasks")}, count]},
                     {"$setEquals": [ids, literal(texts(order))]},
-                    // An order that names one task twice leaves another out.
+                    // An order with one task twice leaves out another task.
                     {"$eq": [{"$size": {"$setUnion": [literal(texts(order)), []]}}, count]},
                 ]},
             );
@@ -62,7 +62,7 @@ fn texts(order: &[TaskId]) -> Vec<Bson> {
     order.iter().map(|id| Bson::from(id.as_str())).collect()
 }
 
-/// The expression of the tasks behind a change. Tasks that it is not about stay as they are.
+/// The expression for the tasks after a change. Other tasks stay as they are.
 fn tasks_after(change: &TaskChange) -> Result<Bson> {
     let tasks = array_of("$tasks");
     let is = |id: &TaskId| doc! {"$eq": ["$$task.id", literal(id.as_str())]};
@@ -104,7 +104,7 @@ fn tasks_after(change: &TaskChange) -> Result<Bson> {
     Ok(Bson::Document(expression))
 }
 
-/// The task with a patch's fields.
+/// The task with the fields of a patch.
 fn edited(patch: &TaskPatch) -> Result<Document> {
     let mut changes = Changes::without_date();
     patch.write(&mut changes)?;
@@ -125,7 +125,7 @@ fn without(object: Document, names: Vec<Bson>) -> Document {
     }}}
 }
 
-/// As core's `progress`: whole percent, rounded down.
+/// The same as core's `progress`: whole percent, rounded down.
 fn progress() -> Document {
     let is_done = doc! {"$eq": ["$$task.completed", true]};
     let done = doc! {"$size": {"$filter": {"input": "$tasks", "as": "task", "cond": is_done}}};
@@ -219,7 +219,7 @@ impl ChecklistRepository for MongoChecklists {
         updated.await
     }
 
-    /// One update: the tasks, then the progress that they make.
+    /// One update: the tasks, then their progress.
     async fn change_tasks(
         &self,
         user_id: Id<User>,
@@ -237,7 +237,7 @@ impl ChecklistRepository for MongoChecklists {
         if let Some(checklist) = call.await? {
             return Ok(checklist);
         }
-        // Why nothing matched: what the change would say of the checklist as it is.
+        // Finds why nothing matched: the error that the change gives on the present checklist.
         let found = store.get_from_primary(&store.checklists, own(user_id, id));
         let mut checklist: Checklist = found.await?;
         checklist.change(change)?;

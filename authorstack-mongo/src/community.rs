@@ -26,13 +26,13 @@ fn own(author_id: Id<User>, id: Id<Post>) -> Document {
     filter
 }
 
-/// Posts that are public, or of one of these authors. A post without a visibility is not public.
+/// Posts that are public or by one of these authors. A post without a visibility is not public.
 fn public_or_by(authors: impl Into<Bson>) -> Document {
     let public = Visibility::Public.as_str();
     doc! {"$or": [{"visibility": public}, {"authorId": {"$in": authors.into()}}]}
 }
 
-/// What makes `post_view`'s documents of posts.
+/// The stages that convert posts into the documents of `post_view`.
 fn view_stages(viewer_id: Id<User>) -> [Document; 2] {
     let liked = doc! {"$in": [viewer_id.to_object_id(), array_of("$likes")]};
     [
@@ -53,8 +53,8 @@ fn author_of(bytes: &[u8]) -> Result<ObjectId, Problems> {
 }
 
 impl MongoCommunity {
-    /// Does something to a post that the viewer sees; `act` gets a filter that matches it only as
-    /// long as they do.
+    /// Runs `act` on a post that the viewer sees. `act` gets a filter that matches the post only
+    /// while they see it.
     async fn in_sight<'s, T>(
         &'s self,
         viewer_id: Id<User>,
@@ -66,7 +66,7 @@ impl MongoCommunity {
         if let Some(done) = act(open).await? {
             return Ok(done);
         }
-        // It may be for followers.
+        // The post may be for followers.
         let store = &self.0;
         let options = FindOptions::builder()
             .projection(doc! {"authorId": 1})
@@ -84,7 +84,7 @@ impl MongoCommunity {
         act(followed).await?.ok_or_else(Error::not_found)
     }
 
-    /// The viewer, and all whom they follow.
+    /// The viewer, and everyone whom they follow.
     async fn circle(&self, viewer_id: Id<User>) -> Result<Vec<Bson>> {
         let store = &self.0;
         let options = FindOptions::builder()
@@ -107,7 +107,7 @@ impl MongoCommunity {
         Ok(found.await?.pop())
     }
 
-    /// Sets the likes to an expression; answers how many there are then.
+    /// Sets the likes to an expression. Returns how many there are now.
     async fn set_likes(&self, user_id: Id<User>, id: Id<Post>, likes: Document) -> Result<u64> {
         let store = &self.0;
         let set = |filter| {
@@ -236,7 +236,7 @@ impl CommunityRepository for MongoCommunity {
             doc! {"$project": {"likes": 1}},
             doc! {"$unwind": "$likes"},
             doc! {"$match": {"likes": likes}},
-            // A user is listed once, also where an old app noted them twice.
+            // A user is listed once, even if an old app listed them twice.
             doc! {"$group": {"_id": "$likes"}},
             doc! {"$sort": {"_id": direction(&request)}},
             doc! {"$limit": i64::from(one_more(&request))},
@@ -276,7 +276,7 @@ impl CommunityRepository for MongoCommunity {
     ) -> Result<Page<Comment>> {
         let after = request.after_moment()?;
         self.seen(viewer_id, id).await?;
-        // As reading fills it in.
+        // The same default as in reading.
         let written = doc! {"$switch": {
             "branches": [
                 {"case": is_date("$comments.createdAt"), "then": "$comments.createdAt"},

@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct MongoCompetitors(pub(crate) MongoStore);
 
-/// A date of the document; null where the field holds something else.
+/// A date of the document; null if the field contains something else.
 fn date_or_null(field: &str) -> Document {
     doc! {"$cond": [is_date(field), field, null]}
 }
@@ -39,7 +39,7 @@ impl MongoCompetitors {
         changed.ok_or_else(Error::not_found)
     }
 
-    /// The stages that note a price: as core's `Competitor::note_price`.
+    /// The stages that record a price, as core's `Competitor::note_price` does.
     fn noted(&self, price: Price, at: DateTime<Utc>) -> Vec<Document> {
         let at = date(at);
         let history = array_of("$priceHistory");
@@ -80,7 +80,7 @@ impl MongoCompetitors {
     }
 }
 
-/// The first whole millisecond from a moment on.
+/// A moment, rounded up to a whole millisecond.
 fn ceiling(at: DateTime<Utc>) -> Bson {
     let whole = at.timestamp_millis();
     let beyond = DateTime::from_timestamp_millis(whole).is_some_and(|floor| floor < at);
@@ -94,7 +94,7 @@ impl CompetitorRepository for MongoCompetitors {
         let competitor = new.into_competitor(user_id);
         let document = encode_with_arrays(&competitor, "genre")?;
         store.known_user(user_id).await?;
-        // Reading takes an ASIN in small letters too, which the index tells apart.
+        // Reading also accepts an ASIN in lower case. For the index, that is a different value.
         let small = competitor.asin.as_str().to_ascii_lowercase();
         let present = doc! {"userId": user_id.to_object_id(), "asin": small};
         if store.exists(&store.competitors, present).await? {

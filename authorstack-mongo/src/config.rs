@@ -1,4 +1,4 @@
-//! Where MongoDB is, and how long to wait for it.
+//! The address of MongoDB, and how long to wait for it.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use crate::error::{SETTING, map};
 /// The address of a MongoDB deployment, and the limits of every call.
 ///
 /// The address is a MongoDB connection string, `mongodb://…` or `mongodb+srv://…`, with the
-/// database in its path (`authorstack` if it names none) and the driver's options in its query.
-/// What is set here goes before what the address says.
+/// database in its path (`authorstack` if it names none) and the driver's options in its query. The
+/// settings here take precedence over those in the address.
 ///
 /// ```
 /// use std::time::Duration;
@@ -40,7 +40,7 @@ pub struct MongoConfig {
 }
 
 impl MongoConfig {
-    /// The database where the address names none.
+    /// The database if the address names none.
     pub const DEFAULT_DATABASE: &'static str = "authorstack";
 
     /// The deployment at this address.
@@ -58,21 +58,21 @@ impl MongoConfig {
         }
     }
 
-    /// Another database than the address's.
+    /// Uses another database than the one in the address.
     #[must_use]
     pub fn database(mut self, name: impl Into<String>) -> Self {
         self.database = Some(name.into());
         self
     }
 
-    /// How long a call may take in all; 30 seconds by default.
+    /// How long a call may take in total; 30 seconds by default.
     #[must_use]
     pub fn operation_timeout(mut self, timeout: Duration) -> Self {
         self.operation_timeout = timeout;
         self
     }
 
-    /// How long a connection may take to be made; the driver's 10 seconds by default.
+    /// How long connecting may take; the driver's 10 seconds by default.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = Some(timeout);
@@ -101,8 +101,8 @@ impl MongoConfig {
     }
 
     /// How many prices a competitor's history keeps: the newest ones, each time that a price is
-    /// recorded. Without a limit a history grows until its document has 16 MB; a migration moves
-    /// what is there.
+    /// recorded. Without a limit, a history grows until its document has 16 MB. A migration moves
+    /// all prices that exist.
     #[must_use]
     pub const fn price_history_limit(mut self, prices: u32) -> Self {
         self.price_history_limit = Some(prices);
@@ -152,7 +152,7 @@ impl MongoConfig {
     }
 }
 
-/// The error of an address that the driver does not take.
+/// The error for an address that the driver does not accept.
 fn refused(error: &DriverError, deadline: Duration) -> Error {
     match error.kind.as_ref() {
         DriverKind::InvalidArgument { message, .. } => {
@@ -162,7 +162,7 @@ fn refused(error: &DriverError, deadline: Duration) -> Error {
     }
 }
 
-/// A client, and what messages may say about it.
+/// A client, and the details about it that messages may contain.
 pub(crate) struct Opened {
     pub(crate) client: Client,
     pub(crate) database: String,
@@ -170,7 +170,8 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// Why no server answered: a name that does not exist is a wrong setting, the rest may pass.
+    /// The reason why no server answered. A name that does not exist is a wrong setting; other
+    /// causes may be temporary.
     pub(crate) async fn unreachable(&self, why: &str, deadline: Duration) -> Error {
         let names: Vec<String> = self.hosts.iter().map(ToString::to_string).collect();
         let names = names.join(", ");
@@ -194,7 +195,7 @@ impl Opened {
             };
             let lookup = tokio::net::lookup_host((host.as_str(), port.unwrap_or(27017)));
             let found = with_deadline(deadline, async { Ok(lookup.await.is_ok()) });
-            // Who does not answer in time may know the name.
+            // A name server that does not answer in time may know the name.
             if found.await.unwrap_or(true) {
                 return false;
             }
@@ -203,8 +204,8 @@ impl Opened {
     }
 }
 
-/// What is wrong with an address. The driver's own text may repeat parts of it, such as half a
-/// password, so it is only matched.
+/// The problem of an address. The driver's own text is only matched, not shown: it may contain
+/// parts of the address, such as half a password.
 fn explain_address(message: &str) -> String {
     const KNOWN: &[(&str, &str)] = &[
         (
@@ -238,14 +239,14 @@ fn explain_address(message: &str) -> String {
         ),
         (
             "key=value",
-            "an option behind the ? is not of the form name=value",
+            "an option after the ? is not of the form name=value",
         ),
         (
             "repeated options",
-            "an option behind the ? is given twice; remove one",
+            "an option after the ? is given twice; remove one",
         ),
-        ("boolean", "an option behind the ? must be true or false"),
-        ("integer", "an option behind the ? must be a whole number"),
+        ("boolean", "an option after the ? must be true or false"),
+        ("integer", "an option after the ? must be a whole number"),
         (
             "directConnection",
             "directConnection=true fits neither several hosts nor a mongodb+srv:// address",
@@ -263,7 +264,7 @@ fn explain_address(message: &str) -> String {
     )
 }
 
-/// The driver's words without all that it knows of each server, but for what went wrong there.
+/// The driver's message, without its details of each server except the error there.
 fn gist(why: &str) -> String {
     let (summary, servers) = why.split_once(" Topology:").unwrap_or((why, ""));
     let cause = servers.split_once("Error: Kind: ");

@@ -1,4 +1,4 @@
-//! The driver's errors as AuthorStack's, code by code.
+//! Converts the driver's errors into AuthorStack's, code by code.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -9,10 +9,10 @@ use mongodb::error::{
     Error as DriverError, ErrorKind as DriverKind, TRANSIENT_TRANSACTION_ERROR, WriteFailure,
 };
 
-/// The setting that all of MongoDB's own settings are part of.
+/// The setting that contains all of MongoDB's own settings.
 pub(crate) const SETTING: &str = "mongodb_url";
 
-/// A call of the driver, within the deadline.
+/// Runs a call of the driver with the deadline.
 pub(crate) fn driver<T>(
     deadline: Duration,
     call: impl IntoFuture<Output = mongodb::error::Result<T>>,
@@ -21,8 +21,8 @@ pub(crate) fn driver<T>(
     with_deadline(deadline, call.map_err(move |error| map(&error, deadline)))
 }
 
-/// An error of the driver or the server. The cause that is kept is the server's text, without
-/// the documents that the driver's own error carries.
+/// An error of the driver or the server. Its cause is the server's text, without the documents in
+/// the driver's own error.
 pub(crate) fn map(error: &DriverError, deadline: Duration) -> Error {
     match error.kind.as_ref() {
         DriverKind::Command(command) => by_code(
@@ -88,7 +88,7 @@ fn by_code(error: &DriverError, code: i32, name: &str, message: &str, deadline: 
     let mapped = match code {
         // DuplicateKey, and its name before MongoDB 3.
         11000 | 11001 | 12582 => {
-            // The text names the value that is taken; the field is enough.
+            // The text contains the taken value; the field is enough.
             return Error::already_exists(duplicate_field(error, message));
         }
         // Unauthorized.
@@ -97,7 +97,7 @@ fn by_code(error: &DriverError, code: i32, name: &str, message: &str, deadline: 
         }),
         // UserNotFound, AuthenticationFailed.
         11 | 18 => refused_login(message),
-        // AtlasError: all that Atlas's proxy refuses.
+        // AtlasError: everything that Atlas's proxy refuses.
         8000 if message.contains("auth") => refused_login(message),
         8000 => Error::new(ErrorKind::PermissionDenied {
             reason: message.to_owned().into(),
@@ -107,7 +107,7 @@ fn by_code(error: &DriverError, code: i32, name: &str, message: &str, deadline: 
         50 | 64 | 202 | 262 => Error::timeout(deadline),
         // WriteConflict, NoSuchTransaction, LockTimeout.
         112 | 251 | 24 => write_conflict(),
-        // DocumentValidationFailure: a validator of the collection's.
+        // DocumentValidationFailure: a validator of the collection.
         121 => Error::invalid(
             "document",
             "the collection's validator refuses it; correct the record or the validator",
@@ -130,7 +130,7 @@ fn by_code(error: &DriverError, code: i32, name: &str, message: &str, deadline: 
 
 fn write_conflict() -> Error {
     Error::new(ErrorKind::Conflict {
-        reason: "another write came between; repeat the call".into(),
+        reason: "another write came in between; repeat the call".into(),
     })
     .retryable(true)
 }
@@ -152,7 +152,7 @@ fn refused_login(message: &str) -> Error {
     )
 }
 
-/// The field whose index holds the value already.
+/// The field whose index already contains the value.
 fn duplicate_field(error: &DriverError, message: &str) -> Cow<'static, str> {
     error
         .server_response()
@@ -179,7 +179,8 @@ fn key_pattern(response: &RawDocument) -> Option<String> {
     (!fields.is_empty()).then(|| fields.join(", "))
 }
 
-/// The driver drops the answer of an insert: `… dup key: { email: "…" }`.
+/// For an insert, the driver drops the answer. The name is in the text:
+/// `… dup key: { email: "…" }`.
 fn key_name(message: &str) -> Option<String> {
     let (_, key) = message.split_once("dup key: { ")?;
     let (name, _) = key.split_once(':')?;
@@ -187,7 +188,7 @@ fn key_name(message: &str) -> Option<String> {
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-/// Servers before 4.2 name the index alone: `… index: email_1 dup key: { : "…" }`.
+/// Servers before 4.2 name only the index: `… index: email_1 dup key: { : "…" }`.
 fn index_name(message: &str) -> Option<String> {
     let (_, rest) = message.split_once("index: ")?;
     let name = rest.split_whitespace().next()?;

@@ -1,9 +1,9 @@
-//! MongoDB's Extended JSON v2, written from BSON's bytes and read back.
+//! MongoDB's Extended JSON v2, written from BSON bytes and read back.
 //!
-//! Two forms are written. [`Form::Canonical`] keeps every type: the rejects' records and the
-//! keys. [`Form::Relaxed`] is for [`Extra`](authorstack_core::Extra): plain numbers and legible
-//! dates, but a double that PostgreSQL's `jsonb` would change (NaN, the infinities, -0.0, whole
-//! numbers from 1e15 on) stands as `{"$numberDouble": "…"}`.
+//! Two forms are written. [`Form::Canonical`] keeps every type; rejects and keys use it.
+//! [`Form::Relaxed`] is for [`Extra`](authorstack_core::Extra): plain numbers and legible dates,
+//! but a double that PostgreSQL's `jsonb` would change (NaN, the infinities, -0.0, whole numbers
+//! from 1e15 on) becomes `{"$numberDouble": "…"}`.
 
 use std::fmt;
 
@@ -28,7 +28,7 @@ pub(crate) enum Form {
     Canonical,
 }
 
-/// Where a value stands in its document; text is made only for a problem.
+/// The path of a value in its document. It becomes text only for a problem.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Path<'p> {
     Root,
@@ -55,17 +55,17 @@ impl Path<'_> {
         }
     }
 
-    /// A problem of the value that stands here.
+    /// A problem of the value at this path.
     pub(crate) fn problem(&self, problem: impl Into<String>) -> Problem {
         Problem::new(self.to_string(), problem)
     }
 }
 
-/// Deeper documents are refused: MongoDB's own limit, and within what JSON readers take.
+/// Deeper documents are refused. This is MongoDB's own limit, and JSON readers accept it.
 const MOST_LEVELS: usize = 100;
 
-/// The keys that mark a type in Extended JSON. A stored document with such a key would look like
-/// the type.
+/// The keys that mark a type in Extended JSON. A stored document with such a key would look like a
+/// value of the type.
 const TYPE_KEYS: &[&str] = &[
     "$binary",
     "$code",
@@ -86,7 +86,7 @@ const TYPE_KEYS: &[&str] = &[
     "$uuid",
 ];
 
-/// The text of bytes that should be UTF-8; others are replaced, with a problem.
+/// The text of bytes that should be UTF-8. Other bytes are replaced, and are a problem.
 pub(crate) fn text(bytes: &[u8], path: &Path<'_>, problems: &mut Problems) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
@@ -105,9 +105,9 @@ pub(crate) fn not_utf8(error: &std::str::Utf8Error, path: &Path<'_>) -> Problem 
     ))
 }
 
-/// The problem of a document that cannot be read to its end.
+/// The problem of a document that cannot be read completely.
 pub(crate) fn malformed(path: &Path<'_>) -> Problem {
-    path.problem("is damaged: its bytes are no BSON document; restore it from a backup")
+    path.problem("is damaged: its bytes are not a BSON document; restore it from a backup")
 }
 
 /// The problem of a field that appears twice.
@@ -115,7 +115,7 @@ pub(crate) fn repeated(path: &Path<'_>) -> Problem {
     path.problem("appears more than once in one document; keep one of them")
 }
 
-/// A value as JSON. What JSON cannot hold is a problem, and is left out or replaced.
+/// A value as JSON. A value that JSON cannot hold is a problem, and is left out or replaced.
 pub(crate) fn to_json(
     form: Form,
     value: Raw<'_>,
@@ -169,7 +169,7 @@ pub(crate) fn to_json(
 }
 
 fn double_to_json(form: Form, number: f64) -> Value {
-    /// From here on `jsonb` writes a whole number without its point.
+    /// From this size on, `jsonb` writes a whole number without a decimal point.
     const LARGE: f64 = 1e15;
     let whole = number.fract() == 0.0;
     let survives = number.is_finite()
@@ -246,8 +246,8 @@ pub(crate) fn document_to_json(
         let here = Path::Field(path, &key);
         if !matches!(path, Path::Root) && TYPE_KEYS.contains(&key.as_str()) {
             problems.push(here.problem(
-                "is a name that Extended JSON reserves, so the value could not be told from a \
-                 type; rename the field",
+                "is a name that Extended JSON reserves, so the value would look like a type; \
+                 rename the field",
             ));
         }
         let value = to_json(form, value, &here, problems);
@@ -280,7 +280,7 @@ pub(crate) fn append_fields(
     }
 }
 
-/// A JSON value, Extended or plain, as BSON. What is not Extended JSON is a problem.
+/// A JSON value, Extended or plain, as BSON. Malformed Extended JSON is a problem.
 pub(crate) fn from_json(value: &Value, path: &Path<'_>, problems: &mut Problems) -> RawBson {
     match value {
         Value::Null => RawBson::Null,
@@ -324,7 +324,7 @@ pub(crate) fn from_json(value: &Value, path: &Path<'_>, problems: &mut Problems)
     }
 }
 
-/// The value of an object that marks a type, if it has the type's form and nothing else.
+/// The value of an object with a type key, if it has exactly the form of the type.
 fn typed(fields: &Map<String, Value>, path: &Path<'_>, problems: &mut Problems) -> Option<RawBson> {
     let exactly = |object: &Map<String, Value>, count: usize| (object.len() == count).then_some(());
     if let Some(code) = fields.get("$code") {
@@ -400,7 +400,7 @@ fn typed(fields: &Map<String, Value>, path: &Path<'_>, problems: &mut Problems) 
     })
 }
 
-/// The `bson` crate makes one only from Extended JSON of its own.
+/// The `bson` crate creates one only from its own Extended JSON.
 fn db_pointer(namespace: &str, id: ObjectId) -> Option<DbPointer> {
     let value = json!({"$dbPointer": {"$ref": namespace, "$id": {"$oid": id.to_hex()}}});
     match bson::Bson::try_from(value).ok()? {

@@ -21,7 +21,7 @@ fn pair(follower_id: Id<User>, author_id: Id<User>) -> Document {
 }
 
 impl MongoFollows {
-    /// Adds the follow, or finds the one that is there.
+    /// Adds the follow, or finds the existing one.
     async fn upsert(&self, follow: &Follow) -> Result<Follow> {
         let store = &self.0;
         let new = to_document(encode(follow)?)?;
@@ -35,7 +35,7 @@ impl MongoFollows {
             .return_document(ReturnDocument::After);
         match driver(store.deadline, upsert).await? {
             Some(document) => read_document(&document, decode::<Follow>),
-            None => Err(Error::internal("an upsert answered nothing")),
+            None => Err(Error::internal("an upsert returned nothing")),
         }
     }
 
@@ -58,7 +58,7 @@ impl FollowRepository for MongoFollows {
         self.0.known_user(author_id).await?;
         let follow = Follow::new(follower_id, author_id);
         match self.upsert(&follow).await {
-            // Another upsert came first: now there is something to find.
+            // Another upsert came first: now the follow exists.
             Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists { .. }) => {
                 self.upsert(&follow).await
             }

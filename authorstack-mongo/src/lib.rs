@@ -1,9 +1,9 @@
-//! AuthorStack's documents in MongoDB: users, books and all that belongs to them.
+//! AuthorStack's documents in MongoDB: users, books and everything that belongs to them.
 //!
-//! The documents are the schema's, field for field, so an app on Mongoose shares them: an
-//! id is an ObjectId, a moment a BSON date, and what a document holds beyond the schema stays in
-//! it. Reading is lenient in types (a number may be an int32, an int64, a double, a Decimal128 or a
-//! text) and strict in meaning.
+//! The documents follow the schema field by field, so an app on Mongoose can share them: an id is
+//! an ObjectId, a moment is a BSON date, and unknown fields of a document are kept. Reading is
+//! lenient in types (a number may be an int32, an int64, a double, a Decimal128 or a text) and
+//! strict in meaning.
 //!
 //! ```no_run
 //! use authorstack_core::{AnalyticsStore, AuthorStack, NewUser};
@@ -24,16 +24,17 @@
 //! ```
 //!
 //! # What MongoDB does not do
-//! - Unique fields are unique only where [`MongoStore::ensure_indexes`] was called, and by their
-//!   exact text: an old `Ada@example.org` does not exclude a new `ada@example.org`.
-//! - There are no foreign keys. The user of a book, the book of a checklist, the post of a comment
-//!   are looked up before the write, so what is deleted in between leaves the other behind.
+//! - Unique fields are unique only if [`MongoStore::ensure_indexes`] was called, and by their exact
+//!   text: an old `Ada@example.org` does not exclude a new `ada@example.org`.
+//! - There are no foreign keys. The user of a book, the book of a checklist and the post of a
+//!   comment are looked up before the write. If they are deleted in between, the new record remains
+//!   without them.
 //! - A user is deleted in steps, the user last: their likes and comments on all posts, their posts,
 //!   follows in both directions, checklists and boosts, competitors, books, the user. A book is
-//!   deleted after its checklists and boosts. When a step fails, repeat the call: it goes on.
-//! - Likes, comments and price histories stand inside their documents, of which MongoDB stores
-//!   16 MB: some 700,000 likes. [`MongoConfig::price_history_limit`] keeps histories short.
-//! - A purchase of a boost needs a replica set, as transactions do; Atlas is one.
+//!   deleted after its checklists and boosts. If a step fails, repeat the call: it continues.
+//! - Likes, comments and price histories are inside their documents, and MongoDB limits a document
+//!   to 16 MB: some 700,000 likes. [`MongoConfig::price_history_limit`] keeps histories short.
+//! - A purchase of a boost needs a transaction, and so a replica set; Atlas is one.
 //! - A change is made before the document is read back. If the document then turns out to be
 //!   [`Corrupt`](authorstack_core::ErrorKind::Corrupt) in another field, the change was made.
 

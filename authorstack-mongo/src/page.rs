@@ -1,4 +1,4 @@
-//! Keyset pages in MongoDB's terms.
+//! Keyset pages as MongoDB queries.
 
 use authorstack_core::{Id, Order, Page, PageRequest, Result, fields::Fields};
 use bson::{Bson, Document, RawDocumentBuf, doc};
@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl MongoStore {
-    /// The page of the documents that match, in the order of their ids.
+    /// The page of the matching documents, in the order of their ids.
     pub(crate) async fn page<T: Fields>(
         &self,
         collection: &Collection<RawDocumentBuf>,
@@ -26,9 +26,10 @@ impl MongoStore {
     }
 }
 
-/// Lets a filter begin behind the request's cursor; answers the order of the ids.
+/// Makes a filter start after the request's cursor. Returns the order of the ids.
 pub(crate) fn by_ids(filter: &mut Document, request: &PageRequest) -> Result<Document> {
-    // Ids of another type are no records of ours, and comparisons keep to one type.
+    // Documents with ids of another type are not AuthorStack's, and comparisons stay within one
+    // type.
     if let Some(after) = request.after_id::<()>()? {
         let beyond = doc! {beyond(request): Bson::ObjectId(after.to_object_id())};
         filter.insert("_id", beyond);
@@ -36,7 +37,7 @@ pub(crate) fn by_ids(filter: &mut Document, request: &PageRequest) -> Result<Doc
     Ok(doc! {"_id": direction(request)})
 }
 
-/// The order of a request as a sort's.
+/// The sort direction of a request.
 pub(crate) fn direction(request: &PageRequest) -> i32 {
     match request.sort_order() {
         Order::OldestFirst => 1,
@@ -44,7 +45,7 @@ pub(crate) fn direction(request: &PageRequest) -> i32 {
     }
 }
 
-/// The comparison that leads on from a cursor.
+/// The comparison that selects what comes after a cursor.
 pub(crate) fn beyond(request: &PageRequest) -> &'static str {
     match request.sort_order() {
         Order::OldestFirst => "$gt",
@@ -52,12 +53,12 @@ pub(crate) fn beyond(request: &PageRequest) -> &'static str {
     }
 }
 
-/// A page and the record that says whether there is another.
+/// The size of a page plus one: the extra record shows whether there is another page.
 pub(crate) fn one_more(request: &PageRequest) -> u32 {
     request.limit().saturating_add(1)
 }
 
-/// At most so many documents, in one answer of the server where they fit into one.
+/// Limits the number of documents. They come in one answer of the server if they fit into one.
 pub(crate) fn in_one_batch(sort: Document, limit: u32) -> FindOptions {
     FindOptions::builder()
         .sort(sort)

@@ -1,4 +1,4 @@
-//! What updates and other pipelines are made of.
+//! The building blocks of updates and other pipelines.
 
 use authorstack_core::{
     Change, Error, ErrorKind, Id, Result,
@@ -24,7 +24,7 @@ impl Changes {
         changes
     }
 
-    /// Changes of what has no `updatedAt`.
+    /// Changes of a document without `updatedAt`.
     pub(crate) fn without_date() -> Self {
         Self {
             set: Document::new(),
@@ -32,7 +32,7 @@ impl Changes {
         }
     }
 
-    /// Sets a field to what an expression gives.
+    /// Sets a field to the result of an expression.
     pub(crate) fn compute(&mut self, field: &str, expression: impl Into<Bson>) {
         self.set.insert(field, expression);
     }
@@ -64,7 +64,7 @@ impl PatchWriter for Changes {
     }
 }
 
-/// A value that a pipeline never reads as an expression.
+/// A value that a pipeline never treats as an expression.
 pub(crate) fn literal(value: impl Into<Bson>) -> Bson {
     Bson::Document(doc! {"$literal": value.into()})
 }
@@ -73,17 +73,17 @@ pub(crate) fn date(moment: DateTime<Utc>) -> bson::DateTime {
     bson::DateTime::from_millis(moment.timestamp_millis())
 }
 
-/// Whether a field holds a date.
+/// Whether a field contains a date.
 pub(crate) fn is_date(field: &str) -> Document {
     doc! {"$eq": [{"$type": field}, "date"]}
 }
 
-/// An array of the document; empty where the field is none.
+/// An array of the document; empty if the field is not an array.
 pub(crate) fn array_of(field: &str) -> Document {
     doc! {"$cond": [{"$isArray": field}, field, []]}
 }
 
-/// The next `updatedAt`: now, but later than the present one, which old documents may lack.
+/// The next `updatedAt`: now, but later than the present value. Old documents may lack that.
 fn next_update(now: DateTime<Utc>) -> Document {
     let present = doc! {"$switch": {
         "branches": [
@@ -95,8 +95,8 @@ fn next_update(now: DateTime<Utc>) -> Document {
     doc! {"$max": [date(now), {"$add": [present, 1_i64]}]}
 }
 
-/// Adds the condition that a record was last changed at a moment, also where the document lacks
-/// the field and reading fills it in. `None` when no document can fulfil it.
+/// Adds the condition that a record was last changed at a moment. This includes documents without
+/// the field, if reading fills in that moment. `None` if no document can fulfil the condition.
 pub(crate) fn expect_update<T>(
     filter: &mut Document,
     id: Id<T>,
@@ -117,10 +117,10 @@ pub(crate) fn expect_update<T>(
     Some(())
 }
 
-/// The error of a change that other writes came before.
+/// The error of a change that conflicted with other writes.
 pub(crate) fn contended() -> Error {
     Error::new(ErrorKind::Conflict {
-        reason: "other writes came between again and again; repeat the call".into(),
+        reason: "other writes came in between again and again; repeat the call".into(),
     })
     .retryable(true)
 }

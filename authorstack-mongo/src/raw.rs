@@ -1,9 +1,9 @@
-//! BSON's bytes, element by element.
+//! Reads BSON bytes, element by element.
 //!
-//! The `bson` crate stops at a key that is not UTF-8 and reads a text only whole; here every
-//! element of a damaged document can still be named and shown.
+//! The `bson` crate stops at a key or a text that is not UTF-8. Here every element of a damaged
+//! document can still be named and shown.
 
-/// A value as it lies in a document. Texts are bytes: a store may hold what is not UTF-8.
+/// A value of a document. Texts are bytes: stored texts may not be UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Raw<'a> {
     Double(f64),
@@ -45,7 +45,7 @@ pub(crate) enum Raw<'a> {
 }
 
 impl Raw<'_> {
-    /// The type's name in messages: MongoDB's own.
+    /// The type's name in messages, as MongoDB calls it.
     pub(crate) const fn type_name(&self) -> &'static str {
         match self {
             Self::Double(_) => "double",
@@ -73,7 +73,7 @@ impl Raw<'_> {
     }
 }
 
-/// The bytes are no BSON document, from the element on that was read last.
+/// The bytes after the last element are not valid BSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
@@ -99,7 +99,7 @@ impl<'a> Elements<'a> {
         }
     }
 
-    /// The elements from an offset on that [`Elements::offset`] gave.
+    /// The elements from an offset on, which [`Elements::offset`] returned.
     pub(crate) fn resumed(document: &'a [u8], offset: usize) -> Self {
         let mut elements = Self::new(document);
         let at = offset.min(elements.rest.len());
@@ -107,13 +107,13 @@ impl<'a> Elements<'a> {
         elements
     }
 
-    /// How far the elements of this document were read.
+    /// The offset up to which this document was read.
     pub(crate) fn offset(&self, document: &[u8]) -> usize {
-        // The length before the elements, and the zero behind them.
+        // The length before the elements, and the zero after them.
         document.len().saturating_sub(5 + self.rest.len())
     }
 
-    /// The next element: its key, and its value unread.
+    /// The next element: its key and its unread value.
     pub(crate) fn next_tagged(&mut self) -> Option<Result<(&'a [u8], Tagged<'a>), Malformed>> {
         let damaged = std::mem::take(&mut self.damaged);
         if self.rest.is_empty() && !damaged {
@@ -249,7 +249,7 @@ impl<'a> Elements<'a> {
     }
 }
 
-/// A value as it lies in a document, unread: the byte of its type, and its bytes.
+/// An unread value of a document: the byte of its type, and its bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tagged<'a> {
     pub(crate) tag: u8,
@@ -271,18 +271,18 @@ impl<'a> Tagged<'a> {
             rest: self.bytes,
             damaged: false,
         };
-        // It was read before, to find where it ends.
+        // It was read before, to find its end.
         value.value(self.tag).unwrap_or(Raw::Undefined)
     }
 }
 
-/// The values of a document, or of an array, with their keys: up to where it is damaged.
+/// The values of a document or an array, with their keys, up to the first damage.
 pub(crate) fn tagged(document: &[u8]) -> impl Iterator<Item = (&[u8], Tagged<'_>)> {
     let mut elements = Elements::new(document);
     std::iter::from_fn(move || elements.next_tagged()?.ok())
 }
 
-/// A document of one element of a document: the first with this key.
+/// A document with one element of another document: the first with this key.
 pub(crate) fn one_element(document: &[u8], wanted: &[u8]) -> Option<Vec<u8>> {
     let mut elements = Elements::new(document);
     loop {

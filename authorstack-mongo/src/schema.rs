@@ -12,8 +12,8 @@ use crate::{
     store::MongoStore,
 };
 
-/// Building an index on a large collection takes longer than a call does; the server goes on
-/// when nobody waits any more.
+/// Building an index on a large collection takes longer than a call. The server continues even if
+/// nobody waits.
 const BUILD_DEADLINE: Duration = Duration::from_mins(10);
 
 struct Index {
@@ -48,7 +48,7 @@ const CHECKLIST_INDEXES: &[Index] = &[plain(&[("userId", 1)]), plain(&[("bookId"
 
 const FOLLOW_INDEXES: &[Index] = &[
     unique(&[("followerId", 1), ("authorId", 1)]),
-    // The pages of both directions.
+    // For the pages of both directions.
     plain(&[("followerId", 1), ("_id", 1)]),
     plain(&[("authorId", 1), ("_id", 1)]),
 ];
@@ -56,7 +56,7 @@ const FOLLOW_INDEXES: &[Index] = &[
 const POST_INDEXES: &[Index] = &[
     plain(&[("authorId", 1)]),
     plain(&[("createdAt", -1)]),
-    // The feed: the posts of each author, newest first.
+    // For the feed: the posts of each author, newest first.
     plain(&[("authorId", 1), ("_id", -1)]),
 ];
 
@@ -77,12 +77,12 @@ impl MongoStore {
     /// Creates the indexes of all collections where they are missing. An index with the same keys,
     /// such as one made by Mongoose, stays as it is.
     ///
-    /// Unique are a user's account and e-mail address, a user's competitors by their ASIN, and who
-    /// follows whom.
+    /// These are unique: a user's account and e-mail address, a user's competitors by their ASIN,
+    /// and who follows whom.
     ///
     /// # Errors
-    /// Conflict when documents share a value that is to be unique, or when an index that is not
-    /// unique stands in the way.
+    /// Conflict if documents share a value that must be unique, or if there is an index with the
+    /// same keys that is not unique.
     pub async fn ensure_indexes(&self) -> Result<()> {
         self.create_missing()
             .await

@@ -40,13 +40,13 @@ pub struct MongoStore {
     pub(crate) competitors: Collection<RawDocumentBuf>,
     /// How many prices a competitor keeps.
     pub(crate) price_history_limit: Option<u32>,
-    /// Purchases of one process queue here rather than collide on the server.
+    /// Purchases of one process wait here, so they do not conflict on the server.
     pub(crate) purchases: Arc<Mutex<()>>,
     pub(crate) deadline: Duration,
 }
 
 impl fmt::Debug for MongoStore {
-    /// The database's name alone: the client knows the password.
+    /// Shows only the database's name: the client contains the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MongoStore")
             .field("database", &self.database.name())
@@ -57,7 +57,7 @@ impl fmt::Debug for MongoStore {
 impl MongoStore {
     pub(crate) const NAME: &'static str = "MongoDB";
 
-    /// Connects, and waits for the server's answer.
+    /// Connects, and waits until the server answers.
     ///
     /// ```no_run
     /// # async fn example() -> authorstack_core::Result<()> {
@@ -70,8 +70,8 @@ impl MongoStore {
     /// ```
     ///
     /// # Errors
-    /// Configuration of `mongodb_url` when the address is malformed, its host is unknown, or the
-    /// server refuses the password; Unavailable when no server answers.
+    /// Configuration, naming `mongodb_url`, if the address is malformed, its host is unknown, or
+    /// the server refuses the password; Unavailable if no server answers.
     pub async fn connect(config: MongoConfig) -> Result<Self> {
         Self::open(&config)
             .await
@@ -99,7 +99,7 @@ impl MongoStore {
         })
     }
 
-    /// The driver's database, for what AuthorStack does not cover.
+    /// The driver's database, for tasks that AuthorStack does not cover.
     #[must_use]
     pub fn database(&self) -> &Database {
         &self.database
@@ -129,7 +129,7 @@ impl MongoStore {
         found.ok_or_else(Error::not_found)
     }
 
-    /// The record from the primary, or NotFound: to explain why a change found nothing.
+    /// The record from the primary, or NotFound. Explains why a change matched nothing.
     pub(crate) async fn get_from_primary<T: Fields>(
         &self,
         collection: &Collection<RawDocumentBuf>,
@@ -145,7 +145,7 @@ impl MongoStore {
         found.pop().ok_or_else(Error::not_found)
     }
 
-    /// All documents that match. The options bound their number.
+    /// All documents that match. The options limit their number.
     pub(crate) async fn find<T>(
         &self,
         collection: &Collection<RawDocumentBuf>,
@@ -157,7 +157,7 @@ impl MongoStore {
         Box::pin(self.read_all(cursor, read)).await
     }
 
-    /// What a pipeline makes. Its last stages bound the number.
+    /// The result of a pipeline. Its last stages limit the number of documents.
     pub(crate) async fn aggregate<T>(
         &self,
         collection: &Collection<RawDocumentBuf>,
@@ -204,7 +204,7 @@ impl MongoStore {
         Ok(!found.await?.is_empty())
     }
 
-    /// NotFound when there is no such user.
+    /// NotFound if there is no such user.
     pub(crate) async fn known_user(&self, id: Id<User>) -> Result<()> {
         if self.exists(&self.users, by_id(id.to_object_id())).await? {
             return Ok(());
@@ -212,7 +212,7 @@ impl MongoStore {
         Err(Error::not_found().for_record(format_args!("user {id}")))
     }
 
-    /// NotFound when the book is not the user's.
+    /// NotFound if the book is not the user's.
     pub(crate) async fn own_book(&self, user_id: Id<User>, id: Id<Book>) -> Result<()> {
         if self.exists(&self.books, own(user_id, id)).await? {
             return Ok(());
@@ -230,7 +230,7 @@ impl MongoStore {
         driver(self.deadline, insert).await.map(drop)
     }
 
-    /// Changes the document that matches in one step, and answers with what it is then.
+    /// Changes the document that matches in one step, and returns the new one.
     pub(crate) async fn change<T: Fields>(
         &self,
         collection: &Collection<RawDocumentBuf>,
@@ -249,8 +249,8 @@ impl MongoStore {
         record.transpose()
     }
 
-    /// Changes the fields that a patch names in the record that `own` matches, if it was last
-    /// changed when that is expected.
+    /// Applies a patch to the record that `own` matches. If a moment is expected, the record must
+    /// have been last changed then.
     pub(crate) async fn patch<T: Fields>(
         &self,
         collection: &Collection<RawDocumentBuf>,
@@ -324,7 +324,7 @@ async fn ping(opened: &Opened, database: &Database, deadline: Duration) -> Resul
 /// Reads a document's bytes.
 pub(crate) type Read<T> = fn(&[u8]) -> Result<T, Problems>;
 
-/// Reads a document. What is wrong with it is an error that names it.
+/// Reads a document. If it has problems, the error names it.
 pub(crate) fn read_document<T>(document: &RawDocument, read: Read<T>) -> Result<T> {
     let bytes = document.as_bytes();
     read(bytes).map_err(|problems| {
@@ -336,7 +336,7 @@ pub(crate) fn read_document<T>(document: &RawDocument, read: Read<T>) -> Result<
     })
 }
 
-/// The documents of a server's answer.
+/// The documents in the server's answer.
 pub(crate) fn documents(
     batch: &RawBatch,
     deadline: Duration,
@@ -346,7 +346,7 @@ pub(crate) fn documents(
         item.ok()
             .and_then(bson::RawBsonRef::as_document)
             .ok_or_else(|| {
-                Error::internal("an answer of the server holds something else than documents")
+                Error::internal("an answer of the server contains something other than documents")
             })
     }))
 }

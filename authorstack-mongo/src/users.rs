@@ -28,21 +28,22 @@ impl MongoUsers {
         store.change(&store.users, filter, pipeline).await
     }
 
-    /// The user that a change did not match: NotFound, Corrupt, or as they are.
+    /// The user that a change did not match: NotFound, Corrupt, or the present record.
     async fn unmatched(&self, id: Id<User>) -> Result<User> {
         let store = &self.0;
         let user = by_id(id.to_object_id());
         store.get_from_primary(&store.users, user).await
     }
 
-    /// Adds to the balance where the sum is within the limits, decided by the server.
+    /// Adds to the balance if the sum is within the limits. The server checks this.
     async fn move_credits(&self, id: Id<User>, amount: i64) -> Result<User> {
         let (least, most) = if amount < 0 {
             (-amount, i64::MAX)
         } else {
             (0, i64::MAX - amount)
         };
-        // Another write may come between a change that matches nothing and its explanation.
+        // Another write may come between a change that matches nothing and the search for the
+        // reason.
         retry_on_conflict(|| async move {
             let mut filter = by_id(id.to_object_id());
             filter.insert(
@@ -75,7 +76,8 @@ impl MongoUsers {
         .await
     }
 
-    /// Changes the list of connected platforms. A document whose list is none is not touched.
+    /// Changes the list of connected platforms. A document whose list is not an array is not
+    /// changed.
     async fn change_platforms(
         &self,
         id: Id<User>,
@@ -106,8 +108,8 @@ impl MongoUsers {
     }
 }
 
-/// The balance as a 64-bit integer, from every type that reading accepts; null where reading
-/// finds a problem, so that no comparison holds.
+/// The balance as a 64-bit integer, from every type that reading accepts. Null if reading finds a
+/// problem, so that every comparison is false.
 pub(crate) fn balance() -> Document {
     let kind = doc! {"$type": "$credits"};
     let number = doc! {"$switch": {
@@ -128,12 +130,12 @@ pub(crate) fn balance() -> Document {
     }}
 }
 
-/// The list of connected platforms; empty where the document has none.
+/// The list of connected platforms; empty if the document has none.
 fn platforms() -> Document {
     doc! {"$ifNull": ["$connectedPlatforms", []]}
 }
 
-/// The list with some members of the items of one platform replaced.
+/// The list, with some members replaced in the items of one platform.
 fn with_item(platform: &str, members: Document) -> Document {
     doc! {"$map": {
         "input": platforms(),
@@ -186,8 +188,8 @@ impl UserRepository for MongoUsers {
         store.get(&store.users, of_account).await
     }
 
-    /// An address in mixed case, left by an older app, is found by a walk over the e-mail index
-    /// when the exact one is not there.
+    /// If the exact address does not exist, a scan of the e-mail index finds an address in mixed
+    /// case from an older app.
     async fn get_by_email(&self, email: &Email) -> Result<User> {
         let store = &self.0;
         let exact = doc! {"email": email.as_str()};
@@ -216,13 +218,13 @@ impl UserRepository for MongoUsers {
         store.patch(&store.users, own, id, &patch, expected).await
     }
 
-    /// Removes what is theirs, and the user last: a call that broke off can be repeated, and goes
-    /// on. In this order: their likes and comments on all posts, their posts, follows in both
-    /// directions, the checklists and boosts of their books, their own, their competitors, their
-    /// books, the user.
+    /// Removes what belongs to the user, and the user last. A call that failed can be repeated and
+    /// continues. The order is: their likes and comments on all posts, their posts, follows in both
+    /// directions, the checklists and boosts of their books, their own checklists and boosts, their
+    /// competitors, their books, the user.
     async fn delete(&self, id: Id<User>) -> Result<()> {
-        /// No index leads from a user to the posts that they like: it would grow with every like
-        /// for the sake of a rare call. So these passes read all posts.
+        /// There is no index from a user to the posts that they like: it would grow with every
+        /// like, for a rare call. So these passes read all posts.
         const WHOLE_COLLECTION: Duration = Duration::from_mins(10);
         let store = &self.0;
         store.known_user(id).await?;

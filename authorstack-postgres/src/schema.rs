@@ -78,7 +78,7 @@ async fn check(connection: &mut PgConnection) -> Result<()> {
         let missing = missing_columns(connection, kind).await?;
         if !missing.is_empty() {
             return Err(Error::blocked(format!(
-                "the table {kind} was there before and lacks {}; add the columns, or rename the \
+                "the table {kind} existed before and lacks {}; add the columns, or rename the \
                  table and migrate again",
                 missing.join(", ")
             )));
@@ -87,7 +87,7 @@ async fn check(connection: &mut PgConnection) -> Result<()> {
         for unique in kind.description().unique {
             if !has_key(connection, kind, unique.columns).await? {
                 return Err(Error::blocked(format!(
-                    "the table {kind} was there before and has no unique key over {}; add it, or \
+                    "the table {kind} existed before and has no unique key over {}; add it, or \
                      rename the table and migrate again",
                     unique.columns.join(", ")
                 )));

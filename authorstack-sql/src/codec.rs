@@ -106,7 +106,7 @@ impl<'r> Decode<'r, Postgres> for Moment {
             .and_then(DateTime::from_timestamp_micros);
         moment
             .map(Self)
-            .ok_or_else(|| "is infinite, or further off than AuthorStack's dates reach".into())
+            .ok_or_else(|| "is infinite, or out of the range of AuthorStack's dates".into())
     }
 }
 

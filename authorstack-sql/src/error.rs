@@ -29,7 +29,7 @@ pub fn from_sqlx(error: sqlx::Error, server: &Server) -> Error {
             "no encrypted connection to the database could be made: {error}"
         )),
         sqlx::Error::PoolTimedOut => Error::unavailable(
-            "no connection to the database could be had in time: it does not answer, or all \
+            "no connection to the database was available in time: it does not answer, or all \
              connections are in use",
         ),
         sqlx::Error::PoolClosed => Error::unavailable("the store was closed"),
@@ -53,7 +53,7 @@ pub fn from_sqlx(error: sqlx::Error, server: &Server) -> Error {
 pub(crate) fn from_pool(error: sqlx::Error, address: &Address) -> Error {
     match error {
         sqlx::Error::PoolTimedOut => Error::unavailable(format!(
-            "no connection to the database at {} could be had in time: it does not answer, or all \
+            "no connection to the database at {} was available in time: it does not answer, or all \
              connections are in use",
             address.place(),
         )),

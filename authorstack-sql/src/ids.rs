@@ -45,7 +45,8 @@ impl IdForm {
         if self.write(id) == uuid {
             Ok(id)
         } else {
-            let reason = format!("the UUID {uuid} is no id padded with zeros in the way chosen");
+            let reason =
+                format!("the UUID {uuid} is not an id padded with zeros in the chosen way");
             Err(Error::invalid("id", reason))
         }
     }

@@ -76,7 +76,7 @@ impl BookRepository for SupabaseBooks {
                 next: None,
             });
         }
-        // The statement has only the conditions that are asked for, so each form has its own plan.
+        // The statement has only the requested conditions, so each form has its own plan.
         let mut select = QueryBuilder::new(SELECT_OF_USER.as_str());
         select.push_bind(user_id.to_uuid());
         if let Some(status) = filter.status {

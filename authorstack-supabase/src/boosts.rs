@@ -102,8 +102,8 @@ async fn free_position(unit: &mut Unit<'_>, boost: &Boost) -> Result<u32> {
     Ok(first_free_position(taken))
 }
 
-/// Whether the exclusion constraint refused the boost. The table has only one, over positions, and
-/// repeating the call does not help.
+/// Whether the exclusion constraint refused the boost. The table has only one, on positions.
+/// Repeating the call does not help.
 fn position_was_taken(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Conflict { .. }) && !error.is_retryable()
 }

@@ -49,7 +49,7 @@ static UPDATE: LazyLock<String> = LazyLock::new(|| {
 });
 
 impl SupabaseChecklists {
-    /// Locks the row, so that changes of two people are made one after another.
+    /// Locks the row, so that simultaneous changes run one after another.
     async fn change(
         &self,
         user_id: Id<User>,

@@ -70,7 +70,7 @@ struct Pages {
 }
 
 impl Pages {
-    /// Takes a function of the comparison with the cursor and the order.
+    /// Builds the statements with a function of the comparison with the cursor and the order.
     fn new(make: impl Fn(&str, &str) -> String) -> Self {
         Self {
             oldest_first: make(">", "asc"),
@@ -86,8 +86,8 @@ impl Pages {
     }
 }
 
-/// The posts of the viewer `$2` and of the authors whom they follow. Of each author, an index gives
-/// as many as the page may need, so every page costs the same.
+/// The posts of the viewer `$2` and of the authors whom they follow. For each author, an index
+/// returns as many posts as the page may need, so every page costs the same.
 static CIRCLE: LazyLock<Pages> = LazyLock::new(|| {
     Pages::new(|beyond, order| {
         format!(
@@ -210,7 +210,7 @@ static COMMENT: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Where a page of ids starts: behind the cursor, or at the edge of all ids.
+/// The id after which a page starts: the cursor, or the limit of all ids.
 fn start<T>(page: &PageRequest) -> Result<Uuid> {
     let edge = match page.sort_order() {
         Order::OldestFirst => Uuid::nil(),
@@ -232,8 +232,8 @@ const fn moment(seconds: i64) -> DateTime<Utc> {
 }
 
 impl SupabaseCommunity {
-    /// Changes the likes with a statement, then reads the count in another: a trigger keeps it, and
-    /// has run when the first statement is over.
+    /// Changes the likes with one statement, then reads the count with another. A trigger updates
+    /// the count at the end of the first statement.
     async fn set_like(
         &self,
         user_id: Id<User>,

@@ -65,7 +65,7 @@ static HISTORY: LazyLock<String> = LazyLock::new(|| {
 });
 
 impl SupabaseCompetitors {
-    /// Locks the competitor, so that prices that arrive at once are recorded one after another.
+    /// Locks the competitor, so that simultaneous prices are recorded one after another.
     async fn note(
         &self,
         user_id: Id<User>,

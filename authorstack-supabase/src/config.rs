@@ -18,8 +18,9 @@ pub(crate) static SERVER: Server = Server {
 ///
 /// The URL is `postgres://postgres:password@db.<ref>.supabase.co:5432/postgres`, or the pooler's.
 /// Over the internet, add `?sslmode=require`, or better `sslmode=verify-full` with the project's
-/// certificate as `sslrootcert`; the default, `prefer`, falls back to an open connection. What
-/// the URL leaves out is taken as `libpq` does, from `PGPASSWORD`, `PGSSLMODE` or `~/.pgpass`.
+/// certificate as `sslrootcert`; the default, `prefer`, may use a connection without encryption.
+/// Parts that the URL leaves out come from `PGPASSWORD`, `PGSSLMODE` or `~/.pgpass`, as with
+/// `libpq`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -37,7 +38,7 @@ pub struct SupabaseConfig {
 }
 
 impl SupabaseConfig {
-    /// Settings for this database, with the defaults of every other.
+    /// Settings for this database. The other settings have their defaults.
     #[must_use]
     pub fn new(db_url: impl Into<String>) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! The driver's errors, in the words of a Supabase project.
+//! The driver's errors, with messages for a Supabase project.
 
 use std::fmt;
 

@@ -15,8 +15,8 @@ use crate::store::{SupabaseStore, push_page};
 #[derive(Debug)]
 pub(crate) struct SupabaseFollows(pub(crate) SupabaseStore);
 
-/// Answers the follow, also when it exists already. The update changes nothing, but only so the
-/// statement sees a follow that another transaction has just made.
+/// Returns the follow, even if it already exists. The update changes nothing; it is needed to see a
+/// follow that another transaction has just created.
 static UPSERT: LazyLock<String> = LazyLock::new(|| {
     format!(
         "{} on conflict (follower_id, author_id) do update set author_id = excluded.author_id \

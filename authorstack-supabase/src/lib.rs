@@ -3,8 +3,8 @@
 //! [`SupabaseStore`] implements [`DocumentStore`](authorstack_core::DocumentStore) and
 //! [`AnalyticsStore`](authorstack_core::AnalyticsStore) for a host app, applies the schema's
 //! migrations ([`SupabaseStore::migrate`], or the Supabase CLI with the files in
-//! `supabase/migrations`), and gives the [`SupabaseMigration`] that records move into or out of,
-//! and the [`SupabaseLedger`] of the way back.
+//! `supabase/migrations`), and returns the [`SupabaseMigration`] that moves records into or out of
+//! the project, and the [`SupabaseLedger`] for the opposite direction.
 //!
 //! ```no_run
 //! use authorstack_core::AuthorStack;

@@ -1,5 +1,5 @@
-//! The schema's migrations: the files of `supabase/migrations`, applied as the Supabase CLI
-//! applies them.
+//! The schema's migrations: the files in `supabase/migrations`, applied as the Supabase CLI applies
+//! them.
 
 use authorstack_core::{Error, Result, layers::Operation, resilience::with_deadline};
 use authorstack_sql::{get, is_duplicate_object};
@@ -7,13 +7,13 @@ use sqlx::{Acquire, AssertSqlSafe, PgConnection, query, raw_sql};
 
 use crate::{error::from_sqlx, store::SupabaseStore};
 
-/// A file of `supabase/migrations`.
+/// A file in `supabase/migrations`.
 pub(crate) struct Migration {
     /// The file's name.
     pub(crate) file: &'static str,
     /// The fourteen digits at its beginning.
     pub(crate) version: &'static str,
-    /// What follows, without the ending.
+    /// The rest of the name, without the file extension.
     pub(crate) name: &'static str,
     sql: &'static str,
 }
@@ -39,7 +39,7 @@ migrations! {
     "20261126000000", "authorstack_return";
 }
 
-/// The tables that the migrations make in `public`, each with its migration.
+/// The tables that the migrations create in `public`, each with its migration.
 pub(crate) const TABLES: &[(&str, &str)] = &[
     ("users", "20261123000001"),
     ("books", "20261123000001"),
@@ -58,7 +58,7 @@ pub(crate) const TABLES: &[(&str, &str)] = &[
     ("revenue_forecasts", "20261124000001"),
 ];
 
-/// The key of the transaction lock that keeps two migrations from running at once.
+/// The key of the transaction lock that prevents two migrations at the same time.
 const LOCK: i64 = 0x6175_7468_6f72_0001;
 
 const MAKE_HISTORY: &str = "\
@@ -67,28 +67,28 @@ const MAKE_HISTORY: &str = "\
     alter table supabase_migrations.schema_migrations add column if not exists statements text[]; \
     alter table supabase_migrations.schema_migrations add column if not exists name text;";
 
-/// What the database says about its schema.
+/// The state of the database's schema.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     /// The migrations that are still to be applied.
     pub(crate) pending: Vec<&'static str>,
-    /// What stands in their way, and how to clear it.
+    /// What blocks them, and how to fix it.
     pub(crate) blockers: Vec<String>,
-    /// Whether privileges are missing to find out more.
+    /// Whether privileges are missing for a full check.
     pub(crate) is_closed: bool,
-    /// Applied, but missing from the history: after a restore of a dump without it.
+    /// Applied, but missing from the history, for example after the restore of a dump without it.
     unrecorded: Vec<&'static str>,
 }
 
 impl SupabaseStore {
     /// Applies the schema's migrations that the database lacks, each in a transaction.
     ///
-    /// The history is the Supabase CLI's: what this applies, `supabase migration up` does not
-    /// apply again, and the other way round. Two calls at once wait for each other.
+    /// This uses the Supabase CLI's history: `supabase migration up` does not apply these
+    /// migrations again, nor the other way round. Two calls at the same time wait for each other.
     ///
     /// # Errors
-    /// [`ErrorKind::Blocked`](authorstack_core::ErrorKind::Blocked) when a table of this name
-    /// exists that AuthorStack did not make, or when the schema is newer than this crate knows.
+    /// [`ErrorKind::Blocked`](authorstack_core::ErrorKind::Blocked) if there is a table with such a
+    /// name that AuthorStack did not create, or if the schema is newer than this crate knows.
     pub async fn migrate(&self) -> Result<()> {
         let run = with_connection(self, async |connection| {
             while step(self, connection).await? {}
@@ -101,8 +101,8 @@ impl SupabaseStore {
     /// The migrations that the database lacks, by file name, in their order.
     ///
     /// # Errors
-    /// [`ErrorKind::Blocked`](authorstack_core::ErrorKind::Blocked) when the role may not read
-    /// the history.
+    /// [`ErrorKind::Blocked`](authorstack_core::ErrorKind::Blocked) if the role may not read the
+    /// history.
     pub async fn pending(&self) -> Result<Vec<String>> {
         let pending = with_connection(self, async |connection| {
             let found = find(self, connection).await?;
@@ -117,7 +117,7 @@ impl SupabaseStore {
     }
 }
 
-/// Runs on a connection of its own, closed at the end, within the deadline of a load.
+/// Runs on its own connection, which is closed at the end, with the deadline of a load.
 async fn with_connection<T>(
     store: &SupabaseStore,
     run: impl AsyncFnOnce(&mut PgConnection) -> Result<T>,
@@ -129,7 +129,7 @@ async fn with_connection<T>(
     result
 }
 
-/// Applies the first pending migration; `false` when there is none.
+/// Applies the first pending migration. Returns `false` if there is none.
 async fn step(store: &SupabaseStore, connection: &mut PgConnection) -> Result<bool> {
     let mut transaction = connection.begin().await.map_err(from_sqlx)?;
     let lock = query("select pg_advisory_xact_lock($1)").bind(LOCK);
@@ -150,7 +150,7 @@ async fn step(store: &SupabaseStore, connection: &mut PgConnection) -> Result<bo
     let apply = async {
         raw_sql(MAKE_HISTORY).execute(&mut *transaction).await?;
         if !found.pending.is_empty() {
-            // The deadline is this program's, not the role's.
+            // The deadline of this program applies, not the role's.
             raw_sql("set local statement_timeout = 0")
                 .execute(&mut *transaction)
                 .await?;
@@ -176,7 +176,7 @@ async fn step(store: &SupabaseStore, connection: &mut PgConnection) -> Result<bo
             Ok(true)
         }
         Err(error) if is_duplicate_object(&error) => {
-            // The CLI takes no lock: perhaps it was faster.
+            // The CLI takes no lock: it may have been faster.
             let again = find(store, connection).await?;
             if again.pending.contains(&migration.file) {
                 Err(from_sqlx(error).for_record(migration.file))
@@ -188,9 +188,9 @@ async fn step(store: &SupabaseStore, connection: &mut PgConnection) -> Result<bo
     }
 }
 
-/// What the catalogs and the histories hold.
+/// The content of the catalogs and the histories.
 struct Catalog {
-    /// Tables of `public` that have the names of AuthorStack's.
+    /// Tables in `public` with the names of AuthorStack's tables.
     tables: Vec<String>,
     /// Whether there is a schema `authorstack` without AuthorStack's versions.
     has_foreign_schema: bool,
@@ -200,14 +200,14 @@ struct Catalog {
     role: String,
     /// The CLI's history: versions and names.
     history: Vec<(String, Option<String>)>,
-    /// The versions that AuthorStack's migrations have noted themselves.
+    /// The versions that AuthorStack's migrations recorded themselves.
     versions: Vec<String>,
 }
 
 impl Catalog {
     async fn read(store: &SupabaseStore, connection: &mut PgConnection) -> Result<Self> {
         let tables: Vec<&str> = TABLES.iter().map(|(table, _)| *table).collect();
-        // Everyone may read the catalogs; a name in a closed schema is an error.
+        // Every role may read the catalogs, but a name in a schema without access is an error.
         let look = query(
             "with histories as ( \
                select nspname, relname, has_schema_privilege(n.oid, 'USAGE') \
@@ -240,7 +240,7 @@ impl Catalog {
             versions: Vec::new(),
         };
         if may_read && has_history {
-            // A history of the CLI's early days has no names.
+            // A history from an early version of the CLI has no names.
             let select = query(
                 "select version, to_jsonb(migration) ->> 'name' \
                  from supabase_migrations.schema_migrations as migration",
@@ -335,8 +335,8 @@ impl Found {
     }
 }
 
-/// Splits SQL at its semicolons, as the Supabase CLI does: each statement without its semicolon
-/// and outer space, but with the comments before it.
+/// Splits SQL at its semicolons, as the Supabase CLI does. Each statement has no semicolon and no
+/// outer space, but includes the comments before it.
 fn split(sql: &str) -> Vec<&str> {
     let mut statements = Vec::new();
     let mut start = 0;
@@ -380,7 +380,7 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || !byte.is_ascii()
 }
 
-/// The length of the quoted text at the start. A doubled quote ends it and begins the next.
+/// The length of the quoted text at the start. A doubled quote ends this text and begins the next.
 fn quoted(rest: &str, quote: u8, escapes: bool) -> usize {
     let mut bytes = rest.bytes().enumerate().skip(1);
     while let Some((at, byte)) = bytes.next() {
@@ -414,7 +414,7 @@ fn block_comment(rest: &str) -> usize {
     rest.len()
 }
 
-/// The length of the dollar-quoted text at the start, or of the dollar where it begins none.
+/// The length of the dollar-quoted text at the start, or of the dollar if it begins no such text.
 fn dollar_quoted(rest: &str, before: &str) -> usize {
     if before.bytes().next_back().is_some_and(is_word) {
         return 1;

@@ -1,4 +1,4 @@
-//! The store: its connections, and how a statement is run on them.
+//! The store: its connections, and how a statement runs on them.
 
 use authorstack_core::{Error, Order, PageRequest, Result, migrate::Stored};
 use authorstack_sql::{IdForm, Pool, Statement, Timeouts, Unit, read};
@@ -26,13 +26,14 @@ pub struct SupabaseStore {
 }
 
 impl SupabaseStore {
-    /// Connects, and says what is wrong with the settings if anything is.
+    /// Connects, and reports wrong settings.
     ///
-    /// The schema is not looked at: [`SupabaseStore::pending`] and [`SupabaseStore::migrate`] do.
+    /// This does not check the schema: [`SupabaseStore::pending`] and [`SupabaseStore::migrate`]
+    /// do.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](authorstack_core::ErrorKind::Configuration) of
-    /// `supabase_db_url`; Unavailable when the server does not answer.
+    /// [`ErrorKind::Configuration`](authorstack_core::ErrorKind::Configuration), naming
+    /// `supabase_db_url`; Unavailable if the server does not answer.
     pub async fn connect(config: SupabaseConfig) -> Result<Self> {
         let pool = config.settings.pool()?;
         let connection = pool.open().await?;
@@ -40,7 +41,7 @@ impl SupabaseStore {
         Ok(Self { pool })
     }
 
-    /// Closes all connections; calls that come later fail.
+    /// Closes all connections. Later calls fail.
     pub async fn close(&self) {
         self.pool.close().await;
     }
@@ -53,7 +54,7 @@ impl SupabaseStore {
         self.pool.timeouts()
     }
 
-    /// The statement, kept prepared unless a pooler in transaction mode is before the server.
+    /// The statement. It stays prepared, unless there is a pooler in transaction mode.
     pub(crate) fn statement<'q>(&self, statement: Statement<'q>) -> Statement<'q> {
         self.pool.statement(statement)
     }
@@ -82,24 +83,24 @@ impl SupabaseStore {
         self.pool.unit().await
     }
 
-    /// Runs a statement that answers one record.
+    /// Runs a statement that returns one record.
     ///
     /// # Errors
-    /// NotFound when it answers none.
+    /// NotFound if it returns none.
     pub(crate) async fn one<T: Stored>(&self, statement: Statement<'_>) -> Result<T> {
         let row = self.fetch_optional(statement).await?;
         record(&row.ok_or_else(Error::not_found)?)
     }
 
-    /// Runs a statement that answers records.
+    /// Runs a statement that returns records.
     pub(crate) async fn all<T: Stored>(&self, statement: Statement<'_>) -> Result<Vec<T>> {
         records(&self.fetch_all(statement).await?)
     }
 
-    /// Runs a statement that answers a row for what it has deleted.
+    /// Runs a statement that returns a row if it deleted something.
     ///
     /// # Errors
-    /// NotFound when it has deleted nothing.
+    /// NotFound if it deleted nothing.
     pub(crate) async fn delete(&self, statement: Statement<'_>) -> Result<()> {
         let row = self.fetch_optional(statement).await?;
         row.map(drop).ok_or_else(Error::not_found)
@@ -115,8 +116,8 @@ pub(crate) fn records<T: Stored>(rows: &[PgRow]) -> Result<Vec<T>> {
     rows.iter().map(record).collect()
 }
 
-/// Adds a page's conditions to a statement that has one already: after the cursor, in the order of
-/// the ids, and one row more than the page holds.
+/// Adds a page's conditions to a statement that already has a condition: after the cursor, in the
+/// order of the ids, and one row more than the page has.
 pub(crate) fn push_page<T>(select: &mut QueryBuilder<Postgres>, page: &PageRequest) -> Result<()> {
     let (beyond, order) = match page.sort_order() {
         Order::OldestFirst => (" and id > ", " order by id limit "),

@@ -22,7 +22,7 @@ use crate::store::{SupabaseStore, record};
 #[derive(Debug)]
 pub(crate) struct SupabaseUsers(pub(crate) SupabaseStore);
 
-/// Sets `updated_at` to the moment `$2`, or later where it is that already.
+/// Sets `updated_at` to the moment `$2`, or later if it has already reached that moment.
 const CHANGED: &str = "updated_at = greatest($2, updated_at + interval '1 millisecond')";
 
 /// Changes the user `$1`. A condition begins with `and`.
@@ -47,7 +47,7 @@ static UPDATE: LazyLock<String> = LazyLock::new(|| {
 static ADD_CREDITS: LazyLock<String> = LazyLock::new(|| change("credits = credits + $3", ""));
 static SPEND_CREDITS: LazyLock<String> =
     LazyLock::new(|| change("credits = credits - $3", "and credits >= $3"));
-/// The moment is JSON, as in every entry; the rest of the entry is kept.
+/// The moment is JSON, as in every entry. The rest of the entry is kept.
 static CONNECT: LazyLock<String> = LazyLock::new(|| {
     change(
         "connected_platforms = case \
@@ -84,7 +84,7 @@ static MARK_SYNCED: LazyLock<String> = LazyLock::new(|| {
         "and connected_platforms @> jsonb_build_array(jsonb_build_object('platform', $3::text))",
     )
 });
-// One statement for each case: a plan for "no cursor, or behind it" would not use the index.
+// One statement for each case: a plan for "no cursor, or after it" would not use the index.
 static OLDEST: LazyLock<String> = LazyLock::new(|| select::<User>("order by id limit $1"));
 static OLDEST_BEHIND: LazyLock<String> =
     LazyLock::new(|| select::<User>("where id > $2 order by id limit $1"));
@@ -92,7 +92,7 @@ static NEWEST: LazyLock<String> = LazyLock::new(|| select::<User>("order by id d
 static NEWEST_BEHIND: LazyLock<String> =
     LazyLock::new(|| select::<User>("where id < $2 order by id desc limit $1"));
 
-/// How often a call tries again when the balance changes meanwhile.
+/// How often a call tries again if the balance changes meanwhile.
 const ATTEMPTS: usize = 5;
 
 impl SupabaseUsers {
@@ -206,7 +206,7 @@ impl UserRepository for SupabaseUsers {
                 return Err(Error::not_found());
             };
             let balance: i64 = get(&row, 0)?;
-            // If it is enough now, credits were added in between: try again.
+            // If the balance is high enough now, credits were added in between: try again.
             if balance < amount {
                 return Err(Error::new(ErrorKind::InsufficientCredits {
                     balance,

@@ -1,4 +1,4 @@
-//! The records in memory, behind a lock.
+//! The records in memory, protected by a lock.
 
 use std::{
     ops::{Deref, DerefMut},

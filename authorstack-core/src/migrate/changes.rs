@@ -4,7 +4,7 @@ use futures::stream::BoxStream;
 use super::{Key, Kind, Position, Scanned};
 use crate::Result;
 
-/// The changes of a store from a position on, for a migration while an app goes on writing.
+/// The changes of a store from a position on, for a migration while an app continues to write.
 ///
 /// A run first takes the [`position`](Changes::position), then moves a
 /// [`Snapshot`](super::Snapshot), and then follows the changes from that position. A change made

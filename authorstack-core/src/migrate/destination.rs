@@ -18,7 +18,7 @@ use crate::{Result, layers::Operation};
 ///
 /// // The store keeps the ledger itself, in one transaction with the records.
 /// let one = Destination::transactional(Arc::new(MemoryStore::new()));
-/// // The ledger is elsewhere, and the records are written first.
+/// // The ledger is in another store, and the records are written first.
 /// let ledger = Arc::new(MemoryStore::new());
 /// let two = Destination::paired(Arc::new(MemoryStore::new()), ledger);
 /// # let _ = (one, two);
@@ -92,7 +92,7 @@ impl Destination {
                 let deferred = self.ledger.deferred(kind).await?;
                 if !deferred.is_empty() {
                     state.notes.push(format!(
-                        "{} indexes or foreign keys of {kind} wait to be made again at the end of \
+                        "{} indexes or foreign keys of {kind} are to be restored at the end of \
                          the next run: {}",
                         deferred.len(),
                         deferred.join(", "),

@@ -5,7 +5,7 @@ use super::Record;
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
-    /// The digest of what cannot be read as a record; no record has it.
+    /// The digest of an invalid record; no valid record has it.
     pub(super) const UNREADABLE: Self = Self([0; 32]);
 
     /// The digest of a record: BLAKE3 over its canonical JSON (fields in a fixed order, the keys

@@ -75,7 +75,7 @@ impl Key {
             }),
         };
         key.ok_or_else(|| {
-            let problem = format!("{} is no key of one of the {kind}", excerpt(text));
+            let problem = format!("{} is not a key of {kind}", excerpt(text));
             Error::invalid("key", problem)
         })
     }

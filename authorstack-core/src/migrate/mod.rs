@@ -2,7 +2,7 @@
 //!
 //! A store takes part through four traits. A [`Snapshot`] reads its records as they are now. A
 //! [`Sink`] writes and removes records. A [`Ledger`] keeps the state of a migration: the lock, the
-//! checkpoints, the rejects. [`Changes`] follows what changes in the store from a position on. A
+//! checkpoints, the rejects. [`Changes`] follows the changes in the store from a position on. A
 //! backend implements those that it can. A [`Destination`] combines a sink, its snapshot and a
 //! ledger, in the same store or in another.
 //!

@@ -23,7 +23,7 @@ use crate::{Boost, Id, Result, layers::Operation};
 pub struct Plan {
     /// Blocked, or incomplete if records would be rejected, else complete.
     pub status: Status,
-    /// The plan of each kind: `written` counts what would move into an empty target.
+    /// The plan of each kind: `written` counts the records that would move into an empty target.
     pub kinds: Vec<KindPlan>,
     /// Records that cannot all move, because they share a unique value: users with one account or
     /// e-mail address, competitors of one user with one ASIN.

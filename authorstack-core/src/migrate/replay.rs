@@ -127,7 +127,7 @@ async fn decoded(source: &dyn Snapshot, line: &RejectLine) -> Result<Result<Reco
         let found = named(Operation::Fetch, source.fetch(line.kind, key)).await?;
         let Some(found) = found.into_iter().next() else {
             let problem = "is no longer in the source, which has the secrets that this line \
-                           leaves out; take the fields marked $leftOut out of the line";
+                           leaves out; remove the fields marked $leftOut from the line";
             return Ok(Err(Problem::new("_id", problem).into()));
         };
         let original = found.original.bytes(found.outcome.as_ref().ok());

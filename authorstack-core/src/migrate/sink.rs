@@ -6,8 +6,8 @@ use crate::Result;
 /// A store that records are written to.
 ///
 /// Writing the same records again must change nothing. So a batch whose end was not noted can be
-/// written once more, and the sink need not share a transaction with the [`Ledger`]. A sink that
-/// can do so is also a [`TransactionalSink`].
+/// written again, and the sink need not share a transaction with the [`Ledger`]. A sink that can
+/// do so is also a [`TransactionalSink`].
 #[async_trait]
 pub trait Sink: std::fmt::Debug + Send + Sync {
     /// The store's name in messages, such as `Supabase`.

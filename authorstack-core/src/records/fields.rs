@@ -825,7 +825,7 @@ const fn equal(a: &[u8], b: &[u8]) -> bool {
     true
 }
 
-/// Lists the fields that a patch changes. `beside` are fields of the patch that are no changes.
+/// Lists the fields that a patch changes. `beside` lists fields of the patch that are not changes.
 macro_rules! patch {
     ($patch:ty, $record:ty $(, beside: [$($beside:ident),+])?; $($field:ident,)+) => {
         impl $crate::records::fields::Patch for $patch {

@@ -1,7 +1,7 @@
-//! Reads records from BSON's bytes, by the lists of their fields.
+//! Reads records from BSON bytes, using the lists of their fields.
 //!
 //! One pass over a document puts the value of each known field into a slot. Then the record takes
-//! its slots, in the order of its list. All problems of a document are collected.
+//! the values, in the order of its list. All problems of a document are collected.
 
 use std::borrow::Cow;
 
@@ -21,7 +21,7 @@ use crate::{
     raw::{Elements, Raw, Tagged},
 };
 
-/// More fields than any record has, reserved names included.
+/// More fields than any record has, including reserved names.
 const MOST_FIELDS: usize = 24;
 
 /// Reads a record's document.
@@ -32,7 +32,7 @@ pub(crate) fn decode<T: Fields>(bytes: &[u8]) -> Result<T, Problems> {
     finished(record, problems)
 }
 
-/// The record, if nothing is wrong with its document.
+/// The record, if its document has no problems.
 pub(super) fn finished<T>(record: Option<T>, problems: Problems) -> Result<T, Problems> {
     match record {
         Some(record) if problems.is_empty() => Ok(record),
@@ -40,10 +40,11 @@ pub(super) fn finished<T>(record: Option<T>, problems: Problems) -> Result<T, Pr
     }
 }
 
-/// Gives a record the values of one document.
+/// Provides the values of one document for a record.
 pub(super) struct DocumentReader<'d, 'p> {
     path: Path<'p>,
-    /// The values by the places of their fields in the list, reserved names behind them.
+    /// The values, by the indexes of their fields in the list. Reserved names come after the
+    /// fields.
     slots: [Option<Tagged<'d>>; MOST_FIELDS],
     /// The slot of the next field.
     next: usize,
@@ -59,8 +60,8 @@ impl<'d, 'p> DocumentReader<'d, 'p> {
         reader
     }
 
-    /// The values of a part's document. The part's first field is the whole's id, which stands
-    /// outside.
+    /// The values of a part's document. The part's first field is the whole's id, which is outside
+    /// of it.
     pub(super) fn of_part<T: Fields>(
         whole: Tagged<'d>,
         bytes: &'d [u8],
@@ -73,7 +74,7 @@ impl<'d, 'p> DocumentReader<'d, 'p> {
         reader
     }
 
-    /// Gives a field a value where the document has none.
+    /// Sets the value of a field if the document has none.
     pub(super) fn or<T: Fields>(&mut self, name: &str, value: Tagged<'d>) {
         let place = T::FIELDS.iter().position(|field| field.name == name);
         if let Some(slot) = place.and_then(|place| self.slots.get_mut(place))
@@ -93,7 +94,7 @@ impl<'d, 'p> DocumentReader<'d, 'p> {
         }
     }
 
-    /// Puts each value into its slot; `first` is the first field that the document can hold.
+    /// Puts each value into its slot; `first` is the first field that the document can contain.
     fn collect<T: Fields>(&mut self, bytes: &'d [u8], first: usize) {
         const {
             assert!(
@@ -101,7 +102,7 @@ impl<'d, 'p> DocumentReader<'d, 'p> {
                 "the record has more fields than there are slots"
             );
         }
-        // Most documents hold their fields in the schema's order.
+        // Most documents have their fields in the schema's order.
         let mut likely = first;
         let mut elements = Elements::new(bytes);
         while let Some(element) = elements.next_tagged() {
@@ -136,7 +137,7 @@ impl<'d, 'p> DocumentReader<'d, 'p> {
         self.extra.insert(name, value);
     }
 
-    /// The value of the next field. Null is none.
+    /// The value of the next field. Null counts as missing.
     #[inline]
     fn take(&mut self) -> Option<Tagged<'d>> {
         let slot = self.slots.get(self.next).copied().flatten();
@@ -144,7 +145,7 @@ impl<'d, 'p> DocumentReader<'d, 'p> {
         slot.filter(|value| !value.is_null())
     }
 
-    /// Reads the next field at its place.
+    /// Reads the next field at its path.
     fn at<T>(
         &mut self,
         field: &'static Field,
@@ -162,7 +163,7 @@ impl<'d, 'p> DocumentReader<'d, 'p> {
     }
 }
 
-/// The place of a name in a record's list, looked for at the likely place first.
+/// The index of a name in a record's list. It is searched for at the likely index first.
 fn place_of<T: Fields>(key: &[u8], first: usize, likely: usize) -> Option<usize> {
     let is_likely = |field: &Field| field.name.as_bytes() == key;
     if T::FIELDS.get(likely).is_some_and(is_likely) {
@@ -224,16 +225,16 @@ pub(super) fn missing(path: &Path<'_>, way_out: &str) -> Problem {
     path.problem(format!("is missing; {way_out}"))
 }
 
-/// A place in a document, whose problems are collected.
+/// A place in a document. Its problems are collected.
 pub(super) struct Place<'p> {
     pub(super) path: Path<'p>,
-    /// Whether there is no record without a value here.
+    /// Whether a record must have a value here.
     pub(super) required: bool,
     pub(super) problems: &'p mut Problems,
 }
 
 impl Place<'_> {
-    /// A value of the type's shape, which the field's may narrow.
+    /// A value of the type's shape. The field's shape may be narrower.
     #[inline]
     pub(super) fn scalar<T: Scalar>(&mut self, shape: Shape, tagged: Tagged<'_>) -> Read<T> {
         if tagged.is_null() {
@@ -243,7 +244,7 @@ impl Place<'_> {
             (Shape::Id, Raw::ObjectId(id)) => T::of(Value::Id(Id::from_bytes(id))),
             (Shape::Text | Shape::TextOrEmpty, Raw::Text(bytes)) => {
                 match std::str::from_utf8(bytes) {
-                    // An old app may leave an empty text for none.
+                    // An old app may use an empty text for a missing value.
                     Ok(text) if shape == Shape::TextOrEmpty && text.trim().is_empty() => {
                         return Read::Missing;
                     }
@@ -273,7 +274,7 @@ impl Place<'_> {
                 Some(number) => T::of(Value::Float(number)),
                 None => return self.unexpected(shape, tagged),
             },
-            // A double counts by its first fifteen digits.
+            // Only the first fifteen digits of a double count.
             (Shape::Decimal, Raw::Double(number)) => T::of(Value::Float(number)),
             (Shape::Decimal, value) => match number::plain(value) {
                 Some(number) => T::of(Value::Text(&number)),
@@ -306,7 +307,7 @@ impl Place<'_> {
         moment
     }
 
-    /// The items of an array. A text alone stands for an array of one, as Mongoose casts it.
+    /// The items of an array. A single text counts as an array of one, as Mongoose casts it.
     fn list<'d, T>(
         &mut self,
         value: Tagged<'d>,
@@ -374,7 +375,7 @@ impl Place<'_> {
         )));
     }
 
-    /// A value's own refusal becomes the problem.
+    /// The error of a value becomes the problem.
     #[cold]
     fn refuse<T>(&mut self, error: Error) -> Read<T> {
         let reason = Problem::from(error).problem;
@@ -383,7 +384,7 @@ impl Place<'_> {
     }
 }
 
-/// What a shape's values are called in messages.
+/// The name of a shape's values in messages.
 fn name_of(shape: Shape) -> Cow<'static, str> {
     match shape {
         Shape::Id => "an objectId".into(),
@@ -399,7 +400,7 @@ fn name_of(shape: Shape) -> Cow<'static, str> {
     }
 }
 
-/// A value for a message, where one line can show it.
+/// A value for a message, if it fits on one line.
 fn shown(value: Raw<'_>) -> Option<String> {
     Some(match value {
         Raw::Double(number) => number.to_string(),

@@ -1,5 +1,5 @@
-//! Writes records as documents, by the lists of their fields: the schema's names in the schema's
-//! order, missing values left out.
+//! Writes records as documents, using the lists of their fields: the schema's names in the schema's
+//! order, without missing values.
 
 use authorstack_core::{
     Comment, Error, ErrorKind, Extra, Price, Result, Task,
@@ -19,8 +19,8 @@ pub(crate) fn encode<T: Fields>(record: &T) -> Result<RawDocumentBuf> {
     Ok(writer.document)
 }
 
-/// The document of a new record that keeps others inside: their arrays are empty, and stand
-/// before this field, as in the schema.
+/// The document of a new record that contains other records. Their arrays are empty and come before
+/// this field, as in the schema.
 pub(crate) fn encode_with_arrays<T: Fields>(
     record: &T,
     before: &'static str,
@@ -31,14 +31,14 @@ pub(crate) fn encode_with_arrays<T: Fields>(
     Ok(writer.document)
 }
 
-/// A task as it stands in its checklist.
+/// A task as a part of its checklist.
 pub(crate) fn encode_task(task: &Task) -> Result<Document> {
     let mut writer = DocumentWriter::new(Path::Field(&Path::Root, "tasks"));
     task.write(&mut writer)?;
     to_document(writer.document)
 }
 
-/// A comment as it stands in its post: without the post's id.
+/// A comment as a part of its post, without the post's id.
 pub(crate) fn encode_comment(comment: &Comment) -> Result<Document> {
     let mut writer = DocumentWriter::new(Path::Field(&Path::Root, "comments"));
     writer.owner = Comment::FIELDS.first().map(|field| field.name);
@@ -46,7 +46,7 @@ pub(crate) fn encode_comment(comment: &Comment) -> Result<Document> {
     to_document(writer.document)
 }
 
-/// The value of a field, where it has one.
+/// The value of a field, if it has one.
 pub(crate) fn encode_value<T: FieldValue>(
     field: &'static Field,
     value: &T,
@@ -58,18 +58,18 @@ pub(crate) fn encode_value<T: FieldValue>(
 
 /// A document for a part of a command.
 pub(crate) fn to_document(document: RawDocumentBuf) -> Result<Document> {
-    // What was written here cannot fail to be read: that would be a bug.
+    // Reading what was written here can fail only because of a bug.
     Document::try_from(document)
-        .map_err(|error| Error::internal(format!("an encoded value is no BSON: {error}")))
+        .map_err(|error| Error::internal(format!("an encoded value is not BSON: {error}")))
 }
 
-/// Takes the fields of one document.
+/// Receives the fields of one document.
 struct DocumentWriter<'p> {
     document: RawDocumentBuf,
     path: Path<'p>,
-    /// The name of a field, and of the empty arrays to come before it.
+    /// The name of a field, and the names of the empty arrays before it.
     arrays: Option<(&'static str, &'static [&'static str])>,
-    /// The field of a part that stands beside the part's document, not in it.
+    /// The field of a part that is outside of the part's document.
     owner: Option<&'static str>,
 }
 
@@ -83,7 +83,7 @@ impl<'p> DocumentWriter<'p> {
         }
     }
 
-    /// Writes what comes before a field.
+    /// Writes the arrays that come before a field.
     fn begin(&mut self, field: &'static Field) -> Result<()> {
         if let Some((before, arrays)) = self.arrays
             && before == field.name
@@ -111,7 +111,7 @@ fn date(moment: chrono::DateTime<Utc>) -> DateTime {
     DateTime::from_millis(moment.timestamp_millis())
 }
 
-/// What JSON holds that BSON cannot.
+/// Reports JSON values that BSON cannot hold.
 fn sound(problems: Problems) -> Result<()> {
     match problems.0.into_iter().next() {
         None => Ok(()),
@@ -135,7 +135,7 @@ impl FieldWriter for DocumentWriter<'_> {
             }
             Value::Bool(yes) => document.append(name, yes),
             Value::Whole(number) => match (field.shape, i32::try_from(number)) {
-                // Numbers that may grow large are always 64 bits wide.
+                // Numbers that can become large always have 64 bits.
                 (Shape::Whole(_, most), _) if most > i64::from(u32::MAX) => {
                     document.append(name, number);
                 }

@@ -1,4 +1,4 @@
-//! The `_id` of a document as text: a record's key, a place in a scan.
+//! The `_id` of a document as text: a record's key, or a position in a scan.
 
 use authorstack_core::migrate::Problems;
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -12,10 +12,10 @@ use crate::{
 
 const ID: &[u8] = b"_id";
 
-/// The member that holds a BSON document whole, as base64, where JSON alone would change it.
+/// The member that contains a whole BSON document as base64, if JSON alone would change it.
 pub(crate) const WHOLE: &str = "$bson";
 
-/// A document's key: an ObjectId's digits, else Extended JSON.
+/// A document's key: the digits of an ObjectId, else Extended JSON.
 pub(crate) fn key_of(document: &[u8]) -> Option<String> {
     match id_of(document)? {
         Raw::ObjectId(bytes) => Some(ObjectId::from_bytes(bytes).to_hex()),
@@ -23,7 +23,7 @@ pub(crate) fn key_of(document: &[u8]) -> Option<String> {
     }
 }
 
-/// A document's `_id` as canonical Extended JSON that reads back to the very same value.
+/// A document's `_id` as canonical Extended JSON. Reading it back gives exactly the same value.
 pub(crate) fn place_of(document: &[u8]) -> Option<String> {
     let only_id = one_element(document, ID)?;
     let mut problems = Problems::default();
@@ -40,7 +40,7 @@ pub(crate) fn place_of(document: &[u8]) -> Option<String> {
     Some(json.to_string())
 }
 
-/// The `_id` that a text stands for, if the driver can send it.
+/// The `_id` from its text, if the driver can send it.
 pub(crate) fn id_from(text: &str) -> Option<Bson> {
     if text.len() == 24
         && let Ok(id) = ObjectId::parse_str(text)

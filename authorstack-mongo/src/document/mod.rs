@@ -1,4 +1,4 @@
-//! Records as MongoDB holds them: read and written by the lists of their fields.
+//! Records in MongoDB's form, read and written using the lists of their fields.
 
 mod decode;
 mod encode;
@@ -22,8 +22,8 @@ pub(crate) use self::{
     views::{due_task, post_view},
 };
 
-/// Reads a document of a kind. Of a kind of parts it is one like `{postId, likes}`: the whole's
-/// id, and the one element.
+/// Reads a document of a kind. For a kind of parts, the document is for example `{postId, likes}`:
+/// the whole's id and one element.
 pub(crate) fn record(kind: Kind, bytes: &[u8]) -> Result<Record, Problems> {
     match kind {
         Kind::Users => decode::<User>(bytes).map(Record::from),

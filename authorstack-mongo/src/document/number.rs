@@ -1,4 +1,4 @@
-//! Numbers of every BSON type, read exactly or not at all.
+//! Reads numbers of every BSON type, exactly or not at all.
 
 use crate::raw::Raw;
 use bson::Decimal128;
@@ -58,7 +58,7 @@ fn integer_of(decimal: &Decimal) -> Option<i64> {
         .ok()
 }
 
-/// The number as text, where the type is a number's or a string.
+/// The number as text, if the type is a number or a string.
 fn text_of(value: Raw<'_>) -> Option<String> {
     match value {
         Raw::Decimal(bytes) => Some(Decimal128::from_bytes(bytes).to_string()),
@@ -67,7 +67,7 @@ fn text_of(value: Raw<'_>) -> Option<String> {
     }
 }
 
-/// The value as an integer, if it is exactly one.
+/// The value as an integer, if it is exactly an integer.
 pub(super) fn integer(value: Raw<'_>) -> Option<i64> {
     match value {
         Raw::Int32(number) => Some(number.into()),
@@ -84,13 +84,13 @@ fn double_as_integer(number: f64) -> Option<i64> {
     (number.fract() == 0.0 && (-END..END).contains(&number)).then_some(number as i64)
 }
 
-/// The value as a double, if a double holds it without change.
+/// The value as a double, if a double can hold it exactly.
 pub(super) fn double(value: Raw<'_>) -> Option<f64> {
     match value {
         Raw::Double(number) => number.is_finite().then_some(number),
         Raw::Int32(number) => Some(number.into()),
         Raw::Int64(number) => {
-            #[expect(clippy::cast_precision_loss, reason = "checked by the way back")]
+            #[expect(clippy::cast_precision_loss, reason = "checked by converting back")]
             let nearest = number as f64;
             (double_as_integer(nearest) == Some(number)).then_some(nearest)
         }

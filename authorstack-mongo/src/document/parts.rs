@@ -1,5 +1,5 @@
-//! Parts that stand inside other documents, read from `{postId, comments}` and its like: the
-//! whole's id and the one element. Likes, `{postId, likes}`, are read as they are listed.
+//! Parts inside other documents, read from documents such as `{postId, comments}`: the whole's id
+//! and one element. Likes, `{postId, likes}`, are read by the list of their fields.
 
 use authorstack_core::{
     Comment, Competitor, Id, Post, PricePoint,
@@ -19,11 +19,11 @@ use crate::{
 struct Envelope<'d> {
     whole: Option<Tagged<'d>>,
     part: Option<Tagged<'d>>,
-    /// The whole's date, for parts that have none.
+    /// The whole's date, for parts without a date.
     parent_created_at: Option<Tagged<'d>>,
 }
 
-/// Some ObjectId.
+/// Any ObjectId.
 const ANY_ID: Tagged<'static> = Tagged {
     tag: 0x07,
     bytes: &[0; 12],
@@ -87,7 +87,8 @@ impl<'d> Envelope<'d> {
     }
 }
 
-/// Reads `{postId, comments}`. A comment without a date has that of its post, `parentCreatedAt`.
+/// Reads `{postId, comments}`. A comment without a date gets the date of its post,
+/// `parentCreatedAt`.
 pub(crate) fn comment(bytes: &[u8]) -> Result<Comment, Problems> {
     const PART: &str = "comments";
     let mut problems = Problems::default();
@@ -95,11 +96,11 @@ pub(crate) fn comment(bytes: &[u8]) -> Result<Comment, Problems> {
     let id: Option<Id<Post>> = envelope.id("postId", "post", &mut problems);
     let part = envelope.part(PART, &mut problems);
     let comment = part.and_then(|part| {
-        // Without an id there is no comment. This finds what else is wrong with it.
+        // A comment without an id is invalid. This finds its other problems.
         let id = envelope.whole.filter(|_| id.is_some()).unwrap_or(ANY_ID);
         let path = Path::Field(&Path::Root, PART);
         let mut reader = DocumentReader::of_part::<Comment>(id, part.bytes, path, &mut problems);
-        // What is wrong with the post's date is the post's problem.
+        // Problems of the post's date belong to the post.
         if let Some(date) = envelope.parent_created_at
             && let Raw::Date(millis) = date.read()
             && DateTime::from_timestamp_millis(millis).is_some()
@@ -111,7 +112,7 @@ pub(crate) fn comment(bytes: &[u8]) -> Result<Comment, Problems> {
     finished(comment, problems)
 }
 
-/// Reads the point of `{competitorId, priceHistory}`.
+/// Reads the price point of `{competitorId, priceHistory}`.
 pub(crate) fn point(bytes: &[u8]) -> Result<PricePoint, Problems> {
     price(bytes).map(|price| price.point)
 }

@@ -1,4 +1,4 @@
-//! What pipelines make of documents: posts as a viewer sees them, tasks that are due.
+//! The results of pipelines: posts as a viewer sees them, and tasks that are due.
 
 use authorstack_core::{
     Checklist, DueTask, Post, PostView,
@@ -22,7 +22,7 @@ pub(crate) fn post_view(bytes: &[u8]) -> Result<PostView, Problems> {
             return Err(malformed(&Path::Root).into());
         };
         match key {
-            // The problems name the fields as they stand in the post's own document.
+            // The problems use the field names of the post's own document.
             b"post" => post = Some(decode::<Post>(value.bytes)?),
             b"likeCount" => like_count = count("likeCount", value, &mut problems),
             b"commentCount" => comment_count = count("commentCount", value, &mut problems),
@@ -56,7 +56,7 @@ fn count(name: &str, value: Tagged<'_>, problems: &mut Problems) -> Option<u64> 
     }
 }
 
-/// Reads a checklist of which one task is left: a due one.
+/// Reads a checklist reduced to one task, which is due.
 pub(crate) fn due_task(bytes: &[u8]) -> Result<DueTask, Problems> {
     let mut checklist = decode::<Checklist>(bytes)?;
     let task = checklist.tasks.pop();

@@ -1,8 +1,8 @@
 //! Records that MongoDB keeps inside others: likes and comments inside posts, prices inside
 //! competitors. A migration reads them one by one.
 //!
-//! A part's original is a document of its own, `{postId, likes}`: the whole's id as it is, and
-//! the one element as it is.
+//! A part's original is its own document, `{postId, likes}`: the whole's id and the element, both
+//! unchanged.
 
 use std::collections::VecDeque;
 
@@ -17,15 +17,15 @@ use crate::{
     raw::{Raw, Tagged, tagged},
 };
 
-/// Where the parts of a kind stand inside other documents, their wholes.
+/// The place of a kind's parts inside other documents, their wholes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Within {
     pub(super) kind: Kind,
     /// The array.
     pub(super) field: &'static str,
-    /// What a part calls the whole's id.
+    /// The part's name for the whole's id.
     whole: &'static str,
-    /// What tells the parts of a whole apart.
+    /// The field that is unique among the parts of a whole.
     unique: &'static str,
 }
 
@@ -50,15 +50,16 @@ const PRICES: Within = Within {
     unique: "priceHistory.date",
 };
 
-/// Where a part stands among those of its whole: the records in the order of their keys, then
-/// what is no record in the order of the array.
+/// The position of a part within its whole: first the records in the order of their keys, then
+/// invalid records in the order of the array.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
     Record(Key),
     Other(usize),
 }
 
-/// The parts of one whole. Large arrays have very many: each is read when it is its turn.
+/// The parts of one whole. Large arrays have very many parts, so each is read only when it is
+/// needed.
 #[derive(Debug)]
 pub(super) struct Parts {
     within: Within,
@@ -79,7 +80,7 @@ struct Entry {
     is_double: bool,
 }
 
-/// A value by its place in the whole's bytes. A document has 16 MB at most.
+/// A value, as a range of the whole's bytes. A document has 16 MB at most.
 #[derive(Debug, Clone, Copy)]
 struct Slice {
     tag: u8,
@@ -108,7 +109,7 @@ impl Place {
 }
 
 impl Within {
-    /// Where the records of a kind stand, if they are parts.
+    /// The place of the records of a kind, if they are parts.
     pub(super) const fn of(kind: Kind) -> Option<Self> {
         match kind {
             Kind::PostLikes => Some(LIKES),
@@ -129,7 +130,7 @@ impl Within {
         }
     }
 
-    /// What of the wholes is read.
+    /// The fields of the wholes to read.
     pub(super) fn projection(self) -> Document {
         let mut fields = doc! {self.field: 1};
         if self.kind == Kind::PostComments {
@@ -177,7 +178,7 @@ impl Within {
         };
         let items: Vec<Slice> = match field {
             None => Vec::new(),
-            // A single value stands for an array of one, as Mongoose casts it.
+            // A single value counts as an array of one, as Mongoose casts it.
             Some(field) => match field.read() {
                 Raw::Null => Vec::new(),
                 Raw::Array(array) => {
@@ -195,7 +196,7 @@ impl Within {
         format!("{whole}.{}.{index}", self.field)
     }
 
-    /// The whole's key, as text, of a part's key; of one that is no record, too.
+    /// The whole's key as text, from a part's key. This also works for invalid records.
     pub(super) fn whole_of(self, key: &str) -> Option<String> {
         if let Ok(key) = Key::parse(self.kind, key) {
             return key.id().map(|id| id.to_string());
@@ -225,8 +226,9 @@ impl Slice {
 }
 
 impl Parts {
-    /// Puts the items into the order of their places. Of two with one key the first in the array
-    /// is the record. The second is left out if it is equal; otherwise it cannot have this key.
+    /// Puts the items into the order of their places. Of two items with the same key, the first in
+    /// the array is the record. The second is left out if it is equal; otherwise it cannot have
+    /// this key.
     fn sort(&mut self, items: Vec<Slice>) {
         let mut placed: Vec<(Place, usize, Slice)> = items
             .into_iter()
@@ -336,10 +338,10 @@ impl Iterator for Parts {
     }
 }
 
-/// The type of a document inside another.
+/// The type of an embedded document.
 const DOCUMENT: u8 = 0x03;
 
-/// Whether a comment has a date of its own, be it a wrong one.
+/// Whether a comment has its own date, valid or not.
 fn has_date(comment: Slice, whole: &[u8]) -> bool {
     comment.tag == DOCUMENT
         && tagged(comment.bytes(whole))

@@ -1,6 +1,6 @@
 //! Records written to MongoDB: whole documents are replaced, parts go into their documents.
 //!
-//! Every statement is decided by the server alone and changes nothing when it is sent once more.
+//! The server alone decides each statement. A statement that is sent again changes nothing.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -20,17 +20,17 @@ use crate::{
     store::MongoStore,
 };
 
-/// Statements of one command, and their bytes: the server takes 48 MB.
+/// The most statements of one command, and their bytes: the server accepts 48 MB.
 const MOST_STATEMENTS: usize = 1_000;
 const MOST_BYTES: usize = 12 << 20;
 
-/// A statement of an update, and the record that it is about.
+/// A statement of an update, and its record.
 struct Statement {
     index: usize,
     update: RawDocumentBuf,
 }
 
-/// What became of statements.
+/// The result of statements.
 #[derive(Default)]
 struct Outcome {
     written: u64,
@@ -111,14 +111,14 @@ impl Sink for MongoStore {
     }
 }
 
-/// The error of a kind that MongoDB holds none of.
+/// The error for a kind that MongoDB does not hold.
 pub(super) fn no_such(kind: Kind) -> Error {
     Error::new(ErrorKind::Unsupported {
         what: format!("MongoDB holds no {kind}").into(),
     })
 }
 
-/// The array of a kind that lies within documents.
+/// The array of a kind whose records are inside documents.
 fn array(kind: Kind) -> Result<&'static str> {
     match kind {
         Kind::PostLikes => Ok("likes"),
@@ -139,7 +139,7 @@ fn array(kind: Kind) -> Result<&'static str> {
     }
 }
 
-/// The document of a record, and the arrays that it keeps for others.
+/// The document of a record, and the arrays that it has for other records.
 fn whole(record: &Record) -> Result<(RawDocumentBuf, &'static [&'static str])> {
     use authorstack_core::{Competitor, Post, fields::Fields};
     Ok(match record {
@@ -167,7 +167,7 @@ fn whole(record: &Record) -> Result<(RawDocumentBuf, &'static [&'static str])> {
     })
 }
 
-/// One part as it stands in its array.
+/// A part as an item of its array.
 fn part(record: &Record) -> Result<Bson> {
     match record {
         Record::Like(like) => Ok(like.user_id.to_object_id().into()),
@@ -177,7 +177,7 @@ fn part(record: &Record) -> Result<Bson> {
     }
 }
 
-/// What tells a part from the others of its array.
+/// The value that identifies a part in its array.
 fn mark(key: &Key) -> Option<Bson> {
     match key {
         Key::Like(_, user) => Some(user.to_object_id().into()),
@@ -187,7 +187,7 @@ fn mark(key: &Key) -> Option<Bson> {
     }
 }
 
-/// The same of an item of the array, as a pipeline finds it.
+/// The same value of an item of the array, as an expression of a pipeline.
 fn mark_of(kind: Kind, item: &str) -> String {
     match kind {
         Kind::PostComments => format!("{item}.id"),
@@ -210,8 +210,8 @@ impl MongoStore {
         Ok(outcome)
     }
 
-    /// Sends statements. One that failed for what another document held is sent again as long as
-    /// others get through: that one may have changed.
+    /// Sends statements. A statement that failed because of another document's value is sent again
+    /// as long as others succeed: the other document may have changed.
     async fn put(
         &self,
         kind: Kind,
@@ -232,7 +232,7 @@ impl MongoStore {
         }
     }
 
-    /// Sends statements once; answers those that the server refused.
+    /// Sends statements once. Returns those that the server refused.
     async fn send(
         &self,
         kind: Kind,
@@ -261,7 +261,7 @@ impl MongoStore {
         Ok(failed)
     }
 
-    /// One command of updates. What failed is named by its place among the statements.
+    /// One command of updates. Failures are named by their index among the statements.
     async fn update(&self, kind: Kind, statements: &[Statement]) -> Result<Outcome> {
         let mut updates = RawArrayBuf::new();
         for statement in statements {
@@ -296,7 +296,8 @@ impl MongoStore {
         Ok(outcome)
     }
 
-    /// Puts parts into the arrays of their documents. A part whose document is gone is refused.
+    /// Puts parts into the arrays of their documents. A part whose document does not exist is
+    /// refused.
     async fn put_parts(&self, batch: &SinkBatch<'_>) -> Result<Outcome> {
         let kind = batch.kind;
         let mut outcome = Outcome::default();
@@ -348,7 +349,7 @@ impl MongoStore {
                 });
                 groups.push(new);
             }
-            // What it counts are documents; the parts are counted here.
+            // It counts documents; the parts are counted here.
             let failed = self.send(kind, statements, &mut Outcome::default()).await?;
             for (statement, problem) in failed {
                 let parts = groups.get_mut(statement.index).map(std::mem::take);
@@ -361,7 +362,7 @@ impl MongoStore {
         Ok(outcome)
     }
 
-    /// Of documents with these ids, those that are there: the parts that have one of the marks.
+    /// The existing documents with these ids, each with its parts that have one of the marks.
     async fn present(
         &self,
         kind: Kind,
@@ -395,7 +396,7 @@ impl MongoStore {
         Ok(present)
     }
 
-    /// Removes records; answers how many were there.
+    /// Removes records. Returns how many existed.
     async fn remove(&self, kind: Kind, keys: &[Key]) -> Result<u64> {
         let mut removed = 0;
         if kind.description().part_of.is_none() {
@@ -441,8 +442,8 @@ impl MongoStore {
     }
 }
 
-/// The statement that makes a document what the record is. The arrays that it keeps for records of
-/// their own stay as they are.
+/// The statement that replaces a document by the record's. Its arrays of other records stay as they
+/// are.
 fn replacement(record: &Record) -> Result<RawDocumentBuf> {
     let (document, arrays) = whole(record)?;
     let id = record.key().id().map(Id::to_object_id);
@@ -471,7 +472,7 @@ fn replacement(record: &Record) -> Result<RawDocumentBuf> {
     Ok(update)
 }
 
-/// The array of parts without those of some marks, and with others behind.
+/// The array of parts, without the parts that have some marks, and with other parts at the end.
 fn with_parts(kind: Kind, marks: &[Bson], parts: Vec<Bson>) -> Result<Document> {
     let of_these = doc! {"$in": [format!("$${}", mark_of(kind, "item")), literal(marks.to_vec())]};
     let others = doc! {"$filter": {
@@ -482,7 +483,7 @@ fn with_parts(kind: Kind, marks: &[Bson], parts: Vec<Bson>) -> Result<Document> 
     Ok(doc! {"$concatArrays": [others, literal(parts)]})
 }
 
-/// The array of a field; a single value counts as an array of one, as reading takes it.
+/// The array of a field; a single value counts as an array of one, as in reading.
 fn list_of(field: &str) -> Document {
     let missing = doc! {"$in": [{"$type": field}, ["missing", "null", "undefined"]]};
     doc! {"$switch": {
@@ -496,7 +497,7 @@ fn list_of(field: &str) -> Document {
 
 fn raw(document: &Document) -> Result<RawDocumentBuf> {
     RawDocumentBuf::try_from(document)
-        .map_err(|error| Error::internal(format!("a command is no BSON: {error}")))
+        .map_err(|error| Error::internal(format!("a command is not BSON: {error}")))
 }
 
 fn whole_number(number: &Bson) -> Option<u64> {
@@ -513,7 +514,7 @@ fn whole_number(number: &Bson) -> Option<u64> {
     }
 }
 
-/// What keeps a record out; any other error ends the batch.
+/// The problem of a refused record; any other error ends the batch.
 fn refusal(error: Error) -> Result<Problem> {
     match error.kind() {
         ErrorKind::Invalid { .. } => Ok(error.into()),
@@ -529,7 +530,7 @@ fn orphan(kind: Kind, id: ObjectId) -> Problem {
     Problem::new(field, problem)
 }
 
-/// What the server says of one statement.
+/// The server's error for one statement.
 fn write_problem(kind: Kind, error: &Document) -> Result<Problem> {
     let code = error.get("code").and_then(whole_number).unwrap_or_default();
     let said = error.get_str("errmsg").unwrap_or_default();

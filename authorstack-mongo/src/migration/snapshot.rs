@@ -40,10 +40,10 @@ use crate::{
 /// The kinds that the schema's collections hold.
 const KINDS: &[Kind] = Kind::DOCUMENTS;
 
-/// Documents in an answer of the server: about 4 MB of books. The server ends every answer at
-/// 16 MB.
+/// The number of documents in an answer of the server: about 4 MB of books. The server ends every
+/// answer at 16 MB.
 const DOCUMENTS_AT_ONCE: u32 = 5_000;
-/// Documents in an answer where they may hold large arrays.
+/// The number of documents in an answer if they may contain large arrays.
 const WHOLES_AT_ONCE: u32 = 1_000;
 
 #[async_trait]
@@ -67,7 +67,7 @@ impl Snapshot for MongoStore {
             let Some(within_wholes) = Within::of(kind) else {
                 return documents.await;
             };
-            // The arrays are read for this; where that takes too long, a guess must do.
+            // This reads the arrays. If that takes too long, an estimate is used.
             let read = |bytes: &[u8]| {
                 let count = RawDocument::from_bytes(bytes).and_then(|it| it.get("count"));
                 let count = count.ok().flatten().and_then(|count| match count {
@@ -88,12 +88,12 @@ impl Snapshot for MongoStore {
         count.await
     }
 
-    /// The server closes a cursor when the consumer takes longer than ten minutes for a batch.
-    /// Then the scan opens another, behind the last document. (`noCursorTimeout` would not help:
+    /// The server closes a cursor if the consumer takes longer than ten minutes for a batch. Then
+    /// the scan opens another cursor, after the last document. (`noCursorTimeout` would not help:
     /// the free tier of Atlas refuses it, and the end of a session closes the cursor too.)
     ///
-    /// A position is exact for every `_id` but a text that is not UTF-8: a scan resumed behind
-    /// one starts behind the last other `_id`, and gives such documents once more.
+    /// A position is exact for every `_id` except a text that is not UTF-8. A scan that resumes
+    /// after such a text starts after the last other `_id`, and returns these documents again.
     fn scan(
         &self,
         kind: Kind,
@@ -154,10 +154,10 @@ impl Snapshot for MongoStore {
         Value::Object(fields)
     }
 
-    /// Where `$bson` is there and the rest was not edited, the bytes count; else the rest does.
+    /// If there is a `$bson` and the rest was not edited, the bytes are used; otherwise the rest.
     fn decode(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {
         let Value::Object(fields) = value else {
-            return Err(Problem::new("", "the record is no JSON object; write {…}").into());
+            return Err(Problem::new("", "the record is not a JSON object; write {…}").into());
         };
         let mut fields = fields.clone();
         if let Some(whole) = fields.remove(WHOLE) {
@@ -165,7 +165,7 @@ impl Snapshot for MongoStore {
                 .as_str()
                 .and_then(|text| BASE64_STANDARD.decode(text).ok());
             let Some(bytes) = bytes else {
-                let problem = "is not base64; leave it as it came, or remove it";
+                let problem = "is not base64; leave it unchanged, or remove it";
                 return Err(Problem::new(WHOLE, problem).into());
             };
             let (mut as_it_came, _) = legible(&bytes);
@@ -184,7 +184,7 @@ impl Snapshot for MongoStore {
     }
 }
 
-/// A document as canonical Extended JSON, and whether that is all of it.
+/// A document as canonical Extended JSON, and whether that is complete.
 fn legible(bytes: &[u8]) -> (Map<String, Value>, bool) {
     let mut problems = Problems::default();
     let fields = document_to_json(Form::Canonical, bytes, &Path::Root, &mut problems);
@@ -200,7 +200,7 @@ fn scanned(kind: Kind, bytes: &[u8]) -> Scanned {
     }
 }
 
-/// What of a collection's documents a kind is made of.
+/// The fields of a collection's documents that a kind needs.
 fn projection(kind: Kind) -> Option<Document> {
     match kind {
         Kind::CommunityPosts => own_fields::<Post>(),
@@ -243,7 +243,7 @@ impl MongoStore {
         }
     }
 
-    /// The documents with these keys, as far as the kind needs them, those that are there.
+    /// The existing documents with these keys, with the fields that the kind needs.
     async fn wholes(&self, kind: Kind, keys: &[String]) -> Result<Vec<Vec<u8>>> {
         let mut found = Vec::with_capacity(keys.len());
         for some in keys.chunks(WHOLES_AT_ONCE as usize) {
@@ -299,10 +299,10 @@ impl MongoStore {
     }
 }
 
-/// The place behind which nothing comes.
+/// The place after which nothing comes.
 const LAST: &str = r#"{"$maxKey":1}"#;
 
-/// A batch on its way.
+/// A batch that is being filled.
 struct Filling {
     limits: BatchLimits,
     items: Vec<Scanned>,
@@ -322,34 +322,34 @@ impl Filling {
     }
 }
 
-/// A walk over a collection in the order of `_id`.
+/// A scan of a collection in the order of `_id`.
 struct Scan<'s> {
     store: &'s MongoStore,
     kind: Kind,
     limits: BatchLimits,
-    /// The `_id` behind which the walk goes on, as text.
+    /// The `_id` after which the scan continues, as text.
     place: Option<String>,
-    /// In a scan of parts: those of that document which are still to be given.
+    /// In a scan of parts: the parts of the document that are still to be returned.
     parts: Option<Parts>,
-    /// Their document, until the first of them is given.
+    /// Their document, until the first of them is returned.
     whole: Option<String>,
-    /// Whether the place is that of their document.
+    /// Whether `place` is the place of their document.
     is_placed: bool,
-    /// The last part that was given.
+    /// The last part that was returned.
     part: Option<Place>,
-    /// The walk starts with that document once more, for the parts behind this one.
+    /// If set, the scan starts with that document again, for the parts after this one.
     again: Option<Place>,
     cursor: Option<RawBatchCursor>,
-    /// The server's answer that is being read, and how far.
+    /// The server's answer that is being read, and how far it was read.
     batch: Option<(RawBatch, usize)>,
-    /// Whether the cursor has not given anything yet.
+    /// Whether the cursor has not returned anything yet.
     fresh: bool,
     /// Whether the cursor started within the collection.
     resumed: bool,
 }
 
 impl Scan<'_> {
-    /// A batch and the walk behind it. Nothing comes after an error.
+    /// A batch, and the scan after it. Nothing comes after an error.
     async fn step(scan: Option<Self>) -> Option<(Result<ScannedBatch>, Option<Self>)> {
         let mut scan = scan?;
         match scan.next().await {
@@ -392,8 +392,8 @@ impl Scan<'_> {
         }
     }
 
-    /// Takes documents of the answer: records until the batch is full, or the parts of one
-    /// document. Says whether the batch is full.
+    /// Takes documents from the answer: records until the batch is full, or the parts of one
+    /// document. Returns whether the batch is full.
     fn take_documents(&mut self, filling: &mut Filling) -> Result<bool> {
         let Some((answer, offset)) = self.batch.as_mut() else {
             return Ok(false);
@@ -497,7 +497,7 @@ impl Scan<'_> {
         });
         let after: Option<Bson> = after.transpose()?;
         if after == Some(Bson::MaxKey) {
-            // No bounds start there.
+            // No index bounds can start there.
             return self.walk(doc! {"_id": {"$in": []}}, None);
         }
         let filter = match &after {
@@ -507,7 +507,8 @@ impl Scan<'_> {
         self.walk(filter, after.map(by_id))
     }
 
-    /// Index bounds, unlike `$gt`, lead from one BSON type to the next. They include their start.
+    /// Unlike `$gt`, index bounds continue from one BSON type to the next. They include their
+    /// start.
     fn walk(&self, filter: Document, from: Option<Document>) -> Result<Find<'_, RawDocumentBuf>> {
         let options = FindOptions::builder()
             .sort(doc! {"_id": 1})

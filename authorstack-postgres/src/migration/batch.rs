@@ -61,7 +61,7 @@ pub(super) async fn apply(shared: &Shared, batch: &SinkBatch<'_>) -> Result<Appl
 }
 
 fn stray(kind: Kind, key: &Key) -> Error {
-    Error::internal(format!("{key} was handed on as one of the {kind}"))
+    Error::internal(format!("{key} was passed on as one of the {kind}"))
 }
 
 /// A record of the batch.
@@ -281,7 +281,7 @@ impl<'b> Work<'b> {
     }
 
     /// Refuses a row that the server refused. If another transaction has taken its place meanwhile,
-    /// this looks for that row again.
+    /// this checks the row again.
     async fn settle(&mut self, row: Row<'b>, error: Error) -> Result<()> {
         if !matches!(error.kind(), ErrorKind::AlreadyExists { .. }) {
             self.refuse(row, refused(row, error));

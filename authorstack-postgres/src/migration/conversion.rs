@@ -54,7 +54,7 @@ const DATE: Trouble = Trouble::Value(
     "is outside the years 1 to 9999 that the target holds; correct it in the source or here",
 );
 const MOMENT: Trouble =
-    Trouble::Value("is infinite or further off than dates reach; set a date or none");
+    Trouble::Value("is infinite or out of the range of dates; set a date or none");
 const AMOUNT: Trouble = Trouble::Value("is not a number; correct it to an amount");
 const NAME: Trouble = Trouble::Value(
     "is not a name of 1 to 50 bytes without control characters or outer spaces; correct it",

@@ -11,7 +11,7 @@ use super::shared::Shared;
 
 pub(super) fn read(shared: &Shared, kind: Kind, value: &Value) -> Result<Record, Problems> {
     let Value::Object(row) = value else {
-        return Err(Problem::new("record", "is no JSON object; restore the line").into());
+        return Err(Problem::new("record", "is not a JSON object; restore the line").into());
     };
     let mut problems = Problems::default();
     let mut fields = Map::new();
@@ -110,7 +110,7 @@ fn has_zone(text: &str) -> bool {
 
 fn breakdown(shared: &Shared, name: &str, value: &Value) -> Result<Value, String> {
     let Value::Object(sums) = value else {
-        return Err("is no object; correct it, or leave it out".to_owned());
+        return Err("is not an object; correct it, or leave it out".to_owned());
     };
     let mut read = Map::new();
     for (key, sum) in sums {

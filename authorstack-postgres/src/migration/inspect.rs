@@ -67,7 +67,7 @@ async fn look_at_schema(
     }
     if !state.pending_migrations.is_empty() && !may_create {
         state.blockers.push(format!(
-            "the role {role} may not make tables in the schema public; {}",
+            "the role {role} may not create tables in the schema public; {}",
             SERVER.role_hint
         ));
     }

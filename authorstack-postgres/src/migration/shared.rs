@@ -70,7 +70,7 @@ impl Shared {
         let found = self.conversions.iter().find(|(of, _)| *of == kind);
         found
             .map(|(_, conversion)| conversion)
-            .ok_or_else(|| Error::internal(format!("{kind} are no analytics")))
+            .ok_or_else(|| Error::internal(format!("{kind} are not analytics")))
     }
 
     /// A connection in a read-only transaction that sees the data of one moment.

@@ -53,7 +53,7 @@ impl Snapshot for PostgresMigration {
         let shared = &self.shared;
         let after = after.map_or(Ok(i64::MIN), |Position(text)| text.parse());
         let Ok(after) = after else {
-            let error = Error::invalid("position", "is no row's number");
+            let error = Error::invalid("position", "is not the number of a row");
             return stream::iter([Err(error)]).boxed();
         };
         let most = limits.records.clamp(1, PAGE);

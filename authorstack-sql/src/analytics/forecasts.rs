@@ -74,7 +74,7 @@ impl ForecastRepository for SqlForecasts {
             let forecast = forecast.into_forecast(user_id);
             let insert = statement_with(&self.texts.put, self.base.arguments(&forecast)?);
             let row = unit.fetch_optional(insert).await?;
-            let row = row.ok_or_else(|| Error::internal("an insert answered no row"))?;
+            let row = row.ok_or_else(|| Error::internal("an insert returned no row"))?;
             stored.push(self.base.read(&row)?);
         }
         unit.commit().await?;
@@ -96,7 +96,7 @@ impl ForecastRepository for SqlForecasts {
             .bind(days.first())
             .bind(days.last());
         let row = self.base.pool.fetch_optional(update).await?;
-        let row = row.ok_or_else(|| Error::internal("a count answered no row"))?;
+        let row = row.ok_or_else(|| Error::internal("a count returned no row"))?;
         Ok(get::<i64>(&row, 0)?.unsigned_abs())
     }
 

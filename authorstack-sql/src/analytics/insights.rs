@@ -136,7 +136,7 @@ impl InsightRepository for SqlInsights {
         check_moment("at", at)?;
         let delete = statement(&self.texts.purge).bind(Moment(at));
         let row = self.base.pool.fetch_optional(delete).await?;
-        let row = row.ok_or_else(|| Error::internal("a count answered no row"))?;
+        let row = row.ok_or_else(|| Error::internal("a count returned no row"))?;
         Ok(get::<i64>(&row, 0)?.unsigned_abs())
     }
 }

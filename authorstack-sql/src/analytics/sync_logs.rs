@@ -61,7 +61,7 @@ impl SyncLogRepository for SqlSyncLogs {
         let insert = statement_with(&self.texts.append, self.base.arguments(&log)?);
         let row = self.base.pool.fetch_optional(insert).await?;
         self.base
-            .read(&row.ok_or_else(|| Error::internal("an insert answered no row"))?)
+            .read(&row.ok_or_else(|| Error::internal("an insert returned no row"))?)
     }
 
     async fn recent(

@@ -1,4 +1,4 @@
-//! Loads a batch: finds what the table would refuse, and writes the rest.
+//! Loads a batch: finds the records that the table would refuse, and writes the others.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{error::from_sqlx, store::record};
 
-/// How many records of a kind the target remembers to exist.
+/// How many existing records of a kind the target remembers.
 const KNOWN_IDS: usize = 500_000;
 
 /// A batch that is being loaded: the records still to be written, and those that were refused.
@@ -47,7 +47,7 @@ impl<'l> Batch<'l> {
     pub(super) fn new(kind: Kind, records: &'l [Record]) -> Result<Self> {
         if let Some(stray) = records.iter().find(|record| record.kind() != kind) {
             return Err(Error::internal(format!(
-                "{} was handed on as one of the {}",
+                "{} was passed on as one of the {}",
                 stray.key(),
                 kind,
             )));
@@ -77,7 +77,7 @@ impl<'l> Batch<'l> {
         });
     }
 
-    /// Refuses what the table would refuse, as far as this can be known before.
+    /// Refuses the records that the table would refuse, as far as this can be checked in advance.
     pub(super) async fn screen(
         &mut self,
         migration: &SupabaseMigration,
@@ -100,7 +100,7 @@ impl<'l> Batch<'l> {
         Ok(())
     }
 
-    /// Refuses rows whose number another record has.
+    /// Refuses rows if another record has their number.
     async fn screen_numbers(
         &mut self,
         migration: &SupabaseMigration,
@@ -123,7 +123,7 @@ impl<'l> Batch<'l> {
         Ok(())
     }
 
-    /// Two records of one id: the first counts. Sources come in the order of their ids.
+    /// Of two records with the same id, the first counts. Records arrive in the order of their ids.
     fn screen_ids(&mut self) {
         let records = self.records;
         if records.is_sorted_by(|a, b| a.key() < b.key()) {
@@ -157,7 +157,7 @@ impl<'l> Batch<'l> {
         });
     }
 
-    /// Refuses records that refer to records which do not exist.
+    /// Refuses records that refer to missing records.
     async fn screen_references(
         &mut self,
         migration: &SupabaseMigration,
@@ -234,7 +234,7 @@ impl<'l> Batch<'l> {
         for row in migration.work.fetch_all(connection, select).await? {
             let id: Uuid = get(&row, 0)?;
             let id = Id::<Record>::from_uuid(id);
-            // A record of the batch will hold what the batch says, not what the table says.
+            // A record of the batch will have the values from the batch, not those in the table.
             if id.as_ref().is_ok_and(|id| ids.contains(id)) {
                 continue;
             }
@@ -298,7 +298,7 @@ impl<'l> Batch<'l> {
         Ok(())
     }
 
-    /// Writes the accepted records; those that the server refuses are found one by one.
+    /// Writes the accepted records. Those that the server refuses are found one by one.
     pub(super) async fn write(
         &mut self,
         migration: &SupabaseMigration,
@@ -314,7 +314,7 @@ impl<'l> Batch<'l> {
         self.merge(migration, worker).await
     }
 
-    /// Copies straight into the table; `false` when the server refused a record.
+    /// Copies directly into the table. Returns `false` if the server refused a record.
     async fn copy_straight(&mut self, worker: &mut Worker) -> Result<bool> {
         savepoint(&mut worker.connection).await?;
         let records = self.accepted.iter().map(|&index| &self.records[index]);
@@ -332,8 +332,7 @@ impl<'l> Batch<'l> {
         }
     }
 
-    /// Merges by id. Where the server refuses a range, its halves are tried, down to single
-    /// records.
+    /// Merges by id. If the server refuses a range, this tries its halves, down to single records.
     async fn merge(&mut self, migration: &SupabaseMigration, worker: &mut Worker) -> Result<()> {
         raw_sql(self.statements.staging.as_str())
             .execute(&mut worker.connection)
@@ -355,7 +354,7 @@ impl<'l> Batch<'l> {
                 Some(_) => ranges.extend(halves(range)),
             }
         }
-        // A record may have blocked one before it, and may have changed since.
+        // A refused record may succeed now: the record that blocked it may have changed since.
         let mut progress = true;
         while progress && !failed.is_empty() {
             progress = false;
@@ -370,7 +369,7 @@ impl<'l> Batch<'l> {
         Ok(())
     }
 
-    /// Merges some records, or says why the server refused one of them.
+    /// Merges some records, or returns why the server refused one of them.
     async fn merge_range(
         &mut self,
         migration: &SupabaseMigration,
@@ -410,7 +409,7 @@ impl<'l> Batch<'l> {
     }
 }
 
-/// Some columns of a record, as the server writes them as texts.
+/// Some columns of a record, in the server's text form.
 fn texts(record: &Record, columns: &'static [&'static str]) -> Vec<String> {
     let mut found = vec![String::new(); columns.len()];
     each_value(record, |field, value| {
@@ -426,7 +425,7 @@ fn texts(record: &Record, columns: &'static [&'static str]) -> Vec<String> {
     found
 }
 
-/// The first number and the last of rows that have numbers.
+/// The first and the last number of rows with numbers.
 fn numbers<'r>(records: impl Iterator<Item = &'r Record>) -> Option<RangeInclusive<i64>> {
     records.fold(None, |range, record| match (record.key(), range) {
         (Key::Row(number), None) => Some(number..=number),
@@ -437,7 +436,7 @@ fn numbers<'r>(records: impl Iterator<Item = &'r Record>) -> Option<RangeInclusi
     })
 }
 
-/// What the server's refusal says of a record.
+/// The problems of a record that the server refused.
 fn problems(record: &Record, error: CopyError) -> Problems {
     let error = other_error(error);
     match (error.kind(), record) {
@@ -465,7 +464,7 @@ pub(super) async fn roll_back(connection: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-/// Whether a COPY or a merge failed because of what a record holds.
+/// Whether a COPY or a merge failed because of the content of a record.
 fn is_refusal(error: &CopyError) -> bool {
     match error {
         CopyError::Encoding(error) => matches!(error.kind(), ErrorKind::Invalid { .. }),
@@ -480,7 +479,7 @@ fn other_error(error: CopyError) -> Error {
     }
 }
 
-/// The halves of a range, so that the lower one is taken first from a stack.
+/// The halves of a range, in an order in which a stack returns the lower one first.
 fn halves(range: Range<usize>) -> [Range<usize>; 2] {
     let middle = range.start + range.len() / 2;
     [middle..range.end, range.start..middle]
@@ -489,7 +488,7 @@ fn halves(range: Range<usize>) -> [Range<usize>; 2] {
 static SELECT_BOOSTS: LazyLock<String> =
     LazyLock::new(|| select::<Boost>("where active and position = any ($1)"));
 
-/// The problem of a record whose unique values another one holds.
+/// The problem of a record if another record has its unique values.
 fn held(record: &Record, unique: &Unique, holder: &str) -> Problem {
     let one = record.kind().one();
     let values = record.unique_values();

@@ -11,9 +11,10 @@ use serde::Serialize;
 use sqlx::{Encode, PgConnection, Postgres, postgres::PgArgumentBuffer};
 use uuid::Uuid;
 
-/// How much is encoded before it is sent; the server reads it while the next piece is encoded.
+/// How many bytes are encoded before they are sent. The server reads them while the next piece is
+/// encoded.
 const PIECE: usize = 1 << 20;
-/// A buffer that one large record made larger than this is shrunk.
+/// A buffer larger than this, after a large record, is shrunk.
 const KEPT: usize = 4 * PIECE;
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -21,13 +22,13 @@ const TRAILER: &[u8] = &(-1i16).to_be_bytes();
 const NULL: [u8; 4] = (-1i32).to_be_bytes();
 const TEXT_OID: [u8; 4] = 25i32.to_be_bytes();
 
-/// The days of PostgreSQL count from here.
+/// PostgreSQL counts days from here.
 const FIRST_OF_2000: NaiveDate = match NaiveDate::from_ymd_opt(2000, 1, 1) {
     Some(day) => day,
     None => NaiveDate::MIN,
 };
 
-/// How many columns the table of a kind has, as a row of COPY begins.
+/// How many columns the table of a kind has; a row of COPY begins with this number.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
@@ -43,7 +44,7 @@ fn count(kind: Kind) -> [u8; 2] {
 pub(super) enum CopyError {
     /// A record has no binary form.
     Encoding(Error),
-    /// The server or the connection.
+    /// An error of the server or the connection.
     Database(sqlx::Error),
 }
 
@@ -53,7 +54,7 @@ impl From<sqlx::Error> for CopyError {
     }
 }
 
-/// Copies records, and says how many rows the server took.
+/// Copies records. Returns how many rows the server accepted.
 pub(super) async fn copy<'r>(
     connection: &mut PgConnection,
     statement: &'static str,
@@ -78,7 +79,7 @@ pub(super) async fn copy<'r>(
     Ok(copy.finish().await?)
 }
 
-/// Where rows are encoded; reused from batch to batch.
+/// The buffer for encoded rows. It is reused for the next batch.
 #[derive(Default)]
 pub(super) struct Buffer {
     bytes: Vec<u8>,
@@ -130,13 +131,13 @@ impl Buffer {
     }
 
     fn day(&mut self, day: NaiveDate) -> Result<()> {
-        // All of chrono's days fit.
+        // All days of `chrono` fit.
         let days = day.signed_duration_since(FIRST_OF_2000).num_days();
         let days = i32::try_from(days).map_err(|_| Error::internal("a day is out of range"))?;
         self.field(&days.to_be_bytes())
     }
 
-    /// A number, by the driver's own encoding.
+    /// Encodes a number with the driver's own encoding.
     fn encoded<'v, T: Encode<'v, Postgres>>(&mut self, value: &T) -> Result<()> {
         let mut buffer = PgArgumentBuffer::default();
         match value.encode_by_ref(&mut buffer) {
@@ -173,7 +174,7 @@ impl Buffer {
         })
     }
 
-    /// A field whose length is known when it is written.
+    /// Writes a field whose length is known only after writing it.
     fn sized(&mut self, write: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&NULL);
@@ -231,7 +232,7 @@ impl FieldWriter for Buffer {
         self.json(&parts)
     }
 
-    /// Most records hold nothing beyond the schema.
+    /// Most records have no unknown fields.
     fn extra(&mut self, extra: &Extra) -> Result<()> {
         if extra.is_empty() {
             self.field(b"\x01{}")

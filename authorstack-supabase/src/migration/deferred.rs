@@ -1,7 +1,7 @@
-//! Indexes and foreign keys that a first load puts off.
+//! Indexes and foreign keys that a first load defers.
 //!
-//! An index is dropped and noted in one transaction, and restored and removed from the notes in one
-//! transaction. So whenever a run is killed, the notes say what is still missing.
+//! An index is dropped and recorded in one transaction. It is restored and removed from the records
+//! in one transaction. So if a run is killed, the records show what is still missing.
 
 use authorstack_core::{Error, Result, migrate::Kind};
 use authorstack_sql::has_code;
@@ -9,10 +9,11 @@ use sqlx::{AssertSqlSafe, PgConnection, Row, query, raw_sql};
 
 use crate::{error::from_sqlx, store::SupabaseStore};
 
-/// Finds the table's secondary indexes and foreign keys, and the SQL that restores them; with the
-/// second parameter also its keys, each as an index and the constraint that uses it. Indexes that
-/// this SQL would not restore as they were are left alone: those with marks of replication or
-/// clustering, comments, tablespaces or statistics targets, and the keys of a partitioned table.
+/// Finds the table's secondary indexes and foreign keys, and the SQL that restores them. With the
+/// second parameter it also finds the table's keys, each as an index and the constraint that uses
+/// it. It leaves out indexes that this SQL would not restore completely: those with marks of
+/// replication or clustering, comments, tablespaces or statistics targets, and the keys of a
+/// partitioned table.
 const FIND: &str = "\
     with indexes as ( \
       select c.oid, c.relname::text as name, con.conname::text as constraint_name, con.contype, \
@@ -51,17 +52,17 @@ pub(super) fn table(kind: Kind) -> String {
     format!("public.{kind}")
 }
 
-/// What is dropped for a first load.
+/// The parts that are dropped for a first load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PutOff {
     /// Secondary indexes and foreign keys.
     Secondary,
-    /// The primary key and unique keys as well: for rows that cannot collide.
+    /// Also the primary key and unique keys, for rows that cannot collide.
     Everything,
 }
 
-/// Drops what slows a first load into an empty table, in the open transaction. If it would have to
-/// wait for others, or is not allowed, everything stays.
+/// Drops what slows down a first load into an empty table, in the open transaction. If that would
+/// have to wait for others, or is not allowed, everything stays.
 pub(super) async fn put_off(
     store: &SupabaseStore,
     connection: &mut PgConnection,
@@ -78,7 +79,8 @@ pub(super) async fn put_off(
             raw_sql(done).execute(connection).await?;
             Ok(())
         }
-        // Locked by another, not the owner, or referred to by a table of the owner's.
+        // The table is locked by another transaction, the role is not its owner, or a table of the
+        // owner refers to it.
         Err(error)
             if ["55P03", "42501", "2BP01"]
                 .iter()
@@ -118,7 +120,7 @@ async fn drop_all(
         .bind(definition);
         store.statement(record).execute(&mut *connection).await?;
         if let Some(drop) = drop {
-            // The catalog's own names, quoted by the server.
+            // These are names from the catalog, quoted by the server.
             raw_sql(AssertSqlSafe(drop))
                 .execute(&mut *connection)
                 .await?;
@@ -127,7 +129,8 @@ async fn drop_all(
     Ok(())
 }
 
-/// The names of what is still dropped: indexes, those that take longest first, then constraints.
+/// The names of what is still dropped: first the indexes, the slowest builds first, then the
+/// constraints.
 pub(super) async fn waiting(
     store: &SupabaseStore,
     connection: &mut PgConnection,
@@ -144,7 +147,7 @@ pub(super) async fn waiting(
         .collect()
 }
 
-/// Restores one of them, in the open transaction.
+/// Restores an index or a constraint, in the open transaction.
 pub(super) async fn restore(
     store: &SupabaseStore,
     connection: &mut PgConnection,
@@ -167,14 +170,14 @@ pub(super) async fn restore(
         .fetch_optional(&mut *connection)
         .await
         .map_err(from_sqlx)?;
-    // Another run has restored it meanwhile, or someone by hand.
+    // Another run may have restored it meanwhile, or somebody by hand.
     let Some(row) = row else { return Ok(()) };
     if row.try_get(1).map_err(from_sqlx)? {
         return Ok(());
     }
     let definition: String = row.try_get(0).map_err(from_sqlx)?;
     // Parallel builds keep the cores busy, so workers for each build would not help. The buffers
-    // usually are a quarter of the memory; two builds take half as much more.
+    // usually are a quarter of the memory. Two builds use one and a half times as much.
     raw_sql(
         "set local max_parallel_maintenance_workers = 0; \
          select set_config('maintenance_work_mem', least(greatest( \
@@ -186,13 +189,13 @@ pub(super) async fn restore(
     match raw_sql(AssertSqlSafe(definition)).execute(connection).await {
         Ok(_) => Ok(()),
         Err(error) if has_code(&error, "23503") => Err(Error::blocked(format!(
-            "{} holds records that refer to others which were deleted during the load, so {name} \
-             cannot be made again; delete those records or restore the others, then run again",
+            "{} holds records that refer to others which were deleted during the load, so \
+             {name} cannot be restored; delete those records or restore the others, then run again",
             table(kind),
         ))),
         Err(error) if has_code(&error, "23505") => Err(Error::blocked(format!(
-            "{} holds rows that stand twice, so {name} cannot be made again: something else wrote \
-             to the table during its first load; delete one of each two, then run again",
+            "{} holds rows that exist twice, so {name} cannot be restored: something else wrote \
+             to the table during its first load; delete one of each pair, then run again",
             table(kind),
         ))),
         Err(error) => Err(from_sqlx(error)),

@@ -1,4 +1,4 @@
-//! What a run finds before it begins.
+//! Inspects the project before a run begins.
 
 use authorstack_core::{
     Error, Result,

@@ -15,11 +15,11 @@ use super::{
 };
 use crate::{error::from_sqlx, store::SupabaseStore};
 
-/// A ledger in the project's database, for a migration to stores that keep none themselves: the
-/// way back from Supabase. Made by [`SupabaseStore::return_ledger`].
+/// A ledger in the project's database, for a migration from Supabase to stores without a ledger.
+/// [`SupabaseStore::return_ledger`] returns it.
 ///
-/// It has tables of its own, and the same lock as a migration into the project: one run at a
-/// time.
+/// It has its own tables, and the same lock as a migration into the project: only one run is
+/// possible at a time.
 #[derive(Clone)]
 pub struct SupabaseLedger {
     notes: Notes,
@@ -34,7 +34,7 @@ impl fmt::Debug for SupabaseLedger {
 }
 
 impl SupabaseStore {
-    /// The ledger of a migration from here to other stores.
+    /// The ledger of a migration from this project to other stores.
     #[must_use]
     pub fn return_ledger(&self) -> SupabaseLedger {
         SupabaseLedger {
@@ -49,7 +49,7 @@ impl SupabaseStore {
 #[async_trait]
 impl Ledger for SupabaseLedger {
     async fn lock(&self) -> Result<Box<dyn RunLock>> {
-        // The first run back may find a project from before there was this ledger.
+        // On the first run, the project may be older than this ledger's tables.
         self.notes.work.store.migrate().await?;
         lock(&self.notes.work).await
     }
@@ -78,7 +78,7 @@ impl Ledger for SupabaseLedger {
         run(self.notes.limit(), self.notes.settled(kind, keys)).await
     }
 
-    /// Nothing: what the other store puts off, it ends itself.
+    /// Returns nothing: the other store does its own deferred work.
     async fn deferred(&self, _: Kind) -> Result<Vec<String>> {
         Ok(Vec::new())
     }

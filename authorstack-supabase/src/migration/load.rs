@@ -73,7 +73,8 @@ impl SupabaseMigration {
         Ok(Loaded { counts })
     }
 
-    /// Writes a batch whose ledger is elsewhere. What was noted there must be on disk here.
+    /// Writes a batch whose ledger is in another store. What is noted there must already be on disk
+    /// here.
     pub(super) async fn apply_batch(&self, batch: &SinkBatch<'_>) -> Result<Applied> {
         let limit = self.work.store.timeouts().load;
         let mut worker = self.work.begin_work(limit, Durability::Synchronous).await?;
@@ -92,7 +93,7 @@ impl SupabaseMigration {
         })
     }
 
-    /// Removes records, and what depends on them; answers how many were there.
+    /// Removes records, and what depends on them. Returns how many existed.
     async fn remove(&self, connection: &mut PgConnection, kind: Kind, keys: &[Key]) -> Result<u64> {
         if keys.is_empty() {
             return Ok(0);

@@ -13,7 +13,8 @@ use crate::{error::from_sqlx, store::SupabaseStore};
 const RUN_LOCK: i64 = 0x6175_7468_6f72_0002;
 /// How long to try for the lock: the server may not have noticed yet that a run was killed.
 pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(2);
-/// A sign of life on the lock's connection, for poolers and firewalls that drop silent ones.
+/// The interval of messages on the lock's connection: poolers and firewalls drop silent
+/// connections.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 
 async fn try_lock(store: &SupabaseStore) -> Result<Option<PgConnection>> {

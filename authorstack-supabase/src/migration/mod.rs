@@ -1,5 +1,5 @@
-//! Supabase in a migration: as a snapshot, as a sink, and as the ledger of both directions.
-//! Batches go in by COPY, each with its checkpoint in one transaction.
+//! Supabase in a migration: as a snapshot, as a sink, and as the ledger of both directions. Batches
+//! are written with COPY, each with its checkpoint in one transaction.
 
 mod batch;
 mod copy;
@@ -38,15 +38,15 @@ use crate::store::SupabaseStore;
 
 const NAME: &str = "Supabase";
 
-/// Records that are known to exist, so that each is looked up once.
+/// Records that are known to exist, so that each is looked up only once.
 type Known = Mutex<HashMap<Kind, HashSet<Id<Record>>>>;
 
-/// Moves records into Supabase and out of it, and keeps the ledger of what moves into it, in its
-/// schema `authorstack`. Made by [`SupabaseStore::migration`].
+/// Moves records into Supabase and out of it. The ledger of migrations into it is in its schema
+/// `authorstack`. [`SupabaseStore::migration`] returns it.
 ///
 /// A first load into an empty table drops secondary indexes and foreign keys until its end, and
-/// copies straight into the table. Any other load merges by id. It works through every pooler,
-/// since a batch keeps no state in its session beyond its transaction.
+/// copies directly into the table. Any other load merges by id. It works with every pooler, because
+/// a batch has no state in its session beyond its transaction.
 #[derive(Clone)]
 pub struct SupabaseMigration {
     work: Work,
@@ -62,7 +62,7 @@ impl fmt::Debug for SupabaseMigration {
 }
 
 impl SupabaseStore {
-    /// The store in a migration, into it or out of it.
+    /// The store in a migration into it or out of it.
     #[must_use]
     pub fn migration(&self) -> SupabaseMigration {
         SupabaseMigration {
@@ -73,7 +73,7 @@ impl SupabaseStore {
 }
 
 impl SupabaseMigration {
-    /// The ledger of what moves here.
+    /// The ledger of migrations into this project.
     fn notes(&self) -> Notes {
         Notes {
             work: self.work.clone(),
@@ -82,12 +82,12 @@ impl SupabaseMigration {
     }
 
     /// The records that are known to exist. No call panics while it holds this lock, so the value
-    /// behind a poisoned lock is sound.
+    /// in a poisoned lock is valid.
     fn known(&self) -> MutexGuard<'_, HashMap<Kind, HashSet<Id<Record>>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks records up anew, since some are gone.
+    /// Forgets the known records, because some were removed.
     fn forget(&self) {
         self.known().clear();
     }

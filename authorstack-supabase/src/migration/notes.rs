@@ -18,23 +18,23 @@ use super::{
 };
 use crate::error::from_sqlx;
 
-/// Where a ledger is kept.
+/// The tables of one ledger.
 #[derive(Debug)]
 pub(super) struct Tables {
     checkpoints: &'static str,
     rejects: &'static str,
-    /// Says of a checkpoint whether the table was empty when its pass began.
+    /// SQL for whether the table of a checkpoint was empty when the pass began.
     first_load: &'static str,
 }
 
-/// The ledger of what moves here.
+/// The ledger of migrations into this project.
 pub(super) static INTO: Tables = Tables {
     checkpoints: "authorstack.checkpoints",
     rejects: "authorstack.rejects",
     first_load: "first_load",
 };
 
-/// The ledger of what moves from here.
+/// The ledger of migrations out of this project.
 pub(super) static RETURN: Tables = Tables {
     checkpoints: "authorstack.return_checkpoints",
     rejects: "authorstack.return_rejects",
@@ -49,7 +49,7 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    /// The checkpoint of a kind, locked; one that is cleared where the pass starts anew.
+    /// Locks and returns the checkpoint of a kind. It is cleared if a new pass starts.
     pub(super) async fn start(
         &self,
         connection: &mut PgConnection,
@@ -142,7 +142,7 @@ impl Notes {
         Ok(())
     }
 
-    /// Whether the tables are there: before the first run they may not be.
+    /// Whether the tables exist: before the first run they may not.
     async fn exist(&self) -> Result<bool> {
         let look = query("select to_regclass($1) is not null").bind(self.tables.rejects);
         let row = self.work.store.fetch_optional(look).await?;
@@ -190,7 +190,7 @@ impl Notes {
         })
     }
 
-    /// Locks the checkpoint and compares its position; says whether the pass is a first load.
+    /// Locks the checkpoint and compares its position. Returns whether the pass is a first load.
     pub(super) async fn fence(
         &self,
         connection: &mut PgConnection,
@@ -247,7 +247,7 @@ impl Notes {
         self.work.execute(connection, update).await
     }
 
-    /// Stores rejects, and says how many of them are open. A reject that a replay has settled stays
+    /// Stores rejects. Returns how many of them are open. A reject that a replay has settled stays
     /// settled until its source changes.
     pub(super) async fn store_rejects(
         &self,
@@ -414,7 +414,7 @@ fn read_reject(row: &PgRow) -> Result<Reject> {
     })
 }
 
-/// Text that is stored as bytes: PostgreSQL's own cannot hold a NUL.
+/// A text that is stored as bytes: PostgreSQL's texts cannot contain a NUL.
 fn read_text(row: &PgRow, index: usize) -> Result<String> {
     String::from_utf8(get(row, index)?)
         .map_err(|error| Error::corrupt(format!("the ledger: {error}")))
@@ -440,10 +440,10 @@ pub(super) fn unsigned(row: &PgRow, index: usize) -> Result<u64> {
     u64::try_from(count).map_err(|_| Error::corrupt(format!("a count is {count}")))
 }
 
-/// What the checkpoint of a pass of the fast lane begins with.
+/// The beginning of the position of a pass through the fast lane.
 pub(super) const ROWS_MARK: &str = "rows: ";
 
-/// Whether a pass is of the fast lane.
+/// Whether a pass uses the fast lane.
 pub(super) fn is_rows_position(position: Option<&Position>) -> bool {
     position.is_some_and(|position| position.0.starts_with(ROWS_MARK))
 }

@@ -95,7 +95,7 @@ impl SupabaseMigration {
         self.work.commit(worker).await
     }
 
-    /// Ends a kind whose ledger is elsewhere.
+    /// Ends a kind whose ledger is in another store.
     pub(super) async fn end(&self, kind: Kind) -> Result<()> {
         let limit = self.work.store.timeouts().index;
         let mut worker = self.work.begin_work(limit, Durability::Synchronous).await?;
@@ -103,7 +103,7 @@ impl SupabaseMigration {
         self.work.commit(worker).await
     }
 
-    /// Rows keep their numbers, so new rows must be numbered after them.
+    /// Rows keep their numbers, so the numbers of new rows must come after them.
     async fn number_after(&self, connection: &mut PgConnection, kind: Kind) -> Result<()> {
         if !kind.is_numbered() {
             return Ok(());
@@ -119,8 +119,8 @@ impl SupabaseMigration {
         Ok(())
     }
 
-    /// If a crash of the server undoes this, the index is still noted as dropped. The commit that
-    /// ends the pass waits for all commits before it.
+    /// If a crash of the server undoes this, the index is still recorded as dropped. The commit
+    /// that ends the pass waits for all commits before it.
     async fn restore(&self, kind: Kind, name: &str, is_index: bool) -> Result<()> {
         let limit = self.work.store.timeouts().index;
         let mut worker = self.work.begin_work(limit, Durability::Batch).await?;

@@ -1,4 +1,4 @@
-//! Where a row stands in its table: the columns of its key, whatever they hold.
+//! The place of a row in its table: the columns of its key, with any values.
 
 use authorstack_core::{
     Result,
@@ -25,7 +25,7 @@ pub(super) const fn key_columns(kind: Kind) -> &'static [(&'static str, &'static
     }
 }
 
-/// Where the columns of the key are among those of the kind.
+/// The indexes of the key's columns among the columns of the kind.
 pub(super) fn key_indexes(kind: Kind) -> [usize; 2] {
     let names = kind.column_names();
     let mut indexes = [0; 2];
@@ -35,7 +35,7 @@ pub(super) fn key_indexes(kind: Kind) -> [usize; 2] {
     indexes
 }
 
-/// A `timestamptz` as the server stores it: also infinity, which is no date.
+/// A `timestamptz` as the server stores it. It may be infinity, which is not a date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Micros(i64);
 
@@ -67,7 +67,7 @@ impl Decode<'_, Postgres> for Micros {
     }
 }
 
-/// The key of a row, which may stand for no record.
+/// The key of a row. The row may not be a valid record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
     Id(Uuid),
@@ -78,7 +78,7 @@ pub(super) enum Place {
 }
 
 impl Place {
-    /// The place of a record; none where the server has no such date.
+    /// The place of a record; `None` if the server cannot store the date.
     pub(super) fn of(key: &Key) -> Option<Self> {
         Some(match key {
             Key::Id(id) => Self::Id(id.to_uuid()),
@@ -102,7 +102,7 @@ impl Place {
         })
     }
 
-    /// Reads the text form, or that of a record's key.
+    /// Reads this text form, or the text form of a record's key.
     pub(super) fn parse(kind: Kind, text: &str) -> Option<Self> {
         if let Ok(key) = Key::parse(kind, text) {
             return Self::of(&key);

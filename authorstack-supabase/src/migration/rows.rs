@@ -1,5 +1,5 @@
-//! The fast lane: COPY takes rows of the analytics in the form that the source's server made. Each
-//! range, its rejects and the note that it is done are one transaction.
+//! The fast lane: COPY writes rows of the analytics in the form that the source's server produced.
+//! Each range, its rejects and its entry in the pass are one transaction.
 
 use async_trait::async_trait;
 use authorstack_core::{
@@ -48,7 +48,7 @@ impl SupabaseMigration {
         self.work
             .execute(connection, insert.bind(kind.as_str()))
             .await?;
-        // This waits for writers of a killed run, which hold the row's lock.
+        // This waits for writers of a killed run, which still hold the row's lock.
         let next = query(
             "update authorstack.checkpoints set run = run + 1 where kind = $1 \
              returning run, complete or position is distinct from $2, first_load",
@@ -98,7 +98,7 @@ impl SupabaseMigration {
         Ok(pass)
     }
 
-    /// Clears what an earlier pass has left; answers whether the table is empty.
+    /// Clears the state of an earlier pass. Returns whether the table is empty.
     async fn begin_anew(
         &self,
         connection: &mut PgConnection,
@@ -149,7 +149,8 @@ impl SupabaseMigration {
         };
         let mut worker = self.work.begin_work(limit, durability).await?;
         if let Some(pass) = pass {
-            // This lock is held until the range is committed: a run that begins meanwhile waits.
+            // This lock is held until the range is committed: a run that begins meanwhile must
+            // wait.
             let hold = query(
                 "select run from authorstack.checkpoints where kind = $1 and not complete for share",
             );
@@ -407,7 +408,7 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
-/// Copies rows that are in COPY's binary form already; answers how many the server took.
+/// Copies rows that are already in COPY's binary form. Returns how many the server accepted.
 async fn copy(
     connection: &mut PgConnection,
     statement: &'static str,

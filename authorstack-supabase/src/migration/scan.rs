@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{error::from_sqlx, store::SupabaseStore};
 
-/// Rows that one statement may return.
+/// The largest number of rows that one statement returns.
 const PAGE: i64 = 20_000;
 /// The limits of one batch of a stream.
 pub(super) const BATCH: BatchLimits = BatchLimits {
@@ -26,17 +26,17 @@ pub(super) const BATCH: BatchLimits = BatchLimits {
     bytes: 4 << 20,
 };
 
-/// What is read of a table.
+/// The part of a table to read.
 pub(super) struct Scan {
     pub(super) kind: Kind,
-    /// The place that it begins behind.
+    /// The place after which it begins.
     pub(super) after: Option<Place>,
-    /// The number of the last row; none to read to the end.
+    /// The number of the last row; `None` to read to the end.
     pub(super) until: Option<i64>,
     pub(super) limits: BatchLimits,
 }
 
-/// Sends rows, a page a transaction.
+/// Sends rows, with one transaction for each page.
 pub(super) async fn send_rows(
     store: SupabaseStore,
     scan: Scan,
@@ -99,7 +99,7 @@ pub(super) async fn send_rows(
     }
 }
 
-/// Hands a batch on; `false` when nobody listens any more.
+/// Passes a batch on. Returns `false` if the receiver is gone.
 async fn send(
     sender: &mpsc::Sender<Result<ScannedBatch>>,
     items: &mut Vec<Scanned>,
@@ -115,7 +115,7 @@ async fn send(
     sender.send(Ok(batch)).await.is_ok()
 }
 
-/// A row as a record, or as the JSON of what is none; nothing where that is gone meanwhile.
+/// A row as a record, or the JSON of an invalid record. `None` if the row was removed meanwhile.
 pub(super) async fn scanned(
     store: &SupabaseStore,
     kind: Kind,
@@ -138,7 +138,7 @@ pub(super) async fn scanned(
     }))
 }
 
-/// What is wrong with a row that is no record; other errors stay errors.
+/// The problems of a row that is not a valid record. Other errors stay errors.
 fn unreadable(error: &Error) -> Result<Problems> {
     match error.kind() {
         ErrorKind::Corrupt { what } => {
@@ -150,7 +150,7 @@ fn unreadable(error: &Error) -> Result<Problems> {
     }
 }
 
-/// The record that was read, where nothing else is of use.
+/// The record that was read, for callers that need a valid one.
 pub(super) fn sound(scanned: Scanned) -> Result<Record> {
     let Scanned { key, outcome, .. } = scanned;
     outcome.map_err(|problems| Error::corrupt(problems.to_string()).for_record(key))

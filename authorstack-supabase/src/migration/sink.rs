@@ -39,7 +39,7 @@ impl Sink for SupabaseMigration {
     }
 
     async fn apply(&self, batch: &SinkBatch<'_>) -> Result<Applied> {
-        // Likes and comments that load side by side write the counts of the same posts.
+        // Likes and comments that load in parallel write the counts of the same posts.
         let apply = retry_on_conflict(|| self.apply_batch(batch));
         run(self.work.store.timeouts().load, apply).await
     }

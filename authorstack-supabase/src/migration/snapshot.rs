@@ -103,21 +103,22 @@ impl Snapshot for SupabaseMigration {
     }
 
     fn encode(&self, _: Kind, original: &Original) -> Value {
-        // Deeply nested values may hold secrets that nobody expects; the row is in the source.
+        // Deeply nested values may contain unexpected secrets. The row is still in the source.
         serde_json::from_slice(&original.bytes(None))
             .unwrap_or_else(|_| json!({"$unreadable": "see the row in the source"}))
     }
 
     fn decode(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {
         let Value::Object(found) = value else {
-            return Err(Problem::new("record", "is no JSON object; restore the line").into());
+            return Err(Problem::new("record", "is not a JSON object; restore the line").into());
         };
         let record = Record::from_json(kind, Value::Object(by_name(kind, found)));
         record.map_err(|error| Problem::new("record", error.to_string()).into())
     }
 }
 
-/// A record's JSON from what may be a row's: by the names of its fields instead of its columns.
+/// The JSON of a record, with the names of its fields. The input may be the JSON of a row, with the
+/// names of its columns.
 fn by_name(kind: Kind, found: &Map<String, Value>) -> Map<String, Value> {
     let mut named = Map::new();
     for (name, value) in found {
@@ -127,11 +128,11 @@ fn by_name(kind: Kind, found: &Map<String, Value>) -> Map<String, Value> {
             named.insert(name.clone(), value.clone());
             continue;
         };
-        // A column that holds nothing is a field that is not there; some JSON may be null.
+        // A null column is a missing field, except for JSON that may be null.
         if value.is_null() && !(field.required && field.shape == Shape::Json) {
             continue;
         }
-        // Documents alone call it `_id`.
+        // Only documents call it `_id`.
         let name = if field.name == "_id" {
             "id"
         } else {
@@ -142,7 +143,7 @@ fn by_name(kind: Kind, found: &Map<String, Value>) -> Map<String, Value> {
     named
 }
 
-/// A column's JSON as the field has it.
+/// A column's JSON in the form of the field.
 fn as_field(shape: Shape, value: &Value) -> Value {
     match (shape, value) {
         (Shape::Id, Value::String(text)) => {

@@ -13,17 +13,17 @@ use super::place::key_columns;
 
 /// The statements of a kind.
 pub(super) struct Statements {
-    /// COPY straight into the table.
+    /// COPY directly into the table.
     pub(super) direct: String,
-    /// Makes the table that a batch is staged in.
+    /// Creates the staging table of a batch.
     pub(super) staging: String,
-    /// COPY into that.
+    /// COPY into the staging table.
     pub(super) stage: String,
-    /// Brings the table up to date; answers how many rows it wrote.
+    /// Brings the table up to date. Returns how many rows it wrote.
     pub(super) merge: String,
     /// The first rows.
     pub(super) first: String,
-    /// The rows behind a key.
+    /// The rows after a key.
     pub(super) page: String,
     /// The rows with these keys.
     pub(super) some: String,
@@ -31,7 +31,7 @@ pub(super) struct Statements {
     pub(super) json: String,
     /// Deletes the rows with these keys.
     pub(super) remove: String,
-    /// Which of the unique values are held, by the description's order.
+    /// Finds the unique values that other records have, in the order of the description.
     pub(super) holders: Vec<String>,
     /// More statements, for kinds whose rows have numbers.
     pub(super) rows: Option<RowStatements>,
@@ -41,11 +41,11 @@ pub(super) struct Statements {
 pub(super) struct RowStatements {
     /// The digest of the rows.
     pub(super) digest: String,
-    /// Removes staged rows whose place another record has; answers both numbers.
+    /// Removes staged rows if another record has their place. Returns both numbers.
     pub(super) taken: String,
 }
 
-/// What the statements of a table are made of.
+/// The building blocks of a table's statements.
 struct Table {
     kind: Kind,
     columns: String,
@@ -117,7 +117,7 @@ impl Table {
         }
     }
 
-    /// The records that hold unique values: an array of texts for each column.
+    /// Finds the records that have unique values: an array of texts for each column.
     fn holders(&self, unique: &Unique) -> String {
         let columns = unique.columns;
         let as_text: Vec<String> = columns
@@ -181,7 +181,8 @@ impl Table {
                 of("staged", unique.columns),
                 of("first", unique.columns),
             );
-            // Of several rows with one key the first stays, unless the table has another already.
+            // Of several rows with the same key, the first stays, unless the table already has
+            // another.
             let _ = write!(
                 holders,
                 " union all select staged.id, held.id from pg_temp.authorstack_batch as staged \
@@ -202,8 +203,8 @@ impl Table {
         })
     }
 
-    /// Brings rows with numbers up to date without relying on a key: partitions have none over the
-    /// number alone. The parameters are the first number and the last.
+    /// Brings rows with numbers up to date without using a key: partitioned tables have no key of
+    /// the number alone. The parameters are the first and the last number.
     fn merge_rows(&self, table: &str, rest: &[&str]) -> String {
         let columns = &self.columns;
         let set: Vec<String> = rest
@@ -225,8 +226,8 @@ impl Table {
         )
     }
 
-    /// Columns to compare. JSON is compared as text: 1 and 1.0 are equal as jsonb and differ as
-    /// records.
+    /// The columns to compare. JSON is compared as text: 1 and 1.0 are equal as `jsonb`, but differ
+    /// as records.
     fn side(&self, name: &str, columns: &[&str]) -> String {
         let values = columns.iter().map(|column| {
             let text = if self.json.contains(column) {

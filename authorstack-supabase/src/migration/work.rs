@@ -35,7 +35,7 @@ impl fmt::Debug for Work {
 /// How a transaction of a migration is committed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Durability {
-    /// The server answers when the commit is on disk.
+    /// The server answers after the commit is on disk.
     Synchronous,
     /// A crash of the server may undo the last batches together with their checkpoints. The end of
     /// the pass is synchronous again.
@@ -133,7 +133,7 @@ async fn begin(
         Durability::Synchronous => "on",
         Durability::Batch => "off",
     };
-    // The server checks the connection now and then, and stops when the client was killed.
+    // The server checks the connection regularly, and stops if the client was killed.
     let begin = format!(
         "begin; set local statement_timeout = {limit}; \
          set local idle_in_transaction_session_timeout = {limit}; \
@@ -153,7 +153,7 @@ pub(super) fn digest(key: &str) -> [u8; 32] {
     Digest::of_bytes(key.as_bytes()).0
 }
 
-/// Runs a part of a migration within its deadline.
+/// Runs a part of a migration with its deadline.
 pub(super) async fn run<T>(limit: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
     with_deadline(limit, call)
         .await

@@ -91,7 +91,7 @@ struct Ends {
 impl Ends {
     fn lane(&self) -> Result<Lane<'_>> {
         Lane::between(self.source.as_ref(), &self.target, self.kind)
-            .ok_or_else(|| Error::internal("the fast lane is no longer there"))
+            .ok_or_else(|| Error::internal("the fast lane no longer exists"))
     }
 }
 
@@ -284,7 +284,7 @@ impl Range<'_> {
         }
         if !counts.balance() {
             return Err(Error::internal(format!(
-                "{kind} behind {} up to {} do not add up: {counts:?}",
+                "{kind} after {} up to {} do not add up: {counts:?}",
                 range.after, range.until
             )));
         }
