@@ -1,6 +1,7 @@
 //! A database of a test's own.
 #![allow(
     dead_code,
+    clippy::panic,
     unreachable_pub,
     reason = "each test file uses a part of this"
 )]

@@ -7,7 +7,7 @@ use authorstack_core::{
         Snapshot,
     },
 };
-use authorstack_sql::{get, spawned};
+use authorstack_sql::{get, spawned, sums_of};
 use futures::{
     StreamExt,
     stream::{self, BoxStream},
@@ -24,7 +24,7 @@ use super::{
     statements::statements,
     work::run,
 };
-use crate::config::SERVER;
+use crate::{config::SERVER, schema::TABLES};
 
 #[async_trait]
 impl Snapshot for SupabaseMigration {
@@ -37,8 +37,11 @@ impl Snapshot for SupabaseMigration {
     }
 
     async fn check(&self) -> Result<()> {
+        // The ledger of the way back makes its own tables.
         let pending = self.work.store.pending().await?;
-        match pending.first() {
+        let lacks = |version: &str| pending.iter().any(|file| file.starts_with(version));
+        let mut versions = TABLES.iter().map(|(_, version)| *version);
+        match versions.find(|version| lacks(version)) {
             None => Ok(()),
             Some(first) => Err(Error::configuration(
                 SERVER.setting,
@@ -118,41 +121,100 @@ impl Snapshot for SupabaseMigration {
 }
 
 /// The JSON of a record, with the names of its fields. The input may be the JSON of a row, with the
-/// names of its columns.
+/// The JSON of a record from that of a row: the names of its fields instead of its columns.
 fn by_name(kind: Kind, found: &Map<String, Value>) -> Map<String, Value> {
     let mut named = Map::new();
     for (name, value) in found {
         let mut fields = kind.fields().iter();
         let field = fields.find(|field| field.name == name || field.column == Some(name.as_str()));
-        let Some(field) = field else {
-            named.insert(name.clone(), value.clone());
-            continue;
-        };
-        // A null column is a missing field, except for JSON that may be null.
-        if value.is_null() && !(field.required && field.shape == Shape::Json) {
-            continue;
+        match (field, value) {
+            (Some(field), value) => {
+                // A column that holds nothing is a field that is not there.
+                if !value.is_null() || (field.required && field.shape == Shape::Json) {
+                    let name = json_name(field.name).to_owned();
+                    named.insert(name, as_field(field.shape, value));
+                }
+            }
+            (None, value) => {
+                named.insert(name.clone(), value.clone());
+            }
         }
-        // Only documents call it `_id`.
-        let name = if field.name == "_id" {
-            "id"
-        } else {
-            field.name
-        };
-        named.insert(name.to_owned(), as_field(field.shape, value));
     }
     named
 }
 
-/// A column's JSON in the form of the field.
+/// A field's name in a record's JSON, where documents call it otherwise.
+fn json_name(field: &'static str) -> &'static str {
+    match field {
+        "_id" => "id",
+        // The user of a like.
+        "likes" => "userId",
+        same => same,
+    }
+}
+
+/// A column's JSON as the field has it.
 fn as_field(shape: Shape, value: &Value) -> Value {
     match (shape, value) {
-        (Shape::Id, Value::String(text)) => {
-            let uuid = text.parse::<Uuid>().ok();
-            let id = uuid.and_then(|uuid| Id::<()>::from_uuid(uuid).ok());
-            id.map_or_else(|| value.clone(), |id| Value::String(id.to_string()))
-        }
+        (Shape::Id, Value::String(text)) => Value::String(id_or_text(text)),
+        (Shape::Moment, Value::String(text)) => Value::String(moment(text)),
         // Texts are exact.
         (Shape::Decimal, Value::Number(number)) => Value::String(number.to_string()),
+        // An old app may have written the numbers in other forms, and books as UUIDs.
+        (Shape::Sums, Value::Object(_)) => match sums_of(value.to_string().as_bytes()) {
+            Ok(sums) => {
+                let sums = sums
+                    .iter()
+                    .map(|(key, sums)| (id_or_text(key), json!(sums)));
+                Value::Object(sums.collect())
+            }
+            Err(_) => value.clone(),
+        },
         _ => value.clone(),
+    }
+}
+
+/// The digits of the id that a text is the UUID of, or else the text.
+fn id_or_text(text: &str) -> String {
+    let uuid = text.parse::<Uuid>().ok();
+    let id = uuid.and_then(|uuid| Id::<()>::from_uuid(uuid).ok());
+    id.map_or_else(|| text.to_owned(), |id| id.to_string())
+}
+
+/// A date as the server writes it, with the year that other readers expect: one before the first
+/// has a sign instead of `BC`, and one of more than four digits has a sign, too.
+fn moment(text: &str) -> String {
+    let (date, is_before) = match text.strip_suffix(" BC") {
+        Some(date) => (date, true),
+        None => (text, false),
+    };
+    let Some((year, rest)) = date.split_once('-') else {
+        return text.to_owned();
+    };
+    match year.parse::<i64>() {
+        Ok(year) if is_before => format!("{:+05}-{rest}", 1 - year),
+        Ok(year) if year > 9_999 => format!("+{year}-{rest}"),
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+
+    use super::*;
+
+    #[test]
+    fn dates_of_any_year_are_read() {
+        for (text, expected) in [
+            ("2024-05-06T07:08:09.123+00:00", "2024-05-06T07:08:09.123Z"),
+            ("0769-02-04T00:00:00+00:00 BC", "-0768-02-04T00:00:00Z"),
+            ("0001-02-04T00:00:00+00:00 BC", "0000-02-04T00:00:00Z"),
+            ("12024-02-04T00:00:00+00:00", "+12024-02-04T00:00:00Z"),
+        ] {
+            let read: DateTime<Utc> = moment(text).parse().unwrap();
+            assert_eq!(read, expected.parse::<DateTime<Utc>>().unwrap(), "{text}");
+        }
+        assert_eq!(moment("infinity"), "infinity");
     }
 }
