@@ -551,7 +551,7 @@ async fn indexes_and_foreign_keys_come_back_as_they_were() {
             let to = Destination::transactional(Arc::new(target.clone()));
             let plan = plan(Arc::new(MemoryStore::new()), &to, &[Kind::Books], &Silent).await;
             let note = plan.unwrap().notes.join("\n");
-            assert!(note.contains("5 indexes or foreign keys of books wait"), "{note}");
+            assert!(note.contains("5 indexes or foreign keys of books are to be restored"), "{note}");
             pass.load(&records(&[book(&ada, "One")])).await;
             // Killed here, and run again.
             target.begin_pass(Kind::Books).await.unwrap();
