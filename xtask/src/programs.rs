@@ -56,5 +56,5 @@ fn with_tool<'a>(command: &'a mut Command, programs: &Path) -> &'a mut Command {
     let tool = programs.join("authorstack-migrate");
     command
         .env("AUTHORSTACK_TEST_MIGRATE_BIN", tool)
-        .envs(install::postgres_bin().map(|bin| ("AUTHORSTACK_TEST_POSTGRES_BIN", bin)))
+        .envs(install::postgres_client().map(|bin| ("AUTHORSTACK_TEST_POSTGRES_BIN", bin)))
 }

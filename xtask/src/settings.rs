@@ -6,6 +6,8 @@ use std::process::Command;
 
 pub(crate) const MONGODB: &str = "AUTHORSTACK_TEST_MONGODB_URL";
 pub(crate) const POSTGRES: &str = "AUTHORSTACK_TEST_POSTGRES_URL";
+/// The newest PostgreSQL that we support; [`POSTGRES`] is the oldest.
+pub(crate) const POSTGRES_NEWEST: &str = "AUTHORSTACK_TEST_POSTGRES_NEWEST_URL";
 pub(crate) const SUPABASE: &str = "AUTHORSTACK_TEST_SUPABASE_DB_URL";
 pub(crate) const POOLER: &str = "AUTHORSTACK_TEST_SUPABASE_POOLER_URL";
 pub(crate) const SESSION_POOLER: &str = "AUTHORSTACK_TEST_SUPABASE_SESSION_POOLER_URL";

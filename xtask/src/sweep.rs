@@ -32,7 +32,12 @@ pub(crate) fn leftovers(workspace: &Workspace, settings: &Settings) -> Result<()
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let venv = Venv::of(workspace);
     let mut seen = Seen::new();
-    for server in [settings::SUPABASE, settings::POSTGRES, settings::MONGODB] {
+    for server in [
+        settings::SUPABASE,
+        settings::POSTGRES,
+        settings::POSTGRES_NEWEST,
+        settings::MONGODB,
+    ] {
         let Some(url) = settings.get(server) else {
             continue;
         };
@@ -95,7 +100,7 @@ fn drop_all(server: &str, url: &str, venv: &Venv, names: &[String]) -> Result<()
 }
 
 fn psql(url: &str) -> Command {
-    let program = install::postgres_bin().map_or_else(|| "psql".into(), |bin| bin.join("psql"));
+    let program = install::postgres_client().map_or_else(|| "psql".into(), |bin| bin.join("psql"));
     let mut command = Command::new(program);
     command.args(["-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1", url]);
     command

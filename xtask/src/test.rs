@@ -43,21 +43,36 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
 
     let packages = has_option(arguments, "-p", "--package");
     let selected = packages || has_option(arguments, "-E", "--filterset");
-    let mut nextest = Command::new(venv.program("cargo-nextest"));
-    nextest
-        .args(["nextest", "run", "--all-features"])
-        .current_dir(workspace.root());
+    let nextest = || {
+        let mut nextest = Command::new(venv.program("cargo-nextest"));
+        nextest
+            .args(["nextest", "run", "--all-features"])
+            .current_dir(workspace.root());
+        if tools::in_ci() {
+            nextest.args(["--profile", "ci"]);
+        }
+        nextest
+    };
+    let mut all = nextest();
     if !packages {
-        nextest.arg("--workspace");
-    }
-    if tools::in_ci() {
-        nextest.args(["--profile", "ci"]);
+        all.arg("--workspace");
     }
     eprintln!("building and running the tests: a first build takes a few minutes");
-    process::run(environment.apply(nextest.args(arguments)))?;
+    process::run(environment.apply(all.args(arguments)))?;
     // A run of chosen tests does not wait for those in the documentation.
     if selected {
         return Ok(());
+    }
+
+    if let Some(newest) = environment.settings.get(settings::POSTGRES_NEWEST) {
+        eprintln!("running the tests of authorstack-postgres on the newest PostgreSQL");
+        let mut again = nextest();
+        again.args(["--workspace", "-E", "package(authorstack-postgres)"]);
+        process::run(
+            environment
+                .apply(&mut again)
+                .env(settings::POSTGRES, newest),
+        )?;
     }
 
     eprintln!("building and running the examples in the documentation");

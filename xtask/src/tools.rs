@@ -6,6 +6,7 @@ use std::process::Command;
 use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
+use serde::Deserialize;
 
 use crate::process;
 use crate::services::{install, state};
@@ -122,6 +123,81 @@ impl Node {
     pub(crate) fn supabase(&self) -> PathBuf {
         self.modules.join(".bin/supabase")
     }
+}
+
+/// A major version of PostgreSQL that the test servers run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PostgresVersion {
+    /// The oldest that we support.
+    Oldest,
+    /// The one that hosted Supabase runs.
+    Supabase,
+    /// The newest that we support.
+    Newest,
+}
+
+impl PostgresVersion {
+    pub(crate) fn number(self) -> u32 {
+        match self {
+            Self::Oldest => 15,
+            Self::Supabase => 17,
+            Self::Newest => 18,
+        }
+    }
+
+    /// Where its Node package is, installed or not.
+    fn package(self, workspace: &Workspace) -> PathBuf {
+        let machine = match env::consts::ARCH {
+            "x86_64" => "x64",
+            "aarch64" => "arm64",
+            other => other,
+        };
+        workspace
+            .tools()
+            .join("node/node_modules")
+            .join(format!("postgres-{}-{machine}", self.number()))
+    }
+
+    /// The directory of `postgres` and `initdb`. They come without `psql` and `pg_dump`.
+    pub(crate) fn bin(self, workspace: &Workspace) -> PathBuf {
+        self.package(workspace).join("native/bin")
+    }
+}
+
+/// Makes a version of PostgreSQL's server available.
+pub(crate) fn postgres(workspace: &Workspace, version: PostgresVersion) -> Result<()> {
+    node(workspace)?;
+    let _lock = state::lock(&workspace.tools())?;
+    let package = version.package(workspace);
+    let list = package.join("native/pg-symlinks.json");
+    let Ok(list) = fs::read_to_string(&list) else {
+        bail!(
+            "there is no PostgreSQL {} for this kind of machine ({})",
+            version.number(),
+            env::consts::ARCH
+        );
+    };
+    // Packages hold no links. The package's own script makes them, where npm may run it.
+    for Link { source, target } in serde_json::from_str::<Vec<Link>>(&list)? {
+        let link = package.join(target);
+        if link.exists() {
+            continue;
+        }
+        let name = source.file_name().context("a link leads to no file")?;
+        std::os::unix::fs::symlink(name, &link)
+            .with_context(|| format!("cannot make {}", link.display()))?;
+    }
+    let program = version.bin(workspace).join("postgres");
+    process::capture(Command::new(program).arg("--version"))
+        .with_context(|| format!("PostgreSQL {} does not run here", version.number()))?;
+    Ok(())
+}
+
+/// A link between two files of one folder.
+#[derive(Debug, Deserialize)]
+struct Link {
+    source: PathBuf,
+    target: PathBuf,
 }
 
 /// Makes the Node packages available, among them the Supabase CLI.

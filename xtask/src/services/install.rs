@@ -20,11 +20,11 @@ pub(crate) struct Need {
     pub(crate) present: fn() -> bool,
 }
 
-pub(crate) const POSTGRES: Need = Need {
-    what: "PostgreSQL 15 or newer",
-    packages: &["postgresql"],
+pub(crate) const POSTGRES_CLIENT: Need = Need {
+    what: "PostgreSQL's client programs, version 15 or newer",
+    packages: &["postgresql-client"],
     instead: None,
-    present: || postgres_bin().is_some(),
+    present: || postgres_client().is_some(),
 };
 pub(crate) const PGBOUNCER: Need = Need {
     what: "PgBouncer",
@@ -132,8 +132,8 @@ fn apt(packages: &[&str]) -> Result<String> {
     )
 }
 
-/// The directory of PostgreSQL's programs: version 15, which Supabase runs, or the next newer.
-pub(crate) fn postgres_bin() -> Option<PathBuf> {
+/// The directory of `psql` and its like: the system's oldest from version 15 on.
+pub(crate) fn postgres_client() -> Option<PathBuf> {
     let mut versions: Vec<u32> = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
@@ -147,7 +147,7 @@ pub(crate) fn postgres_bin() -> Option<PathBuf> {
         .map(|version| PathBuf::from(format!("/usr/lib/postgresql/{version}/bin")))
         .chain(env::split_paths(&env::var_os("PATH").unwrap_or_default()))
         .find(|dir| {
-            ["postgres", "initdb", "psql"]
+            ["psql", "pg_dump", "pg_restore"]
                 .iter()
                 .all(|program| dir.join(program).is_file())
         })

@@ -30,9 +30,10 @@ use crate::tools;
 use crate::workspace::Workspace;
 
 /// Each setting and the server that gives its value, in the order of their start.
-const SERVICES: [(&str, &str); 6] = [
+const SERVICES: [(&str, &str); 7] = [
     (settings::MONGODB, "mongo"),
     (settings::POSTGRES, "postgres"),
+    (settings::POSTGRES_NEWEST, "postgres-newest"),
     (settings::SUPABASE, "supabase"),
     (settings::POOLER, "supabase-pooler"),
     (settings::SESSION_POOLER, "supabase-session-pooler"),
@@ -53,10 +54,13 @@ pub(crate) fn up(workspace: &Workspace) -> Result<Settings> {
         needs.push(install::PYTHON.or(settings::MONGODB));
     }
     if is_ours(settings::POSTGRES) {
-        needs.push(install::POSTGRES.or(settings::POSTGRES));
+        needs.extend(postgres_needs(settings::POSTGRES));
+    }
+    if is_ours(settings::POSTGRES_NEWEST) {
+        needs.extend(postgres_needs(settings::POSTGRES_NEWEST));
     }
     if is_ours(settings::SUPABASE) {
-        needs.push(install::POSTGRES.or(settings::SUPABASE));
+        needs.extend(postgres_needs(settings::SUPABASE));
     }
     if is_ours(settings::POOLER) {
         needs.push(install::PGBOUNCER.or(settings::POOLER));
@@ -75,12 +79,15 @@ pub(crate) fn up(workspace: &Workspace) -> Result<Settings> {
         tools::mongo(workspace)?;
         server::up(&place, &Mongo::new(workspace)).map(drop)
     };
-    let plain = || {
-        let plain = Postgres::new(Kind::Plain, account, &root);
-        server::up(&place, &plain).map(drop)
+    let postgres = |kind: Kind| {
+        tools::postgres(workspace, kind.version())?;
+        let postgres = Postgres::new(kind, account, workspace, &root);
+        server::up(&place, &postgres)
     };
+    let plain = || postgres(Kind::Plain).map(drop);
+    let newest = || postgres(Kind::Newest).map(drop);
     let supabase = || {
-        let database = server::up(&place, &Postgres::new(Kind::Supabase, account, &root))?;
+        let database = postgres(Kind::Supabase)?;
         for (setting, mode) in [
             (settings::POOLER, Mode::Transaction),
             (settings::SESSION_POOLER, Mode::Session),
@@ -94,9 +101,10 @@ pub(crate) fn up(workspace: &Workspace) -> Result<Settings> {
     };
     let redis = || server::up(&place, &Redis::new(&services)).map(drop);
 
-    let wanted: [(&str, &(dyn Fn() -> Result<()> + Sync)); 4] = [
+    let wanted: [(&str, &(dyn Fn() -> Result<()> + Sync)); 5] = [
         (settings::MONGODB, &mongo),
         (settings::POSTGRES, &plain),
+        (settings::POSTGRES_NEWEST, &newest),
         (settings::SUPABASE, &supabase),
         (settings::REDIS, &redis),
     ];
@@ -192,6 +200,14 @@ pub(crate) fn env(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
+/// What a PostgreSQL server of ours needs: its programs are a Node package, its clients are not.
+fn postgres_needs(setting: &'static str) -> [install::Need; 2] {
+    [
+        install::NODE.or(setting),
+        install::POSTGRES_CLIENT.or(setting),
+    ]
+}
+
 /// Whether we run this setting's server.
 fn is_ours(setting: &str) -> bool {
     let pooler = setting == settings::POOLER || setting == settings::SESSION_POOLER;
@@ -207,12 +223,13 @@ fn poolers_left_out() -> impl Iterator<Item = &'static str> {
 }
 
 /// Every server that we can run, in the order of their start.
-fn all(workspace: &Workspace, root: &Path) -> [Box<dyn Server>; 6] {
+fn all(workspace: &Workspace, root: &Path) -> [Box<dyn Server>; 7] {
     let account = Account::ordinary();
     [
         Box::new(Mongo::new(workspace)),
-        Box::new(Postgres::new(Kind::Plain, account, root)),
-        Box::new(Postgres::new(Kind::Supabase, account, root)),
+        Box::new(Postgres::new(Kind::Plain, account, workspace, root)),
+        Box::new(Postgres::new(Kind::Newest, account, workspace, root)),
+        Box::new(Postgres::new(Kind::Supabase, account, workspace, root)),
         Box::new(PgBouncer::new(Mode::Transaction, account, root, None)),
         Box::new(PgBouncer::new(Mode::Session, account, root, None)),
         Box::new(Redis::new(&workspace.services())),
@@ -241,7 +258,9 @@ fn address(setting: &str, port: u16) -> String {
             format!("mongodb://127.0.0.1:{port}/?replicaSet=rs0&directConnection=false")
         }
         settings::REDIS => format!("redis://127.0.0.1:{port}"),
-        settings::POSTGRES => format!("postgres://admin:{PASSWORD}@127.0.0.1:{port}/postgres"),
+        settings::POSTGRES | settings::POSTGRES_NEWEST => {
+            format!("postgres://admin:{PASSWORD}@127.0.0.1:{port}/postgres")
+        }
         _ => format!("postgres://postgres:{PASSWORD}@127.0.0.1:{port}/postgres"),
     }
 }

@@ -116,7 +116,7 @@ impl Server for PgBouncer {
     }
 
     fn answers(&self, port: u16) -> bool {
-        let bin = install::postgres_bin().unwrap_or_default();
+        let bin = install::postgres_client().unwrap_or_default();
         server::accepts(port)
             && process::succeeds(psql(&bin, port, "postgres", "postgres").args(["-c", "select 1"]))
     }

@@ -1,4 +1,4 @@
-//! PostgreSQL: a cluster like that of a managed PostgreSQL, and one like that of a Supabase project.
+//! PostgreSQL: clusters like that of a managed PostgreSQL, and one like that of a Supabase project.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,8 @@ use super::install;
 use super::server::{self, Server};
 use crate::process;
 use crate::settings::PASSWORD;
+use crate::tools::PostgresVersion;
+use crate::workspace::Workspace;
 
 const TEMPLATE: &str = "authorstack_template";
 const PLAIN: &str = include_str!("../../sql/plain.sql");
@@ -31,11 +33,32 @@ const SETTINGS: &[&str] = &[
     "log_checkpoints=off",
 ];
 
-/// Which of the two clusters.
+/// Which of the clusters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// The oldest version that we support.
     Plain,
+    /// The newest version that we support.
+    Newest,
     Supabase,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "postgres",
+            Self::Newest => "postgres-newest",
+            Self::Supabase => "supabase",
+        }
+    }
+
+    pub(crate) fn version(self) -> PostgresVersion {
+        match self {
+            Self::Plain => PostgresVersion::Oldest,
+            Self::Newest => PostgresVersion::Newest,
+            Self::Supabase => PostgresVersion::Supabase,
+        }
+    }
 }
 
 /// One cluster.
@@ -43,37 +66,38 @@ pub(crate) enum Kind {
 pub(crate) struct Postgres {
     kind: Kind,
     account: Account,
+    /// The server's programs.
     bin: PathBuf,
+    /// The clients' programs.
+    client: PathBuf,
     dir: PathBuf,
 }
 
 impl Postgres {
-    pub(crate) fn new(kind: Kind, account: Account, root: &Path) -> Self {
-        let name = match kind {
-            Kind::Plain => "postgres",
-            Kind::Supabase => "supabase",
-        };
+    pub(crate) fn new(kind: Kind, account: Account, workspace: &Workspace, root: &Path) -> Self {
         Self {
             kind,
             account,
-            bin: install::postgres_bin().unwrap_or_default(),
-            dir: root.join(name),
+            bin: kind.version().bin(workspace),
+            client: install::postgres_client().unwrap_or_default(),
+            dir: root.join(kind.name()),
         }
     }
 
     fn superuser(&self) -> &'static str {
         match self.kind {
-            Kind::Plain => "cluster_admin",
+            Kind::Plain | Kind::Newest => "cluster_admin",
             Kind::Supabase => "supabase_admin",
         }
     }
 
     /// What the cluster is made from. When that changes, a new cluster is made.
     fn inputs(&self) -> String {
-        match self.kind {
-            Kind::Plain => PLAIN.to_owned(),
+        let sql = match self.kind {
+            Kind::Plain | Kind::Newest => PLAIN.to_owned(),
             Kind::Supabase => [SUPABASE_ROLES, SUPABASE_DATABASE].concat(),
-        }
+        };
+        format!("-- PostgreSQL {}\n{sql}", self.kind.version().number())
     }
 
     fn data(&self) -> PathBuf {
@@ -89,7 +113,7 @@ impl Postgres {
     }
 
     fn psql(&self, port: u16, database: &str) -> Command {
-        psql(&self.bin, port, self.superuser(), database)
+        psql(&self.client, port, self.superuser(), database)
     }
 
     fn apply(&self, port: u16, database: &str, sql: &str) -> Result<()> {
@@ -122,10 +146,7 @@ impl Postgres {
 
 impl Server for Postgres {
     fn name(&self) -> &'static str {
-        match self.kind {
-            Kind::Plain => "postgres",
-            Kind::Supabase => "supabase",
-        }
+        self.kind.name()
     }
 
     fn program(&self) -> &'static str {
@@ -196,7 +217,7 @@ impl Server for Postgres {
             return Ok(());
         }
         match self.kind {
-            Kind::Plain => self.apply(port, "postgres", PLAIN)?,
+            Kind::Plain | Kind::Newest => self.apply(port, "postgres", PLAIN)?,
             Kind::Supabase => {
                 self.apply(port, "postgres", SUPABASE_ROLES)?;
                 self.apply(port, "postgres", SUPABASE_DATABASE)?;
