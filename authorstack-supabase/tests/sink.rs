@@ -722,16 +722,14 @@ async fn a_role_without_privileges_is_a_blocker() {
         let role = format!("{}_reader", database.name);
         database
             .execute(&format!(
-                "create role {role} login password 'reader' in role authenticated; grant {role} to postgres"
+                "create role {role} login password 'reader'; grant {role} to postgres"
             ))
             .await;
         let mut url: url::Url = database.url(Via::Direct).parse().unwrap();
         url.set_username(&role).unwrap();
         url.set_password(Some("reader")).unwrap();
         let config = authorstack_supabase::SupabaseConfig::new(url);
-        let store = Host::connect(config)
-            .await
-            .unwrap();
+        let store = Host::connect(config).await.unwrap();
         let state = store.migration().inspect().await;
         store.close().await;
         database.execute(&format!("drop role {role}")).await;
