@@ -114,9 +114,9 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// The kind by name, such as `not_found`: for metrics and logs.
+    /// The kind as a stable code, such as `not_found`: for machines, metrics and logs.
     #[must_use]
-    pub const fn name(&self) -> &'static str {
+    pub const fn code(&self) -> &'static str {
         match self {
             Self::NotFound => "not_found",
             Self::AlreadyExists { .. } => "already_exists",
@@ -311,6 +311,53 @@ impl Error {
         self.0.record.as_deref()
     }
 
+    /// A message for the client of a host: it holds no id, no name of an operation, and nothing
+    /// that a store or the network said. [`Display`](fmt::Display) is for the host's own logs.
+    ///
+    /// [`ErrorKind::code`] tells machines the same.
+    ///
+    /// ```
+    /// use authorstack_core::{Error, ErrorKind, layers::Operation};
+    ///
+    /// let taken = Error::already_exists("email").for_record("66f2a1b3c4d5e6f708192a3b");
+    /// assert_eq!(
+    ///     taken.public_message(),
+    ///     "email is already taken by another record; choose another value",
+    /// );
+    /// assert_eq!(taken.kind().code(), "already_exists");
+    ///
+    /// let down = Error::unavailable("connection to 10.0.0.7:5432 refused");
+    /// assert_eq!(
+    ///     down.public_message(),
+    ///     "the service is not available at the moment; try again later",
+    /// );
+    /// ```
+    #[must_use]
+    pub fn public_message(&self) -> Cow<'static, str> {
+        match &self.0.kind {
+            kind @ (ErrorKind::NotFound
+            | ErrorKind::AlreadyExists { .. }
+            | ErrorKind::Invalid { .. }
+            | ErrorKind::InsufficientCredits { .. }
+            | ErrorKind::Unauthenticated
+            | ErrorKind::RateLimited { .. }) => kind.to_string().into(),
+            // The reason may name what else is stored.
+            ErrorKind::Conflict { .. } => {
+                "the record was changed by another call; read it again and repeat the change".into()
+            }
+            ErrorKind::PermissionDenied { .. } => "permission denied".into(),
+            ErrorKind::Timeout { .. } => "the service did not answer in time; try again".into(),
+            ErrorKind::Unavailable { .. } | ErrorKind::Locked | ErrorKind::Moving => {
+                "the service is not available at the moment; try again later".into()
+            }
+            ErrorKind::Corrupt { .. } => "a stored record cannot be read".into(),
+            ErrorKind::Unsupported { .. } => "the service does not offer this".into(),
+            ErrorKind::Configuration { .. }
+            | ErrorKind::Blocked { .. }
+            | ErrorKind::Internal { .. } => "the service failed unexpectedly".into(),
+        }
+    }
+
     /// Whether the same call may succeed when it is made again.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
@@ -360,5 +407,64 @@ impl StdError for Error {
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
         Self::new(kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Error, ErrorKind};
+    use crate::layers::Operation;
+
+    #[test]
+    fn a_public_message_shows_nothing_of_the_inside() {
+        const INSIDE: &str = "10.0.0.7 as role app_owner";
+        let inside = || INSIDE.into();
+        let kinds = [
+            ErrorKind::NotFound,
+            ErrorKind::AlreadyExists {
+                field: "email".into(),
+            },
+            ErrorKind::Conflict { reason: inside() },
+            ErrorKind::Invalid {
+                field: "isbn".into(),
+                reason: "is too short".into(),
+            },
+            ErrorKind::InsufficientCredits {
+                balance: 1,
+                needed: 2,
+            },
+            ErrorKind::Unauthenticated,
+            ErrorKind::PermissionDenied { reason: inside() },
+            ErrorKind::RateLimited {
+                retry_after: Duration::from_secs(3),
+            },
+            ErrorKind::Timeout {
+                after: Duration::from_secs(3),
+            },
+            ErrorKind::Unavailable { reason: inside() },
+            ErrorKind::Corrupt { what: inside() },
+            ErrorKind::Unsupported { what: inside() },
+            ErrorKind::Configuration {
+                setting: "mongodb_url".into(),
+                reason: inside(),
+            },
+            ErrorKind::Blocked { reason: inside() },
+            ErrorKind::Locked,
+            ErrorKind::Moving,
+            ErrorKind::Internal { what: inside() },
+        ];
+        for kind in kinds {
+            let error = Error::new(kind)
+                .in_operation(Operation::BooksGet)
+                .for_record("66f2a1b3c4d5e6f708192a3b");
+            assert!(error.to_string().contains("books.get"));
+            let message = error.public_message();
+            assert!(!message.is_empty());
+            for hidden in [INSIDE, "66f2a1", "books.get", "mongodb_url"] {
+                assert!(!message.contains(hidden), "{message}");
+            }
+        }
     }
 }

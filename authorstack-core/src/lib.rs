@@ -15,6 +15,7 @@
 //! - [`migrate`]: the migration engine and the kinds of records.
 //! - [`services`]: logic that uses several repositories.
 //! - [`values`]: validated values, such as [`Email`] and [`Amount`].
+//! - `mocks` (feature `mocks`): mocks of the repository traits, for the tests of a host.
 //! - `testing/` (feature `testing`): the conformance suite for backends.
 //! - `stack.rs`: [`AuthorStack`] and its builder; `resilience.rs`: [deadlines and
 //!   retries](resilience); `error.rs`: [`Error`].
@@ -32,6 +33,9 @@ mod stores;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod values;
+
+/// The crates whose types are in this crate's signatures, in the versions that it uses.
+pub use {bson, chrono, rust_decimal, serde_json};
 
 pub use error::{Error, ErrorKind, Result};
 pub use memory::MemoryStore;

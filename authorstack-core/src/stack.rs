@@ -35,6 +35,12 @@ macro_rules! stack {
             has_analytics: bool,
         }
 
+        /// The repositories that a host gives one by one.
+        #[derive(Debug, Clone, Default)]
+        struct Parts {
+            $($repository: Option<Arc<dyn $trait>>,)+
+        }
+
         impl AuthorStack {
             $(
                 $(#[$doc])*
@@ -46,21 +52,41 @@ macro_rules! stack {
         }
 
         impl AuthorStackBuilder {
+            $(
+                /// A repository of the host's own, such as a mock. It takes the place of the
+                /// store's.
+                pub fn $repository(mut self, repository: impl $trait + 'static) -> Self {
+                    self.parts.$repository = Some(Arc::new(repository));
+                    self
+                }
+            )+
+
             /// Builds the stack. Calls to a part without a store return Unsupported.
             #[must_use]
             pub fn build(self) -> AuthorStack {
                 let mut layers = self.layers;
                 layers.push(Arc::new(Named));
                 let layers: Arc<[Arc<dyn Layer>]> = layers.into();
+                let given = [
+                    $((stringify!($group), self.parts.$repository.is_some()),)+
+                ];
+                let has = |group| given.contains(&(group, true));
                 AuthorStack {
+                    has_documents: self.documents.is_some() || has("documents"),
+                    has_analytics: self.analytics.is_some() || has("analytics"),
                     $($repository: Arc::new(Layered::new(
-                        self.$group.as_ref().map_or("none", |(name, _)| name),
-                        self.$group.as_ref().map(|(_, group)| Arc::clone(&group.$repository)),
+                        match (&self.parts.$repository, &self.$group) {
+                            (Some(_), _) => "host",
+                            (None, Some((name, _))) => name,
+                            (None, None) => "none",
+                        },
+                        self.parts.$repository.or_else(|| {
+                            let (_, group) = self.$group.as_ref()?;
+                            Some(Arc::clone(&group.$repository))
+                        }),
                         |stores| Some(Arc::clone(&stores.$group.as_ref()?.$repository)),
                         Arc::clone(&layers),
                     )),)+
-                    has_documents: self.documents.is_some(),
-                    has_analytics: self.analytics.is_some(),
                 }
             }
         }
@@ -177,6 +203,7 @@ impl AuthorStack {
 pub struct AuthorStackBuilder {
     documents: Option<(&'static str, Documents)>,
     analytics: Option<(&'static str, Analytics)>,
+    parts: Parts,
     layers: Vec<Arc<dyn Layer>>,
 }
 

@@ -42,7 +42,7 @@ impl Layer for Traced {
 pub(super) fn outcome(reply: &Result<Reply>) -> &'static str {
     match reply {
         Ok(_) => "ok",
-        Err(error) => error.kind().name(),
+        Err(error) => error.kind().code(),
     }
 }
 

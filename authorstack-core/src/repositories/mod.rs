@@ -29,11 +29,34 @@ pub use sales::SalesRepository;
 pub use sync_logs::SyncLogRepository;
 pub use users::UserRepository;
 
+/// Mocks of the repository traits, made by [mockall](https://docs.rs/mockall) (feature `mocks`).
+///
+/// Every trait `XRepository` has a `MockXRepository`. A host gives it to a stack in the place of a
+/// store's repository; calls to the others answer Unsupported.
+///
+/// ```
+/// use authorstack_core::{AuthorStack, Error, Id, mocks::MockUserRepository};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let mut users = MockUserRepository::new();
+/// users
+///     .expect_get()
+///     .returning(|_| Err(Error::unavailable("failing over")));
+/// let stack = AuthorStack::builder().users(users).build();
+///
+/// let error = stack.users().get(Id::new()).await.unwrap_err();
+/// assert!(error.is_retryable());
+/// # }
+/// ```
 #[cfg(feature = "mocks")]
-pub use {
-    aggregates::MockAggregateRepository, books::MockBookRepository, boosts::MockBoostRepository,
-    checklists::MockChecklistRepository, community::MockCommunityRepository,
-    competitors::MockCompetitorRepository, follows::MockFollowRepository,
-    forecasts::MockForecastRepository, insights::MockInsightRepository, sales::MockSalesRepository,
-    sync_logs::MockSyncLogRepository, users::MockUserRepository,
-};
+pub mod mocks {
+    pub use super::{
+        aggregates::MockAggregateRepository, books::MockBookRepository,
+        boosts::MockBoostRepository, checklists::MockChecklistRepository,
+        community::MockCommunityRepository, competitors::MockCompetitorRepository,
+        follows::MockFollowRepository, forecasts::MockForecastRepository,
+        insights::MockInsightRepository, sales::MockSalesRepository,
+        sync_logs::MockSyncLogRepository, users::MockUserRepository,
+    };
+}

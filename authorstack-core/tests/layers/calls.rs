@@ -574,7 +574,7 @@ struct ElsewhereFirst(AuthorStack);
 impl Layer for ElsewhereFirst {
     async fn call(&self, call: &Call<'_>, next: Next<'_>) -> Result<Reply> {
         let error = next.run_on(&self.0.clone().into()).await.unwrap_err();
-        assert_eq!(error.kind().name(), "unsupported", "{call:?}");
+        assert_eq!(error.kind().code(), "unsupported", "{call:?}");
         next.run().await
     }
 }
