@@ -11,7 +11,8 @@ mod common;
 use std::{fs, sync::Arc};
 
 use authorstack_core::{
-    AuthProvider, ErrorKind, Id, MemoryStore, NewBook, NewPost, NewUser, PageRequest, User,
+    Attachment, AttachmentKind, AuthProvider, ErrorKind, Id, MemoryStore, NewBook, NewPost,
+    NewUser, PageRequest, User,
     migrate::{Destination, Kind, Silent, Sink, TransactionalSink, plan},
     testing::servers::workspace,
 };
@@ -322,6 +323,25 @@ async fn the_grants_are_those_of_the_page_about_security() {
     .await;
 }
 
+/// A call for each row would look the user up again for each.
+#[tokio::test]
+async fn policies_ask_who_is_signed_in_once_a_statement() {
+    on_database(async |database| {
+        database.migrated(Via::Direct).await;
+        let policies = "select tablename || ': ' || concat_ws(' ', qual, with_check) \
+                        from pg_policies where schemaname = 'public'";
+        let policies = database.texts(policies).await;
+        assert!(policies.len() >= 30, "{}", policies.len());
+        for policy in policies {
+            assert!(!policy.contains("auth.uid"), "{policy}");
+            let asked = policy.matches("authorstack.user_id()").count();
+            let once = policy.matches("SELECT authorstack.user_id()").count();
+            assert_eq!(asked, once, "{policy}");
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn unknown_fields_are_the_host_s_alone() {
     on_database(async |database| {
@@ -568,6 +588,23 @@ async fn api_roles_only_read_during_a_first_load() {
 }
 
 #[tokio::test]
+async fn every_table_is_closed_during_a_first_load() {
+    on_database(async |database| {
+        database.migrated(Via::Direct).await;
+        let note = "insert into authorstack.deferred_ddl values ('follows', 'x', true, '')";
+        database.execute(note).await;
+        for &kind in Kind::ALL {
+            let delete = format!("delete from public.{kind}");
+            let done = as_role(database, "service_role", None, &delete).await;
+            assert_eq!(done, Err(CLOSED.to_owned()), "{kind}");
+            // The host and the migration go on.
+            database.execute(&delete).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn rows_that_refer_to_nobody_are_named_with_the_way_out() {
     on_database(async |database| {
         let store = database.migrated(Via::Direct).await;
@@ -611,6 +648,59 @@ async fn rows_that_refer_to_nobody_are_named_with_the_way_out() {
         assert_eq!(database.count("public.follows").await, 0);
         target.finish_pass(Kind::Follows).await.unwrap();
         assert_eq!(database.count("authorstack.deferred_ddl").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_plan_names_fields_that_would_be_seen_and_those_that_look_like_secrets() {
+    let source = MemoryStore::new();
+    let stack = source.stack();
+    let fields = |value: serde_json::Value| value.as_object().unwrap().clone();
+    let mut ada = NewUser::new(
+        "a".parse().unwrap(),
+        "ada@example.org".parse().unwrap(),
+        "Ada",
+    );
+    ada.extra = fields(serde_json::json!({"passwordHash": "$2b$10$x", "__v": 0}));
+    ada.preferences.extra = fields(serde_json::json!({"beta": true}));
+    let ada = stack.users().create(ada).await.unwrap();
+    let mut post = NewPost::new("Out now");
+    let mut image = Attachment::new(
+        AttachmentKind::IMAGE,
+        "https://example.org/a.jpg".parse().unwrap(),
+    );
+    image.extra = fields(serde_json::json!({"uploadedFrom": "192.0.2.1"}));
+    post.attachments = vec![image];
+    post.extra = fields(serde_json::json!({"ip": "192.0.2.1"}));
+    stack.community().create(ada.id, post).await.unwrap();
+    let source = Arc::new(source);
+    let kinds = [Kind::Users, Kind::CommunityPosts];
+    on_database(async |database| {
+        let store = database.store(Via::Direct).await;
+        let shown = async || {
+            let planned = plan(source.clone(), &store.destination(), &kinds, &Silent)
+                .await
+                .unwrap();
+            let fields = planned.kinds.iter().flat_map(|kind| &kind.unknown_fields);
+            fields.map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let closed = [
+            "passwordHash, in 1 records: looks like a secret; only the host can read it",
+            "preferences.beta, in 1 records: readable by people who sign in",
+            "attachments.uploadedFrom, in 1 records: readable by people who sign in",
+        ];
+        assert_eq!(shown().await, closed, "before the schema is there");
+        store.migrate().await.unwrap();
+        assert_eq!(shown().await, closed);
+        // A project that grants more.
+        database
+            .execute("grant select on public.community_posts to authenticated")
+            .await;
+        assert_eq!(
+            shown().await[3],
+            "ip, in 1 records: readable by people who sign in"
+        );
     })
     .await;
 }

@@ -3,6 +3,8 @@
 //! An index is dropped and recorded in one transaction. It is restored and removed from the records
 //! in one transaction. So if a run is killed, the records show what is still missing.
 
+use std::iter;
+
 use authorstack_core::{Error, Result, migrate::Kind};
 use authorstack_sql::{get, has_code};
 use sqlx::{AssertSqlSafe, PgConnection, Row, query, raw_sql};
@@ -130,8 +132,46 @@ async fn drop_all(
     Ok(())
 }
 
-/// The most orphans of a reference that are named.
+/// The most rows that are named for one cause.
 const NAMED: usize = 10;
+
+/// The values that must be unique and that several rows have.
+pub(super) async fn doubles(
+    store: &SupabaseStore,
+    connection: &mut PgConnection,
+    kind: Kind,
+) -> Result<Vec<String>> {
+    let key = key_columns(kind).iter().map(|(name, _)| *name).collect();
+    let unique = kind.description().unique.iter();
+    let unique = unique.map(|unique| unique.columns.to_vec());
+    let mut found = Vec::new();
+    for columns in iter::once::<Vec<&str>>(key).chain(unique) {
+        let (table, columns) = (table(kind), columns.join(", "));
+        let select = format!(
+            "select concat_ws(', ', {columns}) from {table} group by {columns} \
+             having count(*) > 1 order by 1 limit {NAMED}"
+        );
+        let rows = store
+            .statement(query(AssertSqlSafe(select)))
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(from_sqlx)?;
+        let mut named = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let values: String = get(row, 0)?;
+            named.push(format!("({})", values.escape_debug()));
+        }
+        if !named.is_empty() {
+            let more = if named.len() == NAMED { ", …" } else { "" };
+            let named = named.join(", ");
+            found.push(format!(
+                "these are there more than once in ({columns}): {named}{more}; delete all but one \
+                 row of each"
+            ));
+        }
+    }
+    Ok(found)
+}
 
 /// The records that refer to others which are not there, for each foreign key that is still
 /// dropped, and the SQL that removes them.
@@ -250,7 +290,7 @@ pub(super) async fn restore(
         ))),
         Err(error) if has_code(&error, "23505") => Err(Error::blocked(format!(
             "{} holds rows that exist twice, so {name} cannot be restored: something else wrote \
-             to the table during its first load; delete one of each pair, then run again",
+             to the table during its first load",
             table(kind),
         ))),
         Err(error) => Err(from_sqlx(error)),

@@ -1,7 +1,10 @@
 //! Fields that the schema does not know: those that others than the host could read in the target,
 //! and those that look like secrets.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -46,7 +49,7 @@ impl fmt::Display for UnknownField {
     }
 }
 
-/// The most fields of a kind that a plan names.
+/// The most fields of a kind that a plan names. The others count as one, named `…`.
 const MOST: usize = 100;
 /// The most characters of a name.
 const LONGEST: usize = 120;
@@ -84,11 +87,13 @@ impl UnknownFields {
                 secrets(&path, key, value, readable, &mut seen);
             }
         }
+        let mut counted = BTreeSet::new();
         for (path, (looks_secret, readable)) in seen {
-            let field = shown(&path);
-            if self.found.len() == MOST && !self.found.contains_key(&field) {
-                continue;
+            let mut field = shown(&path);
+            if self.found.len() >= MOST && !self.found.contains_key(&field) {
+                field = "…".to_owned();
             }
+            let is_new = counted.insert(field.clone());
             let entry = self.found.entry(field.clone());
             let entry = entry.or_insert(UnknownField {
                 field,
@@ -96,7 +101,7 @@ impl UnknownFields {
                 looks_secret: false,
                 readable: false,
             });
-            entry.records += 1;
+            entry.records += u64::from(is_new);
             entry.looks_secret |= looks_secret;
             entry.readable |= readable;
         }
@@ -193,4 +198,100 @@ fn unknown(record: &Record) -> Vec<(&'static str, &'static str, &Extra)> {
         | Record::Forecast(_) => {}
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        Attachment, AttachmentKind, ConnectedPlatform, Id, NewPost, NewUser, Platform, Result,
+    };
+
+    fn extra(value: &Value) -> Extra {
+        value.as_object().cloned().unwrap_or_default()
+    }
+
+    /// The fields as the plan shows them.
+    fn found(records: &[Record], readable: &[(Kind, &'static str)]) -> Vec<String> {
+        let kind = records.first().map_or(Kind::Users, Record::kind);
+        let mut fields = UnknownFields::of(kind, readable);
+        for record in records {
+            fields.add(record);
+        }
+        fields.into_list().iter().map(ToString::to_string).collect()
+    }
+
+    fn user(fields: &Value) -> Result<Record> {
+        let mut user = NewUser::new("a".parse()?, "ada@example.org".parse()?, "Ada").into_user();
+        user.extra = extra(fields);
+        user.preferences.extra = extra(&json!({"beta": true}));
+        user.connected_platforms = vec![ConnectedPlatform {
+            platform: Platform::KDP,
+            connected_at: None,
+            last_sync: None,
+            extra: extra(&json!({"auth": [{"refreshToken": "hush"}], "seller": 7})),
+        }];
+        Ok(user.into())
+    }
+
+    #[test]
+    fn secrets_are_named_at_any_depth_and_readable_fields_wherever_they_are() -> Result<()> {
+        let users = [
+            user(&json!({"passwordHash": "x", "__v": 0}))?,
+            user(&json!({"__v": 1}))?,
+        ];
+        let secrets = [
+            "connectedPlatforms.auth.refreshToken, in 2 records: looks like a secret; only the host can read it",
+            "passwordHash, in 1 records: looks like a secret; only the host can read it",
+        ];
+        assert_eq!(found(&users, &[]), secrets);
+        let readable = [(Kind::Users, "preferences"), (Kind::Books, "extra")];
+        let shown = found(&users, &readable);
+        assert_eq!(shown.len(), 3);
+        assert_eq!(
+            shown[2],
+            "preferences.beta, in 2 records: readable by people who sign in"
+        );
+        let open = found(&users, &[(Kind::Users, "extra")]);
+        assert_eq!(
+            open,
+            [
+                "__v, in 2 records: readable by people who sign in",
+                secrets[0],
+                "passwordHash, in 1 records: looks like a secret; readable by people who sign in",
+            ]
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn what_a_source_calls_its_fields_neither_fills_the_screen_nor_steers_it() -> Result<()> {
+        let mut post = NewPost::new("Out now");
+        let url = "https://example.org/a.jpg".parse()?;
+        let mut image = Attachment::new(AttachmentKind::IMAGE, url);
+        image.extra = extra(&json!({
+            "a\u{1b}[2J\u{202e}": 1,
+            "b".repeat(900_000): 1,
+        }));
+        post.attachments = vec![image];
+        for n in 0..500 {
+            post.extra.insert(format!("token{n}"), json!(n));
+        }
+        let post = [post.into_post(Id::new()).into()];
+        let shown = found(&post, &[(Kind::CommunityPosts, "attachments")]);
+        assert_eq!(shown.len(), MOST + 1);
+        let others = "…, in 1 records: looks like a secret; only the host can read it";
+        assert_eq!(shown[MOST], others);
+        assert!(
+            shown.iter().all(|line| line.len() < 4 * LONGEST),
+            "{shown:?}"
+        );
+        assert!(
+            shown[0].starts_with(r"attachments.a\u{1b}[2J\u{202e}, in 1 records"),
+            "{shown:?}"
+        );
+        Ok(())
+    }
 }
