@@ -37,6 +37,7 @@ migrations! {
     "20261124000001", "authorstack_analytics";
     "20261125000000", "authorstack_rows";
     "20261126000000", "authorstack_return";
+    "20261127000000", "authorstack_access";
 }
 
 /// The tables that the migrations create in `public`, each with its migration.
@@ -57,6 +58,12 @@ pub(crate) const TABLES: &[(&str, &str)] = &[
     ("ai_insights", "20261124000001"),
     ("revenue_forecasts", "20261124000001"),
 ];
+
+/// The migration that says what the API roles may read and write.
+pub(crate) const ACCESS: &str = "20261127000000";
+
+/// The columns that it leaves to the host.
+pub(crate) const HOST_COLUMNS: &[&str] = &["extra", "connected_platforms"];
 
 /// The key of the transaction lock that prevents two migrations at the same time.
 const LOCK: i64 = 0x6175_7468_6f72_0001;

@@ -36,6 +36,10 @@ fn change(set: &str, condition: &str) -> String {
 static INSERT: LazyLock<String> = LazyLock::new(insert::<User>);
 static GET: LazyLock<String> = LazyLock::new(|| select::<User>("where id = $1"));
 static GET_BY_AUTH_ID: LazyLock<String> = LazyLock::new(|| select::<User>("where auth_id = $1"));
+/// An account whose id is that of a profile has been moved with it, as `authorstack.user_id()` says.
+static GET_BY_ACCOUNT: LazyLock<String> = LazyLock::new(|| {
+    select::<User>("where id = $2 or auth_id = $1 order by (id = $2) desc limit 1")
+});
 static GET_BY_EMAIL: LazyLock<String> = LazyLock::new(|| select::<User>("where email = $1"));
 static UPDATE: LazyLock<String> = LazyLock::new(|| {
     update::<UserPatch>(
@@ -116,7 +120,14 @@ impl UserRepository for SupabaseUsers {
     }
 
     async fn get_by_auth_id(&self, auth_id: &AuthId) -> Result<User> {
-        let select = query(GET_BY_AUTH_ID.as_str()).bind(auth_id.as_str());
+        let profile = auth_id.as_str().parse().ok();
+        let profile = profile.and_then(|account| Id::<User>::from_uuid(account).ok());
+        let select = match profile {
+            Some(id) => query(GET_BY_ACCOUNT.as_str())
+                .bind(auth_id.as_str())
+                .bind(id.to_uuid()),
+            None => query(GET_BY_AUTH_ID.as_str()).bind(auth_id.as_str()),
+        };
         self.0.one(select).await
     }
 

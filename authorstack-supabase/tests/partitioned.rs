@@ -85,6 +85,9 @@ async fn described(database: &Database) -> Vec<String> {
         union all \
         select format('policy %s', to_jsonb(p)) from pg_policies as p where tablename = 'sales_data' \
         union all \
+        select pg_get_triggerdef(oid) from pg_trigger \
+        where tgrelid = 'public.sales_data'::regclass and not tgisinternal \
+        union all \
         select format('%s of %s: %s, %s', relkind, relowner::regrole, relname, acl) \
         from pg_class left join lateral (select array_agg(one::text order by one::text) \
           from unnest(relacl) as one) as of (acl) on true \

@@ -46,8 +46,7 @@ async fn only_the_owner_reads_and_writes() {
         let read = "select from public.users".to_owned();
         assert_eq!(as_user(Some(&ada), read.clone()).await, Ok(1));
         assert_eq!(as_user(None, read).await, Ok(0));
-        let rename =
-            format!("update public.users set name = 'x', updated_at = now() where id = '{own}'");
+        let rename = format!("update public.users set name = 'x' where id = '{own}'");
         assert_eq!(as_user(Some(&ada), rename.clone()).await, Ok(1));
         assert_eq!(as_user(Some(&bob), rename).await, Ok(0));
         for column in [
@@ -55,6 +54,10 @@ async fn only_the_owner_reads_and_writes() {
             "subscription_tier = 'enterprise'",
             "email = 'x@y.z'",
             "extra = '{}'",
+            "connected_platforms = '[]'",
+            "created_at = now()",
+            "updated_at = now()",
+            "auth_id = 'x'",
             "id = id",
         ] {
             let raise = format!("update public.users set {column} where id = '{own}'");
@@ -165,11 +168,6 @@ async fn what_an_owner_writes_stays_readable_for_everyone() {
             let sql = format!("update public.users set preferences = '{preferences}'");
             let done = as_role(database, "authenticated", Some(&ada), &sql).await;
             assert_eq!(done, Err(REFUSED.to_owned()), "{preferences}");
-        }
-        for moment in ["infinity", "-infinity", "290000-01-01"] {
-            let sql = format!("update public.users set updated_at = '{moment}'");
-            let done = as_role(database, "authenticated", Some(&ada), &sql).await;
-            assert_eq!(done, Err(REFUSED.to_owned()), "{moment}");
         }
         let sound = r#"{"theme": "dark", "currency": "EUR", "timezone": null, "beta": {"x": [1]}}"#;
         let sql = format!("update public.users set preferences = '{sound}'");

@@ -269,6 +269,7 @@ async fn what_else_wrote_during_a_first_load_is_said() {
         assert!(matches!(error.kind(), ErrorKind::Blocked { .. }), "{error}");
         let shown = error.to_string();
         assert!(shown.contains("sales_data_pkey") && shown.contains("twice"), "{shown}");
+        assert!(shown.contains("more than once in (id): (1); delete all but one"), "{shown}");
         database.execute("delete from public.sales_data where platform = 'lulu'").await;
         target.finish_pass(KIND).await.unwrap();
         assert_eq!(

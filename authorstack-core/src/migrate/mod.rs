@@ -38,7 +38,7 @@ pub use destination::Destination;
 pub use digest::{Digest, DigestSum};
 pub use kind::{Description, Group, Key, KeyForm, Kind, Record, Reference, Stored, Unique};
 pub use ledger::{Checkpoint, Entry, Ledger, Load, Loaded, RunLock, Settled, Step};
-pub use plan::{Collision, KindPlan, Plan, PlannedReject, plan};
+pub use plan::{Collision, KindPlan, Plan, PlannedReject, UnknownField, plan};
 pub use progress::{Progress, Silent};
 pub use record::CompetitorPrice;
 pub use reject::{Problem, Problems, Reject, RejectLine};

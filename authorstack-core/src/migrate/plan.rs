@@ -1,4 +1,5 @@
 mod rows;
+mod unknown;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -10,6 +11,7 @@ use std::{
 use futures::StreamExt;
 use serde::Serialize;
 
+use self::unknown::UnknownFields;
 use super::{
     BatchLimits, Counts, Destination, Kind, KindReport, Problem, Problems, Progress, Record,
     Scanned, SinkState, Snapshot, Status, Unique,
@@ -17,6 +19,8 @@ use super::{
     run::{Lane, START, checked, in_order},
 };
 use crate::{Boost, Id, Result, layers::Operation};
+
+pub use self::unknown::UnknownField;
 
 /// What a run would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -46,6 +50,9 @@ pub struct KindPlan {
     pub rejected_fields: BTreeMap<String, u64>,
     /// The first rejects.
     pub examples: Vec<PlannedReject>,
+    /// The fields that the schema does not know and that people who sign in could read in the
+    /// target, or that look like secrets.
+    pub unknown_fields: Vec<UnknownField>,
 }
 
 /// A record that a run would reject.
@@ -88,7 +95,16 @@ pub async fn plan(
     let mut plans = Vec::new();
     let mut admitted = Admitted::new(kinds, &state);
     for kind in in_order(kinds) {
-        plans.push(plan_kind(source.as_ref(), target, kind, &mut admitted, progress).await?);
+        let unknown = UnknownFields::of(kind, &state.readable_columns);
+        let plan = plan_kind(
+            source.as_ref(),
+            target,
+            kind,
+            &mut admitted,
+            unknown,
+            progress,
+        );
+        plans.push(plan.await?);
     }
     let rejected = plans.iter().any(|plan| plan.report.counts.rejected > 0);
     let status = if !state.blockers.is_empty() {
@@ -252,6 +268,7 @@ async fn plan_kind(
     target: &Destination,
     kind: Kind,
     admitted: &mut Admitted<'_>,
+    mut unknown: UnknownFields,
     progress: &dyn Progress,
 ) -> Result<KindPlan> {
     let started = Instant::now();
@@ -271,7 +288,9 @@ async fn plan_kind(
                     if !problems.is_empty() {
                         return Err(problems);
                     }
-                    admitted.admit(&record).map_err(Problems::from)
+                    admitted.admit(&record)?;
+                    unknown.add(&record);
+                    Ok(())
                 });
                 found.counts.read += 1;
                 match outcome {
@@ -297,5 +316,6 @@ async fn plan_kind(
         },
         rejected_fields,
         examples,
+        unknown_fields: unknown.into_list(),
     })
 }

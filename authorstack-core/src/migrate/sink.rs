@@ -129,4 +129,6 @@ pub struct SinkState {
     pub notes: Vec<String>,
     /// How many records each kind has. Kinds without a table are left out.
     pub records: Vec<(Kind, u64)>,
+    /// The columns that people who sign in may read, beside the host: theirs, or everybody's.
+    pub readable_columns: Vec<(Kind, &'static str)>,
 }

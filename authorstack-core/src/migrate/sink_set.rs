@@ -86,11 +86,13 @@ impl Sink for SinkSet {
                 blockers,
                 notes,
                 records,
+                readable_columns,
             } = store.sink.inspect().await?;
             all.pending_migrations.extend(pending_migrations);
             all.blockers.extend(blockers);
             all.notes.extend(notes);
             all.records.extend(records);
+            all.readable_columns.extend(readable_columns);
         }
         Ok(all)
     }

@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
-    /// The id; on Supabase also the account's id in `auth.users`.
+    /// The id. It is not that of the account: `auth_id` is.
     pub id: Id<User>,
     /// The account's id at the authentication provider. Unique.
     pub auth_id: AuthId,

@@ -22,7 +22,8 @@ pub trait UserRepository: std::fmt::Debug + Send + Sync {
     /// NotFound.
     async fn get(&self, id: Id<User>) -> Result<User>;
 
-    /// The user of this account.
+    /// The user of this account. On Supabase, an account that was moved with its profile, and so
+    /// has the profile's UUID as its id, also finds it.
     ///
     /// # Errors
     /// NotFound.

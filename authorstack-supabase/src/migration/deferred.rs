@@ -3,10 +3,13 @@
 //! An index is dropped and recorded in one transaction. It is restored and removed from the records
 //! in one transaction. So if a run is killed, the records show what is still missing.
 
+use std::iter;
+
 use authorstack_core::{Error, Result, migrate::Kind};
-use authorstack_sql::has_code;
+use authorstack_sql::{get, has_code};
 use sqlx::{AssertSqlSafe, PgConnection, Row, query, raw_sql};
 
+use super::place::key_columns;
 use crate::{error::from_sqlx, store::SupabaseStore};
 
 /// Finds the table's secondary indexes and foreign keys, and the SQL that restores them. With the
@@ -129,6 +132,95 @@ async fn drop_all(
     Ok(())
 }
 
+/// The most rows that are named for one cause.
+const NAMED: usize = 10;
+
+/// The values that must be unique and that several rows have.
+pub(super) async fn doubles(
+    store: &SupabaseStore,
+    connection: &mut PgConnection,
+    kind: Kind,
+) -> Result<Vec<String>> {
+    let key = key_columns(kind).iter().map(|(name, _)| *name).collect();
+    let unique = kind.description().unique.iter();
+    let unique = unique.map(|unique| unique.columns.to_vec());
+    let mut found = Vec::new();
+    for columns in iter::once::<Vec<&str>>(key).chain(unique) {
+        let (table, columns) = (table(kind), columns.join(", "));
+        let select = format!(
+            "select concat_ws(', ', {columns}) from {table} group by {columns} \
+             having count(*) > 1 order by 1 limit {NAMED}"
+        );
+        let rows = store
+            .statement(query(AssertSqlSafe(select)))
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(from_sqlx)?;
+        let mut named = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let values: String = get(row, 0)?;
+            named.push(format!("({})", values.escape_debug()));
+        }
+        if !named.is_empty() {
+            let more = if named.len() == NAMED { ", …" } else { "" };
+            let named = named.join(", ");
+            found.push(format!(
+                "these are there more than once in ({columns}): {named}{more}; delete all but one \
+                 row of each"
+            ));
+        }
+    }
+    Ok(found)
+}
+
+/// The records that refer to others which are not there, for each foreign key that is still
+/// dropped, and the SQL that removes them.
+pub(super) async fn orphans(
+    store: &SupabaseStore,
+    connection: &mut PgConnection,
+    kind: Kind,
+) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for reference in kind.description().refers_to {
+        let (table, column) = (table(kind), reference.column);
+        let condition = format!(
+            "{column} is not null and not exists \
+             (select from public.{} as held where held.id = {table}.{column})",
+            reference.kind
+        );
+        let columns: Vec<&str> = key_columns(kind).iter().map(|(name, _)| *name).collect();
+        let columns = columns.join(", ");
+        let select = format!(
+            "select concat_ws(' ', {columns}), {column}::text, count(*) over () \
+             from {table} where {condition} order by 1 limit {NAMED}"
+        );
+        let rows = store
+            .statement(query(AssertSqlSafe(select)))
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(from_sqlx)?;
+        let Some(first) = rows.first() else { continue };
+        let all: i64 = get(first, 2)?;
+        let mut named = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let (key, missing): (String, String) = (get(row, 0)?, get(row, 1)?);
+            named.push(format!("{} (to {missing})", key.escape_debug()));
+        }
+        let more = if usize::try_from(all).is_ok_and(|all| all > named.len()) {
+            ", …"
+        } else {
+            ""
+        };
+        found.push(format!(
+            "{all} rows of {table} refer by {column} to {} that are not there: {}{more}; put those \
+             back, or remove the rows: delete from {table} where {condition}",
+            reference.kind,
+            named.join(", "),
+        ));
+    }
+    Ok(found)
+}
+
 /// The names of what is still dropped: first the indexes, the slowest builds first, then the
 /// constraints.
 pub(super) async fn waiting(
@@ -148,6 +240,9 @@ pub(super) async fn waiting(
 }
 
 /// Restores an index or a constraint, in the open transaction.
+///
+/// # Errors
+/// Blocked if the table's rows do not allow it.
 pub(super) async fn restore(
     store: &SupabaseStore,
     connection: &mut PgConnection,
@@ -189,13 +284,13 @@ pub(super) async fn restore(
     match raw_sql(AssertSqlSafe(definition)).execute(connection).await {
         Ok(_) => Ok(()),
         Err(error) if has_code(&error, "23503") => Err(Error::blocked(format!(
-            "{} holds records that refer to others which were deleted during the load, so \
-             {name} cannot be restored; delete those records or restore the others, then run again",
+            "{} holds records that refer to others which are not there, so {name} cannot be \
+             restored: something else wrote to the database during the first load",
             table(kind),
         ))),
         Err(error) if has_code(&error, "23505") => Err(Error::blocked(format!(
             "{} holds rows that exist twice, so {name} cannot be restored: something else wrote \
-             to the table during its first load; delete one of each pair, then run again",
+             to the table during its first load",
             table(kind),
         ))),
         Err(error) => Err(from_sqlx(error)),

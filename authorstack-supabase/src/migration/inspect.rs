@@ -25,6 +25,7 @@ impl SupabaseMigration {
             blockers: found.blockers.clone(),
             ..SinkState::default()
         };
+        let access_is_pending = found.is_pending(schema::ACCESS);
         for &kind in Kind::ALL {
             let version = schema::TABLES
                 .iter()
@@ -33,9 +34,52 @@ impl SupabaseMigration {
             if !missing && !found.is_closed {
                 self.look_at_table(connection, kind, &mut state).await?;
             }
+            if access_is_pending || missing || found.is_closed {
+                // As it will be when the migrations are applied.
+                let columns = kind.column_names().into_iter();
+                let columns = columns.filter(|column| !schema::HOST_COLUMNS.contains(column));
+                let columns = columns.map(|column| (kind, column));
+                state.readable_columns.extend(columns);
+            } else {
+                let columns = self.readable_columns(connection, kind).await?;
+                state.readable_columns.extend(columns);
+            }
+        }
+        let may_look = !access_is_pending && !found.is_closed && state.blockers.is_empty();
+        if may_look && self.is_first_load(connection).await? {
+            state.notes.push(
+                "a first load has not ended: the Data API can only read until a run completes it"
+                    .to_owned(),
+            );
         }
         self.work.commit(worker).await?;
         Ok(state)
+    }
+
+    /// The columns that a signed-in user may read, under the policies.
+    async fn readable_columns(
+        &self,
+        connection: &mut PgConnection,
+        kind: Kind,
+    ) -> Result<Vec<(Kind, &'static str)>> {
+        let names = kind.column_names();
+        let select = query(
+            "select array(select name from unnest($2::text[]) as name \
+             where has_column_privilege('authenticated', $1, name, 'SELECT'))",
+        );
+        let select = select.bind(deferred::table(kind)).bind(&names);
+        let row = self.work.fetch_optional(connection, select).await?;
+        let readable: Vec<String> = row.map_or_else(|| Ok(Vec::new()), |row| get(&row, 0))?;
+        let names = names.into_iter();
+        let names = names.filter(|name| readable.iter().any(|readable| readable == name));
+        Ok(names.map(|name| (kind, name)).collect())
+    }
+
+    /// Whether something is put off until the end of a first load.
+    async fn is_first_load(&self, connection: &mut PgConnection) -> Result<bool> {
+        let select = query("select exists (select from authorstack.deferred_ddl)");
+        let row = self.work.fetch_optional(connection, select).await?;
+        row.map_or(Ok(false), |row| get(&row, 0))
     }
 
     pub(super) async fn look_at_table(

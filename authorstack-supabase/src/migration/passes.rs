@@ -1,7 +1,7 @@
 //! The beginning and the end of a pass over a kind.
 
 use authorstack_core::{
-    Result,
+    Error, ErrorKind, Result,
     migrate::{Checkpoint, Kind},
 };
 use authorstack_sql::{KEPT_CONNECTIONS, get};
@@ -125,7 +125,29 @@ impl SupabaseMigration {
         let limit = self.work.store.timeouts().index;
         let mut worker = self.work.begin_work(limit, Durability::Batch).await?;
         let what = (name, is_index);
-        deferred::restore(&self.work.store, &mut worker.connection, kind, what).await?;
-        self.work.commit(worker).await
+        match deferred::restore(&self.work.store, &mut worker.connection, kind, what).await {
+            Ok(()) => self.work.commit(worker).await,
+            Err(error) => Err(match error.kind() {
+                ErrorKind::Blocked { reason } => self.with_rows(kind, is_index, reason).await?,
+                _ => error,
+            }),
+        }
+    }
+
+    /// Why an index or a constraint cannot be restored, with the rows that stand in its way.
+    async fn with_rows(&self, kind: Kind, is_index: bool, reason: &str) -> Result<Error> {
+        let limit = self.work.store.timeouts().index;
+        let mut worker = self.work.begin_work(limit, Durability::Synchronous).await?;
+        let (store, connection) = (&self.work.store, &mut worker.connection);
+        let rows = if is_index {
+            deferred::doubles(store, connection, kind).await?
+        } else {
+            deferred::orphans(store, connection, kind).await?
+        };
+        let mut said = vec![reason.to_owned()];
+        said.extend(rows);
+        self.work.commit(worker).await?;
+        said.push("Then run again; until then the Data API can only read.".to_owned());
+        Ok(Error::blocked(said.join(". ")))
     }
 }

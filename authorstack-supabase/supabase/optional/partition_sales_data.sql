@@ -111,7 +111,8 @@ do $partition$
       from pg_constraint where contype = 'f' and confrelid = held
       union all
       select format('the trigger %I is on it', tgname)
-      from pg_trigger where tgrelid = held and not tgisinternal
+      from pg_trigger
+      where tgrelid = held and not tgisinternal and tgname <> 'closed_during_first_load'
       union all
       select format('the publication %I names it', pubname)
       from pg_publication_rel join pg_publication on pg_publication.oid = prpubid
@@ -188,6 +189,9 @@ do $partition$
       ) as what (object, privilege, grantee, is_grantable)
       union all
       select format('comment on table public.sales_data is %L', obj_description(held, 'pg_class')), 7
+      union all
+      select pg_get_triggerdef(oid), 8
+      from pg_trigger where tgrelid = held and tgname = 'closed_during_first_load'
     ) as made (definition, step);
 
     -- Its sequence, indexes and constraints go with it and leave their names.

@@ -202,11 +202,20 @@ pub async fn as_role(
     sub: Option<&User>,
     sql: &str,
 ) -> Result<u64, String> {
+    let sub = sub.map(|user| user.id.to_uuid().to_string());
+    as_account(database, role, sub.as_deref(), sql).await
+}
+
+/// The same, signed in to an account whatever its id.
+pub async fn as_account(
+    database: &Database,
+    role: &str,
+    sub: Option<&str>,
+    sql: &str,
+) -> Result<u64, String> {
     let mut connection = database.connection().await;
     let mut transaction = connection.begin().await.unwrap();
-    let claims = sub.map_or(String::new(), |user| {
-        format!(r#"{{"sub":"{}"}}"#, user.id.to_uuid())
-    });
+    let claims = sub.map_or(String::new(), |sub| format!(r#"{{"sub":"{sub}"}}"#));
     let become_role = format!("set local role {role}; set local request.jwt.claims = '{claims}'");
     transaction
         .execute(AssertSqlSafe(become_role))

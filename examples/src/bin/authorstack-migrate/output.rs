@@ -136,6 +136,9 @@ pub(crate) fn of_plan(plan: &Plan, target: &Destination, settings: &Settings) ->
             .iter()
             .map(|reject| format!("{}  {}", reject.key, reject.reason));
         section(&mut text, &title, examples);
+        let title = format!("Fields of the {} to look at", kind.report.kind);
+        let fields = kind.unknown_fields.iter().map(ToString::to_string);
+        section(&mut text, &title, fields);
     }
     let collisions = plan.collisions.iter().map(|pair| {
         format!(
