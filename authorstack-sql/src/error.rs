@@ -524,6 +524,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn foreign_prepared_statements_mean_a_pooler() {
+        for sql in [
+            "prepare authorstack_x as select 1; prepare authorstack_x as select 1",
+            "execute authorstack_y",
+        ] {
+            let (kind, retryable) = kind(sql).await;
+            let ErrorKind::Configuration { setting, reason } = kind else {
+                unreachable!("{sql}: {kind:?}")
+            };
+            assert_eq!(setting, "supabase_db_url");
+            assert!(reason.contains("PoolMode::Transaction"), "{reason}");
+            assert!(!retryable);
+        }
+    }
+
+    #[tokio::test]
     async fn a_deadlock_is_a_conflict_to_retry() {
         let mut one = PgConnection::connect(&supabase_db_url()).await.unwrap();
         let mut other = PgConnection::connect(&supabase_db_url()).await.unwrap();
