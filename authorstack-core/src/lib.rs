@@ -18,7 +18,8 @@
 //! - `mocks` (feature `mocks`): mocks of the repository traits, for the tests of a host.
 //! - `testing/` (feature `testing`): the conformance suite for backends.
 //! - `stack.rs`: [`AuthorStack`] and its builder; `resilience.rs`: [deadlines and
-//!   retries](resilience); `error.rs`: [`Error`].
+//!   retries](resilience); `error.rs`: [`Error`]; `security.rs`: [how a connection is
+//!   secured](ConnectionSecurity).
 
 mod error;
 pub mod layers;
@@ -27,6 +28,7 @@ pub mod migrate;
 mod records;
 mod repositories;
 pub mod resilience;
+mod security;
 pub mod services;
 mod stack;
 mod stores;
@@ -66,6 +68,7 @@ pub use records::{
     },
 };
 pub use repositories::*;
+pub use security::ConnectionSecurity;
 pub use stack::{AuthorStack, AuthorStackBuilder};
 pub use stores::{Analytics, AnalyticsStore, DocumentStore, Documents, Stores};
 pub use values::{

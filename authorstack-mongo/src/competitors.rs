@@ -93,6 +93,7 @@ impl CompetitorRepository for MongoCompetitors {
         let store = &self.0;
         let competitor = new.into_competitor(user_id);
         let document = encode_with_arrays(&competitor, "genre")?;
+        store.needs_unique_indexes().await?;
         store.known_user(user_id).await?;
         // Reading also accepts an ASIN in lower case. For the index, that is a different value.
         let small = competitor.asin.as_str().to_ascii_lowercase();

@@ -54,6 +54,7 @@ impl MongoFollows {
 #[async_trait]
 impl FollowRepository for MongoFollows {
     async fn follow(&self, follower_id: Id<User>, author_id: Id<User>) -> Result<Follow> {
+        self.0.needs_unique_indexes().await?;
         self.0.known_user(follower_id).await?;
         self.0.known_user(author_id).await?;
         let follow = Follow::new(follower_id, author_id);

@@ -11,8 +11,7 @@
 //!
 //! # async fn example(analytics: &dyn AnalyticsStore) -> authorstack_core::Result<()> {
 //! let url = std::env::var("AUTHORSTACK_MONGODB_URL").unwrap_or_default();
-//! let store = MongoStore::connect(MongoConfig::new(url)).await?;
-//! store.ensure_indexes().await?;
+//! let store = MongoStore::connect_and_prepare(MongoConfig::new(url)).await?;
 //!
 //! // The analytics are in another store: `authorstack-postgres` puts them on Azure.
 //! let stack = AuthorStack::distributed(&store, analytics);
@@ -24,8 +23,10 @@
 //! ```
 //!
 //! # What MongoDB does not do
-//! - Unique fields are unique only if [`MongoStore::ensure_indexes`] was called, and by their exact
-//!   text: an old `Ada@example.org` does not exclude a new `ada@example.org`.
+//! - Unique fields are unique by their exact text: an old `Ada@example.org` does not exclude a new
+//!   `ada@example.org`. Calls that rely on a unique index answer
+//!   [`Unsupported`](authorstack_core::ErrorKind::Unsupported) until [`MongoStore::prepare`] has made
+//!   it.
 //! - There are no foreign keys. The user of a book, the book of a checklist and the post of a
 //!   comment are looked up before the write. If they are deleted in between, the new record remains
 //!   without them.

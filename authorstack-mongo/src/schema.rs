@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use authorstack_core::{ErrorKind, Result, layers::Operation, resilience::with_deadline};
+use authorstack_core::{Error, ErrorKind, Result, layers::Operation, resilience::with_deadline};
 use bson::{Document, RawDocumentBuf};
 use futures::TryStreamExt;
 use mongodb::{Collection, IndexModel, error::ErrorKind as DriverKind, options::IndexOptions};
@@ -89,8 +89,9 @@ impl MongoStore {
             .map_err(|error| error.in_operation(Operation::EnsureIndexes))
     }
 
-    async fn create_missing(&self) -> Result<()> {
-        for (collection, wanted) in [
+    /// All collections with their indexes.
+    fn wanted(&self) -> [(&Collection<RawDocumentBuf>, &'static [Index]); 7] {
+        [
             (&self.users, USER_INDEXES),
             (&self.books, BOOK_INDEXES),
             (&self.checklists, CHECKLIST_INDEXES),
@@ -98,7 +99,37 @@ impl MongoStore {
             (&self.posts, POST_INDEXES),
             (&self.boosts, BOOST_INDEXES),
             (&self.competitors, COMPETITOR_INDEXES),
-        ] {
+        ]
+    }
+
+    /// For calls that rely on unique indexes: without them, two calls at the same time could both
+    /// succeed. They are looked for until they were found once.
+    ///
+    /// # Errors
+    /// Unsupported, naming the missing index.
+    pub(crate) async fn needs_unique_indexes(&self) -> Result<()> {
+        let look = || self.look_for_unique_indexes();
+        self.unique_indexes.get_or_try_init(look).await.map(drop)
+    }
+
+    async fn look_for_unique_indexes(&self) -> Result<()> {
+        for (collection, wanted) in self.wanted() {
+            if !wanted.iter().any(|index| index.unique) {
+                continue;
+            }
+            let present = present(collection, self.deadline).await?;
+            for index in wanted {
+                let is_there = matches!(index.is_among(&present, collection.name()), Ok(true));
+                if index.unique && !is_there {
+                    return Err(index.is_missing(collection.name()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn create_missing(&self) -> Result<()> {
+        for (collection, wanted) in self.wanted() {
             let present = present(collection, self.deadline).await?;
             for index in wanted {
                 if !index.is_among(&present, collection.name())? {
@@ -125,6 +156,18 @@ async fn present(
 }
 
 impl Index {
+    fn is_missing(&self, collection: &str) -> Error {
+        ErrorKind::Unsupported {
+            what: format!(
+                "there is no unique index on {collection}.{}, so that two calls at the same time \
+                 could store one value twice; make it with MongoStore::prepare",
+                self.names().join(", ")
+            )
+            .into(),
+        }
+        .into()
+    }
+
     fn keys(&self) -> Document {
         self.fields
             .iter()

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use authorstack_core::{
-    Book, Error, Id, Result, User,
+    Book, ConnectionSecurity, Error, Id, Result, User,
     fields::{Fields, Patch},
     layers::Operation,
     migrate::{Kind, Problems},
@@ -18,7 +18,7 @@ use mongodb::{
     options::{FindOptions, ReadPreference, ReturnDocument, SelectionCriteria},
     raw_batch_cursor::{RawBatch, RawBatchCursor},
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
 use crate::{
     config::{MongoConfig, Opened},
@@ -43,6 +43,9 @@ pub struct MongoStore {
     /// Purchases of one process wait here, so they do not conflict on the server.
     pub(crate) purchases: Arc<Mutex<()>>,
     pub(crate) deadline: Duration,
+    /// Set once the unique indexes were found.
+    pub(crate) unique_indexes: Arc<OnceCell<()>>,
+    security: ConnectionSecurity,
 }
 
 impl fmt::Debug for MongoStore {
@@ -58,6 +61,9 @@ impl MongoStore {
     pub(crate) const NAME: &'static str = "MongoDB";
 
     /// Connects, and waits until the server answers.
+    ///
+    /// This does not look at the indexes: calls that need a unique one which is missing answer
+    /// Unsupported, and [`MongoStore::connect_and_prepare`] makes them.
     ///
     /// ```no_run
     /// # async fn example() -> authorstack_core::Result<()> {
@@ -78,11 +84,36 @@ impl MongoStore {
             .map_err(|error| error.in_operation(Operation::Connect))
     }
 
+    /// Connects, and makes the indexes that are missing: what an app does at its start.
+    ///
+    /// # Errors
+    /// As of [`MongoStore::connect`] and [`MongoStore::prepare`].
+    pub async fn connect_and_prepare(config: MongoConfig) -> Result<Self> {
+        let store = Self::connect(config).await?;
+        store.prepare().await?;
+        Ok(store)
+    }
+
+    /// Makes the indexes that are missing, as [`MongoStore::ensure_indexes`] does. Every store has
+    /// this method.
+    ///
+    /// # Errors
+    /// As of [`MongoStore::ensure_indexes`].
+    pub async fn prepare(&self) -> Result<()> {
+        self.ensure_indexes().await
+    }
+
+    /// How the connections are secured.
+    #[must_use]
+    pub const fn security(&self) -> ConnectionSecurity {
+        self.security
+    }
+
     async fn open(config: &MongoConfig) -> Result<Self> {
         let deadline = config.deadline();
         let opened = config.open().await?;
         let database = opened.client.database(&opened.database);
-        ping(&opened, &database, deadline).await?;
+        greet(&opened, &database).await?;
         let collection = |kind: Kind| database.collection(kind.as_str());
         Ok(Self {
             users: collection(Kind::Users),
@@ -96,6 +127,8 @@ impl MongoStore {
             purchases: Arc::default(),
             database,
             deadline,
+            unique_indexes: Arc::default(),
+            security: opened.security,
         })
     }
 
@@ -305,11 +338,23 @@ pub(crate) fn own_fields<T: Fields>() -> Option<Document> {
     (!fields.is_empty()).then_some(fields)
 }
 
-async fn ping(opened: &Opened, database: &Database, deadline: Duration) -> Result<()> {
-    let ping = database.run_command(doc! {"ping": 1});
-    let answer = with_deadline(deadline, async { Ok(ping.await) }).await;
+/// Waits for an answer, which names the members of the replica set.
+async fn greet(opened: &Opened, database: &Database) -> Result<()> {
+    let deadline = opened.deadline;
+    let hello = database.run_command(doc! {"hello": 1});
+    let hello = with_deadline(deadline, async { Ok(hello.await) });
+    let answer = tokio::select! {
+        answer = hello => answer,
+        why = opened.refusal() => return Err(opened.unreachable(&why).await),
+    };
     let why = match &answer {
-        Ok(Ok(_)) => return Ok(()),
+        Ok(Ok(hello)) => {
+            let hosts = hello.get_array("hosts").into_iter().flatten();
+            let members: Vec<String> = hosts
+                .filter_map(|host| host.as_str().map(str::to_owned))
+                .collect();
+            return opened.check_members(&members);
+        }
         Ok(Err(error)) => match error.kind.as_ref() {
             DriverKind::ServerSelection { message, .. }
             | DriverKind::ConnectionPoolCleared { message, .. } => message.clone(),
@@ -318,7 +363,7 @@ async fn ping(opened: &Opened, database: &Database, deadline: Duration) -> Resul
         },
         Err(_) => format!("no answer within {deadline:?}"),
     };
-    Err(opened.unreachable(&why, deadline).await)
+    Err(opened.unreachable(&why).await)
 }
 
 /// Reads a document's bytes.

@@ -173,6 +173,7 @@ impl UserRepository for MongoUsers {
     async fn create(&self, user: NewUser) -> Result<User> {
         let user = user.into_user();
         let store = &self.0;
+        store.needs_unique_indexes().await?;
         store.insert(&store.users, encode(&user)?).await?;
         Ok(user)
     }
@@ -214,6 +215,9 @@ impl UserRepository for MongoUsers {
 
     async fn update(&self, id: Id<User>, patch: UserPatch) -> Result<User> {
         let store = &self.0;
+        if patch.email.is_some() || patch.auth_id.is_some() {
+            store.needs_unique_indexes().await?;
+        }
         let (own, expected) = (by_id(id.to_object_id()), patch.expected_updated_at);
         store.patch(&store.users, own, id, &patch, expected).await
     }

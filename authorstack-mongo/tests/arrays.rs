@@ -160,7 +160,7 @@ async fn a_history_keeps_the_newest_up_to_its_limit() {
     let config = MongoConfig::new(servers::mongodb_url())
         .database(servers::fresh_name())
         .price_history_limit(3);
-    let store = Fresh::on(MongoStore::connect(config).await.unwrap());
+    let store = Fresh::on(MongoStore::connect_and_prepare(config).await.unwrap());
     let ada = author(&store, "ada").await.id;
     let rival = NewCompetitor::new("B08N5WRWNW".parse().unwrap());
     let rival = store.competitors().track(ada, rival).await.unwrap();
@@ -226,7 +226,7 @@ async fn prices_of_any_shape_do_not_stand_in_the_way() {
 
 #[tokio::test]
 async fn a_deletion_that_broke_off_is_repeated() {
-    on_empty(async |store| {
+    on_indexed(async |store| {
         let (ada, bob) = (author(store, "ada").await.id, author(store, "bob").await.id);
         let liked = vec![Bson::from(ada.to_object_id())];
         let bobs = post(store, bob, liked.into(), Bson::Null).await;

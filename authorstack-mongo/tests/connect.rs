@@ -10,7 +10,12 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use authorstack_core::{Error, ErrorKind, layers::Operation, migrate::Snapshot, testing::servers};
+use authorstack_core::{
+    AuthorStack, ConnectionSecurity, Error, ErrorKind, PageRequest,
+    layers::Operation,
+    migrate::Snapshot,
+    testing::{new_author, servers},
+};
 use authorstack_mongo::{MongoConfig, MongoStore};
 use bson::doc;
 use common::{documents, on_empty};
@@ -24,14 +29,19 @@ async fn refused(config: MongoConfig) -> Error {
 }
 
 fn config(url: impl Into<String>) -> MongoConfig {
-    MongoConfig::new(url.into()).server_selection_timeout(Duration::from_millis(700))
+    MongoConfig::new(url.into()).connect_timeout(Duration::from_secs(10))
 }
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_unavailable() {
     let start = Instant::now();
     let error = refused(config("mongodb://ada:hunter2@127.0.0.1:9/app")).await;
-    assert!(start.elapsed() < Duration::from_secs(5));
+    // Nothing is waited for: no server takes a connection.
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
     assert!(error.is_retryable());
     let ErrorKind::Unavailable { reason } = error.kind() else {
         panic!("{error:?}")
@@ -45,7 +55,7 @@ async fn a_server_that_says_nothing_is_unavailable() {
     let address = silent.local_addr().unwrap();
     let start = Instant::now();
     let config = MongoConfig::new(format!("mongodb://{address}/app"))
-        .operation_timeout(Duration::from_secs(1));
+        .connect_timeout(Duration::from_secs(1));
     let error = refused(config).await;
     assert!(
         start.elapsed() < Duration::from_secs(8),
@@ -63,7 +73,7 @@ async fn a_server_that_says_nothing_is_unavailable() {
 #[tokio::test]
 async fn an_unknown_host_is_a_wrong_setting() {
     let error = refused(config(
-        "mongodb://ada:hunter2@no-such-host.invalid:27017/app",
+        "mongodb://ada:hunter2@no-such-host.invalid:27017/app?tls=true",
     ))
     .await;
     let ErrorKind::Configuration { setting, reason } = error.kind() else {
@@ -103,11 +113,72 @@ async fn a_call_keeps_its_deadline() {
         let config = MongoConfig::new(servers::mongodb_url())
             .database(name)
             .operation_timeout(Duration::from_nanos(1));
+        let stack = AuthorStack::builder()
+            .documents(&MongoStore::connect(config).await.unwrap())
+            .build();
         // The deadline is over before anything can be said.
-        let error = MongoStore::connect(config).await.unwrap_err();
+        let error = stack
+            .users()
+            .list(PageRequest::default())
+            .await
+            .unwrap_err();
         assert!(error.is_retryable(), "{error:?}");
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_member_elsewhere_gets_no_clear_text_unasked() {
+    // Not an address of the loopback network, though it leads to this machine.
+    let url = servers::mongodb_url().replacen("127.0.0.1", "0.0.0.0", 1);
+    let error = refused(MongoConfig::new(url.clone())).await;
+    let ErrorKind::Configuration { setting, reason } = error.kind() else {
+        panic!("{error:?}")
+    };
+    assert_eq!(setting, "mongodb_url");
+    assert!(reason.contains("clear text"), "{reason}");
+    let asked = format!(
+        "{url}{}tls=false",
+        if url.contains('?') { "&" } else { "?" }
+    );
+    let store = MongoStore::connect(MongoConfig::new(asked)).await.unwrap();
+    assert_eq!(store.security(), ConnectionSecurity::ClearText);
+}
+
+#[tokio::test]
+async fn one_step_makes_a_fresh_database_usable() {
+    let name = servers::fresh_name();
+    let config = || MongoConfig::new(servers::mongodb_url()).database(&name);
+    let user = || new_author("ada");
+    let bare = MongoStore::connect(config()).await.unwrap();
+    let stack = AuthorStack::builder().documents(&bare).build();
+    let error = stack.users().create(user()).await.unwrap_err();
+    assert!(
+        matches!(error.kind(), ErrorKind::Unsupported { .. }),
+        "{error:?}"
+    );
+    let said = error.to_string();
+    assert!(
+        said.contains("users.authId") && said.contains("MongoStore::prepare"),
+        "{said}"
+    );
+
+    let store = MongoStore::connect_and_prepare(config()).await.unwrap();
+    let prepared = AuthorStack::builder().documents(&store).build();
+    let ada = prepared.users().create(user()).await.unwrap();
+    let again = prepared.users().create(user()).await.unwrap_err();
+    assert!(
+        matches!(again.kind(), ErrorKind::AlreadyExists { .. }),
+        "{again:?}"
+    );
+    // The first store sees that the indexes are there now.
+    assert_eq!(stack.users().get(ada.id).await.unwrap(), ada);
+    let again = stack.users().create(user()).await.unwrap_err();
+    assert!(
+        matches!(again.kind(), ErrorKind::AlreadyExists { .. }),
+        "{again:?}"
+    );
+    store.database().drop().await.unwrap();
 }
 
 #[tokio::test]

@@ -347,7 +347,7 @@ async fn values_that_were_exchanged_between_users_find_their_places() {
 
 #[tokio::test]
 async fn an_old_apps_single_like_counts_as_a_list() {
-    on_empty(async |fresh| {
+    on_indexed(async |fresh| {
         let mongo = &fresh.mongo;
         let (ada, bob) = (author(fresh, "ada").await, author(fresh, "bob").await);
         let post = ObjectId::new();

@@ -1,22 +1,23 @@
 //! How to connect.
 
-use authorstack_sql::{IdForm, PoolMode, Server, Settings, settings_methods};
+use authorstack_sql::{IdForm, Server, Settings, settings_methods};
 
 pub(crate) static SERVER: Server = Server {
     setting: "postgres_url",
-    example: "postgres://user:password@host:5432/authorstack?sslmode=verify-full",
+    example: "postgres://user:password@host:5432/authorstack",
     database: "authorstack",
     password_hint: "set the password that the server's page in the portal resets",
     database_hint: "create it, or name another in the URL's path",
-    schema_hint: "apply its migrations first, with PostgresStore::migrate",
+    schema_hint: "make it with PostgresStore::prepare",
     role_hint: "use the role that owns the tables",
+    certificate_hint: "the service that runs the server has it; that of Azure is known already",
 };
 
 /// How to connect to a PostgreSQL database.
 ///
 /// The URL is `postgres://user:password@<server>.postgres.database.azure.com:5432/authorstack`.
-/// Azure requires TLS: add `?sslmode=verify-full`, or at least `sslmode=require`. The default,
-/// `prefer`, uses a connection without encryption if the server allows one.
+/// A server on another machine must show a certificate for its name (`sslmode=verify-full`, which
+/// need not be written); the authorities of Azure are known. Clear text needs `sslmode=disable`.
 ///
 /// ```
 /// use authorstack_postgres::{IdForm, PostgresConfig};
@@ -33,12 +34,11 @@ pub struct PostgresConfig {
 }
 
 impl PostgresConfig {
-    /// Settings for this database. The others have their defaults: a direct connection from the
-    /// host to the database.
+    /// Settings for this database. The others have their defaults.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self {
-            settings: Settings::new(&SERVER, url.into(), PoolMode::Session),
+            settings: Settings::new(&SERVER, url.into()),
             ids: IdForm::Embedded,
         }
     }

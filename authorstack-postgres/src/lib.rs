@@ -7,8 +7,7 @@
 //!
 //! # async fn run() -> authorstack_core::Result<()> {
 //! let url = std::env::var("AUTHORSTACK_POSTGRES_URL").unwrap_or_default();
-//! let store = PostgresStore::connect(PostgresConfig::new(url)).await?;
-//! store.migrate().await?;
+//! let store = PostgresStore::connect_and_prepare(PostgresConfig::new(url)).await?;
 //! let stack = AuthorStack::builder().analytics(&store).build();
 //! # let _ = stack;
 //! # Ok(())

@@ -1,18 +1,31 @@
 //! Applies the schema's migrations, and checks tables that existed before.
 
+use std::borrow::Cow;
+
 use authorstack_core::{
     Error, Result, layers::Operation, migrate::Kind, resilience::with_deadline,
 };
-use authorstack_sql::{Pool, from_sqlx, get};
+use authorstack_sql::{BEGIN, Pool, from_sqlx, get};
 use sqlx::{
-    PgConnection,
+    AssertSqlSafe, Connection, PgConnection,
     migrate::{MigrateError, Migrator},
     query,
 };
 
 use crate::{config::SERVER, store::PostgresStore};
 
-static MIGRATOR: Migrator = sqlx::migrate!();
+static MIGRATOR: Migrator = Migrator {
+    table_name: Cow::Borrowed(HISTORY),
+    // Ours is of the transaction: poolers in transaction mode have no session.
+    locking: false,
+    ..sqlx::migrate!()
+};
+
+/// The driver's table of what was applied.
+pub(crate) const HISTORY: &str = "public._sqlx_migrations";
+
+/// The key of the transaction lock that prevents two migrations at the same time.
+const LOCK: i64 = 0x6175_7468_6f72_0003;
 
 /// The schema's migrations: version and file name.
 pub(crate) fn migrations() -> impl Iterator<Item = (i64, String)> {
@@ -40,12 +53,20 @@ impl PostgresStore {
 
 pub(crate) async fn migrate(pool: &Pool) -> Result<()> {
     let mut connection = pool.open().await?;
+    // The deadline of this program applies, not the role's.
+    let begin = AssertSqlSafe(format!("{BEGIN}; set local statement_timeout = 0"));
+    let sql = |error| from_sqlx(error, &SERVER);
     let run = async {
+        let mut transaction = connection.begin_with(begin).await.map_err(sql)?;
+        let lock = query("select pg_advisory_xact_lock($1)").bind(LOCK);
+        let lock = lock.persistent(false).execute(&mut *transaction).await;
+        lock.map_err(sql)?;
         // The compiler cannot prove that the future of `run` is `Send`; for that there is
         // `run_direct`.
-        let applied = MIGRATOR.run_direct(None, &mut connection, false).await;
+        let applied = MIGRATOR.run_direct(None, &mut *transaction, false).await;
         applied.map_err(from_migrate)?;
-        check(&mut connection).await
+        check(&mut transaction).await?;
+        transaction.commit().await.map_err(sql)
     };
     let result = with_deadline(pool.timeouts().load, run).await;
     pool.close_connection(connection).await;

@@ -1,6 +1,6 @@
 //! The store and its connections.
 
-use authorstack_core::Result;
+use authorstack_core::{ConnectionSecurity, Result, layers::Operation};
 use authorstack_sql::{IdForm, Pool};
 
 use crate::config::PostgresConfig;
@@ -15,17 +15,43 @@ pub struct PostgresStore {
 impl PostgresStore {
     /// Connects, and reports wrong settings.
     ///
+    /// This does not look at the schema: calls on a database without it answer Unsupported, and
+    /// [`PostgresStore::connect_and_prepare`] makes it.
+    ///
     /// # Errors
     /// [`ErrorKind::Configuration`](authorstack_core::ErrorKind::Configuration), naming
     /// `postgres_url`; Unavailable if the server does not answer.
     pub async fn connect(config: PostgresConfig) -> Result<Self> {
-        let pool = config.settings.pool()?;
-        let connection = pool.open().await?;
-        pool.close_connection(connection).await;
+        let pool = connect(&config).await?;
         Ok(Self {
             pool,
             ids: config.ids,
         })
+    }
+
+    /// Connects, and brings the database's schema up to date: what an app does at its start.
+    ///
+    /// # Errors
+    /// As of [`PostgresStore::connect`] and [`PostgresStore::prepare`].
+    pub async fn connect_and_prepare(config: PostgresConfig) -> Result<Self> {
+        let store = Self::connect(config).await?;
+        store.prepare().await?;
+        Ok(store)
+    }
+
+    /// Brings the database's schema up to date, as [`PostgresStore::migrate`] does. Every store has this
+    /// method.
+    ///
+    /// # Errors
+    /// As of [`PostgresStore::migrate`].
+    pub async fn prepare(&self) -> Result<()> {
+        self.migrate().await
+    }
+
+    /// How the connections are secured.
+    #[must_use]
+    pub fn security(&self) -> ConnectionSecurity {
+        self.pool.security()
     }
 
     /// Closes all connections. Later calls fail.
@@ -40,4 +66,9 @@ impl PostgresStore {
     pub(crate) const fn ids(&self) -> IdForm {
         self.ids
     }
+}
+
+async fn connect(config: &PostgresConfig) -> Result<Pool> {
+    let connected = config.settings.connect().await;
+    connected.map_err(|error| error.in_operation(Operation::Connect))
 }

@@ -1,10 +1,13 @@
 //! The address of a database, read from a URL.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{env, fmt, fs::File, path::Path, str::FromStr, time::Duration};
 
-use authorstack_core::{Error, Result};
+use authorstack_core::{ConnectionSecurity, Error, Result};
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::{ConnectOptions, postgres::PgConnectOptions};
+use sqlx::{
+    ConnectOptions,
+    postgres::{PgConnectOptions, PgSslMode},
+};
 use url::Url;
 
 /// Supavisor's port for transaction mode.
@@ -35,8 +38,9 @@ const PARAMETERS: &[&str] = &[
 /// How the host is connected to the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PoolMode {
-    /// [`PoolMode::Transaction`] on port 6543, the port of Supabase's pooler for this mode, else
-    /// [`PoolMode::Session`].
+    /// Connecting finds it out: two connections that the same process of the server answers are
+    /// behind a pooler in transaction mode. On port 6543, that of Supabase's pooler for this mode,
+    /// it is known without looking.
     #[default]
     Auto,
     /// A direct connection, or a pooler in session mode: each connection has its own server
@@ -63,6 +67,8 @@ pub struct Server {
     pub schema_hint: &'static str,
     /// Which role may do everything.
     pub role_hint: &'static str,
+    /// Where to get the certificate of the authority that signs the server's.
+    pub certificate_hint: &'static str,
 }
 
 /// The deadlines.
@@ -90,11 +96,17 @@ impl Default for Timeouts {
 }
 
 impl Address {
-    /// Reads the URL.
+    /// Reads the URL. A server on another machine must show a certificate for its name, unless the
+    /// URL names another `sslmode`. The root certificate takes precedence over the URL's.
     ///
     /// # Errors
     /// Configuration, naming the setting. The error does not contain the URL.
-    pub fn read(url: &SecretString, mode: PoolMode, server: &'static Server) -> Result<Self> {
+    pub fn read(
+        url: &SecretString,
+        mode: PoolMode,
+        root_certificate: Option<&Path>,
+        server: &'static Server,
+    ) -> Result<Self> {
         let refuse = |reason: &str| {
             Err(Error::configuration(
                 server.setting,
@@ -145,20 +157,66 @@ impl Address {
         if options.get_application_name().is_none() {
             options = options.application_name("authorstack");
         }
-        let transaction = match mode {
-            PoolMode::Auto => options.get_port() == TRANSACTION_PORT,
-            PoolMode::Session => false,
-            PoolMode::Transaction => true,
+        let value = |names: [&str; 3]| {
+            let mut given = known.iter().rev();
+            given.find_map(|(name, value)| names.contains(&name.as_str()).then_some(value))
         };
-        if transaction {
-            options = options.statement_cache_capacity(0);
+        let named = value(["sslrootcert", "ssl-root-cert", "ssl-ca"]).map(Path::new);
+        if let Some(file) = root_certificate.or(named) {
+            // The driver also takes the certificate itself.
+            let is_inline = file.to_string_lossy().contains("-----BEGIN CERTIFICATE");
+            if let Some(error) = File::open(file).err().filter(|_| !is_inline) {
+                let problem = format!(
+                    "the root certificate {} cannot be read: {error}",
+                    file.display()
+                );
+                return Err(Error::configuration(server.setting, problem));
+            }
+            options = options.ssl_root_cert(file);
         }
-        Ok(Self {
+        let has_root = root_certificate.or(named).is_some() || is_set("PGSSLROOTCERT");
+        let says_mode = names("sslmode") || names("ssl-mode") || is_set("PGSSLMODE");
+        options = match (options.get_ssl_mode(), is_local(&options)) {
+            (_, false) if !says_mode => options.ssl_mode(PgSslMode::VerifyFull),
+            (PgSslMode::Allow | PgSslMode::Prefer, false) => {
+                let problem = format!(
+                    "the password could go to {} in clear text with this sslmode; leave sslmode \
+                     out to check the server's certificate, or write disable if the network on \
+                     the way is trusted",
+                    options.get_host(),
+                );
+                return Err(Error::configuration(server.setting, problem));
+            }
+            // As with libpq, a root certificate is not named in vain.
+            (PgSslMode::Require, _) if has_root => options.ssl_mode(PgSslMode::VerifyCa),
+            _ => options,
+        };
+        let address = Self {
+            transaction: false,
             options: options.disable_statement_logging(),
-            transaction,
             server,
+        };
+        Ok(match mode {
+            PoolMode::Auto if address.options.get_port() == TRANSACTION_PORT => {
+                address.in_transaction_mode()
+            }
+            PoolMode::Auto | PoolMode::Session => address,
+            PoolMode::Transaction => address.in_transaction_mode(),
         })
     }
+}
+
+/// Whether a variable of the environment that the driver reads has a value.
+fn is_set(variable: &str) -> bool {
+    env::var_os(variable).is_some_and(|value| !value.is_empty())
+}
+
+/// Whether the connection stays on this machine.
+fn is_local(options: &PgConnectOptions) -> bool {
+    let host = options.get_host();
+    options.get_socket().is_some()
+        || host.starts_with('/')
+        || ConnectionSecurity::is_this_machine(host)
 }
 
 /// The address of the database, and how to connect to it.
@@ -187,6 +245,31 @@ impl Address {
     pub fn database(&self) -> &str {
         self.options.get_database().unwrap_or(self.server.database)
     }
+
+    /// The same address, behind a pooler in transaction mode.
+    #[must_use]
+    pub fn in_transaction_mode(mut self) -> Self {
+        self.options = self.options.statement_cache_capacity(0);
+        self.transaction = true;
+        self
+    }
+
+    /// How connections to it are secured.
+    #[must_use]
+    pub fn security(&self) -> ConnectionSecurity {
+        match self.options.get_ssl_mode() {
+            PgSslMode::VerifyFull => ConnectionSecurity::Verified,
+            PgSslMode::VerifyCa => ConnectionSecurity::VerifiedIssuer,
+            PgSslMode::Require => ConnectionSecurity::Unverified,
+            PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer => {
+                if is_local(&self.options) {
+                    ConnectionSecurity::Local
+                } else {
+                    ConnectionSecurity::ClearText
+                }
+            }
+        }
+    }
 }
 
 impl fmt::Debug for Address {
@@ -211,10 +294,76 @@ mod tests {
         database_hint: "",
         schema_hint: "",
         role_hint: "",
+        certificate_hint: "",
     };
 
     fn address(url: &str) -> Result<Address> {
-        Address::read(&url.to_owned().into(), PoolMode::Auto, &SERVER)
+        Address::read(&url.to_owned().into(), PoolMode::Auto, None, &SERVER)
+    }
+
+    fn security(url: &str) -> ConnectionSecurity {
+        address(url).unwrap().security()
+    }
+
+    #[test]
+    fn a_server_elsewhere_must_show_its_certificate() {
+        for host in ["db.example.org", "10.0.0.1", "0.0.0.0", "[2001:db8::1]"] {
+            let url = |query: &str| format!("postgres://u:p@{host}/d{query}");
+            assert_eq!(security(&url("")), ConnectionSecurity::Verified, "{host}");
+            for (mode, expected) in [
+                ("verify-full", ConnectionSecurity::Verified),
+                ("verify-ca", ConnectionSecurity::VerifiedIssuer),
+                ("require", ConnectionSecurity::Unverified),
+                ("disable", ConnectionSecurity::ClearText),
+            ] {
+                assert_eq!(security(&url(&format!("?sslmode={mode}"))), expected);
+                assert_eq!(security(&url(&format!("?ssl-mode={mode}"))), expected);
+            }
+            for mode in ["prefer", "allow"] {
+                let error = address(&url(&format!("?sslmode={mode}"))).unwrap_err();
+                assert!(error.to_string().contains("clear text"), "{error}");
+            }
+        }
+        // The host that is connected to counts, wherever the URL names it.
+        for url in [
+            "postgres://u:p@127.0.0.1/d?host=db.example.org",
+            "postgres://u:p@localhost/d?hostaddr=10.0.0.1",
+        ] {
+            assert_eq!(security(url), ConnectionSecurity::Verified, "{url}");
+        }
+    }
+
+    #[test]
+    fn this_machine_needs_no_certificate() {
+        for url in [
+            "postgres://u:p@localhost/d",
+            "postgres://u:p@127.0.0.2/d?sslmode=prefer",
+            "postgres://u:p@[::1]/d?sslmode=disable",
+            "postgres://u:p@%2Fvar%2Frun%2Fpostgresql/d",
+            "postgres://u:p@db.example.org/d?host=/var/run/postgresql",
+        ] {
+            assert_eq!(security(url), ConnectionSecurity::Local, "{url}");
+        }
+        let url = "postgres://u:p@localhost/d?sslmode=verify-full";
+        assert_eq!(security(url), ConnectionSecurity::Verified);
+    }
+
+    #[test]
+    fn a_root_certificate_is_used_and_must_be_there() {
+        let here = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        let url = format!("postgres://u:p@h/d?sslmode=require&sslrootcert={here}");
+        assert_eq!(security(&url), ConnectionSecurity::VerifiedIssuer);
+        let error = address("postgres://u:hunter2@h/d?sslrootcert=no-such.pem").unwrap_err();
+        let shown = error.to_string();
+        assert!(
+            shown.contains("no-such.pem") && !shown.contains("hunter2"),
+            "{shown}"
+        );
+        let url = "postgres://u:p@h/d?sslmode=require".to_owned().into();
+        let read = |file| Address::read(&url, PoolMode::Auto, Some(file), &SERVER);
+        let set = read(Path::new(here)).unwrap();
+        assert_eq!(set.security(), ConnectionSecurity::VerifiedIssuer);
+        assert!(read(Path::new("no-such.pem")).is_err());
     }
 
     #[test]
@@ -222,7 +371,7 @@ mod tests {
         assert!(address("postgres://u:p@h:6543/d").unwrap().transaction);
         assert!(!address("postgres://u:p@h/d").unwrap().transaction);
         let url = "postgres://u:p@h:6543/d".to_owned().into();
-        let told = Address::read(&url, PoolMode::Session, &SERVER).unwrap();
+        let told = Address::read(&url, PoolMode::Session, None, &SERVER).unwrap();
         assert!(!told.transaction);
     }
 

@@ -115,6 +115,8 @@ fn from_server(error: &dyn DatabaseError, server: &Server) -> Error {
             )
             .into(),
         }),
+        "42P05" | "26000" => pooled(error, server),
+        "08P01" if error.message().contains("prepared statement") => pooled(error, server),
         "25006" => Error::unavailable("the database is read-only: a replica, or a full disk"),
         "40001" | "40P01" => Error::new(ErrorKind::Conflict {
             reason: "another transaction changed the same records; repeat the call".into(),
@@ -136,6 +138,18 @@ fn from_server(error: &dyn DatabaseError, server: &Server) -> Error {
         _ => Error::internal(error.message().to_owned()),
     };
     mapped.with_source(source)
+}
+
+/// Somebody else's statements are in the session: it is not the connection's own.
+fn pooled(error: &dyn DatabaseError, server: &Server) -> Error {
+    Error::configuration(
+        server.setting,
+        format!(
+            "{}: a pooler in transaction mode is in front of the server; set the pool mode to \
+             PoolMode::Transaction, or to PoolMode::Auto, which finds it out when connecting",
+            error.message()
+        ),
+    )
 }
 
 /// An error of the first connection. Here settings may be wrong; each error says how to fix them.
@@ -175,10 +189,7 @@ pub(crate) fn from_connect(error: sqlx::Error, address: &Address) -> Error {
             }
         }
         sqlx::Error::Io(error) => unreachable_server(address, &error),
-        sqlx::Error::Tls(error) => wrong(format!(
-            "no encrypted connection to {place} could be made ({error}); check sslmode and \
-             sslrootcert"
-        )),
+        sqlx::Error::Tls(error) => not_encrypted(address, &error.to_string()),
         sqlx::Error::Configuration(error) => wrong(format!("cannot be used ({error})")),
         other => from_sqlx(other, address.server),
     }
@@ -210,17 +221,33 @@ fn unreachable_server(address: &Address, error: &io::Error) -> Error {
     let place = address.place();
     // If TLS fails, for example because of a certificate, the kind is `InvalidData`.
     if error.kind() == io::ErrorKind::InvalidData {
-        let reason = format!(
-            "no encrypted connection to {place} could be made ({error}); check sslmode and \
-             sslrootcert"
-        );
-        return Error::configuration(address.server.setting, reason);
+        return not_encrypted(address, &error.to_string());
     }
     Error::unavailable(format!(
         "the database at {place} cannot be reached: {}; check the address, and that the server \
          runs",
         error.kind()
     ))
+}
+
+fn not_encrypted(address: &Address, problem: &str) -> Error {
+    let way_out = if problem.contains("does not support TLS") {
+        "switch TLS on there, or write sslmode=disable if the network on the way is trusted"
+            .to_owned()
+    } else {
+        format!(
+            "check sslmode and the host name, and name the authority's certificate as sslrootcert: \
+             {}",
+            address.server.certificate_hint
+        )
+    };
+    Error::configuration(
+        address.server.setting,
+        format!(
+            "no encrypted connection to {} could be made ({problem}); {way_out}",
+            address.place()
+        ),
+    )
 }
 
 pub(crate) fn unknown_host(host: &str, server: &Server) -> Error {
@@ -362,6 +389,7 @@ mod tests {
         database_hint: "",
         schema_hint: "",
         role_hint: "",
+        certificate_hint: "",
     };
 
     /// The error of the last of these statements.
@@ -493,6 +521,22 @@ mod tests {
             |kind| matches!(kind, ErrorKind::Internal { .. }),
             false,
         );
+    }
+
+    #[tokio::test]
+    async fn foreign_prepared_statements_mean_a_pooler() {
+        for sql in [
+            "prepare authorstack_x as select 1; prepare authorstack_x as select 1",
+            "execute authorstack_y",
+        ] {
+            let (kind, retryable) = kind(sql).await;
+            let ErrorKind::Configuration { setting, reason } = kind else {
+                unreachable!("{sql}: {kind:?}")
+            };
+            assert_eq!(setting, "supabase_db_url");
+            assert!(reason.contains("PoolMode::Transaction"), "{reason}");
+            assert!(!retryable);
+        }
     }
 
     #[tokio::test]

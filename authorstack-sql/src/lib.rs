@@ -29,6 +29,6 @@ pub use fields::{ArrayWriter, WriteIds};
 pub use ids::IdForm;
 pub use kept::{KEPT_CONNECTIONS, KeptConnections};
 pub use migration::{check_dates, each_value, is_same_record, refusal, taken_by};
-pub use pool::{Pool, Statement, Unit};
+pub use pool::{BEGIN, Pool, Statement, Unit};
 pub use settings::Settings;
 pub use task::{Aborting, spawned};

@@ -2,10 +2,10 @@
 
 use std::{fmt, net::ToSocketAddrs, sync::Arc, time::Duration};
 
-use authorstack_core::{Result, resilience::with_deadline};
+use authorstack_core::{ConnectionSecurity, Result, resilience::with_deadline};
 use futures::TryFutureExt;
 use sqlx::{
-    AssertSqlSafe, Connection, PgConnection, PgPool, Postgres,
+    AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, Row,
     postgres::{PgArguments, PgPoolOptions, PgRow},
     query::Query,
 };
@@ -18,6 +18,17 @@ use crate::{
 
 /// A connection that was idle for longer is tested before use.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
+/// Begins a transaction in which unqualified names are those of `pg_catalog` alone. Otherwise a role
+/// that may create functions in another schema of the path could have its own code run by ours: a
+/// `public.btrim(varchar)` fits a column better than `pg_catalog.btrim(text)`.
+///
+/// Connections in session mode have this path from the beginning. A pooler in transaction mode
+/// gives each transaction another session, so that only the transaction can set it.
+pub const BEGIN: &str = "begin; set local search_path = ''";
+
+/// The same for a session.
+const NO_SEARCH_PATH: &str = "set search_path = ''";
 
 /// A statement with its parameters.
 pub type Statement<'q> = Query<'q, Postgres, PgArguments>;
@@ -64,11 +75,12 @@ impl Pool {
                 })
             });
         if !address.transaction {
-            let limit: Arc<str> = format!("set statement_timeout = {server_side}").into();
+            let first: Arc<str> =
+                format!("{NO_SEARCH_PATH}; set statement_timeout = {server_side}").into();
             options = options.after_connect(move |connection, _| {
-                let limit = Arc::clone(&limit);
+                let first = Arc::clone(&first);
                 Box::pin(async move {
-                    sqlx::raw_sql(AssertSqlSafe(limit))
+                    sqlx::raw_sql(AssertSqlSafe(first))
                         .execute(connection)
                         .await?;
                     Ok(())
@@ -76,7 +88,7 @@ impl Pool {
             });
         }
         let pool = options.connect_lazy_with(address.options.clone());
-        let begin = format!("begin; set local statement_timeout = {server_side}").into();
+        let begin = format!("{BEGIN}; set local statement_timeout = {server_side}").into();
         Self {
             inner: Arc::new(Inner {
                 address,
@@ -116,31 +128,32 @@ impl Pool {
         statement.persistent(!self.transaction_mode())
     }
 
-    /// Opens a connection outside the pool.
+    /// How the connections are secured.
+    #[must_use]
+    pub fn security(&self) -> ConnectionSecurity {
+        self.inner.address.security()
+    }
+
+    /// Opens a connection outside the pool. In session mode it has no search path; in transaction
+    /// mode, transactions on it begin with [`BEGIN`].
     ///
     /// # Errors
     /// Configuration, naming what is wrong; Unavailable if the server does not answer.
     pub async fn open(&self) -> Result<PgConnection> {
         let address = &self.inner.address;
-        let deadline = self.inner.timeouts.connect;
-        match timeout(deadline, PgConnection::connect_with(&address.options)).await {
-            Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(sqlx::Error::Io(error))) => {
-                let host = address.options.get_host().to_owned();
-                if address.options.get_socket().is_none() && !resolves(&host).await {
-                    return Err(error::unknown_host(&host, address.server));
-                }
-                Err(error::from_connect(sqlx::Error::Io(error), address))
+        by_deadline(address, self.inner.timeouts.connect, async {
+            let mut connection = connect(address).await?;
+            if !address.transaction {
+                ask(&mut connection, NO_SEARCH_PATH, address).await?;
             }
-            Ok(Err(error)) => Err(error::from_connect(error, address)),
-            Err(_) => Err(error::connect_timeout(&address.place(), deadline)),
-        }
+            Ok(connection)
+        })
+        .await
     }
 
     /// Closes a connection that is outside the pool.
     pub async fn close_connection(&self, connection: PgConnection) {
-        // This is a courtesy: the server also notices a dropped connection.
-        let _ = timeout(Duration::from_secs(1), connection.close()).await;
+        close(connection).await;
     }
 
     /// Runs one statement as a unit of work.
@@ -242,6 +255,100 @@ impl Unit<'_> {
     pub async fn commit(self) -> Result<()> {
         self.pool.run(self.transaction.commit()).await
     }
+}
+
+/// Connects, and closes the connections again: settings that are wrong are found before the first
+/// call. Returns the address, in transaction mode if a pooler in this mode was found.
+///
+/// # Errors
+/// Configuration, naming what is wrong; Unavailable if the server does not answer by the deadline.
+pub(crate) async fn look_at(address: Address, find_mode: bool, limit: Duration) -> Result<Address> {
+    let look = async {
+        let mut first = connect(&address).await?;
+        let shared = if find_mode {
+            // A role with a single connection has no pooler in front of it.
+            match connect(&address).await {
+                Ok(mut second) => {
+                    let shared = share_a_process(&mut first, &mut second).await;
+                    close(second).await;
+                    shared.map_err(|error| error::from_connect(error, &address))?
+                }
+                Err(_) => false,
+            }
+        } else {
+            // A server may let us in and then say nothing.
+            ask(&mut first, "select", &address).await?;
+            false
+        };
+        close(first).await;
+        Ok(shared)
+    };
+    Ok(if by_deadline(&address, limit, look).await? {
+        address.in_transaction_mode()
+    } else {
+        address
+    })
+}
+
+/// Whether one process of the server answers both connections, or several one of them: then there
+/// is a pooler in transaction mode.
+async fn share_a_process(one: &mut PgConnection, other: &mut PgConnection) -> sqlx::Result<bool> {
+    /// In a busy pooler, other clients may take the process in between.
+    const ATTEMPTS: usize = 3;
+    const PROCESS: &str = "select pg_catalog.pg_backend_pid()";
+    const HELD: &str = "begin; select pg_catalog.pg_backend_pid()";
+    async fn process(connection: &mut PgConnection, sql: &'static str) -> sqlx::Result<i32> {
+        let row = sqlx::raw_sql(sql).fetch_one(connection).await?;
+        row.try_get(0)
+    }
+    let first = process(one, PROCESS).await?;
+    for _ in 0..ATTEMPTS {
+        // If the pooler has a single process, the first connection would wait for it in vain.
+        let is_shared =
+            process(other, HELD).await? == first || process(one, PROCESS).await? != first;
+        sqlx::raw_sql("commit").execute(&mut *other).await?;
+        if is_shared {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+async fn connect(address: &Address) -> Result<PgConnection> {
+    match PgConnection::connect_with(&address.options).await {
+        Ok(connection) => Ok(connection),
+        Err(sqlx::Error::Io(error)) => {
+            let host = address.options.get_host().to_owned();
+            if address.options.get_socket().is_none() && !resolves(&host).await {
+                return Err(error::unknown_host(&host, address.server));
+            }
+            Err(error::from_connect(sqlx::Error::Io(error), address))
+        }
+        Err(error) => Err(error::from_connect(error, address)),
+    }
+}
+
+/// Runs the first statement of a connection.
+async fn ask(connection: &mut PgConnection, sql: &'static str, address: &Address) -> Result<()> {
+    let done = sqlx::raw_sql(sql).execute(connection).await;
+    done.map(drop)
+        .map_err(|error| error::from_connect(error, address))
+}
+
+async fn by_deadline<T>(
+    address: &Address,
+    limit: Duration,
+    run: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    match timeout(limit, run).await {
+        Ok(result) => result,
+        Err(_) => Err(error::connect_timeout(&address.place(), limit)),
+    }
+}
+
+async fn close(connection: PgConnection) {
+    // This is a courtesy: the server also notices a dropped connection.
+    let _ = timeout(Duration::from_secs(1), connection.close()).await;
 }
 
 /// Whether the host has an address.

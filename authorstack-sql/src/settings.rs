@@ -1,13 +1,13 @@
 //! The settings of a connection, and the methods that build them.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use authorstack_core::Result;
 use secrecy::SecretString;
 
 use crate::{
     address::{Address, PoolMode, Server, Timeouts},
-    pool::Pool,
+    pool::{self, Pool},
 };
 
 /// How to connect to a server.
@@ -17,6 +17,8 @@ pub struct Settings {
     url: SecretString,
     /// How the host is connected to the database.
     pub pool_mode: PoolMode,
+    /// The certificate of the authority that signs the server's.
+    pub root_certificate: Option<PathBuf>,
     /// The deadlines.
     pub timeouts: Timeouts,
     /// The maximum number of connections that the repositories share.
@@ -26,22 +28,27 @@ pub struct Settings {
 impl Settings {
     /// Settings for the database at a URL. The other settings have their defaults.
     #[must_use]
-    pub fn new(server: &'static Server, url: String, pool_mode: PoolMode) -> Self {
+    pub fn new(server: &'static Server, url: String) -> Self {
         Self {
             server,
             url: url.into(),
-            pool_mode,
+            pool_mode: PoolMode::Auto,
+            root_certificate: None,
             timeouts: Timeouts::default(),
             max_connections: 10,
         }
     }
 
-    /// A pool with these settings, which connects when it is first used.
+    /// Connects once, and returns a pool with these settings, which connects when it is first used.
     ///
     /// # Errors
-    /// Configuration, naming the setting. The error does not contain the URL.
-    pub fn pool(&self) -> Result<Pool> {
-        let address = Address::read(&self.url, self.pool_mode, self.server)?;
+    /// Configuration, naming the setting, if something in it is wrong; the error does not contain
+    /// the URL. Unavailable if the server does not answer by the deadline for connecting.
+    pub async fn connect(&self) -> Result<Pool> {
+        let root = self.root_certificate.as_deref();
+        let address = Address::read(&self.url, self.pool_mode, root, self.server)?;
+        let find_mode = self.pool_mode == PoolMode::Auto && !address.transaction;
+        let address = pool::look_at(address, find_mode, self.timeouts.connect).await?;
         Ok(Pool::new(address, self.timeouts, self.max_connections))
     }
 }
@@ -51,6 +58,7 @@ impl fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("url", &"***")
             .field("pool_mode", &self.pool_mode)
+            .field("root_certificate", &self.root_certificate)
             .field("timeouts", &self.timeouts)
             .field("max_connections", &self.max_connections)
             .finish_non_exhaustive()
@@ -63,10 +71,18 @@ impl fmt::Debug for Settings {
 macro_rules! __settings_methods {
     ($config:ty) => {
         impl $config {
-            /// How the host is connected to the database.
+            /// How the host is connected to the database; by default, connecting finds it out.
             #[must_use]
             pub fn pool_mode(mut self, mode: $crate::PoolMode) -> Self {
                 self.settings.pool_mode = mode;
+                self
+            }
+
+            /// The file with the certificate of the authority that signs the server's, in PEM
+            /// form, as `sslrootcert` in the URL. Public authorities are known without it.
+            #[must_use]
+            pub fn root_certificate(mut self, file: impl Into<::std::path::PathBuf>) -> Self {
+                self.settings.root_certificate = Some(file.into());
                 self
             }
 
@@ -77,7 +93,8 @@ macro_rules! __settings_methods {
                 self
             }
 
-            /// How long to wait for a connection; the default is 10 seconds.
+            /// How long connecting may take, and how long a call waits for a connection; the default
+            /// is 10 seconds.
             #[must_use]
             pub fn connect_timeout(mut self, timeout: ::std::time::Duration) -> Self {
                 self.settings.timeouts.connect = timeout;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use authorstack_sql::{PoolMode, Server, Settings, settings_methods};
+use authorstack_sql::{Server, Settings, settings_methods};
 
 pub(crate) static SERVER: Server = Server {
     setting: "supabase_db_url",
@@ -10,17 +10,21 @@ pub(crate) static SERVER: Server = Server {
     database: "postgres",
     password_hint: "set the database password that the project's dashboard shows or resets",
     database_hint: "a Supabase project's is called postgres",
-    schema_hint: "apply its migrations first, with SupabaseStore::migrate or the Supabase CLI",
+    schema_hint: "make it with SupabaseStore::prepare, or with the Supabase CLI",
     role_hint: "use the project's role postgres",
+    certificate_hint: "a Supabase project's can be downloaded from its database settings",
 };
 
 /// How to connect to a Supabase project's database.
 ///
 /// The URL is `postgres://postgres:password@db.<ref>.supabase.co:5432/postgres`, or the pooler's.
-/// Over the internet, add `?sslmode=require`, or better `sslmode=verify-full` with the project's
-/// certificate as `sslrootcert`; the default, `prefer`, may use a connection without encryption.
-/// Parts that the URL leaves out come from `PGPASSWORD`, `PGSSLMODE` or `~/.pgpass`, as with
-/// `libpq`.
+/// A server on another machine must show a certificate for its name (`sslmode=verify-full`, which
+/// need not be written). Supabase signs its certificates itself: download the authority's from the
+/// project's database settings, and name the file by [`SupabaseConfig::root_certificate`] or as
+/// `sslrootcert` in the URL. Clear text needs `sslmode=disable`.
+///
+/// Parts that the URL leaves out come from `PGPASSWORD`, `PGSSLMODE`, `PGSSLROOTCERT` or
+/// `~/.pgpass`, as with `libpq`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -42,7 +46,7 @@ impl SupabaseConfig {
     #[must_use]
     pub fn new(db_url: impl Into<String>) -> Self {
         Self {
-            settings: Settings::new(&SERVER, db_url.into(), PoolMode::Auto),
+            settings: Settings::new(&SERVER, db_url.into()),
         }
     }
 

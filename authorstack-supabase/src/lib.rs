@@ -12,8 +12,7 @@
 //!
 //! # async fn run() -> authorstack_core::Result<()> {
 //! let url = std::env::var("AUTHORSTACK_SUPABASE_DB_URL").unwrap_or_default();
-//! let store = SupabaseStore::connect(SupabaseConfig::new(url)).await?;
-//! store.migrate().await?;
+//! let store = SupabaseStore::connect_and_prepare(SupabaseConfig::new(url)).await?;
 //! let stack = AuthorStack::supabase(&store);
 //! # let _ = stack;
 //! # Ok(())

@@ -2,8 +2,8 @@
 //! them.
 
 use authorstack_core::{Error, Result, layers::Operation, resilience::with_deadline};
-use authorstack_sql::{get, is_duplicate_object};
-use sqlx::{Acquire, AssertSqlSafe, PgConnection, query, raw_sql};
+use authorstack_sql::{BEGIN, get, is_duplicate_object};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, query, raw_sql};
 
 use crate::{error::from_sqlx, store::SupabaseStore};
 
@@ -112,7 +112,7 @@ impl SupabaseStore {
     /// history.
     pub async fn pending(&self) -> Result<Vec<String>> {
         let pending = with_connection(self, async |connection| {
-            let found = find(self, connection).await?;
+            let found = find_alone(self, connection).await?;
             match found.blockers.first() {
                 Some(blocker) if found.is_closed => Err(Error::blocked(blocker.clone())),
                 _ => Ok(found.pending.into_iter().map(str::to_owned).collect()),
@@ -138,7 +138,7 @@ async fn with_connection<T>(
 
 /// Applies the first pending migration. Returns `false` if there is none.
 async fn step(store: &SupabaseStore, connection: &mut PgConnection) -> Result<bool> {
-    let mut transaction = connection.begin().await.map_err(from_sqlx)?;
+    let mut transaction = connection.begin_with(BEGIN).await.map_err(from_sqlx)?;
     let lock = query("select pg_advisory_xact_lock($1)").bind(LOCK);
     store
         .statement(lock)
@@ -184,7 +184,7 @@ async fn step(store: &SupabaseStore, connection: &mut PgConnection) -> Result<bo
         }
         Err(error) if is_duplicate_object(&error) => {
             // The CLI takes no lock: it may have been faster.
-            let again = find(store, connection).await?;
+            let again = find_alone(store, connection).await?;
             if again.pending.contains(&migration.file) {
                 Err(from_sqlx(error).for_record(migration.file))
             } else {
@@ -267,9 +267,23 @@ impl Catalog {
     }
 }
 
-/// Compares the database with the migrations.
+/// [`find`] in a transaction of its own.
+async fn find_alone(store: &SupabaseStore, connection: &mut PgConnection) -> Result<Found> {
+    let begin = connection.begin_with(BEGIN);
+    let begun = with_deadline(store.timeouts().operation, async {
+        begin.await.map_err(from_sqlx)
+    });
+    let mut transaction = begun.await?;
+    let found = find(store, &mut transaction).await?;
+    transaction.commit().await.map_err(from_sqlx)?;
+    Ok(found)
+}
+
+/// Compares the database with the migrations, in an open transaction.
 pub(crate) async fn find(store: &SupabaseStore, connection: &mut PgConnection) -> Result<Found> {
-    let catalog = Catalog::read(store, connection).await?;
+    // Reading the catalogs waits for nothing.
+    let read = Catalog::read(store, connection);
+    let catalog = with_deadline(store.timeouts().operation, read).await?;
     let mut found = Found::default();
     if !catalog.may_read {
         found.is_closed = true;

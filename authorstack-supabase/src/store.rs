@@ -1,6 +1,8 @@
 //! The store: its connections, and how a statement runs on them.
 
-use authorstack_core::{Error, Order, PageRequest, Result, migrate::Stored};
+use authorstack_core::{
+    ConnectionSecurity, Error, Order, PageRequest, Result, layers::Operation, migrate::Stored,
+};
 use authorstack_sql::{IdForm, Pool, Statement, Timeouts, Unit, read};
 use sqlx::{PgConnection, Postgres, QueryBuilder, postgres::PgRow};
 
@@ -13,7 +15,7 @@ use crate::config::SupabaseConfig;
 /// use authorstack_supabase::{SupabaseConfig, SupabaseStore};
 ///
 /// # async fn run(url: String, id: authorstack_core::Id<authorstack_core::User>) -> authorstack_core::Result<()> {
-/// let store = SupabaseStore::connect(SupabaseConfig::new(url)).await?;
+/// let store = SupabaseStore::connect_and_prepare(SupabaseConfig::new(url)).await?;
 /// let stack = AuthorStack::supabase(&store);
 /// let user = stack.users().get(id).await?;
 /// # let _ = user;
@@ -28,17 +30,40 @@ pub struct SupabaseStore {
 impl SupabaseStore {
     /// Connects, and reports wrong settings.
     ///
-    /// This does not check the schema: [`SupabaseStore::pending`] and [`SupabaseStore::migrate`]
-    /// do.
+    /// This does not look at the schema: calls on a database without it answer Unsupported, and
+    /// [`SupabaseStore::connect_and_prepare`] makes it.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`](authorstack_core::ErrorKind::Configuration), naming
     /// `supabase_db_url`; Unavailable if the server does not answer.
     pub async fn connect(config: SupabaseConfig) -> Result<Self> {
-        let pool = config.settings.pool()?;
-        let connection = pool.open().await?;
-        pool.close_connection(connection).await;
+        let pool = connect(&config).await?;
         Ok(Self { pool })
+    }
+
+    /// Connects, and brings the database's schema up to date: what an app does at its start.
+    ///
+    /// # Errors
+    /// As of [`SupabaseStore::connect`] and [`SupabaseStore::prepare`].
+    pub async fn connect_and_prepare(config: SupabaseConfig) -> Result<Self> {
+        let store = Self::connect(config).await?;
+        store.prepare().await?;
+        Ok(store)
+    }
+
+    /// Brings the database's schema up to date, as [`SupabaseStore::migrate`] does. Every store has this
+    /// method.
+    ///
+    /// # Errors
+    /// As of [`SupabaseStore::migrate`].
+    pub async fn prepare(&self) -> Result<()> {
+        self.migrate().await
+    }
+
+    /// How the connections are secured.
+    #[must_use]
+    pub fn security(&self) -> ConnectionSecurity {
+        self.pool.security()
     }
 
     /// Closes all connections. Later calls fail.
@@ -105,6 +130,11 @@ impl SupabaseStore {
         let row = self.fetch_optional(statement).await?;
         row.map(drop).ok_or_else(Error::not_found)
     }
+}
+
+async fn connect(config: &SupabaseConfig) -> Result<Pool> {
+    let connected = config.settings.connect().await;
+    connected.map_err(|error| error.in_operation(Operation::Connect))
 }
 
 /// Reads a row that begins with the columns of a record.

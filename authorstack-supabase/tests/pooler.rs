@@ -11,10 +11,14 @@ mod common;
 use std::{sync::Arc, time::Duration};
 
 use authorstack_core::{
-    AuthId, BookFilter, Error, ErrorKind, NewBook, NewUser, PageRequest, testing::servers,
+    AuthId, BookFilter, Error, ErrorKind, Id, NewBook, NewUser, PageRequest, testing::servers,
 };
-use authorstack_supabase::{PoolMode, SupabaseConfig};
+use authorstack_supabase::{PoolMode, SupabaseConfig, SupabaseStore};
 use common::{Host, Via, on_database};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_call_is_lost_in_the_transaction_pooler() {
@@ -140,6 +144,127 @@ async fn a_server_that_does_not_answer_is_unavailable_and_named() {
             "{shown}"
         );
     }
+}
+
+/// Lets everybody in, and then says nothing.
+async fn silent_after_authentication(listener: TcpListener) {
+    loop {
+        let (mut client, _) = listener.accept().await.unwrap();
+        tokio::spawn(async move {
+            let mut heard = vec![0; 4096];
+            client.read_exact(&mut heard[..8]).await.unwrap();
+            client.write_all(b"N").await.unwrap();
+            let startup = client.read(&mut heard).await.unwrap();
+            assert!(startup > 0);
+            let welcome = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
+            client.write_all(welcome).await.unwrap();
+            while client.read(&mut heard).await.is_ok_and(|bytes| bytes > 0) {}
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_lets_us_in_and_says_nothing_is_unavailable() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = tokio::spawn(silent_after_authentication(listener));
+    let url = format!("postgres://postgres:hunter2@127.0.0.1:{port}/postgres");
+    for mode in [PoolMode::Auto, PoolMode::Session, PoolMode::Transaction] {
+        let error = refused(url.clone(), mode);
+        let error = tokio::time::timeout(Duration::from_mins(1), error).await;
+        let error = error.unwrap();
+        let shown = format!("{error} {error:?}");
+        assert!(
+            matches!(error.kind(), ErrorKind::Unavailable { .. }),
+            "{shown}"
+        );
+        assert!(shown.contains(&format!("127.0.0.1:{port}")), "{shown}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+    server.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connecting_finds_out_the_mode_on_any_port() {
+    on_database(async |database| {
+        database.migrated(Via::Direct).await;
+        for (via, transaction) in [
+            (Via::Direct, false),
+            (Via::SessionPooler, false),
+            (Via::Pooler, true),
+        ] {
+            let config = SupabaseConfig::new(database.url(via)).max_connections(4);
+            let store = Arc::new(Host::connect(config).await.unwrap());
+            let shown = format!("{store:?}");
+            let expected = format!("transaction: {transaction}");
+            assert!(shown.contains(&expected), "{via:?}: {shown}");
+            let calls = (0..8).map(|_| {
+                let store = Arc::clone(&store);
+                async move {
+                    for _ in 0..10 {
+                        store.users().list(PageRequest::first(5)).await.unwrap();
+                    }
+                }
+            });
+            futures::future::join_all(calls).await;
+            store.close().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_wrong_mode_is_a_wrong_setting() {
+    on_database(async |database| {
+        database.migrated(Via::Direct).await;
+        let config = SupabaseConfig::new(database.url(Via::Pooler)).pool_mode(PoolMode::Session);
+        let store = Arc::new(Host::connect(config).await.unwrap());
+        // Statements that one connection has prepared are missing, or in the way, on another.
+        let calls = (0..8).map(|n| {
+            let store = Arc::clone(&store);
+            async move {
+                let mut errors = Vec::new();
+                for round in 0..20 {
+                    let page = PageRequest::first(5);
+                    let id = Id::new();
+                    let call = match (n + round) % 3 {
+                        0 => store.users().list(page).await.map(drop),
+                        1 => store.users().get(id).await.map(drop),
+                        _ => store.books().get(id, Id::new()).await.map(drop),
+                    };
+                    errors.extend(call.err());
+                }
+                errors
+            }
+        });
+        let errors = futures::future::join_all(calls).await.into_iter().flatten();
+        let mut errors: Vec<Error> = errors.collect();
+        errors.retain(|error| !matches!(error.kind(), ErrorKind::NotFound));
+        assert!(!errors.is_empty());
+        for error in errors {
+            assert_setting(&error, "PoolMode::Transaction");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_step_makes_a_fresh_database_usable() {
+    on_database(async |database| {
+        let bare = database.store(Via::Direct).await;
+        let new = || NewUser::new("a".parse().unwrap(), "a@example.org".parse().unwrap(), "A");
+        let error = bare.users().create(new()).await.unwrap_err();
+        assert!(
+            matches!(error.kind(), ErrorKind::Unsupported { .. }),
+            "{error:?}"
+        );
+        assert!(error.to_string().contains("SupabaseStore::prepare"));
+        let config = database.config(Via::Direct);
+        let store = SupabaseStore::connect_and_prepare(config).await.unwrap();
+        store.prepare().await.unwrap();
+        bare.users().create(new()).await.unwrap();
+    })
+    .await;
 }
 
 #[tokio::test]

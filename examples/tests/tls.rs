@@ -10,6 +10,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
+    task::JoinHandle,
 };
 use tokio_rustls::{
     TlsAcceptor,
@@ -134,10 +135,100 @@ async fn all_stores_are_reached_through_tls() {
     }
     tool.postgres_url = Some(postgres("right"));
     tool.supabase_db_url = supabase("right");
+    let plan = tool.ask(&["plan"]).unwrap();
+    for setting in ["mongodb_url", "postgres_url", "supabase_db_url"] {
+        let connections = &plan.json["connections"];
+        assert_eq!(connections[setting], "verified", "{connections}");
+    }
     for command in ["run", "verify"] {
         let answer = tool.ask(&[command]).unwrap();
         assert_eq!(answer.code, Some(0), "{} {}", answer.json, answer.stderr);
         assert_eq!(answer.sum("read"), 55);
     }
+
+    // The authority can be named by a setting of its own, which wins over the address.
+    let flags = [
+        "--mongodb-ca-file",
+        "--postgres-ca-file",
+        "--supabase-ca-file",
+    ];
+    tool.mongodb_url = mongodb("wrong");
+    tool.postgres_url = Some(postgres("wrong"));
+    tool.supabase_db_url = supabase("wrong");
+    let named = flags.map(|flag| [flag, "right.pem"]).concat();
+    let answer = tool.ask(&[&["verify"], &named[..]].concat()).unwrap();
+    assert_eq!(answer.code, Some(0), "{} {}", answer.json, answer.stderr);
+    let missing = [&["verify"], &named[..5], &["no-such.pem"]].concat();
+    let answer = tool.ask(&missing).unwrap();
+    assert_eq!(answer.code, Some(2), "{}", answer.stderr);
+    assert!(answer.stderr.contains("no-such.pem"), "{}", answer.stderr);
+    scratch.remove().await.unwrap();
+}
+
+/// Answers PostgreSQL's first message with a byte, and returns what a client sent until it hung up.
+async fn overheard(answer: u8) -> (u16, JoinHandle<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let heard = tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut heard = vec![0; 8];
+        client.read_exact(&mut heard).await.unwrap();
+        // Two gigabytes are announced as well, before anybody has said who they are.
+        let answer = [answer, b'R', 0x7f, 0xff, 0xff, 0xff];
+        client.write_all(&answer).await.unwrap();
+        let _ = client.read_to_end(&mut heard).await;
+        heard
+    });
+    (port, heard)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_elsewhere_gets_no_password_in_clear_text() {
+    let (mongodb, supabase) = (servers::mongodb_url(), servers::supabase_db_url());
+    let scratch = Scratch::create(&servers::fresh_name(), &mongodb, &supabase)
+        .await
+        .unwrap();
+    let mut tool = Tool::new(TOOL, &scratch).unwrap();
+
+    // Not an address of the loopback network, though it leads to this machine. The server has no
+    // TLS: it is asked for it, and gets nothing else.
+    let (port, heard) = overheard(b'N').await;
+    tool.supabase_db_url = format!("postgres://postgres:hunter2@0.0.0.0:{port}/postgres");
+    let refused = tool.ask(&["plan"]).unwrap();
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("sslmode=disable"),
+        "{}",
+        refused.stderr
+    );
+    assert!(!refused.stderr.contains("hunter2"), "{}", refused.stderr);
+    let ssl_request = [0, 0, 0, 8, 4, 210, 22, 47];
+    assert_eq!(heard.await.unwrap(), ssl_request);
+
+    // What may be clear text is refused before anything is sent.
+    for mode in ["prefer", "allow"] {
+        tool.supabase_db_url = format!("postgres://u:hunter2@0.0.0.0:1/d?sslmode={mode}");
+        let refused = tool.ask(&["plan"]).unwrap();
+        assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+        assert!(refused.stderr.contains("clear text"), "{}", refused.stderr);
+        assert!(!refused.stderr.contains("hunter2"), "{}", refused.stderr);
+    }
+
+    // Who asks for it gets it, and `plan` says so.
+    let mut url = Url::parse(&scratch.supabase_db_url()).unwrap();
+    url.set_host(Some("0.0.0.0")).unwrap();
+    url.set_query(Some("sslmode=disable"));
+    tool.supabase_db_url = url.into();
+    let plan = tool.ask(&["plan"]).unwrap();
+    assert_eq!(plan.code, Some(0), "{} {}", plan.json, plan.stderr);
+    let connections = &plan.json["connections"];
+    assert_eq!(
+        connections["supabase_db_url"], "clear_text",
+        "{connections}"
+    );
+    assert_eq!(connections["mongodb_url"], "local", "{connections}");
+    let output = tool.command(&["plan"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("supabase_db_url    CLEAR TEXT"), "{text}");
     scratch.remove().await.unwrap();
 }

@@ -70,6 +70,8 @@ async fn is_untouched(scratch: &Scratch) -> bool {
 fn an_address_in_a_wrong_place_is_not_shown() {
     let address = format!("mongodb://u:{SECRET}@db.example.org/app");
     let missing = format!("--config={address}");
+    let settings = format!("host=db.example.org user=u password={SECRET}");
+    let settings_file = format!("--config={settings}");
     let cases: &[&[&str]] = &[
         &["run", &address],
         &["run", "--mongo-url", &address],
@@ -79,6 +81,18 @@ fn an_address_in_a_wrong_place_is_not_shown() {
         &["run", &missing],
         &["replay", &address, "--mongodb-url=x"],
         &[&address],
+        &["plan", &settings],
+        &[&settings],
+        &["run", "--config", &settings],
+        &["run", &settings_file],
+        &["run", "--kind", &settings],
+        &[
+            "run",
+            "--supabase-db-url",
+            &settings,
+            "--mongodb-url",
+            &settings,
+        ],
     ];
     for arguments in cases {
         let folder = tempfile::tempdir().unwrap();

@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, PgConnection, query};
 use super::{shared::Shared, snapshot::count};
 use crate::{
     config::SERVER,
-    schema::{has_key, migrations, missing_columns, newer},
+    schema::{HISTORY, has_key, migrations, missing_columns, newer},
 };
 
 pub(super) async fn inspect(shared: &Shared) -> Result<SinkState> {
@@ -38,10 +38,11 @@ async fn look_at_schema(
     state: &mut SinkState,
 ) -> Result<()> {
     let look = query(
-        "select to_regclass('_sqlx_migrations') is not null, \
+        "select to_regclass($1) is not null, \
            has_schema_privilege('public', 'create'), current_user::text, \
            current_setting('server_encoding') = 'UTF8'",
-    );
+    )
+    .bind(HISTORY);
     let rows = shared.fetch_in(connection, look).await?;
     let row = rows
         .first()
@@ -50,7 +51,8 @@ async fn look_at_schema(
     let (role, is_utf8): (String, bool) = (get(row, 2)?, get(row, 3)?);
     let mut applied: HashSet<i64> = HashSet::new();
     if has_history {
-        let history = query("select version from _sqlx_migrations where success order by version");
+        let history = format!("select version from {HISTORY} where success order by version");
+        let history = query(AssertSqlSafe(history));
         for row in shared.fetch_in(connection, history).await? {
             applied.insert(get(&row, 0)?);
         }

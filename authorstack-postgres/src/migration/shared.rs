@@ -83,7 +83,7 @@ impl Shared {
         // No timeouts: it may wait for the reader of its rows.
         with_deadline(self.pool.timeouts().operation, async {
             raw_sql(
-                "begin isolation level repeatable read read only; \
+                "begin isolation level repeatable read read only; set local search_path = ''; \
                  set local statement_timeout = 0; \
                  set local idle_in_transaction_session_timeout = 0; \
                  set local jit = off",
@@ -137,8 +137,8 @@ impl Shared {
         // The server gives up a little later than the client.
         let limit = (timeouts.load + Duration::from_secs(5)).as_millis();
         let begin = format!(
-            "begin isolation level read committed; set local statement_timeout = {limit}; \
-             set local jit = off"
+            "begin isolation level read committed; set local search_path = ''; \
+             set local statement_timeout = {limit}; set local jit = off"
         );
         with_deadline(timeouts.operation, async {
             let begin = raw_sql(AssertSqlSafe(begin)).execute(&mut connection);

@@ -72,13 +72,12 @@ pub(super) async fn put_off(
     kind: Kind,
     what: PutOff,
 ) -> sqlx::Result<()> {
-    raw_sql("savepoint put_off; set local lock_timeout = '5s'; set local search_path = ''")
+    raw_sql("savepoint put_off; set local lock_timeout = '5s'")
         .execute(&mut *connection)
         .await?;
     match drop_all(store, connection, kind, what).await {
         Ok(()) => {
-            let done = "release savepoint put_off; set local lock_timeout = 0; \
-                        set local search_path to default";
+            let done = "release savepoint put_off; set local lock_timeout = 0";
             raw_sql(done).execute(connection).await?;
             Ok(())
         }

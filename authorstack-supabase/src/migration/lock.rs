@@ -22,7 +22,8 @@ async fn try_lock(store: &SupabaseStore) -> Result<Option<PgConnection>> {
     let take = async {
         // The transaction must stay open for as long as the run takes.
         raw_sql(
-            "begin; set local idle_in_transaction_session_timeout = 0; \
+            "begin; set local search_path = ''; \
+             set local idle_in_transaction_session_timeout = 0; \
              select set_config('transaction_timeout', '0', true) \
              where current_setting('transaction_timeout', true) is not null",
         )

@@ -359,7 +359,7 @@ async fn send_rejects(notes: Notes, sender: mpsc::Sender<Result<Vec<Reject>>>) -
     let store = &notes.work.store;
     let limit = store.timeouts().load;
     let mut connection = store.open().await?;
-    with_deadline(limit, async { begin_reading(&mut connection).await }).await?;
+    begin_reading(store, &mut connection).await?;
     let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
     let select = format!(
         "select kind, key, problems, record, source_digest from {} \

@@ -48,7 +48,7 @@ pub(super) async fn send_rows(
     let mut connection = store.open().await?;
     let mut after = scan.after;
     loop {
-        with_deadline(limit, async { begin_reading(&mut connection).await }).await?;
+        begin_reading(&store, &mut connection).await?;
         let page = match &after {
             None => query(statements.first.as_str()),
             Some(after) => after.bind(query(statements.page.as_str())),
@@ -157,15 +157,19 @@ pub(super) fn sound(scanned: Scanned) -> Result<Record> {
 }
 
 /// Begins a transaction that may wait for the reader of its rows.
-pub(super) async fn begin_reading(connection: &mut PgConnection) -> Result<()> {
-    raw_sql(
-        "begin read only; set local statement_timeout = 0; \
+pub(super) async fn begin_reading(
+    store: &SupabaseStore,
+    connection: &mut PgConnection,
+) -> Result<()> {
+    let begin = raw_sql(
+        "begin read only; set local search_path = ''; set local statement_timeout = 0; \
          set local idle_in_transaction_session_timeout = 0",
     )
-    .execute(connection)
+    .execute(connection);
+    with_deadline(store.timeouts().operation, async {
+        begin.await.map(drop).map_err(from_sqlx)
+    })
     .await
-    .map_err(from_sqlx)?;
-    Ok(())
 }
 
 pub(super) fn read_record(kind: Kind, row: &PgRow) -> Result<Record> {

@@ -7,7 +7,7 @@ use authorstack_core::{
     migrate::{Digest, Kind},
     resilience::with_deadline,
 };
-use authorstack_sql::{KeptConnections, Statement, get, name_deadline};
+use authorstack_sql::{BEGIN, KeptConnections, Statement, get, name_deadline};
 use sqlx::{AssertSqlSafe, PgConnection, postgres::PgRow, query, raw_sql};
 
 use super::{copy::Buffer, deferred::table};
@@ -62,9 +62,12 @@ impl Work {
             Some(kept) => kept,
             None => (self.store.open().await?, Buffer::default()),
         };
-        begin(&mut connection, limit, durability)
-            .await
-            .map_err(from_sqlx)?;
+        // It waits for nothing: a server that says nothing now is not asked any longer.
+        with_deadline(self.store.timeouts().operation, async {
+            let begun = begin(&mut connection, limit, durability).await;
+            begun.map_err(from_sqlx)
+        })
+        .await?;
         Ok(Worker { connection, buffer })
     }
 
@@ -135,7 +138,7 @@ async fn begin(
     };
     // The server checks the connection regularly, and stops if the client was killed.
     let begin = format!(
-        "begin; set local statement_timeout = {limit}; \
+        "{BEGIN}; set local statement_timeout = {limit}; \
          set local idle_in_transaction_session_timeout = {limit}; \
          set local synchronous_commit = {synchronous}; \
          select set_config('client_connection_check_interval', '2000', true) \

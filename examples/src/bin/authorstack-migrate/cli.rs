@@ -28,10 +28,19 @@ Settings:
   batch_bytes, postgres_ids, id_map_file and from as well.
 
     --mongodb-url       AUTHORSTACK_MONGODB_URL       mongodb_url       database in its path
-    --postgres-url      AUTHORSTACK_POSTGRES_URL      postgres_url      add ?sslmode=verify-full
-    --supabase-db-url   AUTHORSTACK_SUPABASE_DB_URL   supabase_db_url   add ?sslmode=require
+    --mongodb-ca-file   AUTHORSTACK_MONGODB_CA_FILE   mongodb_ca_file
+    --postgres-url      AUTHORSTACK_POSTGRES_URL      postgres_url
+    --postgres-ca-file  AUTHORSTACK_POSTGRES_CA_FILE  postgres_ca_file
+    --supabase-db-url   AUTHORSTACK_SUPABASE_DB_URL   supabase_db_url
+    --supabase-ca-file  AUTHORSTACK_SUPABASE_CA_FILE  supabase_ca_file  from the project's settings
 
-  One of the first two may be left out; its records are then left out, too.
+  MongoDB's or PostgreSQL's address may be left out; its records are then left out, too.
+
+Connections:
+  Servers on other machines must show a certificate for their name. A CA file names the authority
+  that signs it, unless it is a public one; that of a Supabase project can be downloaded from its
+  database settings. Clear text needs ?sslmode=disable, or ?tls=false for MongoDB. `plan` says how
+  each connection is secured.
 
 Ids of the analytics:
   They are UUIDs that hold MongoDB's ids: in AuthorStack's form, or padded with zeros, which
@@ -48,8 +57,9 @@ Exit codes:
 
 Examples:
   export AUTHORSTACK_MONGODB_URL='mongodb+srv://app:…@cluster.example.net/authorstack'
-  export AUTHORSTACK_POSTGRES_URL='postgres://app:…@db.example.com/authorstack?sslmode=verify-full'
-  export AUTHORSTACK_SUPABASE_DB_URL='postgres://postgres:…@db.example.net/postgres?sslmode=require'
+  export AUTHORSTACK_POSTGRES_URL='postgres://app:…@db.example.com/authorstack'
+  export AUTHORSTACK_SUPABASE_DB_URL='postgres://postgres:…@db.example.net/postgres'
+  export AUTHORSTACK_SUPABASE_CA_FILE='prod-ca-2021.crt'
   authorstack-migrate plan
   authorstack-migrate run --output json | jq .status
 
@@ -113,10 +123,26 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "URL", value_parser = secret)]
     #[arg(env = "AUTHORSTACK_MONGODB_URL", hide_env_values = true)]
     pub(crate) mongodb_url: Option<SecretString>,
+    /// The certificate of the authority that signs MongoDB's
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "AUTHORSTACK_MONGODB_CA_FILE"
+    )]
+    pub(crate) mongodb_ca_file: Option<PathBuf>,
     /// The PostgreSQL of the analytics, with the database in its path (default: authorstack)
     #[arg(long, global = true, value_name = "URL", value_parser = secret)]
     #[arg(env = "AUTHORSTACK_POSTGRES_URL", hide_env_values = true)]
     pub(crate) postgres_url: Option<SecretString>,
+    /// The certificate of the authority that signs PostgreSQL's
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "AUTHORSTACK_POSTGRES_CA_FILE"
+    )]
+    pub(crate) postgres_ca_file: Option<PathBuf>,
     /// How the analytics' uuid columns hold ids [default: embedded]
     #[arg(long, global = true, value_enum, value_name = "FORM")]
     pub(crate) postgres_ids: Option<Ids>,
@@ -127,6 +153,14 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "URL", value_parser = secret)]
     #[arg(env = "AUTHORSTACK_SUPABASE_DB_URL", hide_env_values = true)]
     pub(crate) supabase_db_url: Option<SecretString>,
+    /// The certificate of the authority that signs the Supabase database's
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "AUTHORSTACK_SUPABASE_CA_FILE"
+    )]
+    pub(crate) supabase_ca_file: Option<PathBuf>,
     /// A file with settings [default: authorstack.toml, if it exists]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -153,6 +187,16 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// The flag of an authority's certificate, by the name of its setting.
+    pub(crate) fn ca_file(&self, setting: &str) -> Option<&PathBuf> {
+        match setting {
+            "mongodb_ca_file" => self.mongodb_ca_file.as_ref(),
+            "postgres_ca_file" => self.postgres_ca_file.as_ref(),
+            "supabase_ca_file" => self.supabase_ca_file.as_ref(),
+            _ => None,
+        }
+    }
+
     /// The flag of an address, by the name of its setting.
     pub(crate) fn address(&self, setting: &str) -> Option<&SecretString> {
         match setting {
@@ -217,6 +261,9 @@ pub(crate) fn veiled(text: &str, arguments: &[String]) -> String {
     let mut veiled = text.to_owned();
     for argument in arguments {
         let Some((before, _)) = argument.split_once("://") else {
+            if has_secret(argument) {
+                veiled = veiled.replace(argument, "***");
+            }
             continue;
         };
         let is_scheme = |c: char| c.is_ascii_alphanumeric() || c == '+';
@@ -225,6 +272,16 @@ pub(crate) fn veiled(text: &str, arguments: &[String]) -> String {
         veiled = veiled.replace(address, &format!("{scheme}://***"));
     }
     veiled
+}
+
+/// Whether an argument looks like a list of settings with a password, such as `host=… password=…`.
+fn has_secret(argument: &str) -> bool {
+    const NAMES: [&str; 6] = ["password", "passwd", "pass", "pwd", "secret", "token"];
+    let small = argument.to_lowercase();
+    small.match_indices(['=', ':']).any(|(at, _)| {
+        let name = small[..at].trim_end_matches([' ', '\'', '"']);
+        NAMES.iter().any(|secret| name.ends_with(secret))
+    })
 }
 
 /// Whether these arguments ask for JSON, even if the others are wrong.
@@ -257,6 +314,25 @@ mod tests {
         let text = format!("neither {} nor {}", arguments[1], arguments[2]);
         let expected = "neither mongodb+srv://*** nor --kind=postgres://***";
         assert_eq!(veiled(&text, &arguments), expected);
+    }
+
+    #[test]
+    fn settings_with_a_password_are_hidden() {
+        for argument in [
+            "host=db password=hush",
+            "password=hush host=db",
+            "user=u PGPASSWORD = hush",
+            "host=db Pwd='hush'",
+            "--url=host=db password=hush",
+            "{\"password\": \"hush\"}",
+        ] {
+            let arguments = ["tool".to_owned(), argument.to_owned()];
+            let shown = veiled(&format!("unexpected argument '{argument}'"), &arguments);
+            assert_eq!(shown, "unexpected argument '***'");
+        }
+        let arguments = ["--output=json".to_owned(), "C:\\passes".to_owned()];
+        let text = "neither --output=json nor C:\\passes";
+        assert_eq!(veiled(text, &arguments), text);
     }
 
     #[test]

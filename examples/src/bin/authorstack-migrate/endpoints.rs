@@ -1,9 +1,9 @@
 //! The stores that the tool can connect to, as a table: a new store is a new row.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use authorstack_core::{
-    Result,
+    ConnectionSecurity, Result,
     migrate::{Destination, Kind, Ledger, Sink, Snapshot},
 };
 use authorstack_mongo::{MongoConfig, MongoStore};
@@ -17,6 +17,8 @@ use crate::cli::Side;
 /// What a store is reached by.
 pub(crate) struct Access {
     pub(crate) url: SecretString,
+    /// The certificate of the authority that signs the server's.
+    pub(crate) ca_file: Option<PathBuf>,
     /// What the UUIDs of the analytics mean.
     pub(crate) postgres_ids: IdForm,
     pub(crate) id_map: IdMap,
@@ -26,6 +28,8 @@ pub(crate) struct Access {
 pub(crate) struct Endpoint {
     /// The setting that holds its address: as a flag, in the environment and in the file.
     pub(crate) setting: &'static str,
+    /// The setting that names the file with the authority's certificate.
+    pub(crate) ca_setting: &'static str,
     /// Which side of a move it is on.
     pub(crate) side: Side,
     /// The kinds that it holds.
@@ -37,18 +41,21 @@ pub(crate) struct Endpoint {
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         setting: "mongodb_url",
+        ca_setting: "mongodb_ca_file",
         side: Side::Services,
         kinds: Kind::DOCUMENTS,
         open: |access| mongodb(access).boxed(),
     },
     Endpoint {
         setting: "postgres_url",
+        ca_setting: "postgres_ca_file",
         side: Side::Services,
         kinds: Kind::ANALYTICS,
         open: |access| postgres(access).boxed(),
     },
     Endpoint {
         setting: "supabase_db_url",
+        ca_setting: "supabase_ca_file",
         side: Side::Supabase,
         kinds: Kind::ALL,
         open: |access| supabase(access).boxed(),
@@ -57,6 +64,8 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
 
 /// A store that is connected, as either side of a move.
 pub(crate) struct Opened {
+    /// How its connections are secured.
+    pub(crate) security: ConnectionSecurity,
     pub(crate) snapshot: Arc<dyn Snapshot>,
     pub(crate) sink: Arc<dyn Sink>,
     /// The store as a destination that keeps the ledger itself, where it does.
@@ -66,8 +75,13 @@ pub(crate) struct Opened {
 }
 
 async fn mongodb(access: Access) -> Result<Opened> {
-    let store = Arc::new(MongoStore::connect(MongoConfig::new(access.url)).await?);
+    let mut config = MongoConfig::new(access.url);
+    if let Some(file) = access.ca_file {
+        config = config.root_certificate(file);
+    }
+    let store = Arc::new(MongoStore::connect(config).await?);
     Ok(Opened {
+        security: store.security(),
         snapshot: store.clone(),
         sink: store,
         destination: None,
@@ -76,10 +90,14 @@ async fn mongodb(access: Access) -> Result<Opened> {
 }
 
 async fn postgres(access: Access) -> Result<Opened> {
-    let config = PostgresConfig::new(access.url.expose_secret()).ids(access.postgres_ids);
+    let mut config = PostgresConfig::new(access.url.expose_secret()).ids(access.postgres_ids);
+    if let Some(file) = access.ca_file {
+        config = config.root_certificate(file);
+    }
     let store = PostgresStore::connect(config).await?;
     let records = Arc::new(store.migration(access.id_map));
     Ok(Opened {
+        security: store.security(),
         snapshot: records.clone(),
         sink: records,
         destination: None,
@@ -88,9 +106,14 @@ async fn postgres(access: Access) -> Result<Opened> {
 }
 
 async fn supabase(access: Access) -> Result<Opened> {
-    let store = SupabaseStore::connect(SupabaseConfig::new(access.url.expose_secret())).await?;
+    let mut config = SupabaseConfig::new(access.url.expose_secret());
+    if let Some(file) = access.ca_file {
+        config = config.root_certificate(file);
+    }
+    let store = SupabaseStore::connect(config).await?;
     let records = Arc::new(store.migration());
     Ok(Opened {
+        security: store.security(),
         snapshot: records.clone(),
         sink: records.clone(),
         destination: Some(Destination::transactional(records)),

@@ -196,12 +196,16 @@ async fn obey_with(cli: &Cli, settings: &Settings, reporter: &Reporter) -> Resul
         _ => None,
     };
 
-    let Sides { source, target } = Sides::open(settings).await?;
+    let Sides {
+        source,
+        target,
+        security,
+    } = Sides::open(settings).await?;
     let is_replay = lines.is_some();
     let moved = match (&cli.command, lines) {
         (Command::Plan, _) => {
             let plan = migrate::plan(source, &target, &settings.run.kinds, reporter).await?;
-            return Ok(output::of_plan(&plan, &target, settings));
+            return Ok(output::of_plan(&plan, &target, settings, &security));
         }
         (Command::Verify, _) => {
             let found = migrate::verify(source, &target, &settings.run.kinds, reporter).await?;

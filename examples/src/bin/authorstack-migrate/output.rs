@@ -6,8 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use authorstack_core::migrate::{
-    Counts, Destination, KindReport, KindVerification, Plan, Report, Status, Verification,
+use authorstack_core::{
+    ConnectionSecurity,
+    migrate::{
+        Counts, Destination, KindReport, KindVerification, Plan, Report, Status, Verification,
+    },
 };
 use serde_json::{Map, Value, json};
 
@@ -93,7 +96,12 @@ fn section(text: &mut String, title: &str, lines: impl IntoIterator<Item = Strin
     }
 }
 
-pub(crate) fn of_plan(plan: &Plan, target: &Destination, settings: &Settings) -> Answer {
+pub(crate) fn of_plan(
+    plan: &Plan,
+    target: &Destination,
+    settings: &Settings,
+    security: &[(&'static str, ConnectionSecurity)],
+) -> Answer {
     let mut text = String::new();
     let kinds = plan.kinds.iter().map(|kind| {
         let counts = &kind.report.counts;
@@ -121,6 +129,9 @@ pub(crate) fn of_plan(plan: &Plan, target: &Destination, settings: &Settings) ->
         plan.schema_migrations.clone(),
     );
     section(&mut text, "Notes on the target", plan.notes.clone());
+    let connections = security.iter();
+    let connections = connections.map(|(setting, security)| format!("{setting:<18} {security}"));
+    section(&mut text, "Connections", connections);
     for kind in &plan.kinds {
         let fields = kind.rejected_fields.iter();
         let fields = fields.map(|(field, count)| format!("{field}: {}", grouped(*count)));
@@ -151,7 +162,12 @@ pub(crate) fn of_plan(plan: &Plan, target: &Destination, settings: &Settings) ->
         "Records that share a value that must be unique",
         collisions,
     );
+    let security: Map<String, Value> = security
+        .iter()
+        .map(|(setting, security)| ((*setting).to_owned(), security.as_str().into()))
+        .collect();
     let more = json!({
+        "connections": security,
         "schema_migrations": plan.schema_migrations,
         "blockers": plan.blockers,
         "notes": plan.notes,

@@ -24,10 +24,13 @@ const DEFAULT_REJECTS: &str = "authorstack-rejects.jsonl";
 const KEYS: &[&str] = &[
     "from",
     "mongodb_url",
+    "mongodb_ca_file",
     "postgres_url",
+    "postgres_ca_file",
     "postgres_ids",
     "id_map_file",
     "supabase_db_url",
+    "supabase_ca_file",
     "kinds",
     "rejects_file",
     "batch_records",
@@ -39,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) from: Side,
     /// The addresses by their settings.
     addresses: BTreeMap<&'static str, SecretString>,
+    /// The files with the certificates of authorities, by the setting of the address.
+    ca_files: BTreeMap<&'static str, PathBuf>,
     /// What the UUIDs of the analytics mean.
     postgres_ids: IdForm,
     id_map: IdMap,
@@ -62,11 +67,19 @@ impl Settings {
             records: size(options.batch_records, "batch_records", defaults.records)?,
             bytes: size(options.batch_bytes, "batch_bytes", defaults.bytes)?,
         };
-        let mut addresses = BTreeMap::new();
+        let (mut addresses, mut ca_files) = (BTreeMap::new(), BTreeMap::new());
         for endpoint in ENDPOINTS {
             let flag = options.address(endpoint.setting);
             if let Some(address) = file.address(endpoint.setting, flag)? {
                 addresses.insert(endpoint.setting, address);
+            }
+            let flag = options.ca_file(endpoint.ca_setting).map(PathBuf::as_path);
+            let file = match flag.filter(|file| !file.as_os_str().is_empty()) {
+                Some(file) => Some(file),
+                None => file.text(endpoint.ca_setting)?.map(Path::new),
+            };
+            if let Some(file) = file {
+                ca_files.insert(endpoint.setting, file.to_owned());
             }
         }
         let kinds = kinds(named, &addresses)?;
@@ -77,6 +90,7 @@ impl Settings {
         Ok(Self {
             from: file.from(options.from)?,
             addresses,
+            ca_files,
             postgres_ids: file.ids(options.postgres_ids)?,
             id_map: file.id_map(options.id_map_file.as_deref()).await?,
             rejects_file: rejects_file.unwrap_or_else(|| DEFAULT_REJECTS.into()),
@@ -89,6 +103,7 @@ impl Settings {
         let url = self.addresses.get(setting);
         Ok(Access {
             url: url.ok_or_else(|| missing(setting))?.clone(),
+            ca_file: self.ca_files.get(setting).cloned(),
             postgres_ids: self.postgres_ids,
             id_map: self.id_map.clone(),
         })
@@ -268,7 +283,8 @@ impl File {
 /// Where a setting can be given, for messages.
 pub(crate) fn places(setting: &str) -> String {
     let flag = setting.replace('_', "-");
-    if ENDPOINTS.iter().any(|endpoint| endpoint.setting == setting) {
+    let has = |endpoint: &Endpoint| [endpoint.setting, endpoint.ca_setting].contains(&setting);
+    if ENDPOINTS.iter().any(has) {
         return format!(
             "--{flag} (environment AUTHORSTACK_{}, {DEFAULT_FILE} {setting})",
             setting.to_uppercase()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use authorstack_core::{
-    Error, ErrorKind, Result,
+    ConnectionSecurity, Error, ErrorKind, Result,
     migrate::{Destination, SinkSet, Snapshot, SourceSet},
 };
 
@@ -16,6 +16,8 @@ use crate::{
 pub(crate) struct Sides {
     pub(crate) source: Arc<dyn Snapshot>,
     pub(crate) target: Destination,
+    /// How the connections are secured, by the settings of their addresses.
+    pub(crate) security: Vec<(&'static str, ConnectionSecurity)>,
 }
 
 impl Sides {
@@ -23,12 +25,14 @@ impl Sides {
     pub(crate) async fn open(settings: &Settings) -> Result<Self> {
         let mut sources: Vec<Opened> = Vec::new();
         let mut targets: Vec<Opened> = Vec::new();
+        let mut security = Vec::new();
         for endpoint in ENDPOINTS {
             if !settings.needs(endpoint) {
                 continue;
             }
             let opened = (endpoint.open)(settings.access(endpoint.setting)?).await;
             let opened = opened.map_err(|error| at_start(endpoint.setting, error))?;
+            security.push((endpoint.setting, opened.security));
             if endpoint.side == settings.from {
                 sources.push(opened);
             } else {
@@ -53,6 +57,7 @@ impl Sides {
         Ok(Self {
             source: Arc::new(SourceSet::new(sources)),
             target,
+            security,
         })
     }
 }
