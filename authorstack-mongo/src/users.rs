@@ -208,8 +208,7 @@ impl UserRepository for MongoUsers {
     async fn list(&self, request: PageRequest) -> Result<Page<User>> {
         let store = &self.0;
         let all = Document::new();
-        let page = store.page(&store.users, all, &request, |user: &User| user.id);
-        page.await
+        store.page(&store.users, all, &request).await
     }
 
     async fn update(&self, id: Id<User>, patch: UserPatch) -> Result<User> {

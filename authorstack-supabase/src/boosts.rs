@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Boost, BoostRepository, Error, ErrorKind, Id, NewBoost, Page, PageRequest, Result, User,
-    first_free_position, resilience::retry_on_conflict, time,
+    Boost, BoostRepository, Error, ErrorKind, Id, Listed, NewBoost, Page, PageRequest, Result,
+    User, first_free_position, resilience::retry_on_conflict, time,
 };
 use authorstack_sql::{Moment, Unit, arguments, check_moment, get, insert, select};
 use chrono::{DateTime, Utc};
@@ -31,6 +31,8 @@ static LEADERBOARD: LazyLock<String> = LazyLock::new(|| {
         "where active and started_at <= $1 and expires_at > $1 order by position, id limit $2",
     )
 });
+static MORE_OF_LEADERBOARD: LazyLock<String> =
+    LazyLock::new(|| format!("{} offset $3", *LEADERBOARD));
 
 impl SupabaseBoosts {
     /// The user's row is locked first, so purchases of one user run one after another.
@@ -125,17 +127,21 @@ impl BoostRepository for SupabaseBoosts {
     async fn list(&self, user_id: Id<User>, page: PageRequest) -> Result<Page<Boost>> {
         let mut select = QueryBuilder::new(SELECT_OF_USER.as_str());
         select.push_bind(user_id.to_uuid());
-        push_page::<Boost>(&mut select, &page)?;
-        let found = self.0.all::<Boost>(select.build()).await?;
-        Ok(Page::from_one_more(found, page.limit(), |boost| boost.id))
+        push_page(&mut select, &page)?;
+        self.0.page(select.build(), &page).await
     }
 
-    async fn leaderboard(&self, at: DateTime<Utc>, limit: u32) -> Result<Vec<Boost>> {
+    async fn leaderboard(&self, at: DateTime<Utc>, limit: u32) -> Result<Listed<Boost>> {
         check_moment("at", at)?;
-        let select = query(LEADERBOARD.as_str())
-            .bind(Moment(at))
-            .bind(i64::from(limit.clamp(1, PageRequest::MAX_LIMIT)));
-        self.0.all(select).await
+        let first = |limit: i64| query(LEADERBOARD.as_str()).bind(Moment(at)).bind(limit);
+        let more = |limit: i64, offset: i64| {
+            query(MORE_OF_LEADERBOARD.as_str())
+                .bind(Moment(at))
+                .bind(limit)
+                .bind(offset)
+        };
+        let limit = limit.clamp(1, PageRequest::MAX_LIMIT);
+        self.0.first(limit, first, more).await
     }
 
     async fn expire_due(&self, at: DateTime<Utc>) -> Result<u64> {
