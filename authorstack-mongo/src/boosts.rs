@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Boost, BoostRepository, Error, ErrorKind, Id, Listed, NewBoost, Page, PageRequest, Result,
-    User,
+    Boost, BoostRepository, Done, Error, ErrorKind, Id, Listed, NewBoost, Page, PageRequest,
+    Result, User,
     fields::Fields,
     first_free_position,
     resilience::{retry_on_conflict, with_deadline},
@@ -267,11 +267,11 @@ impl BoostRepository for MongoBoosts {
         store.first_of(&store.boosts, held, sort, limit).await
     }
 
-    async fn expire_due(&self, at: DateTime<Utc>) -> Result<u64> {
+    async fn expire_due(&self, at: DateTime<Utc>) -> Result<Done> {
         let store = &self.0;
         let due = doc! {"active": true, "expiresAt": {"$lte": date(at)}};
         let expired = doc! {"$set": {"active": false}};
         let updated = driver(store.deadline, store.boosts.update_many(due, expired)).await?;
-        Ok(updated.modified_count)
+        Ok(updated.modified_count.into())
     }
 }

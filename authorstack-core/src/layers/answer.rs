@@ -1,9 +1,9 @@
 //! What layers may know of answers.
 
 use crate::{
-    Book, Boost, Checklist, Comment, Competitor, Follow, FollowCounts, Forecast, ForecastAccuracy,
-    Insight, Listed, Overview, Page, Post, PostView, RefreshCounts, Sale, SyncLog, UpsertCounts,
-    User,
+    Book, Boost, Checklist, Comment, Competitor, Done, Follow, FollowCounts, Forecast,
+    ForecastAccuracy, Insight, Listed, Overview, Page, Post, PostView, RefreshCounts, Sale,
+    SyncLog, UpsertCounts, User,
 };
 
 /// The answer of a call.
@@ -21,6 +21,12 @@ impl<T> Answer for Page<T> {
 }
 
 impl<T> Answer for Listed<T> {
+    fn unreadable(&self) -> u64 {
+        self.unreadable.len() as u64
+    }
+}
+
+impl Answer for Done {
     fn unreadable(&self) -> u64 {
         self.unreadable.len() as u64
     }

@@ -20,13 +20,13 @@ use crate::{
     AggregateRepository, Asin, AuthId, Book, BookFilter, BookPatch, BookRepository, Boost,
     BoostRepository, Checklist, ChecklistFilter, ChecklistPatch, ChecklistRepository, Comment,
     CommentId, CommunityRepository, Competitor, CompetitorPatch, CompetitorRepository, Conversion,
-    DailyAggregate, DateRange, Days, DueTask, Email, Feed, Follow, FollowCounts, FollowRepository,
-    Forecast, ForecastAccuracy, ForecastRepository, Id, Insight, InsightKind, InsightRepository,
-    InsightScope, Listed, NewBook, NewBoost, NewChecklist, NewCompetitor, NewForecast, NewInsight,
-    NewPost, NewSale, NewSyncLog, NewUser, Overview, Page, PageRequest, Platform, Post, PostPatch,
-    PostView, Price, PricePoint, RefreshCounts, Result, Sale, SaleKey, SalesFilter,
-    SalesRepository, SalesTotal, Stores, SyncLog, SyncLogRepository, TaskChange, TotalsBy,
-    UpsertCounts, User, UserPatch, UserRepository, check_credits,
+    DailyAggregate, DateRange, Days, Done, DueTask, Email, Feed, Follow, FollowCounts,
+    FollowRepository, Forecast, ForecastAccuracy, ForecastRepository, Id, Insight, InsightKind,
+    InsightRepository, InsightScope, Listed, NewBook, NewBoost, NewChecklist, NewCompetitor,
+    NewForecast, NewInsight, NewPost, NewSale, NewSyncLog, NewUser, Overview, Page, PageRequest,
+    Platform, Post, PostPatch, PostView, Price, PricePoint, RefreshCounts, Result, Sale, SaleKey,
+    SalesFilter, SalesRepository, SalesTotal, Stores, SyncLog, SyncLogRepository, TaskChange,
+    TotalsBy, UpsertCounts, User, UserPatch, UserRepository, check_credits,
     records::{community::check_comment, sales::check_batch},
 };
 
@@ -326,7 +326,7 @@ layered! {
         BoostsList: fn list(user_id: Id<User>, page: PageRequest) -> Page<Boost>,
             user user_id, check by_id(&page);
         BoostsLeaderboard: fn leaderboard(at: DateTime<Utc>, limit: u32) -> Listed<Boost>;
-        BoostsExpireDue: fn expire_due(at: DateTime<Utc>) -> u64;
+        BoostsExpireDue: fn expire_due(at: DateTime<Utc>) -> Done;
     }
 
     impl CompetitorRepository {

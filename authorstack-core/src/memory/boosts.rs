@@ -3,8 +3,8 @@ use chrono::{DateTime, Utc};
 
 use super::{pages::page, store::MemoryStore};
 use crate::{
-    Boost, BoostRepository, Error, ErrorKind, Id, Listed, NewBoost, Page, PageRequest, Result,
-    User, first_free_position, time,
+    Boost, BoostRepository, Done, Error, ErrorKind, Id, Listed, NewBoost, Page, PageRequest,
+    Result, User, first_free_position, time,
 };
 
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl BoostRepository for MemoryBoosts {
         Ok(held.into())
     }
 
-    async fn expire_due(&self, at: DateTime<Utc>) -> Result<u64> {
+    async fn expire_due(&self, at: DateTime<Utc>) -> Result<Done> {
         let mut records = self.0.lock();
         let mut count = 0;
         records.boosts.change_all(.., |boost| {
@@ -87,6 +87,6 @@ impl BoostRepository for MemoryBoosts {
             count += u64::from(is_due);
             is_due
         });
-        Ok(count)
+        Ok(count.into())
     }
 }

@@ -78,6 +78,25 @@ impl From<Unreadable> for Error {
     }
 }
 
+/// What a job did.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Done {
+    /// How many records it changed.
+    pub count: u64,
+    /// The records that it could not change, because the store refuses them as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<Unreadable>,
+}
+
+impl From<u64> for Done {
+    fn from(count: u64) -> Self {
+        Self {
+            count,
+            unreadable: Vec::new(),
+        }
+    }
+}
+
 /// The answer of a list without pages: the records, and what could not be read.
 ///
 /// It dereferences to a slice of the records, and iterates over them.

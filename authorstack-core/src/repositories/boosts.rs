@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use crate::{Boost, Id, Listed, NewBoost, Page, PageRequest, Result, User};
+use crate::{Boost, Done, Id, Listed, NewBoost, Page, PageRequest, Result, User};
 
 /// The operations on boosts.
 #[cfg_attr(feature = "mocks", mockall::automock)]
@@ -38,9 +38,9 @@ pub trait BoostRepository: std::fmt::Debug + Send + Sync {
     async fn leaderboard(&self, at: DateTime<Utc>, limit: u32) -> Result<Listed<Boost>>;
 
     /// Marks the boosts of all users that have expired at a given time as inactive. Returns how
-    /// many.
+    /// many, and names those that the store refuses as they are: they hold nobody else's up.
     ///
     /// # Errors
     /// Only those of the store.
-    async fn expire_due(&self, at: DateTime<Utc>) -> Result<u64>;
+    async fn expire_due(&self, at: DateTime<Utc>) -> Result<Done>;
 }

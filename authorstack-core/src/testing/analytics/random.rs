@@ -442,7 +442,8 @@ impl Both<'_> {
                     new.push(forecast);
                 }
                 let what = format!("put {new:?} of {user}");
-                let bare = |all: Listed<Forecast>| all.map(bare_forecast);
+                let bare =
+                    |all: Vec<Forecast>| all.into_iter().map(bare_forecast).collect::<Vec<_>>();
                 both!(
                     self,
                     what,
@@ -462,8 +463,7 @@ impl Both<'_> {
             }
             _ => {
                 let what = format!("forecasts of {user}, {days}");
-                let bare =
-                    |all: Vec<Forecast>| all.into_iter().map(bare_forecast).collect::<Vec<_>>();
+                let bare = |all: Listed<Forecast>| all.map(bare_forecast);
                 both!(
                     self,
                     what,
