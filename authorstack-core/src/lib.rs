@@ -62,6 +62,7 @@ pub use records::{
     sales::{NewSale, Sale, SaleKey, SalesFilter, SalesTotal, TotalsBy, TotalsGroup, UpsertCounts},
     sums::Sums,
     sync_log::{NewSyncLog, SyncLog, SyncStatus},
+    unreadable::{Done, Listed, Unreadable},
     user::{
         ConnectedPlatform, NewUser, Preferences, SubscriptionTier, Theme, User, UserPatch,
         check_credits,

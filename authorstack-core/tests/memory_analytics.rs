@@ -6,8 +6,8 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Analytics, AnalyticsStore, AuthorStack, Book, Id, MemoryStore, NewBook, NewSale, Result, Sale,
-    SaleKey, SalesFilter, SalesRepository, SalesTotal, TotalsBy, UpsertCounts, User,
+    Analytics, AnalyticsStore, AuthorStack, Book, Id, Listed, MemoryStore, NewBook, NewSale,
+    Result, Sale, SaleKey, SalesFilter, SalesRepository, SalesTotal, TotalsBy, UpsertCounts, User,
     testing::{FreshAnalytics, Stage, analytics, author},
 };
 use futures::{FutureExt, stream::BoxStream};
@@ -76,7 +76,7 @@ impl SalesRepository for Faulty {
         user_id: Id<User>,
         filter: &SalesFilter,
         by: TotalsBy,
-    ) -> Result<Vec<SalesTotal>> {
+    ) -> Result<Listed<SalesTotal>> {
         self.0.analytics().sales.totals(user_id, filter, by).await
     }
 }

@@ -485,9 +485,9 @@ async fn verify_finds_each_difference() {
         .collect();
     let fields = vec!["title".to_owned(), "updatedAt".to_owned()];
     let expected = [
-        (changed.id.into(), DifferenceKind::Differs { fields }),
-        (lost.id.into(), DifferenceKind::MissingInTarget),
-        (added.id.into(), DifferenceKind::OnlyInTarget),
+        (changed.id.to_string(), DifferenceKind::Differs { fields }),
+        (lost.id.to_string(), DifferenceKind::MissingInTarget),
+        (added.id.to_string(), DifferenceKind::OnlyInTarget),
     ];
     assert_eq!(found, expected);
 }

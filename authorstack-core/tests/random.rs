@@ -6,8 +6,9 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use async_trait::async_trait;
 use authorstack_core::{
-    AuthorStack, Boost, BoostRepository, DocumentStore, Documents, Follow, FollowCounts,
-    FollowRepository, Id, MemoryStore, NewBoost, Page, PageRequest, Result, User, testing::random,
+    AuthorStack, Boost, BoostRepository, DocumentStore, Documents, Done, Follow, FollowCounts,
+    FollowRepository, Id, Listed, MemoryStore, NewBoost, Page, PageRequest, Result, User,
+    testing::random,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::FutureExt;
@@ -96,7 +97,7 @@ impl BoostRepository for Faulty {
     async fn list(&self, user_id: Id<User>, page: PageRequest) -> Result<Page<Boost>> {
         self.store.documents().boosts.list(user_id, page).await
     }
-    async fn leaderboard(&self, at: DateTime<Utc>, limit: u32) -> Result<Vec<Boost>> {
+    async fn leaderboard(&self, at: DateTime<Utc>, limit: u32) -> Result<Listed<Boost>> {
         let boosts = self.store.documents().boosts;
         match self.fault {
             Some(Fault::BoostsLinger) => {
@@ -108,7 +109,7 @@ impl BoostRepository for Faulty {
             _ => boosts.leaderboard(at, limit).await,
         }
     }
-    async fn expire_due(&self, at: DateTime<Utc>) -> Result<u64> {
+    async fn expire_due(&self, at: DateTime<Utc>) -> Result<Done> {
         self.store.documents().boosts.expire_due(at).await
     }
 }

@@ -2,15 +2,14 @@
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Asin, Book, BookFilter, BookPatch, BookRepository, BookStatus, Error, Id, NewBook, Page,
-    PageRequest, Result, User,
+    Asin, Book, BookFilter, BookPatch, BookRepository, BookStatus, Error, Id, Listed, NewBook,
+    Page, PageRequest, Result, User,
 };
 use bson::{Bson, doc};
 
 use crate::{
-    document::{decode, encode},
+    document::encode,
     error::driver,
-    page::in_one_batch,
     store::{MongoStore, own},
 };
 
@@ -33,13 +32,13 @@ impl BookRepository for MongoBooks {
         store.get(&store.books, own(user_id, id)).await
     }
 
-    async fn find_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Vec<Book>> {
+    async fn find_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Listed<Book>> {
         let store = &self.0;
         // Reading also accepts an ASIN in lower case.
         let spellings = [asin.as_str().to_owned(), asin.as_str().to_ascii_lowercase()];
         let filter = doc! {"userId": user_id.to_object_id(), "asin": {"$in": spellings.to_vec()}};
-        let options = in_one_batch(doc! {"_id": 1}, PageRequest::MAX_LIMIT);
-        let found = store.find(&store.books, filter, options, decode::<Book>);
+        let sort = doc! {"_id": 1};
+        let found = store.first_of(&store.books, filter, sort, PageRequest::MAX_LIMIT);
         found.await
     }
 
@@ -68,8 +67,7 @@ impl BookRepository for MongoBooks {
         if let Some(genre) = wanted.genre {
             filter.insert("genres", genre);
         }
-        let page = store.page(&store.books, filter, &request, |book: &Book| book.id);
-        page.await
+        store.page(&store.books, filter, &request).await
     }
 
     async fn update(&self, user_id: Id<User>, id: Id<Book>, patch: BookPatch) -> Result<Book> {

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Boost, BoostRepository, Error, ErrorKind, Id, NewBoost, Page, PageRequest, Result, User,
+    Boost, BoostRepository, Done, Error, ErrorKind, Id, Listed, NewBoost, Page, PageRequest,
+    Result, User,
     fields::Fields,
     first_free_position,
     resilience::{retry_on_conflict, with_deadline},
@@ -18,7 +19,6 @@ use mongodb::{
 use crate::{
     document::{decode, encode},
     error::{driver, map},
-    page::in_one_batch,
     pipeline::{Changes, date},
     store::{MongoStore, by_id, own, read_document},
     users::balance,
@@ -252,11 +252,10 @@ impl BoostRepository for MongoBoosts {
     async fn list(&self, user_id: Id<User>, request: PageRequest) -> Result<Page<Boost>> {
         let store = &self.0;
         let own = doc! {"userId": user_id.to_object_id()};
-        let page = store.page(&store.boosts, own, &request, |boost: &Boost| boost.id);
-        page.await
+        store.page(&store.boosts, own, &request).await
     }
 
-    async fn leaderboard(&self, at: DateTime<Utc>, limit: u32) -> Result<Vec<Boost>> {
+    async fn leaderboard(&self, at: DateTime<Utc>, limit: u32) -> Result<Listed<Boost>> {
         let store = &self.0;
         let held = doc! {
             "active": true,
@@ -264,16 +263,15 @@ impl BoostRepository for MongoBoosts {
             "expiresAt": {"$gt": date(at)},
         };
         let limit = limit.clamp(1, PageRequest::MAX_LIMIT);
-        let options = in_one_batch(doc! {"position": 1, "_id": 1}, limit);
-        let found = store.find(&store.boosts, held, options, decode::<Boost>);
-        found.await
+        let sort = doc! {"position": 1, "_id": 1};
+        store.first_of(&store.boosts, held, sort, limit).await
     }
 
-    async fn expire_due(&self, at: DateTime<Utc>) -> Result<u64> {
+    async fn expire_due(&self, at: DateTime<Utc>) -> Result<Done> {
         let store = &self.0;
         let due = doc! {"active": true, "expiresAt": {"$lte": date(at)}};
         let expired = doc! {"$set": {"active": false}};
         let updated = driver(store.deadline, store.boosts.update_many(due, expired)).await?;
-        Ok(updated.modified_count)
+        Ok(updated.modified_count.into())
     }
 }

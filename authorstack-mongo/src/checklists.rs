@@ -2,15 +2,16 @@
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Checklist, ChecklistFilter, ChecklistPatch, ChecklistRepository, Cursor, DueTask, Error, Id,
+    Checklist, ChecklistFilter, ChecklistPatch, ChecklistRepository, DueTask, Error, Id,
     NewChecklist, Page, PageRequest, Result, TaskChange, TaskId, TaskPatch, User, fields::Patch,
+    migrate::Kind,
 };
-use bson::{Bson, Document, doc, oid::ObjectId};
+use bson::{Bson, Document, RawBsonRef, RawDocument, doc, oid::ObjectId};
 use chrono::{DateTime, Utc};
 
 use crate::{
-    document::{due_task, encode, encode_task},
-    page::{beyond, direction, one_more},
+    document::{due_task, encode, encode_task, key::key_of},
+    page::{behind_date, beyond, direction, id_or_edge, one_more, text_or_edge, unreadable},
     pipeline::{Changes, array_of, contended, date, literal},
     store::{MongoStore, own},
 };
@@ -125,6 +126,13 @@ fn without(object: Document, names: Vec<Bson>) -> Document {
     }}}
 }
 
+/// A field of the only task of a document.
+fn of_task<'d>(row: &'d RawDocument, field: &str) -> Option<RawBsonRef<'d>> {
+    let tasks = row.get_array("tasks").ok()?;
+    let task = tasks.get_document(0).ok()?;
+    task.get(field).ok()?
+}
+
 /// The same as core's `progress`: whole percent, rounded down.
 fn progress() -> Document {
     let is_done = doc! {"$eq": ["$$task.completed", true]};
@@ -163,8 +171,7 @@ impl ChecklistRepository for MongoChecklists {
         if let Some(book_id) = filter.book_id {
             wanted.insert("bookId", book_id.to_object_id());
         }
-        let id = |checklist: &Checklist| checklist.id;
-        store.page(&store.checklists, wanted, &request, id).await
+        store.page(&store.checklists, wanted, &request).await
     }
 
     async fn due(
@@ -198,12 +205,24 @@ impl ChecklistRepository for MongoChecklists {
             doc! {"$set": {"tasks": ["$tasks"]}},
         ]);
         let store = &self.0;
-        let found = store.aggregate(&store.checklists, pipeline, due_task);
-        let cursor = |due: &DueTask| Cursor::behind_moment(due.due_date, due.key());
-        Ok(Page::from_one_more_by(
-            found.await?,
+        let found = store.aggregate_rows(&store.checklists, pipeline).await?;
+        let read = |row: &&RawDocument| {
+            due_task(row.as_bytes()).map_err(|problems| {
+                let checklist = key_of(row.as_bytes()).unwrap_or_default();
+                let key = format!("{checklist}.{}", text_or_edge(of_task(row, "id")));
+                unreadable(Kind::Checklists, key, problems)
+            })
+        };
+        let behind = |row: &&RawDocument| {
+            let (checklist, _) = id_or_edge::<Checklist>(row, "_id");
+            let key = format!("{checklist}.{}", text_or_edge(of_task(row, "id")));
+            behind_date(of_task(row, "dueDate"), key, request.sort_order())
+        };
+        Ok(Page::from_rows(
+            &found.rows()?,
             request.limit(),
-            cursor,
+            read,
+            behind,
         ))
     }
 

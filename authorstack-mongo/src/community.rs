@@ -2,17 +2,21 @@
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Comment, CommentId, CommunityRepository, Cursor, Error, Feed, Id, NewPost, Page, PageRequest,
-    Post, PostPatch, PostView, Result, User, Visibility, migrate::Problems,
+    Comment, CommentId, CommunityRepository, Error, Feed, Follow, Id, NewPost, Page, PageRequest,
+    Post, PostPatch, PostView, Result, Unreadable, User, Visibility,
+    migrate::{Kind, Problems},
 };
 use bson::{Bson, Document, RawDocument, doc, oid::ObjectId};
 use futures::{FutureExt, TryFutureExt, future::BoxFuture};
 use mongodb::options::{FindOptions, ReturnDocument};
 
 use crate::{
-    document::{comment, encode_comment, encode_with_arrays, post_view},
+    document::{comment, decode, encode_comment, encode_with_arrays, key::key_of, post_view},
     error::driver,
-    page::{beyond, by_ids, direction, one_more},
+    page::{
+        behind_date, behind_id, beyond, by_ids, direction, in_one_batch, listed, one_more,
+        text_or_edge, unreadable,
+    },
     pipeline::{array_of, date, is_date, literal},
     store::{MongoStore, by_id},
 };
@@ -37,7 +41,6 @@ fn view_stages(viewer_id: Id<User>) -> [Document; 2] {
     let liked = doc! {"$in": [viewer_id.to_object_id(), array_of("$likes")]};
     [
         doc! {"$project": {
-            "_id": 0,
             "post": "$$ROOT",
             "likeCount": {"$size": array_of("$likes")},
             "commentCount": {"$size": array_of("$comments")},
@@ -84,19 +87,34 @@ impl MongoCommunity {
         act(followed).await?.ok_or_else(Error::not_found)
     }
 
-    /// The viewer, and everyone whom they follow.
-    async fn circle(&self, viewer_id: Id<User>) -> Result<Vec<Bson>> {
+    /// The viewer, and everyone whom they follow; and their follows that cannot be read.
+    async fn circle(&self, viewer_id: Id<User>) -> Result<(Vec<Bson>, Vec<Unreadable>)> {
         let store = &self.0;
         let options = FindOptions::builder()
             .projection(doc! {"_id": 0, "authorId": 1})
             .batch_size(10_000)
             .build();
-        let follows = doc! {"followerId": viewer_id.to_object_id()};
-        let followed = store
-            .find(&store.follows, follows, options, author_of)
+        let mut follows = doc! {"followerId": viewer_id.to_object_id()};
+        let found = store
+            .find_rows(&store.follows, follows.clone(), options)
             .await?;
-        let followed = followed.into_iter().map(Bson::from);
-        Ok(followed.chain([viewer_id.to_object_id().into()]).collect())
+        let rows = found.rows()?;
+        let authors = rows.iter().map(|row| author_of(row.as_bytes()));
+        let mut circle: Vec<Bson> = authors.filter_map(|id| id.ok().map(Bson::from)).collect();
+        let unreadable = if circle.len() < rows.len() {
+            follows.insert("authorId", doc! {"$not": {"$type": "objectId"}});
+            let sort = doc! {"_id": 1};
+            let most = PageRequest::MAX_LIMIT;
+            let options = in_one_batch(sort, most);
+            let found = store.find_rows(&store.follows, follows, options).await?;
+            let rows = found.rows()?.into_iter();
+            rows.filter_map(|row| listed(Kind::Follows, row, decode::<Follow>).err())
+                .collect()
+        } else {
+            Vec::new()
+        };
+        circle.push(viewer_id.to_object_id().into());
+        Ok((circle, unreadable))
     }
 
     async fn view(&self, viewer_id: Id<User>, filter: Document) -> Result<Option<PostView>> {
@@ -161,9 +179,16 @@ impl CommunityRepository for MongoCommunity {
         request: PageRequest,
     ) -> Result<Page<PostView>> {
         let store = &self.0;
+        let mut unreadable = Vec::new();
         let mut filter = match feed {
-            Feed::Following => doc! {"authorId": {"$in": self.circle(viewer_id).await?}},
-            Feed::Everyone => public_or_by(self.circle(viewer_id).await?),
+            Feed::Following | Feed::Everyone => {
+                let (circle, unread) = self.circle(viewer_id).await?;
+                unreadable = unread;
+                match feed {
+                    Feed::Everyone => public_or_by(circle),
+                    Feed::Following | Feed::Author(_) => doc! {"authorId": {"$in": circle}},
+                }
+            }
             Feed::Author(author_id) => {
                 let author = author_id.to_object_id();
                 let follows = doc! {"followerId": viewer_id.to_object_id(), "authorId": author};
@@ -183,11 +208,12 @@ impl CommunityRepository for MongoCommunity {
             project,
             unset,
         ];
-        let found = store.aggregate(&store.posts, pipeline, post_view);
-        let found = found.await?;
-        Ok(Page::from_one_more(found, request.limit(), |view| {
-            view.post.id
-        }))
+        let found = store.aggregate_rows(&store.posts, pipeline).await?;
+        let read = |row: &&RawDocument| listed(Kind::CommunityPosts, row, post_view);
+        let behind = |row: &&RawDocument| behind_id(row, "_id", request.sort_order());
+        let mut page = Page::from_rows(&found.rows()?, request.limit(), read, behind);
+        page.unreadable.append(&mut unreadable);
+        Ok(page)
     }
 
     async fn update(&self, author_id: Id<User>, id: Id<Post>, patch: PostPatch) -> Result<Post> {
@@ -227,28 +253,38 @@ impl CommunityRepository for MongoCommunity {
     ) -> Result<Page<Id<User>>> {
         let after = request.after_id::<User>()?;
         self.seen(viewer_id, id).await?;
-        let mut likes = doc! {"$type": "objectId"};
-        if let Some(after) = after {
-            likes.insert(beyond(&request), after.to_object_id());
-        }
-        let pipeline = vec![
+        let mut pipeline = vec![
             doc! {"$match": by_id(id.to_object_id())},
-            doc! {"$project": {"likes": 1}},
+            doc! {"$project": {"likes": array_of("$likes")}},
             doc! {"$unwind": "$likes"},
-            doc! {"$match": {"likes": likes}},
+        ];
+        if let Some(after) = after {
+            let likes = doc! {"$type": "objectId", beyond(&request): after.to_object_id()};
+            pipeline.push(doc! {"$match": {"likes": likes}});
+        }
+        pipeline.extend([
             // A user is listed once, even if an old app listed them twice.
             doc! {"$group": {"_id": "$likes"}},
             doc! {"$sort": {"_id": direction(&request)}},
             doc! {"$limit": i64::from(one_more(&request))},
-        ];
+        ]);
         let store = &self.0;
-        let read = |bytes: &[u8]| {
-            let user = RawDocument::from_bytes(bytes).and_then(|user| user.get_object_id("_id"));
-            user.map(Id::from_object_id)
-                .map_err(|_| Problems::from(Error::corrupt("likes")))
+        let found = store.aggregate_rows(&store.posts, pipeline).await?;
+        let read = |row: &&RawDocument| match row.get_object_id("_id") {
+            Ok(user) => Ok(Id::from_object_id(user)),
+            Err(_) => {
+                let key = format!("{id}.{}", key_of(row.as_bytes()).unwrap_or_default());
+                let fields = vec!["likes".to_owned()];
+                Err(Unreadable::new(Kind::PostLikes.as_str(), key, fields))
+            }
         };
-        let found = store.aggregate(&store.posts, pipeline, read).await?;
-        Ok(Page::from_one_more(found, request.limit(), |user| *user))
+        let behind = |row: &&RawDocument| behind_id(row, "_id", request.sort_order());
+        Ok(Page::from_rows(
+            &found.rows()?,
+            request.limit(),
+            read,
+            behind,
+        ))
     }
 
     async fn comment(&self, author_id: Id<User>, id: Id<Post>, content: String) -> Result<Comment> {
@@ -305,16 +341,32 @@ impl CommunityRepository for MongoCommunity {
                 "_id": 0,
                 "postId": "$_id",
                 "comments": 1,
+                "at": 1,
                 "parentCreatedAt": "$createdAt",
             }},
         ]);
         let store = &self.0;
-        let found = store.aggregate(&store.posts, pipeline, comment);
-        let cursor = |last: &Comment| Cursor::behind_moment(last.created_at, last.id.as_str());
-        Ok(Page::from_one_more_by(
-            found.await?,
+        let found = store.aggregate_rows(&store.posts, pipeline).await?;
+        let comment_id = |row: &'_ RawDocument| -> String {
+            let comment = row.get_document("comments").ok();
+            let comment_id = comment.and_then(|comment| comment.get("id").ok()?);
+            text_or_edge(comment_id).to_owned()
+        };
+        let read = |row: &&RawDocument| {
+            comment(row.as_bytes()).map_err(|problems| {
+                let key = format!("{id}.{}", comment_id(row));
+                unreadable(Kind::PostComments, key, problems)
+            })
+        };
+        let behind = |row: &&RawDocument| {
+            let at = row.get("at").ok().flatten();
+            behind_date(at, comment_id(row), request.sort_order())
+        };
+        Ok(Page::from_rows(
+            &found.rows()?,
             request.limit(),
-            cursor,
+            read,
+            behind,
         ))
     }
 

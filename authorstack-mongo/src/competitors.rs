@@ -2,15 +2,16 @@
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Asin, Competitor, CompetitorPatch, CompetitorRepository, Cursor, DateRange, Error, ErrorKind,
-    Id, NewCompetitor, Page, PageRequest, Price, PricePoint, Result, User, fields::Patch,
+    Asin, Competitor, CompetitorPatch, CompetitorRepository, DateRange, Error, ErrorKind, Id,
+    Listed, NewCompetitor, Page, PageRequest, Price, PricePoint, Result, User, fields::Patch,
+    migrate::Kind,
 };
-use bson::{Bson, Document, doc};
+use bson::{Bson, Document, RawDocument, doc};
 use chrono::{DateTime, Utc};
 
 use crate::{
-    document::{decode, encode_with_arrays, point},
-    page::{beyond, direction, in_one_batch, one_more},
+    document::{encode_with_arrays, point},
+    page::{behind_date, beyond, direction, one_more, unreadable},
     pipeline::{Changes, array_of, date, is_date, literal},
     store::{MongoStore, own},
 };
@@ -125,8 +126,7 @@ impl CompetitorRepository for MongoCompetitors {
     async fn list(&self, user_id: Id<User>, request: PageRequest) -> Result<Page<Competitor>> {
         let store = &self.0;
         let own = doc! {"userId": user_id.to_object_id()};
-        let id = |competitor: &Competitor| competitor.id;
-        store.page(&store.competitors, own, &request, id).await
+        store.page(&store.competitors, own, &request).await
     }
 
     async fn update(
@@ -188,30 +188,54 @@ impl CompetitorRepository for MongoCompetitors {
         demand("$gte", range.from.map(ceiling));
         demand("$lt", range.until.map(ceiling));
         demand(beyond(&request), after.map(|(at, _)| date(at).into()));
+        let mut wanted = doc! {"$and": dates};
+        if after.is_none() {
+            // Prices without a date are of no range: the first page names them.
+            let undated = doc! {"priceHistory.date": {"$not": {"$type": "date"}}};
+            wanted = doc! {"$or": [undated, wanted]};
+        }
         let pipeline = vec![
             doc! {"$match": own(user_id, id)},
-            doc! {"$project": {"_id": 0, "competitorId": "$_id", "priceHistory": 1}},
+            doc! {"$project": {
+                "_id": 0,
+                "competitorId": "$_id",
+                "priceHistory": array_of("$priceHistory"),
+            }},
             doc! {"$unwind": "$priceHistory"},
-            doc! {"$match": {"$and": dates}},
+            doc! {"$match": wanted},
             doc! {"$sort": {"priceHistory.date": direction(&request)}},
             doc! {"$limit": i64::from(one_more(&request))},
         ];
-        let found = store.aggregate(&store.competitors, pipeline, point);
-        let cursor = |last: &PricePoint| Cursor::behind_moment(last.date, "");
-        Ok(Page::from_one_more_by(
-            found.await?,
+        let found = store.aggregate_rows(&store.competitors, pipeline).await?;
+        let date = |row: &'_ RawDocument| -> Option<i64> {
+            let date = row.get_document("priceHistory").ok()?.get_datetime("date");
+            date.ok().map(bson::DateTime::timestamp_millis)
+        };
+        let read = |row: &&RawDocument| {
+            point(row.as_bytes()).map_err(|problems| {
+                let date = date(row).map_or_else(|| "?".to_owned(), |millis| millis.to_string());
+                unreadable(Kind::CompetitorPrices, format!("{id}.{date}"), problems)
+            })
+        };
+        let behind = |row: &&RawDocument| {
+            let point = row.get_document("priceHistory");
+            let date = point.ok().and_then(|point| point.get("date").ok()?);
+            behind_date(date, "", request.sort_order())
+        };
+        Ok(Page::from_rows(
+            &found.rows()?,
             request.limit(),
-            cursor,
+            read,
+            behind,
         ))
     }
 
-    async fn due_for_check(&self, before: DateTime<Utc>, limit: u32) -> Result<Vec<Competitor>> {
+    async fn due_for_check(&self, before: DateTime<Utc>, limit: u32) -> Result<Listed<Competitor>> {
         let store = &self.0;
         let before = ceiling(before);
         let due = doc! {"$or": [{"lastChecked": null}, {"lastChecked": {"$lt": before}}]};
         let limit = limit.clamp(1, PageRequest::MAX_LIMIT);
-        let options = in_one_batch(doc! {"lastChecked": 1, "_id": 1}, limit);
-        let found = store.find(&store.competitors, due, options, decode::<Competitor>);
-        found.await
+        let sort = doc! {"lastChecked": 1, "_id": 1};
+        store.first_of(&store.competitors, due, sort, limit).await
     }
 }

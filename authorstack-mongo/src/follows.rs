@@ -41,8 +41,7 @@ impl MongoFollows {
 
     async fn page(&self, filter: Document, request: &PageRequest) -> Result<Page<Follow>> {
         let store = &self.0;
-        let page = store.page(&store.follows, filter, request, |follow: &Follow| follow.id);
-        page.await
+        store.page(&store.follows, filter, request).await
     }
 
     async fn count(&self, filter: Document) -> Result<u64> {

@@ -201,11 +201,41 @@ impl MongoStore {
         Box::pin(self.read_all(cursor, read)).await
     }
 
+    /// All documents that match, unread. The options limit their number.
+    pub(crate) async fn find_rows(
+        &self,
+        collection: &Collection<RawDocumentBuf>,
+        filter: Document,
+        options: FindOptions,
+    ) -> Result<Rows> {
+        let cursor = collection.find(filter).with_options(options).batch();
+        Box::pin(self.batches(cursor)).await
+    }
+
+    /// The result of a pipeline, unread. Its last stages limit the number of documents.
+    pub(crate) async fn aggregate_rows(
+        &self,
+        collection: &Collection<RawDocumentBuf>,
+        pipeline: Vec<Document>,
+    ) -> Result<Rows> {
+        let cursor = collection.aggregate(pipeline).batch();
+        Box::pin(self.batches(cursor)).await
+    }
+
     async fn read_all<T>(
         &self,
         cursor: impl Future<Output = mongodb::error::Result<RawBatchCursor>>,
         read: Read<T>,
     ) -> Result<Vec<T>> {
+        let found = self.batches(cursor).await?;
+        let rows = found.rows()?.into_iter();
+        rows.map(|row| read_document(row, read)).collect()
+    }
+
+    async fn batches(
+        &self,
+        cursor: impl Future<Output = mongodb::error::Result<RawBatchCursor>>,
+    ) -> Result<Rows> {
         let batches = async {
             let mut cursor = cursor.await?;
             let mut batches = Vec::with_capacity(1);
@@ -214,13 +244,10 @@ impl MongoStore {
             }
             Ok(batches)
         };
-        let mut records = Vec::new();
-        for batch in driver(self.deadline, batches).await? {
-            for document in documents(&batch, self.deadline)? {
-                records.push(read_document(document?, read)?);
-            }
-        }
-        Ok(records)
+        Ok(Rows {
+            batches: driver(self.deadline, batches).await?,
+            deadline: self.deadline,
+        })
     }
 
     /// Whether a document matches.
@@ -379,6 +406,25 @@ pub(crate) fn read_document<T>(document: &RawDocument, read: Read<T>) -> Result<
             None => error,
         }
     })
+}
+
+/// The server's answers to a call, unread.
+pub(crate) struct Rows {
+    batches: Vec<RawBatch>,
+    deadline: Duration,
+}
+
+impl Rows {
+    /// Their documents.
+    pub(crate) fn rows(&self) -> Result<Vec<&RawDocument>> {
+        let mut rows = Vec::new();
+        for batch in &self.batches {
+            for document in documents(batch, self.deadline)? {
+                rows.push(document?);
+            }
+        }
+        Ok(rows)
+    }
 }
 
 /// The documents in the server's answer.

@@ -15,7 +15,7 @@ use crate::{
     error::driver,
     page::in_one_batch,
     pipeline::{Changes, contended, date, literal},
-    store::{MongoStore, by_id},
+    store::{MongoStore, by_id, read_document},
 };
 
 #[derive(Debug)]
@@ -199,18 +199,22 @@ impl UserRepository for MongoUsers {
         }
         let filter = doc! {"email": in_any_case(email)?};
         let options = in_one_batch(doc! {"_id": 1}, 10);
-        let found = store.find(&store.users, filter, options, decode::<User>);
-        let mut found = found.await?.into_iter();
-        found
-            .find(|user| user.email == *email)
-            .ok_or_else(Error::not_found)
+        let rows = store.find_rows(&store.users, filter, options).await?;
+        let mut unreadable = None;
+        for row in rows.rows()? {
+            match read_document(row, decode::<User>) {
+                Ok(user) if user.email == *email => return Ok(user),
+                Ok(_) => {}
+                Err(error) => unreadable = Some(error),
+            }
+        }
+        Err(unreadable.unwrap_or_else(Error::not_found))
     }
 
     async fn list(&self, request: PageRequest) -> Result<Page<User>> {
         let store = &self.0;
         let all = Document::new();
-        let page = store.page(&store.users, all, &request, |user: &User| user.id);
-        page.await
+        store.page(&store.users, all, &request).await
     }
 
     async fn update(&self, id: Id<User>, patch: UserPatch) -> Result<User> {

@@ -204,7 +204,12 @@ async fn we_read_and_change_what_mongoose_writes() {
         let refused = store.boosts().purchase(ada, rival_boost).await;
         assert!(refused.is_err(), "the Node app's boosts count");
         assert_eq!(
-            store.boosts().expire_due(boost.expires_at).await.unwrap(),
+            store
+                .boosts()
+                .expire_due(boost.expires_at)
+                .await
+                .unwrap()
+                .count,
             1
         );
 

@@ -86,7 +86,7 @@ fn from_server(error: &dyn DatabaseError, server: &Server) -> Error {
                 error.constraint().unwrap_or("the schema")
             ),
         ),
-        "22P02" | "22P03" | "22P05" => {
+        "22P02" | "22P03" | "22P05" | "22023" => {
             Error::invalid("value", "has a form that the database cannot read")
         }
         "22021" => Error::invalid(

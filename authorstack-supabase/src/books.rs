@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Asin, Book, BookFilter, BookPatch, BookRepository, Error, Id, NewBook, Page, PageRequest,
-    Result, User, fields::Patch as _, time,
+    Asin, Book, BookFilter, BookPatch, BookRepository, Error, Id, Listed, NewBook, Page,
+    PageRequest, Result, User, fields::Patch as _, time,
 };
 use authorstack_sql::{ArgumentWriter, Moment, arguments, insert, postgres_micros, select, update};
 use sqlx::{QueryBuilder, query, query_with};
@@ -22,6 +22,8 @@ static INSERT: LazyLock<String> = LazyLock::new(insert::<Book>);
 static GET: LazyLock<String> = LazyLock::new(|| select::<Book>("where id = $1 and user_id = $2"));
 static FIND_BY_ASIN: LazyLock<String> =
     LazyLock::new(|| select::<Book>("where asin = $1 and user_id = $2 order by id limit $3"));
+static FIND_MORE_BY_ASIN: LazyLock<String> =
+    LazyLock::new(|| format!("{} offset $4", *FIND_BY_ASIN));
 static SELECT_OF_USER: LazyLock<String> = LazyLock::new(|| select::<Book>("where user_id = "));
 static UPDATE: LazyLock<String> = LazyLock::new(|| {
     update::<BookPatch>(
@@ -51,12 +53,21 @@ impl BookRepository for SupabaseBooks {
         self.0.one(select).await
     }
 
-    async fn find_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Vec<Book>> {
-        let select = query(FIND_BY_ASIN.as_str())
-            .bind(asin.as_str())
-            .bind(user_id.to_uuid())
-            .bind(i64::from(PageRequest::MAX_LIMIT));
-        self.0.all(select).await
+    async fn find_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Listed<Book>> {
+        let first = |limit: i64| {
+            query(FIND_BY_ASIN.as_str())
+                .bind(asin.as_str())
+                .bind(user_id.to_uuid())
+                .bind(limit)
+        };
+        let more = |limit: i64, offset: i64| {
+            query(FIND_MORE_BY_ASIN.as_str())
+                .bind(asin.as_str())
+                .bind(user_id.to_uuid())
+                .bind(limit)
+                .bind(offset)
+        };
+        self.0.first(PageRequest::MAX_LIMIT, first, more).await
     }
 
     async fn list(
@@ -74,6 +85,7 @@ impl BookRepository for SupabaseBooks {
             return Ok(Page {
                 items: Vec::new(),
                 next: None,
+                unreadable: Vec::new(),
             });
         }
         // The statement has only the requested conditions, so each form has its own plan.
@@ -94,9 +106,8 @@ impl BookRepository for SupabaseBooks {
                 .push_bind(genre)
                 .push(" = any (genres)");
         }
-        push_page::<Book>(&mut select, &page)?;
-        let found = self.0.all::<Book>(select.build()).await?;
-        Ok(Page::from_one_more(found, page.limit(), |book| book.id))
+        push_page(&mut select, &page)?;
+        self.0.page(select.build(), &page).await
     }
 
     async fn update(&self, user_id: Id<User>, id: Id<Book>, patch: BookPatch) -> Result<Book> {

@@ -4,12 +4,14 @@ use std::sync::LazyLock;
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Boost, BoostRepository, Error, ErrorKind, Id, NewBoost, Page, PageRequest, Result, User,
-    first_free_position, resilience::retry_on_conflict, time,
+    Boost, BoostRepository, Done, Error, ErrorKind, Id, Listed, NewBoost, Page, PageRequest,
+    Result, Unreadable, User, first_free_position, migrate::Stored as _,
+    resilience::retry_on_conflict, time,
 };
 use authorstack_sql::{Moment, Unit, arguments, check_moment, get, insert, select};
 use chrono::{DateTime, Utc};
 use sqlx::{QueryBuilder, query, query_with};
+use uuid::Uuid;
 
 use crate::{
     error::user_label,
@@ -31,6 +33,8 @@ static LEADERBOARD: LazyLock<String> = LazyLock::new(|| {
         "where active and started_at <= $1 and expires_at > $1 order by position, id limit $2",
     )
 });
+static MORE_OF_LEADERBOARD: LazyLock<String> =
+    LazyLock::new(|| format!("{} offset $3", *LEADERBOARD));
 
 impl SupabaseBoosts {
     /// The user's row is locked first, so purchases of one user run one after another.
@@ -85,6 +89,47 @@ impl SupabaseBoosts {
     }
 }
 
+impl SupabaseBoosts {
+    /// A rule of the table may be younger than a boost that breaks it. Such a boost cannot be
+    /// changed; the others expire.
+    async fn expire_one_by_one(&self, at: DateTime<Utc>) -> Result<Done> {
+        let mut done = Done::default();
+        let mut after = Uuid::nil();
+        loop {
+            let due = query(
+                "select id from public.marketplace_boosts \
+                 where active and expires_at <= $1 and id > $2 order by id limit 1000",
+            );
+            let due = due.bind(Moment(at)).bind(after);
+            let rows = self.0.fetch_all(due).await?;
+            for row in &rows {
+                after = get(row, 0)?;
+                let expire = query(
+                    "update public.marketplace_boosts set active = false \
+                     where id = $2 and active and expires_at <= $1 returning 1",
+                );
+                let expire = expire.bind(Moment(at)).bind(after);
+                match self.0.fetch_optional(expire).await {
+                    Ok(row) => done.count += u64::from(row.is_some()),
+                    Err(error) => match error.kind() {
+                        ErrorKind::Invalid { field, .. } => {
+                            let id = Id::<Boost>::from_uuid(after);
+                            let key = id.map_or_else(|_| after.to_string(), |id| id.to_string());
+                            let fields = vec![field.clone().into_owned()];
+                            let kind = Boost::KIND.as_str();
+                            done.unreadable.push(Unreadable::new(kind, key, fields));
+                        }
+                        _ => return Err(error),
+                    },
+                }
+            }
+            if rows.is_empty() {
+                return Ok(done);
+            }
+        }
+    }
+}
+
 async fn free_position(unit: &mut Unit<'_>, boost: &Boost) -> Result<u32> {
     let lock = query("select pg_advisory_xact_lock($1)").bind(POSITIONS_LOCK);
     unit.fetch_optional(lock).await?;
@@ -125,20 +170,24 @@ impl BoostRepository for SupabaseBoosts {
     async fn list(&self, user_id: Id<User>, page: PageRequest) -> Result<Page<Boost>> {
         let mut select = QueryBuilder::new(SELECT_OF_USER.as_str());
         select.push_bind(user_id.to_uuid());
-        push_page::<Boost>(&mut select, &page)?;
-        let found = self.0.all::<Boost>(select.build()).await?;
-        Ok(Page::from_one_more(found, page.limit(), |boost| boost.id))
+        push_page(&mut select, &page)?;
+        self.0.page(select.build(), &page).await
     }
 
-    async fn leaderboard(&self, at: DateTime<Utc>, limit: u32) -> Result<Vec<Boost>> {
+    async fn leaderboard(&self, at: DateTime<Utc>, limit: u32) -> Result<Listed<Boost>> {
         check_moment("at", at)?;
-        let select = query(LEADERBOARD.as_str())
-            .bind(Moment(at))
-            .bind(i64::from(limit.clamp(1, PageRequest::MAX_LIMIT)));
-        self.0.all(select).await
+        let first = |limit: i64| query(LEADERBOARD.as_str()).bind(Moment(at)).bind(limit);
+        let more = |limit: i64, offset: i64| {
+            query(MORE_OF_LEADERBOARD.as_str())
+                .bind(Moment(at))
+                .bind(limit)
+                .bind(offset)
+        };
+        let limit = limit.clamp(1, PageRequest::MAX_LIMIT);
+        self.0.first(limit, first, more).await
     }
 
-    async fn expire_due(&self, at: DateTime<Utc>) -> Result<u64> {
+    async fn expire_due(&self, at: DateTime<Utc>) -> Result<Done> {
         check_moment("at", at)?;
         let expire = query(
             "with expired as (\
@@ -147,8 +196,15 @@ impl BoostRepository for SupabaseBoosts {
              select count(*) from expired",
         )
         .bind(Moment(at));
-        let row = self.0.fetch_optional(expire).await?;
-        let count: i64 = row.map_or(Ok(0), |row| get(&row, 0))?;
-        Ok(count.unsigned_abs())
+        match self.0.fetch_optional(expire).await {
+            Ok(row) => {
+                let count: i64 = row.map_or(Ok(0), |row| get(&row, 0))?;
+                Ok(count.unsigned_abs().into())
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::Invalid { .. }) => {
+                self.expire_one_by_one(at).await
+            }
+            Err(error) => Err(error),
+        }
     }
 }

@@ -7,17 +7,19 @@ use authorstack_core::{
     Checklist, ChecklistFilter, ChecklistPatch, ChecklistRepository, Cursor, DueTask, Error, Id,
     NewChecklist, Order, Page, PageRequest, Result, TaskChange, User,
     fields::{Fields as _, Patch as _},
+    migrate::Stored as _,
     resilience::retry_on_conflict,
     time,
 };
 use authorstack_sql::{
-    ArgumentWriter, Jsonb, Moment, arguments, parameter, placeholders, postgres_micros, select,
-    update,
+    ArgumentWriter, Jsonb, Moment, arguments, get, parameter, placeholders, postgres_micros,
+    select, update,
 };
 use chrono::{DateTime, Utc};
 use sqlx::{QueryBuilder, query, query_with};
+use uuid::Uuid;
 
-use crate::store::{SupabaseStore, push_page, record};
+use crate::store::{SupabaseStore, listed, push_page, record};
 
 #[derive(Debug)]
 pub(crate) struct SupabaseChecklists(pub(crate) SupabaseStore);
@@ -40,6 +42,20 @@ static GET_TO_CHANGE: LazyLock<String> =
 static SELECT_OF_USER: LazyLock<String> = LazyLock::new(|| select::<Checklist>("where user_id = "));
 static OPEN: LazyLock<String> =
     LazyLock::new(|| select::<Checklist>("where user_id = $1 and progress < 100"));
+/// A checklist as one row for each task, with only this task.
+static TASK_BY_TASK: LazyLock<String> = LazyLock::new(|| {
+    let columns = Checklist::KIND.column_names().into_iter();
+    let columns = columns.map(|column| match column {
+        "tasks" => "jsonb_build_array(task) as tasks",
+        other => other,
+    });
+    format!(
+        "select {} from public.checklists cross join lateral jsonb_array_elements( \
+           case jsonb_typeof(tasks) when 'array' then tasks else '[]' end) as task \
+         where id = $1",
+        columns.collect::<Vec<_>>().join(", ")
+    )
+});
 static UPDATE: LazyLock<String> = LazyLock::new(|| {
     update::<ChecklistPatch>(
         "updated_at = greatest($3, updated_at + interval '1 millisecond'), ",
@@ -47,6 +63,24 @@ static UPDATE: LazyLock<String> = LazyLock::new(|| {
         4,
     )
 });
+
+/// Adds the open tasks of a checklist that are due.
+fn push_due(due: &mut Vec<DueTask>, checklist: Checklist, until: DateTime<Utc>) {
+    for task in checklist.tasks {
+        let Some(due_date) = task.due_date.filter(|due| *due <= until) else {
+            continue;
+        };
+        if !task.completed {
+            due.push(DueTask {
+                checklist_id: checklist.id,
+                checklist_name: checklist.name.clone(),
+                book_id: checklist.book_id,
+                due_date,
+                task,
+            });
+        }
+    }
+}
 
 impl SupabaseChecklists {
     /// Locks the row, so that simultaneous changes run one after another.
@@ -104,9 +138,8 @@ impl ChecklistRepository for SupabaseChecklists {
         if let Some(book_id) = filter.book_id {
             select.push(" and book_id = ").push_bind(book_id.to_uuid());
         }
-        push_page::<Checklist>(&mut select, &page)?;
-        let found = self.0.all::<Checklist>(select.build()).await?;
-        Ok(Page::from_one_more(found, page.limit(), |list| list.id))
+        push_page(&mut select, &page)?;
+        self.0.page(select.build(), &page).await
     }
 
     /// A user has few open checklists, so their tasks are searched here.
@@ -119,22 +152,25 @@ impl ChecklistRepository for SupabaseChecklists {
         let after = page.after_moment()?;
         let select = query(OPEN.as_str()).bind(user_id.to_uuid());
         let mut due = Vec::new();
+        let mut unreadable = Vec::new();
         for row in self.0.fetch_all(select).await? {
-            let checklist: Checklist = record(&row)?;
-            for task in checklist.tasks {
-                let Some(due_date) = task.due_date.filter(|due| *due <= until) else {
-                    continue;
-                };
-                if !task.completed {
-                    due.push(DueTask {
-                        checklist_id: checklist.id,
-                        checklist_name: checklist.name.clone(),
-                        book_id: checklist.book_id,
-                        due_date,
-                        task,
-                    });
+            match listed::<Checklist>(&row) {
+                Ok(checklist) => push_due(&mut due, checklist, until),
+                // Its other tasks are due all the same.
+                Err(found) => {
+                    let select = query(TASK_BY_TASK.as_str()).bind(get::<Uuid>(&row, 0)?);
+                    for row in self.0.fetch_all(select).await? {
+                        if let Ok(checklist) = listed(&row) {
+                            push_due(&mut due, checklist, until);
+                        }
+                    }
+                    unreadable.push(found);
                 }
             }
+        }
+        // Named once, on the first page.
+        if after.is_some() {
+            unreadable.clear();
         }
         due.sort_by_cached_key(|due| (due.due_date, due.key()));
         if page.sort_order() == Order::NewestFirst {
@@ -148,9 +184,13 @@ impl ChecklistRepository for SupabaseChecklists {
                 Order::NewestFirst => place(due) < after,
             });
         }
-        Ok(Page::from_one_more_by(due, page.limit(), |last| {
+        let found = Page::from_one_more_by(due, page.limit(), |last| {
             Cursor::behind_moment(last.due_date, last.key())
-        }))
+        });
+        Ok(Page {
+            unreadable,
+            ..found
+        })
     }
 
     async fn update(

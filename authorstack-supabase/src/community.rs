@@ -4,9 +4,10 @@ use std::sync::LazyLock;
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Comment, CommentId, CommunityRepository, Cursor, Error, Feed, Id, NewPost, Order, Page,
-    PageRequest, Post, PostPatch, PostView, Result, User,
+    Comment, CommentId, CommunityRepository, Error, Feed, Id, NewPost, Order, Page, PageRequest,
+    Post, PostPatch, PostView, Result, Unreadable, User,
     fields::{Fields as _, Patch as _},
+    migrate::{Kind, Stored as _},
     resilience::retry_on_conflict,
     time,
 };
@@ -14,13 +15,12 @@ use authorstack_sql::{
     ArgumentWriter, Moment, Statement, arguments, check_moment, get, insert, parameter,
     placeholders, postgres_micros, update, width,
 };
-use chrono::{DateTime, Utc};
-use sqlx::{postgres::PgRow, query, query_with};
+use sqlx::{Row as _, postgres::PgRow, query, query_with};
 use uuid::Uuid;
 
 use crate::{
     error::user_label,
-    store::{SupabaseStore, record},
+    store::{SupabaseStore, behind_id, behind_moment, listed, record, there},
 };
 
 #[derive(Debug)]
@@ -52,7 +52,18 @@ fn view() -> String {
 
 /// Reads a row of [`view`].
 fn view_of(row: &PgRow) -> Result<PostView> {
-    let post: Post = record(row)?;
+    counted(record(row)?, row)
+}
+
+/// Reads a row of [`view`] for a list.
+fn listed_view(row: &PgRow) -> Result<PostView, Unreadable> {
+    let post: Post = listed(row)?;
+    let id = post.id.to_string();
+    let view = counted(post, row);
+    view.map_err(|_| Unreadable::new(Post::KIND.as_str(), id, vec!["likeCount".to_owned()]))
+}
+
+fn counted(post: Post, row: &PgRow) -> Result<PostView> {
     let first = width::<Post>();
     let count = |index| Ok::<u64, Error>(get::<i64>(row, index)?.unsigned_abs());
     Ok(PostView {
@@ -140,19 +151,28 @@ static LIKERS: LazyLock<Pages> = LazyLock::new(|| {
     })
 });
 
+fn comments(after: &str, limit: &str, order: &str) -> String {
+    format!(
+        "select comment.* from public.community_posts as post \
+         left join lateral (\
+           select {} from public.post_comments \
+           where post_id = post.id {after} \
+           order by created_at {order}, id {order} limit {limit}) as comment on true \
+         where post.id = $1 and {} \
+         order by comment.created_at {order}, comment.id {order}",
+        Comment::columns(),
+        visible()
+    )
+}
+
+/// The first comments, whatever their dates.
+static FIRST_COMMENTS: LazyLock<Pages> =
+    LazyLock::new(|| Pages::new(|_, order| comments("", "$3", order)));
+
 static COMMENTS: LazyLock<Pages> = LazyLock::new(|| {
     Pages::new(|beyond, order| {
-        format!(
-            "select comment.* from public.community_posts as post \
-             left join lateral (\
-               select {} from public.post_comments \
-               where post_id = post.id and (created_at, id) {beyond} ($3, $4) \
-               order by created_at {order}, id {order} limit $5) as comment on true \
-             where post.id = $1 and {} \
-             order by comment.created_at {order}, comment.id {order}",
-            Comment::columns(),
-            visible()
-        )
+        let after = format!("and (created_at, id) {beyond} ($3, $4)");
+        comments(&after, "$5", order)
     })
 });
 
@@ -211,24 +231,12 @@ static COMMENT: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// The id after which a page starts: the cursor, or the limit of all ids.
-fn start<T>(page: &PageRequest) -> Result<Uuid> {
+fn start(page: &PageRequest) -> Result<Uuid> {
     let edge = match page.sort_order() {
         Order::OldestFirst => Uuid::nil(),
         Order::NewestFirst => Uuid::max(),
     };
-    Ok(page.after_id::<T>()?.map_or(edge, Id::to_uuid))
-}
-
-/// In 4000 BC, before every comment.
-const FIRST_MOMENT: DateTime<Utc> = moment(-188_395_027_200);
-/// In the year 200000, after every comment.
-const LAST_MOMENT: DateTime<Utc> = moment(6_249_223_180_800);
-
-const fn moment(seconds: i64) -> DateTime<Utc> {
-    match DateTime::from_timestamp(seconds, 0) {
-        Some(moment) => moment,
-        None => DateTime::UNIX_EPOCH,
-    }
+    Ok(page.after_uuid()?.unwrap_or(edge))
 }
 
 impl SupabaseCommunity {
@@ -286,17 +294,14 @@ impl CommunityRepository for SupabaseCommunity {
             Feed::Author(_) => &OF_AUTHOR,
         };
         let mut select = query(LazyLock::force(pages).of(&page))
-            .bind(start::<Post>(&page)?)
+            .bind(start(&page)?)
             .bind(viewer_id.to_uuid())
             .bind(i64::from(page.limit()) + 1);
         if let Feed::Author(author_id) = feed {
             select = select.bind(author_id.to_uuid());
         }
         let rows = self.0.fetch_all(select).await?;
-        let found: Result<Vec<_>> = rows.iter().map(view_of).collect();
-        Ok(Page::from_one_more(found?, page.limit(), |view| {
-            view.post.id
-        }))
+        Ok(Page::from_rows(&rows, page.limit(), listed_view, behind_id))
     }
 
     async fn update(&self, author_id: Id<User>, id: Id<Post>, patch: PostPatch) -> Result<Post> {
@@ -351,17 +356,20 @@ impl CommunityRepository for SupabaseCommunity {
         let select = query(LazyLock::force(&LIKERS).of(&page))
             .bind(id.to_uuid())
             .bind(viewer_id.to_uuid())
-            .bind(start::<User>(&page)?)
+            .bind(start(&page)?)
             .bind(i64::from(page.limit()) + 1);
         let rows = self.0.fetch_all(select).await?;
         // A post that the viewer sees gives at least one row.
         rows.first().ok_or_else(Error::not_found)?;
-        let mut likers = Vec::new();
-        for row in &rows {
-            let user: Option<Uuid> = get(row, 0)?;
-            likers.extend(user.map(Id::<User>::from_uuid).transpose()?);
-        }
-        Ok(Page::from_one_more(likers, page.limit(), |user| *user))
+        let liker = |row: &PgRow| {
+            let user = get::<Uuid>(row, 0).unwrap_or_default();
+            Id::<User>::from_uuid(user).map_err(|_| {
+                let key = format!("{id}.{user}");
+                Unreadable::new(Kind::PostLikes.as_str(), key, vec!["likes".to_owned()])
+            })
+        };
+        let there = there(rows)?;
+        Ok(Page::from_rows(&there, page.limit(), liker, behind_id))
     }
 
     async fn comment(&self, author_id: Id<User>, id: Id<Post>, content: String) -> Result<Comment> {
@@ -381,29 +389,32 @@ impl CommunityRepository for SupabaseCommunity {
         id: Id<Post>,
         page: PageRequest,
     ) -> Result<Page<Comment>> {
-        let edge = match page.sort_order() {
-            Order::NewestFirst => LAST_MOMENT,
-            Order::OldestFirst => FIRST_MOMENT,
+        let after = page.after_moment()?;
+        let pages = match after {
+            None => &FIRST_COMMENTS,
+            Some(_) => &COMMENTS,
         };
-        let (at, key) = page.after_moment()?.unwrap_or((edge, ""));
-        check_moment("cursor", at)?;
-        let select = query(LazyLock::force(&COMMENTS).of(&page))
+        let mut select = query(LazyLock::force(pages).of(&page))
             .bind(id.to_uuid())
-            .bind(viewer_id.to_uuid())
-            .bind(Moment(at))
-            .bind(key)
-            .bind(i64::from(page.limit()) + 1);
+            .bind(viewer_id.to_uuid());
+        if let Some((at, key)) = after {
+            check_moment("cursor", at)?;
+            select = select.bind(Moment(at)).bind(key);
+        }
+        let select = select.bind(i64::from(page.limit()) + 1);
         let rows = self.0.fetch_all(select).await?;
         rows.first().ok_or_else(Error::not_found)?;
-        let mut comments: Vec<Comment> = Vec::new();
-        for row in &rows {
-            if get::<Option<Uuid>>(row, 0)?.is_some() {
-                comments.push(record(row)?);
-            }
-        }
-        Ok(Page::from_one_more_by(comments, page.limit(), |last| {
-            Cursor::behind_moment(last.created_at, last.id.as_str())
-        }))
+        let there = there(rows)?;
+        let behind = |last: &PgRow| {
+            let key = last.try_get("id").ok()?;
+            behind_moment(last, "created_at", key, page.sort_order())
+        };
+        Ok(Page::from_rows(
+            &there,
+            page.limit(),
+            listed::<Comment>,
+            behind,
+        ))
     }
 
     async fn remove_comment(

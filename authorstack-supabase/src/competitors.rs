@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Asin, Competitor, CompetitorPatch, CompetitorRepository, Cursor, DateRange, Error, Id,
+    Asin, Competitor, CompetitorPatch, CompetitorRepository, DateRange, Error, Id, Listed,
     NewCompetitor, Order, Page, PageRequest, Price, PricePoint, Result, User,
     fields::{Fields as _, Patch as _},
     migrate::CompetitorPrice,
@@ -16,11 +16,10 @@ use authorstack_sql::{
 };
 use chrono::{DateTime, Utc};
 use sqlx::{QueryBuilder, query, query_with};
-use uuid::Uuid;
 
 use crate::{
     error::user_label,
-    store::{SupabaseStore, push_page, record},
+    store::{SupabaseStore, behind_moment, listed, push_page, record, there},
 };
 
 #[derive(Debug)]
@@ -41,6 +40,8 @@ static DUE_FOR_CHECK: LazyLock<String> = LazyLock::new(|| {
          order by last_checked nulls first, id limit $2",
     )
 });
+static MORE_DUE_FOR_CHECK: LazyLock<String> =
+    LazyLock::new(|| format!("{} offset $3", *DUE_FOR_CHECK));
 static UPDATE: LazyLock<String> =
     LazyLock::new(|| update::<CompetitorPatch>("", "id = $1 and user_id = $2", 2));
 static MARK_CHECKED: LazyLock<String> = LazyLock::new(|| {
@@ -79,8 +80,13 @@ impl SupabaseCompetitors {
         let row = unit.fetch_optional(select).await?;
         let mut competitor: Competitor = record(&row.ok_or_else(Error::not_found)?)?;
         let newest =
-            query("select max(date) from public.competitor_prices where competitor_id = $1")
-                .bind(id.to_uuid());
+            // Without infinity, which is no date.
+            query(
+                "select max(date) from public.competitor_prices \
+                 where competitor_id = $1 and date <= $2",
+            )
+            .bind(id.to_uuid())
+            .bind(Moment(DateTime::<Utc>::MAX_UTC));
         let newest = unit.fetch_optional(newest).await?;
         let newest: Option<Moment> = newest.map_or(Ok(None), |row| get(&row, 0))?;
         competitor.note_price(&price.point, newest.map(|newest| newest.0));
@@ -128,9 +134,8 @@ impl CompetitorRepository for SupabaseCompetitors {
     async fn list(&self, user_id: Id<User>, page: PageRequest) -> Result<Page<Competitor>> {
         let mut select = QueryBuilder::new(SELECT_OF_USER.as_str());
         select.push_bind(user_id.to_uuid());
-        push_page::<Competitor>(&mut select, &page)?;
-        let found = self.0.all::<Competitor>(select.build()).await?;
-        Ok(Page::from_one_more(found, page.limit(), |rival| rival.id))
+        push_page(&mut select, &page)?;
+        self.0.page(select.build(), &page).await
     }
 
     async fn update(
@@ -222,22 +227,27 @@ impl CompetitorRepository for SupabaseCompetitors {
         select.push(" order by price.date ").push(order);
         let rows = self.0.fetch_all(select.build()).await?;
         rows.first().ok_or_else(Error::not_found)?;
-        let mut history = Vec::new();
-        for row in &rows {
-            if get::<Option<Uuid>>(row, 0)?.is_some() {
-                history.push(record::<CompetitorPrice>(row)?.point);
-            }
-        }
-        Ok(Page::from_one_more_by(history, page.limit(), |last| {
-            Cursor::behind_moment(last.date, "")
-        }))
+        let there = there(rows)?;
+        let prices = Page::from_rows(&there, page.limit(), listed::<CompetitorPrice>, |last| {
+            behind_moment(last, "date", "", page.sort_order())
+        });
+        Ok(prices.map(|price| price.point))
     }
 
-    async fn due_for_check(&self, before: DateTime<Utc>, limit: u32) -> Result<Vec<Competitor>> {
+    async fn due_for_check(&self, before: DateTime<Utc>, limit: u32) -> Result<Listed<Competitor>> {
         check_moment("before", before)?;
-        let select = query(DUE_FOR_CHECK.as_str())
-            .bind(Moment(before))
-            .bind(i64::from(limit.clamp(1, PageRequest::MAX_LIMIT)));
-        self.0.all(select).await
+        let first = |limit: i64| {
+            query(DUE_FOR_CHECK.as_str())
+                .bind(Moment(before))
+                .bind(limit)
+        };
+        let more = |limit: i64, offset: i64| {
+            query(MORE_DUE_FOR_CHECK.as_str())
+                .bind(Moment(before))
+                .bind(limit)
+                .bind(offset)
+        };
+        let limit = limit.clamp(1, PageRequest::MAX_LIMIT);
+        self.0.first(limit, first, more).await
     }
 }

@@ -43,9 +43,8 @@ impl SupabaseFollows {
                 select.push("follower_id = ").push_bind(follower.to_uuid())
             }
         };
-        push_page::<Follow>(&mut select, page)?;
-        let found = self.0.all::<Follow>(select.build()).await?;
-        Ok(Page::from_one_more(found, page.limit(), |follow| follow.id))
+        push_page(&mut select, page)?;
+        self.0.page(select.build(), page).await
     }
 }
 

@@ -1,10 +1,15 @@
 //! The store: its connections, and how a statement runs on them.
 
 use authorstack_core::{
-    ConnectionSecurity, Error, Order, PageRequest, Result, layers::Operation, migrate::Stored,
+    ConnectionSecurity, Cursor, Error, Listed, Order, Page, PageRequest, Result, Unreadable,
+    layers::Operation, migrate::Stored,
 };
-use authorstack_sql::{IdForm, Pool, Statement, Timeouts, Unit, read};
-use sqlx::{PgConnection, Postgres, QueryBuilder, postgres::PgRow};
+use authorstack_sql::{
+    IdForm, Moment, Pool, Statement, Timeouts, Unit, first_moment, get, read, read_listed,
+};
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, Postgres, QueryBuilder, Row, postgres::PgRow};
+use uuid::Uuid;
 
 use crate::config::SupabaseConfig;
 
@@ -117,9 +122,42 @@ impl SupabaseStore {
         record(&row.ok_or_else(Error::not_found)?)
     }
 
-    /// Runs a statement that returns records.
-    pub(crate) async fn all<T: Stored>(&self, statement: Statement<'_>) -> Result<Vec<T>> {
-        records(&self.fetch_all(statement).await?)
+    /// Runs a statement that returns a page of records, one more than the page has. The first
+    /// column is their id.
+    pub(crate) async fn page<T: Stored>(
+        &self,
+        statement: Statement<'_>,
+        page: &PageRequest,
+    ) -> Result<Page<T>> {
+        let rows = self.fetch_all(statement).await?;
+        Ok(Page::from_rows(&rows, page.limit(), listed, behind_id))
+    }
+
+    /// The first records of a list, up to a number. Rows that cannot be read do not count. `first`
+    /// makes the statement for a number of rows, `more` for those after a number of rows.
+    pub(crate) async fn first<'q, T: Stored>(
+        &self,
+        limit: u32,
+        first: impl FnOnce(i64) -> Statement<'q>,
+        more: impl Fn(i64, i64) -> Statement<'q>,
+    ) -> Result<Listed<T>> {
+        let mut found = Listed::default();
+        let mut wanted = i64::from(limit);
+        let mut rows = self.fetch_all(first(wanted)).await?;
+        let mut seen = 0;
+        loop {
+            let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+            seen += count;
+            for row in &rows {
+                found.add(listed(row));
+            }
+            let left = i64::from(limit).saturating_sub(length(&found.items));
+            if count < wanted || left <= 0 {
+                return Ok(found);
+            }
+            wanted = left;
+            rows = self.fetch_all(more(wanted, seen)).await?;
+        }
     }
 
     /// Runs a statement that returns a row if it deleted something.
@@ -142,19 +180,57 @@ pub(crate) fn record<T: Stored>(row: &PgRow) -> Result<T> {
     read(row, IdForm::Embedded)
 }
 
-pub(crate) fn records<T: Stored>(rows: &[PgRow]) -> Result<Vec<T>> {
-    rows.iter().map(record).collect()
+/// Reads a row for a list.
+pub(crate) fn listed<T: Stored>(row: &PgRow) -> Result<T, Unreadable> {
+    read_listed(row, IdForm::Embedded)
+}
+
+/// The cursor behind a row whose first column is its id.
+pub(crate) fn behind_id(row: &PgRow) -> Option<Cursor> {
+    get(row, 0).ok().map(Cursor::behind_uuid)
+}
+
+/// The rows of a list that is joined to the record it belongs to: without the row that stands for
+/// an empty list.
+pub(crate) fn there(rows: Vec<PgRow>) -> Result<Vec<PgRow>> {
+    let mut there = Vec::with_capacity(rows.len());
+    for row in rows {
+        if get::<Option<Uuid>>(&row, 0)?.is_some() {
+            there.push(row);
+        }
+    }
+    Ok(there)
+}
+
+/// The cursor behind a row of a list that is ordered by a moment, then by a key. A moment that
+/// AuthorStack cannot read, such as infinity, is before or after all that it can read; rows with
+/// such moments fill at most one page.
+pub(crate) fn behind_moment(row: &PgRow, column: &str, key: &str, order: Order) -> Option<Cursor> {
+    if let Ok(Moment(at)) = row.try_get(column) {
+        return Some(Cursor::behind_moment(at, key));
+    }
+    let raw = row.try_get_raw(column).ok()?.as_bytes().ok()?;
+    let is_late = i64::from_be_bytes(raw.try_into().ok()?) > 0;
+    match (order, is_late) {
+        (Order::NewestFirst, true) => Some(Cursor::behind_moment(DateTime::<Utc>::MAX_UTC, "")),
+        (Order::OldestFirst, false) => Some(Cursor::behind_moment(first_moment(), "")),
+        (Order::NewestFirst, false) | (Order::OldestFirst, true) => None,
+    }
+}
+
+fn length<T>(items: &[T]) -> i64 {
+    i64::try_from(items.len()).unwrap_or(i64::MAX)
 }
 
 /// Adds a page's conditions to a statement that already has a condition: after the cursor, in the
 /// order of the ids, and one row more than the page has.
-pub(crate) fn push_page<T>(select: &mut QueryBuilder<Postgres>, page: &PageRequest) -> Result<()> {
+pub(crate) fn push_page(select: &mut QueryBuilder<Postgres>, page: &PageRequest) -> Result<()> {
     let (beyond, order) = match page.sort_order() {
         Order::OldestFirst => (" and id > ", " order by id limit "),
         Order::NewestFirst => (" and id < ", " order by id desc limit "),
     };
-    if let Some(after) = page.after_id::<T>()? {
-        select.push(beyond).push_bind(after.to_uuid());
+    if let Some(after) = page.after_uuid()? {
+        select.push(beyond).push_bind(after);
     }
     select.push(order).push_bind(i64::from(page.limit()) + 1);
     Ok(())

@@ -137,7 +137,7 @@ impl UserRepository for SupabaseUsers {
     }
 
     async fn list(&self, page: PageRequest) -> Result<Page<User>> {
-        let after = page.after_id::<User>()?.map(Id::to_uuid);
+        let after = page.after_uuid()?;
         let text = match (page.sort_order(), after) {
             (Order::OldestFirst, None) => &OLDEST,
             (Order::OldestFirst, Some(_)) => &OLDEST_BEHIND,
@@ -148,8 +148,7 @@ impl UserRepository for SupabaseUsers {
         if let Some(after) = after {
             select = select.bind(after);
         }
-        let found = self.0.all::<User>(select).await?;
-        Ok(Page::from_one_more(found, page.limit(), |user| user.id))
+        self.0.page(select, &page).await
     }
 
     async fn update(&self, id: Id<User>, patch: UserPatch) -> Result<User> {

@@ -88,20 +88,40 @@ impl fmt::Debug for Call<'_> {
 }
 
 /// The answer to a call, of any type.
-pub struct Reply(Box<dyn Any + Send>);
+pub struct Reply {
+    value: Box<dyn Any + Send>,
+    unreadable: u64,
+}
 
 impl Reply {
     /// Makes an answer. Its type must be the one that the operation returns; for a stream `()`, its
     /// end.
     #[must_use]
     pub fn new<T: Any + Send>(value: T) -> Self {
-        Self(Box::new(value))
+        Self {
+            value: Box::new(value),
+            unreadable: 0,
+        }
+    }
+
+    /// Sets how many records the answer leaves out because they cannot be read.
+    #[must_use]
+    pub fn with_unreadable(mut self, count: u64) -> Self {
+        self.unreadable = count;
+        self
+    }
+
+    /// How many records the answer leaves out because they cannot be read; of a stream, how many
+    /// came as errors.
+    #[must_use]
+    pub const fn unreadable(&self) -> u64 {
+        self.unreadable
     }
 
     /// The answer, if it has this type.
     #[must_use]
     pub fn get<T: Any>(&self) -> Option<&T> {
-        self.0.downcast_ref()
+        self.value.downcast_ref()
     }
 
     /// The answer.
@@ -109,7 +129,7 @@ impl Reply {
     /// # Errors
     /// Internal if a layer answered with a type other than the operation's.
     pub fn into<T: Any>(self) -> Result<T> {
-        match self.0.downcast() {
+        match self.value.downcast() {
             Ok(value) => Ok(*value),
             Err(_) => Err(Error::internal("a layer answered with the wrong type")),
         }

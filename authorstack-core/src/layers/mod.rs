@@ -58,6 +58,7 @@
 //!
 //! [`AuthorStackBuilder::layer`]: crate::AuthorStackBuilder::layer
 
+mod answer;
 mod call;
 mod fenced;
 mod limited;

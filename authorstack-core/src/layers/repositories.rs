@@ -12,6 +12,7 @@ use futures::{FutureExt, future::BoxFuture, stream::BoxStream};
 
 use super::{
     Call, Layer, Next, Operation, Reply,
+    answer::Answer,
     call::{Run, absent},
     stream,
 };
@@ -19,13 +20,13 @@ use crate::{
     AggregateRepository, Asin, AuthId, Book, BookFilter, BookPatch, BookRepository, Boost,
     BoostRepository, Checklist, ChecklistFilter, ChecklistPatch, ChecklistRepository, Comment,
     CommentId, CommunityRepository, Competitor, CompetitorPatch, CompetitorRepository, Conversion,
-    DailyAggregate, DateRange, Days, DueTask, Email, Feed, Follow, FollowCounts, FollowRepository,
-    Forecast, ForecastAccuracy, ForecastRepository, Id, Insight, InsightKind, InsightRepository,
-    InsightScope, NewBook, NewBoost, NewChecklist, NewCompetitor, NewForecast, NewInsight, NewPost,
-    NewSale, NewSyncLog, NewUser, Overview, Page, PageRequest, Platform, Post, PostPatch, PostView,
-    Price, PricePoint, RefreshCounts, Result, Sale, SaleKey, SalesFilter, SalesRepository,
-    SalesTotal, Stores, SyncLog, SyncLogRepository, TaskChange, TotalsBy, UpsertCounts, User,
-    UserPatch, UserRepository, check_credits,
+    DailyAggregate, DateRange, Days, Done, DueTask, Email, Feed, Follow, FollowCounts,
+    FollowRepository, Forecast, ForecastAccuracy, ForecastRepository, Id, Insight, InsightKind,
+    InsightRepository, InsightScope, Listed, NewBook, NewBoost, NewChecklist, NewCompetitor,
+    NewForecast, NewInsight, NewPost, NewSale, NewSyncLog, NewUser, Overview, Page, PageRequest,
+    Platform, Post, PostPatch, PostView, Price, PricePoint, RefreshCounts, Result, Sale, SaleKey,
+    SalesFilter, SalesRepository, SalesTotal, Stores, SyncLog, SyncLogRepository, TaskChange,
+    TotalsBy, UpsertCounts, User, UserPatch, UserRepository, check_credits,
     records::{community::check_comment, sales::check_batch},
 };
 
@@ -93,6 +94,12 @@ impl<R: ?Sized + Send + Sync> Layered<R> {
         let answer = next.run().await.and_then(Reply::into);
         answer.map_err(|error| call.named(error))
     }
+}
+
+/// The reply of an answer.
+fn reply<T: Answer + Any + Send>(answer: T) -> Reply {
+    let unreadable = answer.unreadable();
+    Reply::new(answer).with_unreadable(unreadable)
 }
 
 /// The store at the end of a call's way.
@@ -165,7 +172,7 @@ macro_rules! layered {
                         async move {
                             checked?;
                             let ($($argument,)*) = arguments;
-                            store.$name($($argument),*).await.map(Reply::new)
+                            store.$name($($argument),*).await.map(reply)
                         }
                         .boxed()
                     };
@@ -213,7 +220,7 @@ impl fmt::Display for CommentOf {
 
 /// Refuses a cursor of a list that is ordered differently.
 fn by_id(page: &PageRequest) -> Result<()> {
-    page.after_id::<()>().map(drop)
+    page.after_uuid().map(drop)
 }
 
 fn by_row(page: &PageRequest) -> Result<()> {
@@ -250,7 +257,7 @@ layered! {
         BooksCreate: fn create(user_id: Id<User>, book: NewBook) -> Book,
             user user_id, check book.check();
         BooksGet: fn get(user_id: Id<User>, id: Id<Book>) -> Book, user user_id, record id;
-        BooksFindByAsin: fn find_by_asin(user_id: Id<User>, asin: &Asin) -> Vec<Book>, user user_id;
+        BooksFindByAsin: fn find_by_asin(user_id: Id<User>, asin: &Asin) -> Listed<Book>, user user_id;
         BooksList: fn list(user_id: Id<User>, filter: BookFilter, page: PageRequest) -> Page<Book>,
             user user_id, check by_id(&page);
         BooksUpdate: fn update(user_id: Id<User>, id: Id<Book>, patch: BookPatch) -> Book,
@@ -318,8 +325,8 @@ layered! {
         BoostsGet: fn get(user_id: Id<User>, id: Id<Boost>) -> Boost, user user_id, record id;
         BoostsList: fn list(user_id: Id<User>, page: PageRequest) -> Page<Boost>,
             user user_id, check by_id(&page);
-        BoostsLeaderboard: fn leaderboard(at: DateTime<Utc>, limit: u32) -> Vec<Boost>;
-        BoostsExpireDue: fn expire_due(at: DateTime<Utc>) -> u64;
+        BoostsLeaderboard: fn leaderboard(at: DateTime<Utc>, limit: u32) -> Listed<Boost>;
+        BoostsExpireDue: fn expire_due(at: DateTime<Utc>) -> Done;
     }
 
     impl CompetitorRepository {
@@ -341,7 +348,7 @@ layered! {
             user user_id, record id;
         CompetitorsHistory: fn history(user_id: Id<User>, id: Id<Competitor>, range: DateRange, page: PageRequest) -> Page<PricePoint>,
             user user_id, record id, check by_moment(&page);
-        CompetitorsDueForCheck: fn due_for_check(before: DateTime<Utc>, limit: u32) -> Vec<Competitor>;
+        CompetitorsDueForCheck: fn due_for_check(before: DateTime<Utc>, limit: u32) -> Listed<Competitor>;
     }
 
     impl SalesRepository {
@@ -349,7 +356,7 @@ layered! {
             user user_id, check check_batch(sales);
         SalesGet: fn get(user_id: Id<User>, key: &SaleKey) -> Sale, user user_id, record key;
         SalesDelete: fn delete(user_id: Id<User>, key: &SaleKey) -> (), user user_id, record key;
-        SalesTotals: fn totals(user_id: Id<User>, filter: &SalesFilter, by: TotalsBy) -> Vec<SalesTotal>,
+        SalesTotals: fn totals(user_id: Id<User>, filter: &SalesFilter, by: TotalsBy) -> Listed<SalesTotal>,
             user user_id;
     }
     streams {
@@ -359,7 +366,7 @@ layered! {
     impl AggregateRepository {
         AggregatesRefresh: fn refresh(user_id: Id<User>, days: Days, conversion: &Conversion) -> RefreshCounts,
             user user_id;
-        AggregatesRange: fn range(user_id: Id<User>, days: Days) -> Vec<DailyAggregate>, user user_id;
+        AggregatesRange: fn range(user_id: Id<User>, days: Days) -> Listed<DailyAggregate>, user user_id;
         AggregatesOverview: fn overview(user_id: Id<User>, days: Days, top: u32) -> Overview,
             user user_id;
     }
@@ -384,7 +391,7 @@ layered! {
     impl ForecastRepository {
         ForecastsPut: fn put(user_id: Id<User>, forecasts: Vec<NewForecast>) -> Vec<Forecast>,
             user user_id, check forecasts.iter().try_for_each(NewForecast::check);
-        ForecastsRange: fn range(user_id: Id<User>, days: Days) -> Vec<Forecast>, user user_id;
+        ForecastsRange: fn range(user_id: Id<User>, days: Days) -> Listed<Forecast>, user user_id;
         ForecastsFillActuals: fn fill_actuals(user_id: Id<User>, days: Days) -> u64, user user_id;
         ForecastsAccuracy: fn accuracy(user_id: Id<User>, days: Days) -> ForecastAccuracy,
             user user_id;

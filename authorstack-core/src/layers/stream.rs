@@ -13,17 +13,17 @@ use futures::{
 };
 
 use super::{
-    Call, Layer, Next, Reply,
+    Call, Layer, Next, Operation, Reply,
     call::{Run, absent},
 };
-use crate::{Error, Result, Stores};
+use crate::{Error, ErrorKind, Result, Stores};
 
 /// Opens the stream of a store.
 pub(super) type Open<R, T> = Arc<dyn Fn(&R) -> BoxStream<'static, Result<T>> + Send + Sync>;
 
 /// Room for one record: the call fills it, the host empties it.
 struct Slot<T> {
-    record: Option<T>,
+    record: Option<Result<T>>,
     /// The call, waiting for the slot to be empty.
     waiting: Option<Waker>,
     /// Whether there has been a record in it.
@@ -42,6 +42,7 @@ struct Pump<R: ?Sized, T> {
     store: Option<Arc<R>>,
     of_stores: fn(&Stores) -> Option<Arc<R>>,
     open: Open<R, T>,
+    operation: Operation,
     slot: Shared<T>,
 }
 
@@ -55,8 +56,16 @@ impl<R: ?Sized + Send + Sync, T: Send> Pump<R, T> {
             }
             let store = store.ok_or_else(absent)?;
             let mut records = (self.open)(&store);
+            let mut unreadable = 0;
             while let Some(record) = records.next().await {
-                let record = record?;
+                let record = match record {
+                    // One record cannot be read: the others follow.
+                    Err(error) if matches!(error.kind(), ErrorKind::Corrupt { .. }) => {
+                        unreadable += 1;
+                        Err(error.in_operation(self.operation))
+                    }
+                    record => Ok(record?),
+                };
                 {
                     let mut slot = lock(&self.slot);
                     slot.record = Some(record);
@@ -73,7 +82,7 @@ impl<R: ?Sized + Send + Sync, T: Send> Pump<R, T> {
                 })
                 .await;
             }
-            Ok(Reply::new(()))
+            Ok(Reply::new(()).with_unreadable(unreadable))
         }
         .boxed()
     }
@@ -114,7 +123,7 @@ impl<T> Driven<T> {
         }
         let record = lock(&self.slot).record.take();
         match (record, &self.call) {
-            (Some(record), _) => Poll::Ready(Some(Ok(record))),
+            (Some(record), _) => Poll::Ready(Some(record)),
             (None, Some(_)) => Poll::Pending,
             (None, None) => Poll::Ready(self.error.take().map(Err)),
         }
@@ -142,6 +151,7 @@ where
         store,
         of_stores,
         open,
+        operation: call.operation(),
         slot: Arc::clone(&slot),
     };
     let driven = Driven {

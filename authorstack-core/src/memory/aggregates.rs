@@ -2,8 +2,8 @@ use async_trait::async_trait;
 
 use super::store::MemoryStore;
 use crate::{
-    AggregateRepository, Conversion, DailyAggregate, Days, Id, Overview, RefreshCounts, Result,
-    User, records::rollup::roll_up,
+    AggregateRepository, Conversion, DailyAggregate, Days, Id, Listed, Overview, RefreshCounts,
+    Result, User, records::rollup::roll_up,
 };
 
 #[derive(Debug)]
@@ -57,8 +57,8 @@ impl AggregateRepository for MemoryAggregates {
         self.recompute(user_id, days, conversion)
     }
 
-    async fn range(&self, user_id: Id<User>, days: Days) -> Result<Vec<DailyAggregate>> {
-        Ok(self.stored(user_id, days))
+    async fn range(&self, user_id: Id<User>, days: Days) -> Result<Listed<DailyAggregate>> {
+        Ok(self.stored(user_id, days).into())
     }
 
     async fn overview(&self, user_id: Id<User>, days: Days, top: u32) -> Result<Overview> {

@@ -8,8 +8,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use super::store::{MemoryStore, Records};
 use crate::{
     Amount, Cursor, Days, Error, Forecast, ForecastAccuracy, ForecastRepository, Id, Insight,
-    InsightKind, InsightRepository, InsightScope, NewForecast, NewInsight, NewSyncLog, Order, Page,
-    PageRequest, Platform, Result, SyncLog, SyncLogRepository, User,
+    InsightKind, InsightRepository, InsightScope, Listed, NewForecast, NewInsight, NewSyncLog,
+    Order, Page, PageRequest, Platform, Result, SyncLog, SyncLogRepository, User,
 };
 
 #[derive(Debug)]
@@ -159,8 +159,8 @@ impl ForecastRepository for MemoryForecasts {
         Ok(made)
     }
 
-    async fn range(&self, user_id: Id<User>, days: Days) -> Result<Vec<Forecast>> {
-        Ok(self.newest(user_id, days))
+    async fn range(&self, user_id: Id<User>, days: Days) -> Result<Listed<Forecast>> {
+        Ok(self.newest(user_id, days).into())
     }
 
     async fn fill_actuals(&self, user_id: Id<User>, days: Days) -> Result<u64> {

@@ -2,8 +2,8 @@ use async_trait::async_trait;
 
 use super::{pages::page, store::MemoryStore};
 use crate::{
-    Asin, Book, BookFilter, BookPatch, BookRepository, Error, Id, NewBook, Page, PageRequest,
-    Result, User,
+    Asin, Book, BookFilter, BookPatch, BookRepository, Error, Id, Listed, NewBook, Page,
+    PageRequest, Result, User,
 };
 
 #[derive(Debug)]
@@ -28,17 +28,16 @@ impl BookRepository for MemoryBooks {
         own.cloned().ok_or_else(Error::not_found)
     }
 
-    async fn find_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Vec<Book>> {
+    async fn find_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Listed<Book>> {
         let records = self.0.lock();
         let own = records
             .books
             .values()
             .filter(|book| book.user_id == user_id);
-        Ok(own
+        let found = own
             .filter(|book| book.asin.as_ref() == Some(asin))
-            .take(PageRequest::MAX_LIMIT as usize)
-            .cloned()
-            .collect())
+            .take(PageRequest::MAX_LIMIT as usize);
+        Ok(found.cloned().map(Ok).collect())
     }
 
     async fn list(

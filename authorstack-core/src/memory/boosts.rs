@@ -3,8 +3,8 @@ use chrono::{DateTime, Utc};
 
 use super::{pages::page, store::MemoryStore};
 use crate::{
-    Boost, BoostRepository, Error, ErrorKind, Id, NewBoost, Page, PageRequest, Result, User,
-    first_free_position, time,
+    Boost, BoostRepository, Done, Error, ErrorKind, Id, Listed, NewBoost, Page, PageRequest,
+    Result, User, first_free_position, time,
 };
 
 #[derive(Debug)]
@@ -69,16 +69,16 @@ impl BoostRepository for MemoryBoosts {
         page(&records.boosts, &request, |boost| boost.id, matches)
     }
 
-    async fn leaderboard(&self, at: DateTime<Utc>, limit: u32) -> Result<Vec<Boost>> {
+    async fn leaderboard(&self, at: DateTime<Utc>, limit: u32) -> Result<Listed<Boost>> {
         let records = self.0.lock();
         let held = records.boosts.values().filter(|boost| boost.holds_at(at));
         let mut held: Vec<Boost> = held.cloned().collect();
         held.sort_by_key(|boost| (boost.position, boost.id));
         held.truncate(limit.clamp(1, PageRequest::MAX_LIMIT) as usize);
-        Ok(held)
+        Ok(held.into())
     }
 
-    async fn expire_due(&self, at: DateTime<Utc>) -> Result<u64> {
+    async fn expire_due(&self, at: DateTime<Utc>) -> Result<Done> {
         let mut records = self.0.lock();
         let mut count = 0;
         records.boosts.change_all(.., |boost| {
@@ -87,6 +87,6 @@ impl BoostRepository for MemoryBoosts {
             count += u64::from(is_due);
             is_due
         });
-        Ok(count)
+        Ok(count.into())
     }
 }

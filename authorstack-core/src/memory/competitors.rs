@@ -6,8 +6,8 @@ use super::{
     store::{MemoryStore, Records},
 };
 use crate::{
-    Asin, Competitor, CompetitorPatch, CompetitorRepository, DateRange, Error, Id, NewCompetitor,
-    Page, PageRequest, Price, PricePoint, Result, User, time,
+    Asin, Competitor, CompetitorPatch, CompetitorRepository, DateRange, Error, Id, Listed,
+    NewCompetitor, Page, PageRequest, Price, PricePoint, Result, User, time,
 };
 
 #[derive(Debug)]
@@ -158,13 +158,13 @@ impl CompetitorRepository for MemoryCompetitors {
         })
     }
 
-    async fn due_for_check(&self, before: DateTime<Utc>, limit: u32) -> Result<Vec<Competitor>> {
+    async fn due_for_check(&self, before: DateTime<Utc>, limit: u32) -> Result<Listed<Competitor>> {
         let records = self.0.lock();
         let due = records.competitors.values();
         let due = due.filter(|rival| rival.last_checked.is_none_or(|checked| checked < before));
         let mut due: Vec<Competitor> = due.cloned().collect();
         due.sort_by_key(|rival| (rival.last_checked, rival.id));
         due.truncate(limit.clamp(1, PageRequest::MAX_LIMIT) as usize);
-        Ok(due)
+        Ok(due.into())
     }
 }

@@ -5,8 +5,8 @@ use futures::stream::{self, BoxStream, StreamExt};
 
 use super::store::MemoryStore;
 use crate::{
-    Error, Id, NewSale, Result, Sale, SaleKey, SalesFilter, SalesRepository, SalesTotal, TotalsBy,
-    UpsertCounts, User,
+    Error, Id, Listed, NewSale, Result, Sale, SaleKey, SalesFilter, SalesRepository, SalesTotal,
+    TotalsBy, UpsertCounts, User,
     records::sales::{currency_conflict, in_order, total_sales},
     time,
 };
@@ -114,7 +114,7 @@ impl SalesRepository for MemorySales {
         user_id: Id<User>,
         filter: &SalesFilter,
         by: TotalsBy,
-    ) -> Result<Vec<SalesTotal>> {
-        Ok(total_sales(&self.matching(user_id, filter), by))
+    ) -> Result<Listed<SalesTotal>> {
+        Ok(total_sales(&self.matching(user_id, filter), by).into())
     }
 }

@@ -98,6 +98,16 @@ impl<T> From<Id<T>> for Key {
     }
 }
 
+impl Key {
+    /// How many bytes of text it holds, beside its own size.
+    pub(crate) fn text_len(&self) -> usize {
+        match self {
+            Self::Comment(_, comment) => comment.as_str().len(),
+            Self::Id(_) | Self::Like(..) | Self::Price(..) | Self::Row(_) => 0,
+        }
+    }
+}
+
 impl fmt::Display for Key {
     /// A row's number, or an id's 24 hex digits. For a part: the id of the whole, a full stop, and
     /// the rest of the key.

@@ -173,8 +173,9 @@ pub trait RowSink: Send + Sync {
     /// Timeout or Unavailable of the store.
     async fn digest(&self, kind: Kind, range: RowRange) -> Result<RowDigest>;
 
-    /// The rows of a range, in the order of their numbers.
-    fn records(&self, kind: Kind, range: RowRange) -> BoxStream<'_, Result<Vec<Record>>>;
+    /// The rows of a range, in the order of their numbers, readable or not. An item of the stream
+    /// is an error only if the store failed.
+    fn records(&self, kind: Kind, range: RowRange) -> BoxStream<'_, Result<Vec<Scanned>>>;
 }
 
 /// The state of a pass over a kind's rows.

@@ -14,12 +14,12 @@ use serde_json::Value;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
-    BatchLimits, Counts, Destination, Digest, DigestSum, Key, Kind, KindReport, Progress, Record,
-    Scanned, Settled, Snapshot, Status, Step,
+    BatchLimits, Counts, Destination, Digest, DigestSum, Key, Kind, KindReport, Problems, Progress,
+    Record, Scanned, Settled, Snapshot, Status, Step,
     destination::named,
     run::{Lane, Prepared, START, check_sides_as_they_are, checked, in_order},
 };
-use crate::{Error, Result, layers::Operation};
+use crate::{Error, Result, Unreadable, layers::Operation};
 
 /// The result of comparing both sides.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -48,8 +48,8 @@ pub struct KindVerification {
 /// A record that differs between the two sides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// Its key.
-    pub key: Key,
+    /// Its key, as text: of any form if the record cannot be read.
+    pub key: String,
     /// How it differs.
     #[serde(flatten)]
     pub difference: DifferenceKind,
@@ -68,6 +68,16 @@ pub enum DifferenceKind {
         /// The fields, by their names in the record's JSON.
         fields: Vec<String>,
     },
+    /// The target's record cannot be read. A repair overwrites it if the source has it.
+    UnreadableInTarget {
+        /// The first fields at fault, by their paths in the document.
+        fields: Vec<String>,
+    },
+    /// The source's record cannot move, and no run has rejected it yet.
+    UnreadableInSource {
+        /// The first fields at fault, by their paths in the document.
+        fields: Vec<String>,
+    },
 }
 
 impl fmt::Display for Difference {
@@ -78,12 +88,22 @@ impl fmt::Display for Difference {
             DifferenceKind::Differs { fields } => {
                 write!(f, "{}: differs in {}", self.key, fields.join(", "))
             }
+            DifferenceKind::UnreadableInTarget { fields } => {
+                let fields = fields.join(", ");
+                write!(f, "{}: cannot be read in the target: {fields}", self.key)
+            }
+            DifferenceKind::UnreadableInSource { fields } => {
+                let fields = fields.join(", ");
+                write!(f, "{}: cannot be read in the source: {fields}", self.key)
+            }
         }
     }
 }
 
 /// How many records of the source make a range.
 const RANGE: usize = 10_000;
+/// How many bytes of keys make a range at most: the keys of parts hold texts of any length.
+const RANGE_BYTES: usize = 8 << 20;
 /// How many differences are listed for each kind.
 const LISTED: usize = 100;
 
@@ -138,11 +158,58 @@ pub(super) async fn compare(
 
 type Entry = (Key, Digest);
 
-/// A batch of the source: the records that can move, and the keys and digests of those that cannot.
+/// A record of the source that cannot move.
+struct Unmovable {
+    key: String,
+    digest: Digest,
+    fields: Vec<String>,
+}
+
+/// A batch of the source: the records that can move, and those that cannot.
 #[derive(Default)]
 struct SourceBatch {
     entries: Vec<Entry>,
-    unmovable: Vec<(String, Digest)>,
+    unmovable: Vec<Unmovable>,
+}
+
+/// A batch of the target: what has a key, and what cannot be read and has none.
+#[derive(Default)]
+struct TargetBatch {
+    entries: Vec<Entry>,
+    keyless: Keyless,
+}
+
+/// Records that cannot be read, and whose keys are none of ours.
+#[derive(Default)]
+struct Keyless {
+    count: u64,
+    /// The first ones, with the fields at fault.
+    first: Vec<(String, Vec<String>)>,
+}
+
+impl Keyless {
+    fn add(&mut self, other: Self) {
+        self.count += other.count;
+        let room = LISTED.saturating_sub(self.first.len());
+        self.first.extend(other.first.into_iter().take(room));
+    }
+}
+
+/// The first fields at fault.
+fn fields_of(problems: &Problems) -> Vec<String> {
+    let fields = problems.0.iter().map(|problem| problem.field.clone());
+    let mut fields: Vec<String> = fields.take(Unreadable::MOST_FIELDS).collect();
+    fields.dedup();
+    fields
+}
+
+/// Where a range ends that holds as much as it may; `None` if it has room.
+fn full(range: &[Entry], times: usize) -> Option<usize> {
+    let mut bytes = 0;
+    range.iter().enumerate().find_map(|(index, (key, _))| {
+        bytes += size_of::<Entry>() + key.text_len();
+        (index + 1 >= RANGE * times || bytes >= RANGE_BYTES * times).then_some(index + 1)
+    })
 }
 
 /// Reads a stream in its own task, so that both sides are read and hashed in parallel.
@@ -234,13 +301,7 @@ async fn compare_streams(
         let target = target.clone();
         Box::pin(async move {
             let scan = target.scan(kind, START, BatchLimits::default());
-            forward(scan, sender, |batch| {
-                let items = batch.items.into_iter();
-                items
-                    .filter_map(|item| target_entry(kind, item))
-                    .collect::<Vec<Entry>>()
-            })
-            .await;
+            forward(scan, sender, |batch| target_batch(kind, batch.items)).await;
         })
     });
     let mut targets = Ordered::new(targets);
@@ -251,18 +312,17 @@ async fn compare_streams(
         comparison.counts.read += (batch.entries.len() + batch.unmovable.len()) as u64;
         comparison.unmovable(batch.unmovable).await?;
         range.extend(batch.entries);
-        while range.len() >= RANGE {
-            let rest = range.split_off(RANGE);
-            let end = range.last().map(|(key, _)| key.clone());
-            comparison.range(&range, &targets.until(end).await?).await?;
+        while let Some(cut) = full(&range, 1) {
+            let rest = range.split_off(cut);
+            comparison.up_to_its_end(range, &mut targets).await?;
             range = rest;
         }
         progress.advanced(kind, comparison.counts);
     }
     // The rest, in parts: the target may hold far more than the source.
     loop {
-        let others = targets.most(RANGE).await?;
-        let last = others.len() < RANGE;
+        let (others, last) = targets.some().await?;
+        comparison.keyless(std::mem::take(&mut targets.keyless));
         let cut = match others.last() {
             Some((end, _)) if !last => range.partition_point(|(key, _)| key <= end),
             _ => range.len(),
@@ -288,12 +348,20 @@ fn entry(record: &Record) -> Entry {
     (record.key(), Digest::of(record))
 }
 
-/// An entry of the target. One that cannot be read differs from every record.
-fn target_entry(kind: Kind, item: Scanned) -> Option<Entry> {
-    match item.outcome {
-        Ok(record) => Some(entry(&record)),
-        Err(_) => Some((Key::parse(kind, &item.key).ok()?, Digest::UNREADABLE)),
+/// The entries of the target. One that cannot be read differs from every record.
+fn target_batch(kind: Kind, items: Vec<Scanned>) -> TargetBatch {
+    let mut batch = TargetBatch::default();
+    for item in items {
+        match (item.outcome, Key::parse(kind, &item.key)) {
+            (Ok(record), _) => batch.entries.push(entry(&record)),
+            (Err(_), Ok(key)) => batch.entries.push((key, Digest::UNREADABLE)),
+            (Err(problems), Err(_)) => batch.keyless.add(Keyless {
+                count: 1,
+                first: vec![(item.key, fields_of(&problems))],
+            }),
+        }
     }
+    batch
 }
 
 fn digest_batch(items: Vec<Scanned>) -> SourceBatch {
@@ -302,10 +370,13 @@ fn digest_batch(items: Vec<Scanned>) -> SourceBatch {
         let digest = item.outcome.is_err().then(|| item.original_digest());
         match checked(item.outcome) {
             Ok(record) => batch.entries.push(entry(&record)),
-            Err((record, _)) => {
+            Err((record, problems)) => {
                 let original = || Digest::of_bytes(&item.original.bytes(record.as_ref()));
-                let digest = digest.map_or_else(original, Digest);
-                batch.unmovable.push((item.key, digest));
+                batch.unmovable.push(Unmovable {
+                    key: item.key,
+                    digest: digest.map_or_else(original, Digest),
+                    fields: fields_of(&problems),
+                });
             }
         }
     }
@@ -314,15 +385,18 @@ fn digest_batch(items: Vec<Scanned>) -> SourceBatch {
 
 /// The target's entries, taken by key.
 struct Ordered {
-    batches: mpsc::Receiver<Result<Vec<Entry>>>,
+    batches: mpsc::Receiver<Result<TargetBatch>>,
     ready: std::collections::VecDeque<Entry>,
+    /// Those without a key of ours that came on the way.
+    keyless: Keyless,
 }
 
 impl Ordered {
-    fn new(batches: mpsc::Receiver<Result<Vec<Entry>>>) -> Self {
+    fn new(batches: mpsc::Receiver<Result<TargetBatch>>) -> Self {
         Self {
             batches,
             ready: std::collections::VecDeque::new(),
+            keyless: Keyless::default(),
         }
     }
 
@@ -330,33 +404,46 @@ impl Ordered {
         while self.ready.is_empty() {
             match self.batches.recv().await {
                 None => return Ok(false),
-                Some(batch) => self.ready.extend(batch?),
+                Some(batch) => {
+                    let batch = batch?;
+                    self.ready.extend(batch.entries);
+                    self.keyless.add(batch.keyless);
+                }
             }
         }
         Ok(true)
     }
 
-    /// The entries up to and including a key.
-    async fn until(&mut self, end: Option<Key>) -> Result<Vec<Entry>> {
-        let mut taken = Vec::new();
-        let Some(end) = end else { return Ok(taken) };
+    /// The entries up to and including a key, and whether these are all: no more than two ranges
+    /// hold, however many there are.
+    async fn until(&mut self, end: &Key) -> Result<(Vec<Entry>, bool)> {
+        let (mut taken, mut bytes) = (Vec::new(), 0);
         while self.fill().await? {
-            match self.ready.pop_front_if(|(key, _)| *key <= end) {
-                Some(entry) => taken.push(entry),
-                None => break,
+            let Some(entry) = self.ready.pop_front_if(|(key, _)| *key <= *end) else {
+                return Ok((taken, true));
+            };
+            bytes += size_of::<Entry>() + entry.0.text_len();
+            taken.push(entry);
+            if taken.len() >= 2 * RANGE || bytes >= 2 * RANGE_BYTES {
+                return Ok((taken, false));
             }
         }
-        Ok(taken)
+        Ok((taken, true))
     }
 
-    /// The next entries, up to a number.
-    async fn most(&mut self, most: usize) -> Result<Vec<Entry>> {
-        let mut taken = Vec::new();
-        while taken.len() < most && self.fill().await? {
-            let count = self.ready.len().min(most - taken.len());
-            taken.extend(self.ready.drain(..count));
+    /// The next entries, as many as a range holds, and whether these are the last.
+    async fn some(&mut self) -> Result<(Vec<Entry>, bool)> {
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        while self.fill().await? {
+            if taken.len() >= RANGE || bytes >= RANGE_BYTES {
+                return Ok((taken, false));
+            }
+            if let Some(entry) = self.ready.pop_front() {
+                bytes += size_of::<Entry>() + entry.0.text_len();
+                taken.push(entry);
+            }
         }
-        Ok(taken)
+        Ok((taken, true))
     }
 }
 
@@ -366,6 +453,8 @@ enum Unequal {
     Missing,
     Extra,
     Both,
+    /// Only the target has it, and it cannot be read.
+    Unreadable,
 }
 
 struct Comparison<'a> {
@@ -385,8 +474,64 @@ struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    /// Counts records of the source that cannot move.
-    async fn unmovable(&mut self, keys: Vec<(String, Digest)>) -> Result<()> {
+    /// Compares a range with the target's entries up to its end: part by part, if the target has
+    /// far more.
+    async fn up_to_its_end(&mut self, mut range: Vec<Entry>, targets: &mut Ordered) -> Result<()> {
+        let Some(end) = range.last().map(|(key, _)| key.clone()) else {
+            return Ok(());
+        };
+        loop {
+            let (theirs, all) = targets.until(&end).await?;
+            self.keyless(std::mem::take(&mut targets.keyless));
+            let cut = match theirs.last() {
+                Some((last, _)) if !all => range.partition_point(|(key, _)| key <= last),
+                _ => range.len(),
+            };
+            let rest = range.split_off(cut);
+            if !range.is_empty() || !theirs.is_empty() {
+                self.range(&range, &theirs).await?;
+            }
+            if all {
+                return Ok(());
+            }
+            range = rest;
+        }
+    }
+
+    /// Reports records of the target that have no key of ours.
+    fn keyless(&mut self, found: Keyless) {
+        self.differing += found.count.saturating_sub(found.first.len() as u64);
+        for (key, fields) in found.first {
+            self.note(key, DifferenceKind::UnreadableInTarget { fields });
+        }
+    }
+
+    /// Handles records of the source that cannot move: those that the ledger knows are rejects.
+    async fn unmovable(&mut self, found: Vec<Unmovable>) -> Result<()> {
+        if found.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<String> = found.iter().map(|one| one.key.clone()).collect();
+        let known = self.target.settled(self.kind, &keys).await?.into_iter();
+        let known: HashSet<String> = known.map(|settled| settled.key).collect();
+        let mut rejects = Vec::with_capacity(found.len());
+        for Unmovable {
+            key,
+            digest,
+            fields,
+        } in found
+        {
+            if known.contains(&key) || self.replayed_keys.contains_key(&key) {
+                rejects.push((key, digest));
+            } else {
+                self.note(key, DifferenceKind::UnreadableInSource { fields });
+            }
+        }
+        self.rejects(rejects).await
+    }
+
+    /// Counts rejects.
+    async fn rejects(&mut self, keys: Vec<(String, Digest)>) -> Result<()> {
         for (key, digest) in keys {
             let fixed = self
                 .replayed_keys
@@ -431,7 +576,13 @@ impl Comparison<'_> {
                 (Some((_, our)), Some((_, their))) if our == their => self.counts.unchanged += 1,
                 (Some((key, _)), Some(_)) => unequal.push((key.clone(), Unequal::Both)),
                 (Some((key, _)), None) => unequal.push((key.clone(), Unequal::Missing)),
-                (None, Some((key, _))) => unequal.push((key.clone(), Unequal::Extra)),
+                (None, Some((key, their))) => {
+                    let how = match *their == Digest::UNREADABLE {
+                        true => Unequal::Unreadable,
+                        false => Unequal::Extra,
+                    };
+                    unequal.push((key.clone(), how));
+                }
                 (None, None) => {}
             }
         }
@@ -454,7 +605,9 @@ impl Comparison<'_> {
                     let known = known.get(&key.to_string());
                     if self.is_missing(&key, known).await? {
                         match self.purpose {
-                            Purpose::Verify => self.note(key, DifferenceKind::MissingInTarget),
+                            Purpose::Verify => {
+                                self.note(key.to_string(), DifferenceKind::MissingInTarget);
+                            }
                             Purpose::Repair => to_copy.push(key),
                         }
                     }
@@ -465,7 +618,8 @@ impl Comparison<'_> {
                 Unequal::Both if self.purpose == Purpose::Repair => to_copy.push(key),
                 Unequal::Both => self.differs(key).await?,
                 Unequal::Extra if self.replayed.contains_key(&key) => {}
-                Unequal::Extra => self.note(key, DifferenceKind::OnlyInTarget),
+                Unequal::Extra => self.note(key.to_string(), DifferenceKind::OnlyInTarget),
+                Unequal::Unreadable => self.differs(key).await?,
             }
         }
         if self.differing > before || !to_copy.is_empty() {
@@ -529,16 +683,20 @@ impl Comparison<'_> {
         let theirs = self.target.fetch(self.kind, std::slice::from_ref(&key));
         let theirs = theirs.await?;
         let theirs = theirs.into_iter().next().map(|theirs| theirs.outcome);
-        let fields = match (ours.map(|ours| ours.outcome), theirs) {
-            (Some(Ok(ours)), Some(Ok(theirs))) => differing_fields(&ours, &theirs),
-            (_, Some(Err(problems))) => problems.0.into_iter().map(|it| it.field).collect(),
-            _ => Vec::new(),
+        let difference = match (ours.map(|ours| ours.outcome), theirs) {
+            (_, Some(Err(problems))) => DifferenceKind::UnreadableInTarget {
+                fields: fields_of(&problems),
+            },
+            (Some(Ok(ours)), Some(Ok(theirs))) => DifferenceKind::Differs {
+                fields: differing_fields(&ours, &theirs),
+            },
+            _ => DifferenceKind::Differs { fields: Vec::new() },
         };
-        self.note(key, DifferenceKind::Differs { fields });
+        self.note(key.to_string(), difference);
         Ok(())
     }
 
-    fn note(&mut self, key: Key, difference: DifferenceKind) {
+    fn note(&mut self, key: String, difference: DifferenceKind) {
         self.differing += 1;
         if self.differences.len() < LISTED {
             self.differences.push(Difference { key, difference });

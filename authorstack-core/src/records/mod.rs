@@ -17,4 +17,5 @@ pub mod rollup;
 pub mod sales;
 pub(crate) mod sums;
 pub(crate) mod sync_log;
+pub(crate) mod unreadable;
 pub(crate) mod user;

@@ -11,7 +11,8 @@ use super::fields::{
     Field, FieldReader, FieldValue, FieldWriter, Fields, Read, Scalar, Shape, Value, fields,
 };
 use crate::{
-    Amount, Book, Currency, Error, Id, Platform, Result, Sale, Sums, User, values::days::check_day,
+    Amount, Book, Currency, Error, Id, Platform, Result, Sale, Sums, Unreadable, User,
+    values::days::check_day,
 };
 
 /// The roll-up of a user's day, in the currency that the caller of
@@ -273,6 +274,9 @@ pub struct Overview {
     pub platforms: Vec<(Platform, Sums)>,
     /// The books, highest revenue first, then by id.
     pub books: Vec<(Id<Book>, Sums)>,
+    /// The roll-ups that could not be read: the sums are without what could not be read of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<Unreadable>,
 }
 
 impl Overview {

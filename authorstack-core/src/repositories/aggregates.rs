@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 
-use crate::{Conversion, DailyAggregate, Days, Id, Overview, RefreshCounts, Result, User};
+use crate::{Conversion, DailyAggregate, Days, Id, Listed, Overview, RefreshCounts, Result, User};
 
 /// The operations on roll-ups. Each call takes the user whose sales are summed.
 #[cfg_attr(feature = "mocks", mockall::automock)]
@@ -27,7 +27,7 @@ pub trait AggregateRepository: std::fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Only those of the store.
-    async fn range(&self, user_id: Id<User>, days: Days) -> Result<Vec<DailyAggregate>>;
+    async fn range(&self, user_id: Id<User>, days: Days) -> Result<Listed<DailyAggregate>>;
 
     /// The roll-ups of these days summed, with at most `top` books and platforms.
     ///

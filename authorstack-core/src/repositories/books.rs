@@ -1,6 +1,8 @@
 use async_trait::async_trait;
 
-use crate::{Asin, Book, BookFilter, BookPatch, Id, NewBook, Page, PageRequest, Result, User};
+use crate::{
+    Asin, Book, BookFilter, BookPatch, Id, Listed, NewBook, Page, PageRequest, Result, User,
+};
 
 /// The operations on books. Each call takes the user whose books they are, and another user's book
 /// is NotFound.
@@ -21,11 +23,11 @@ pub trait BookRepository: std::fmt::Debug + Send + Sync {
     async fn get(&self, user_id: Id<User>, id: Id<Book>) -> Result<Book>;
 
     /// The user's books with this ASIN, oldest first: editions may share one. At most
-    /// [`PageRequest::MAX_LIMIT`].
+    /// [`PageRequest::MAX_LIMIT`], not counting what cannot be read.
     ///
     /// # Errors
     /// Only those of the store.
-    async fn find_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Vec<Book>>;
+    async fn find_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Listed<Book>>;
 
     /// A page of the user's books that match the filter.
     ///

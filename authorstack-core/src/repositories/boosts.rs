@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use crate::{Boost, Id, NewBoost, Page, PageRequest, Result, User};
+use crate::{Boost, Done, Id, Listed, NewBoost, Page, PageRequest, Result, User};
 
 /// The operations on boosts.
 #[cfg_attr(feature = "mocks", mockall::automock)]
@@ -30,16 +30,17 @@ pub trait BoostRepository: std::fmt::Debug + Send + Sync {
     async fn list(&self, user_id: Id<User>, page: PageRequest) -> Result<Page<Boost>>;
 
     /// The boosts of all users that hold a position at a given time, first position first. At most
-    /// `limit`, and at most [`PageRequest::MAX_LIMIT`]; a limit of zero counts as one.
+    /// `limit`, and at most [`PageRequest::MAX_LIMIT`]; a limit of zero counts as one. What cannot
+    /// be read does not count: it is named beside them.
     ///
     /// # Errors
     /// Only those of the store.
-    async fn leaderboard(&self, at: DateTime<Utc>, limit: u32) -> Result<Vec<Boost>>;
+    async fn leaderboard(&self, at: DateTime<Utc>, limit: u32) -> Result<Listed<Boost>>;
 
     /// Marks the boosts of all users that have expired at a given time as inactive. Returns how
-    /// many.
+    /// many, and names those that the store refuses as they are: they hold nobody else's up.
     ///
     /// # Errors
     /// Only those of the store.
-    async fn expire_due(&self, at: DateTime<Utc>) -> Result<u64>;
+    async fn expire_due(&self, at: DateTime<Utc>) -> Result<Done>;
 }

@@ -2,8 +2,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use crate::{
-    Asin, Competitor, CompetitorPatch, DateRange, Id, NewCompetitor, Page, PageRequest, Price,
-    PricePoint, Result, User,
+    Asin, Competitor, CompetitorPatch, DateRange, Id, Listed, NewCompetitor, Page, PageRequest,
+    Price, PricePoint, Result, User,
 };
 
 /// The operations on competitors. Each call takes the user who watches them, and another user's
@@ -95,9 +95,10 @@ pub trait CompetitorRepository: std::fmt::Debug + Send + Sync {
 
     /// The competitors of all users that were last checked before a given time: those never checked
     /// first, then the longest unchecked, then by id. At most `limit`, and at most
-    /// [`PageRequest::MAX_LIMIT`]; a limit of zero counts as one. For the job that checks prices.
+    /// [`PageRequest::MAX_LIMIT`]; a limit of zero counts as one. What cannot be read does not count:
+    /// it is named beside them, and holds nobody's check up. For the job that checks prices.
     ///
     /// # Errors
     /// Only those of the store.
-    async fn due_for_check(&self, before: DateTime<Utc>, limit: u32) -> Result<Vec<Competitor>>;
+    async fn due_for_check(&self, before: DateTime<Utc>, limit: u32) -> Result<Listed<Competitor>>;
 }

@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 
-use crate::{Days, Forecast, ForecastAccuracy, Id, NewForecast, Result, User};
+use crate::{Days, Forecast, ForecastAccuracy, Id, Listed, NewForecast, Result, User};
 
 /// The operations on forecasts. Each call takes the user whose revenue is predicted.
 #[cfg_attr(feature = "mocks", mockall::automock)]
@@ -17,7 +17,7 @@ pub trait ForecastRepository: std::fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Only those of the store.
-    async fn range(&self, user_id: Id<User>, days: Days) -> Result<Vec<Forecast>>;
+    async fn range(&self, user_id: Id<User>, days: Days) -> Result<Listed<Forecast>>;
 
     /// Sets the actual revenue in all forecasts of these days, from the roll-ups. Returns how many
     /// forecasts changed. A day without a roll-up counts as a day without sales, so call this for
@@ -27,7 +27,7 @@ pub trait ForecastRepository: std::fmt::Debug + Send + Sync {
     /// Only those of the store.
     async fn fill_actuals(&self, user_id: Id<User>, days: Days) -> Result<u64>;
 
-    /// How accurate the forecasts of these days were.
+    /// How accurate the forecasts of these days were: those that can be read.
     ///
     /// # Errors
     /// Only those of the store.

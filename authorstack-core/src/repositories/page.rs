@@ -5,8 +5,9 @@ use std::{fmt, str::FromStr};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use crate::{Error, Id, Result, time};
+use crate::{Error, Id, Listed, Result, Unreadable};
 
 /// Which page: how many records, in which order, after which cursor.
 ///
@@ -88,6 +89,21 @@ impl PageRequest {
         }
     }
 
+    /// The id after which the page starts, as a UUID, for stores that hold ids as UUIDs. The UUID
+    /// may be one that is no id: the page before ended at a row that cannot be read.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a cursor of a list that is ordered
+    /// differently.
+    pub fn after_uuid(&self) -> Result<Option<Uuid>> {
+        match &self.after {
+            None => Ok(None),
+            Some(Cursor(Place::Id(id))) => Ok(Some(id.to_uuid())),
+            Some(Cursor(Place::Uuid(uuid))) => Ok(Some(*uuid)),
+            Some(_) => Err(foreign_cursor()),
+        }
+    }
+
     /// The number of the row after which the page starts, in lists of numbered rows.
     ///
     /// # Errors
@@ -136,7 +152,12 @@ pub struct Cursor(Place);
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Place {
     Id(Id<()>),
-    Moment { at: DateTime<Utc>, key: String },
+    /// A stored id that is none of ours.
+    Uuid(Uuid),
+    Moment {
+        at: DateTime<Utc>,
+        key: String,
+    },
     Row(i64),
 }
 
@@ -147,17 +168,24 @@ impl Cursor {
         Self(Place::Id(id.cast()))
     }
 
+    /// The cursor after a stored id, which may be one that cannot be read.
+    #[must_use]
+    pub fn behind_uuid(uuid: Uuid) -> Self {
+        Self(Id::from_uuid(uuid).map_or(Place::Uuid(uuid), Place::Id))
+    }
+
     /// The cursor after a numbered row.
     #[must_use]
     pub const fn behind_row(row: i64) -> Self {
         Self(Place::Row(row))
     }
 
-    /// The cursor after a record in a list that is ordered by date (in whole milliseconds), then by
-    /// a key.
+    /// The cursor after a record in a list that is ordered by date (in whole microseconds: another
+    /// client may have written these), then by a key.
     #[must_use]
     pub fn behind_moment(at: DateTime<Utc>, key: impl Into<String>) -> Self {
-        let (at, key) = (time::to_millis(at), key.into());
+        let at = DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at);
+        let key = key.into();
         Self(Place::Moment { at, key })
     }
 }
@@ -166,8 +194,9 @@ impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Place::Id(id) => fmt::Display::fmt(id, f),
+            Place::Uuid(uuid) => write!(f, "!{uuid}"),
             Place::Row(row) => write!(f, "#{row}"),
-            Place::Moment { at, key } => write!(f, "{}~{key}", at.timestamp_millis()),
+            Place::Moment { at, key } => write!(f, "{}~{key}", at.timestamp_micros()),
         }
     }
 }
@@ -177,14 +206,15 @@ impl FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self> {
         let place = match text.split_once('~') {
-            None => match text.strip_prefix('#') {
-                Some(row) => row.parse().ok().map(Place::Row),
-                None => text.parse().ok().map(Place::Id),
+            None => match (text.strip_prefix('#'), text.strip_prefix('!')) {
+                (Some(row), _) => row.parse().ok().map(Place::Row),
+                (None, Some(uuid)) => uuid.parse().ok().map(Place::Uuid),
+                (None, None) => text.parse().ok().map(Place::Id),
             },
-            Some((millis, key)) => millis
+            Some((micros, key)) => micros
                 .parse()
                 .ok()
-                .and_then(DateTime::from_timestamp_millis)
+                .and_then(DateTime::from_timestamp_micros)
                 .filter(|_| !key.contains('\0'))
                 .map(|at| Place::Moment {
                     at,
@@ -217,10 +247,14 @@ impl<'de> Deserialize<'de> for Cursor {
 /// One page of records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page<T> {
-    /// The records, in the order asked for.
+    /// The records, in the order asked for. A page may hold fewer than were asked for, even none,
+    /// and still have a next one: some could not be read.
     pub items: Vec<T>,
     /// The cursor of the next page; `None` on the last.
     pub next: Option<Cursor>,
+    /// The records of this page that could not be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<Unreadable>,
 }
 
 impl<T> Page<T> {
@@ -238,7 +272,34 @@ impl<T> Page<T> {
         let more = found.len() > limit;
         found.truncate(limit);
         let next = found.last().filter(|_| more).map(cursor);
-        Self { items: found, next }
+        Self {
+            items: found,
+            next,
+            unreadable: Vec::new(),
+        }
+    }
+
+    /// Makes a page from stored rows, readable or not, as [`Page::from_one_more`] does. `cursor`
+    /// tells where a row is, from its stored key: `None` if nothing readable can come after it.
+    #[must_use]
+    pub fn from_rows<R>(
+        rows: &[R],
+        limit: u32,
+        read: impl Fn(&R) -> Result<T, Unreadable>,
+        cursor: impl Fn(&R) -> Option<Cursor>,
+    ) -> Self {
+        let kept = rows.get(..limit as usize).unwrap_or(rows);
+        let next = if kept.len() < rows.len() {
+            kept.last().and_then(cursor)
+        } else {
+            None
+        };
+        let Listed { items, unreadable } = kept.iter().map(read).collect();
+        Self {
+            items,
+            next,
+            unreadable,
+        }
     }
 
     /// The page with each record converted.
@@ -247,6 +308,7 @@ impl<T> Page<T> {
         Page {
             items: self.items.into_iter().map(make).collect(),
             next: self.next,
+            unreadable: self.unreadable,
         }
     }
 }

@@ -2,7 +2,8 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 use crate::{
-    Id, NewSale, Result, Sale, SaleKey, SalesFilter, SalesTotal, TotalsBy, UpsertCounts, User,
+    Id, Listed, NewSale, Result, Sale, SaleKey, SalesFilter, SalesTotal, TotalsBy, UpsertCounts,
+    User,
 };
 
 /// The operations on sales. Each call takes the user whose sales they are.
@@ -34,9 +35,14 @@ pub trait SalesRepository: std::fmt::Debug + Send + Sync {
 
     /// Streams sales in the order of date, book and platform, with constant memory. Sales that are
     /// written meanwhile may or may not be included.
+    ///
+    /// A sale that cannot be read comes as an error of kind
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) that names it, in its place, and the stream goes on:
+    /// read until `None`. Any other error is the stream's last item.
     fn stream(&self, user_id: Id<User>, filter: SalesFilter) -> BoxStream<'static, Result<Sale>>;
 
-    /// Sums by group and currency, ordered by both. The store computes them.
+    /// Sums by group and currency, ordered by both. The store computes them. A group whose name or
+    /// currency cannot be read is left out and named.
     ///
     /// # Errors
     /// Only those of the store.
@@ -45,5 +51,5 @@ pub trait SalesRepository: std::fmt::Debug + Send + Sync {
         user_id: Id<User>,
         filter: &SalesFilter,
         by: TotalsBy,
-    ) -> Result<Vec<SalesTotal>>;
+    ) -> Result<Listed<SalesTotal>>;
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AuthorStack, Book, Days, Error, Forecast, ForecastAccuracy, Id, Insight, PageRequest, Platform,
-    Result, Sums, User, layers::Operation, time,
+    Result, Sums, Unreadable, User, layers::Operation, time,
 };
 
 /// An author's dashboard, computed from the roll-ups. It makes one call to each repository, all at
@@ -106,6 +106,9 @@ pub struct DashboardSummary {
     pub forecasts: Vec<Forecast>,
     /// How accurate these forecasts were.
     pub accuracy: ForecastAccuracy,
+    /// The records that could not be read, and are missing above.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<Unreadable>,
 }
 
 impl Dashboard {
@@ -145,6 +148,13 @@ impl Dashboard {
             self.stack.insights().valid(user_id, query.at, newest),
             self.stack.forecasts().range(user_id, days),
         )?;
+        let unreadable = [
+            overview.unreadable,
+            insights.unreadable,
+            forecasts.unreadable,
+        ]
+        .concat();
+        let forecasts = forecasts.items;
         let sold: HashMap<NaiveDate, Sums> = overview.days.into_iter().collect();
         let each = |day: NaiveDate| (day, sold.get(&day).copied().unwrap_or_default());
         Ok(DashboardSummary {
@@ -158,6 +168,7 @@ impl Dashboard {
             insights: insights.items,
             accuracy: ForecastAccuracy::of(&forecasts),
             forecasts,
+            unreadable,
         })
     }
 }

@@ -219,9 +219,9 @@ pub async fn what_is_due_expires(store: &AuthorStack) {
     long.duration_days = 30;
     let long = boosts.purchase(user, long).await.unwrap();
     let early = bought.expires_at - TimeDelta::milliseconds(1);
-    assert_eq!(boosts.expire_due(early).await.unwrap(), 0);
-    assert_eq!(boosts.expire_due(bought.expires_at).await.unwrap(), 1);
-    assert_eq!(boosts.expire_due(bought.expires_at).await.unwrap(), 0);
+    assert_eq!(boosts.expire_due(early).await.unwrap().count, 0);
+    assert_eq!(boosts.expire_due(bought.expires_at).await.unwrap().count, 1);
+    assert_eq!(boosts.expire_due(bought.expires_at).await.unwrap().count, 0);
     assert!(!boosts.get(user, bought.id).await.unwrap().active);
     assert_eq!(boosts.leaderboard(start(), 10).await.unwrap(), [long]);
     // Its position is free again, even for the time that it once held.

@@ -13,9 +13,9 @@ use std::{
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Analytics, AnalyticsStore, AuthorStack, AuthorStackBuilder, Days, Error, Id, MemoryStore,
-    NewSale, NewUser, PageRequest, Platform, Result, Sale, SaleKey, SalesFilter, SalesRepository,
-    SalesTotal, TotalsBy, UpsertCounts, User,
+    Analytics, AnalyticsStore, AuthorStack, AuthorStackBuilder, Days, Error, Id, Listed,
+    MemoryStore, NewSale, NewUser, PageRequest, Platform, Result, Sale, SaleKey, SalesFilter,
+    SalesRepository, SalesTotal, TotalsBy, UpsertCounts, User,
     layers::{Access, Call, Layer, Next, Operation, Reply},
 };
 use futures::{StreamExt, stream, stream::BoxStream};
@@ -310,7 +310,12 @@ impl SalesRepository for Streaming {
             })
             .boxed()
     }
-    async fn totals(&self, _: Id<User>, _: &SalesFilter, _: TotalsBy) -> Result<Vec<SalesTotal>> {
+    async fn totals(
+        &self,
+        _: Id<User>,
+        _: &SalesFilter,
+        _: TotalsBy,
+    ) -> Result<Listed<SalesTotal>> {
         Err(Error::internal("only streams"))
     }
 }

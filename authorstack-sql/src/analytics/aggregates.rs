@@ -3,7 +3,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use authorstack_core::{
     AggregateRepository, Book, Conversion, Currency, DailyAggregate, Days, Error, ErrorKind, Id,
-    Overview, RefreshCounts, Result, Sums, User, migrate::Stored, resilience::retry_on_conflict,
+    Listed, Overview, RefreshCounts, Result, Sums, User, migrate::Stored,
+    resilience::retry_on_conflict,
 };
 use rust_decimal::Decimal;
 use sqlx::{postgres::PgRow, query};
@@ -200,6 +201,14 @@ fn corrupt<T>(result: Result<T>) -> Result<T> {
     result.map_err(|error| Error::corrupt(error.kind().to_string()))
 }
 
+/// Whether an error is about stored values.
+fn is_of_data(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Invalid { .. } | ErrorKind::Corrupt { .. }
+    )
+}
+
 /// The error for a total that is too large for its column.
 fn too_large(error: Error) -> Error {
     match error.kind() {
@@ -229,13 +238,13 @@ impl AggregateRepository for SqlAggregates {
         retry_on_conflict(|| self.recompute(user_id, days, conversion)).await
     }
 
-    async fn range(&self, user_id: Id<User>, days: Days) -> Result<Vec<DailyAggregate>> {
+    async fn range(&self, user_id: Id<User>, days: Days) -> Result<Listed<DailyAggregate>> {
         let select = statement(&self.texts.range)
             .bind(self.base.uuid(user_id))
             .bind(days.first())
             .bind(days.last());
         let rows = self.base.pool.fetch_all(select).await?;
-        self.base.read_all(&rows)
+        Ok(self.base.read_all(&rows))
     }
 
     async fn overview(&self, user_id: Id<User>, days: Days, top: u32) -> Result<Overview> {
@@ -252,13 +261,31 @@ impl AggregateRepository for SqlAggregates {
         };
         let texts = &self.texts;
         let rows = match select(&texts.overview).await {
-            Err(error) if matches!(error.kind(), ErrorKind::Invalid { .. }) => {
-                select(&texts.lenient_overview).await?
-            }
-            rows => rows?,
+            Err(error) if is_of_data(&error) => select(&texts.lenient_overview).await,
+            rows => rows,
         };
+        let summed = rows.and_then(|rows| self.summed(&rows, top));
+        match summed {
+            // Some roll-up cannot be read: the others are summed here.
+            Err(error) if is_of_data(&error) => {
+                let found = self.range(user_id, days).await?;
+                let earlier = match before {
+                    Some(before) => self.range(user_id, before).await?,
+                    None => Listed::default(),
+                };
+                let mut overview = Overview::of(&found, &earlier, top as usize);
+                overview.unreadable = [found.unreadable, earlier.unreadable].concat();
+                Ok(overview)
+            }
+            summed => summed,
+        }
+    }
+}
+
+impl SqlAggregates {
+    fn summed(&self, rows: &[PgRow], top: u32) -> Result<Overview> {
         let mut overview = Overview::default();
-        for row in &rows {
+        for row in rows {
             let (part, found): (&str, Sums) = (get(row, 0)?, sums(row, 3)?);
             match part {
                 "day" => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use authorstack_core::{Error, Id, Result, migrate::Stored};
+use authorstack_core::{Cursor, Error, Id, Listed, Page, Result, Unreadable, migrate::Stored};
 use sqlx::{
     AssertSqlSafe,
     postgres::{PgArguments, PgRow},
@@ -11,7 +11,7 @@ use sqlx::{
 use uuid::Uuid;
 
 use super::dialect::Dialect;
-use crate::{ArgumentWriter, Pool, Statement, get, read};
+use crate::{ArgumentWriter, Pool, Statement, get, read, read_listed};
 
 /// The connections, and the form of the rows.
 #[derive(Debug, Clone)]
@@ -34,8 +34,20 @@ impl Base {
         read(row, self.dialect.ids)
     }
 
-    pub(super) fn read_all<T: Stored>(&self, rows: &[PgRow]) -> Result<Vec<T>> {
-        rows.iter().map(|row| self.read(row)).collect()
+    /// Reads a row for a list.
+    pub(super) fn listed<T: Stored>(&self, row: &PgRow) -> Result<T, Unreadable> {
+        read_listed(row, self.dialect.ids)
+    }
+
+    /// Reads all rows of a list.
+    pub(super) fn read_all<T: Stored>(&self, rows: &[PgRow]) -> Listed<T> {
+        rows.iter().map(|row| self.listed(row)).collect()
+    }
+
+    /// The page of rows whose first column is their number.
+    pub(super) fn numbered<T: Stored>(&self, rows: &[PgRow], limit: u32) -> Page<T> {
+        let number = |row: &PgRow| get(row, 0).ok().map(Cursor::behind_row);
+        Page::from_rows(rows, limit, |row| self.listed(row), number)
     }
 
     /// The arguments of an insert, without the row's number: the table assigns it.

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Days, Error, Forecast, ForecastAccuracy, ForecastRepository, Id, NewForecast, Result, User,
-    migrate::Stored,
+    Days, Error, Forecast, ForecastAccuracy, ForecastRepository, Id, Listed, NewForecast, Result,
+    User, migrate::Stored,
 };
 
 use super::{
@@ -81,13 +81,13 @@ impl ForecastRepository for SqlForecasts {
         Ok(stored)
     }
 
-    async fn range(&self, user_id: Id<User>, days: Days) -> Result<Vec<Forecast>> {
+    async fn range(&self, user_id: Id<User>, days: Days) -> Result<Listed<Forecast>> {
         let select = statement(&self.texts.range)
             .bind(self.base.uuid(user_id))
             .bind(days.first())
             .bind(days.last());
         let rows = self.base.pool.fetch_all(select).await?;
-        self.base.read_all(&rows)
+        Ok(self.base.read_all(&rows))
     }
 
     async fn fill_actuals(&self, user_id: Id<User>, days: Days) -> Result<u64> {

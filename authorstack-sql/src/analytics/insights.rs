@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Cursor, Error, Id, Insight, InsightKind, InsightRepository, InsightScope, NewInsight, Order,
-    Page, PageRequest, Result, User, migrate::Stored,
+    Error, Id, Insight, InsightKind, InsightRepository, InsightScope, NewInsight, Order, Page,
+    PageRequest, Result, User, migrate::Stored,
 };
 use chrono::{DateTime, Utc};
 
@@ -126,10 +126,7 @@ impl InsightRepository for SqlInsights {
             .bind(page.after_row()?)
             .bind(i64::from(page.limit()) + 1);
         let rows = self.base.pool.fetch_all(select).await?;
-        let insights = self.base.read_all::<Insight>(&rows)?;
-        Ok(Page::from_one_more_by(insights, page.limit(), |last| {
-            Cursor::behind_row(last.id)
-        }))
+        Ok(self.base.numbered(&rows, page.limit()))
     }
 
     async fn purge_expired(&self, at: DateTime<Utc>) -> Result<u64> {

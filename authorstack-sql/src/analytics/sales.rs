@@ -2,19 +2,22 @@ use std::{collections::VecDeque, sync::Arc};
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Currency, Days, Error, Id, NewSale, Result, Sale, SaleKey, SalesFilter, SalesRepository,
-    SalesTotal, Sums, TotalsBy, TotalsGroup, UpsertCounts, User,
+    Currency, Days, Error, Id, Listed, NewSale, Result, Sale, SaleKey, SalesFilter,
+    SalesRepository, SalesTotal, Sums, TotalsBy, TotalsGroup, Unreadable, UpsertCounts, User,
     migrate::Stored,
     resilience::retry_on_conflict,
     sales::{currency_conflict, in_order},
     time,
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use futures::{
     StreamExt, TryStreamExt,
     stream::{self, BoxStream},
 };
-use sqlx::postgres::PgArguments;
+use sqlx::{
+    Decode, Postgres, Row, Type,
+    postgres::{PgArguments, PgRow},
+};
 use uuid::Uuid;
 
 use super::base::{Base, parsed, statement, statement_with};
@@ -47,6 +50,15 @@ const FILTER: &str = "user_id = $1 and date between $2 and $3 \
 
 /// Columns that are not in a batch: the number is generated, the others are equal for all rows.
 const NOT_IN_BATCH: &[&str] = &["id", "user_id", "synced_at"];
+
+/// A column by its name.
+fn named<'r, T>(row: &'r PgRow, column: &str) -> Result<T>
+where
+    T: Decode<'r, Postgres> + Type<Postgres>,
+{
+    let value = row.try_get(column);
+    value.map_err(|error| Error::corrupt(format!("{column}: {error}")))
+}
 
 /// The columns of a batch, one array for each.
 fn arrays(base: &Base) -> ArrayWriter {
@@ -242,6 +254,54 @@ impl SqlSales {
     }
 }
 
+impl SqlSales {
+    /// Reads a group of sales.
+    fn total(&self, by: TotalsBy, row: &PgRow) -> Result<SalesTotal, Unreadable> {
+        let group = || -> Result<TotalsGroup> {
+            Ok(match by {
+                TotalsBy::Currency => TotalsGroup::All,
+                TotalsBy::Day | TotalsBy::Week | TotalsBy::Month => TotalsGroup::From(get(row, 0)?),
+                TotalsBy::Platform => TotalsGroup::Platform(parsed(row, 0)?),
+                TotalsBy::Book => TotalsGroup::Book(self.base.id(get(row, 0)?, "book_id")?),
+            })
+        };
+        let sums = || -> Result<Sums> {
+            Ok(Sums {
+                revenue: get(row, 2)?,
+                units: get(row, 3)?,
+                page_reads: get(row, 4)?,
+            })
+        };
+        let (group, currency, sums) = (group(), parsed::<Currency>(row, 1), sums());
+        match (group, currency, sums) {
+            (Ok(group), Ok(currency), Ok(sums)) => Ok(SalesTotal {
+                group,
+                currency,
+                sums,
+            }),
+            (group, currency, sums) => {
+                let of_group = match by {
+                    TotalsBy::Currency | TotalsBy::Day | TotalsBy::Week | TotalsBy::Month => "date",
+                    TotalsBy::Platform => "platform",
+                    TotalsBy::Book => "book_id",
+                };
+                let at_fault = [
+                    group.err().map(|_| of_group),
+                    currency.err().map(|_| "currency"),
+                    sums.err().map(|_| "revenue"),
+                ];
+                let fields = at_fault.into_iter().flatten().map(str::to_owned).collect();
+                let uuid = || get::<Uuid>(row, 0).map(|uuid| uuid.to_string());
+                let day = || get::<NaiveDate>(row, 0).map(|day| day.to_string());
+                let name = get::<String>(row, 0).or_else(|_| uuid()).or_else(|_| day());
+                let currency = get::<String>(row, 1).unwrap_or_default();
+                let key = format!("{} {currency}", name.unwrap_or_default());
+                Err(Unreadable::new(Sale::KIND.as_str(), key.trim(), fields))
+            }
+        }
+    }
+}
+
 /// A new sale as a record; the columns of [`NOT_IN_BATCH`] have no meaning yet.
 fn sale(user_id: Id<User>, new: &NewSale) -> Sale {
     let NewSale {
@@ -307,18 +367,19 @@ impl SalesRepository for SqlSales {
                     .bind(after.1.clone())
                     .bind(PAGE);
                 let rows = sales.base.pool.fetch_all(select).await?;
-                let page: VecDeque<Sale> = rows
-                    .iter()
-                    .map(|row| sales.base.read(row))
-                    .collect::<Result<_>>()?;
                 let end = rows.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
-                let Some(last) = page.back() else {
+                let Some(last) = rows.last() else {
                     return Ok(None);
                 };
-                let place = (sales.base.uuid(last.book_id), last.platform.to_string());
-                filter.days = Days::new(last.date, filter.days.last())?;
+                // Read on their own: the last row may be one that cannot be read.
+                let place: (Uuid, String) = (named(last, "book_id")?, named(last, "platform")?);
+                filter.days = Days::new(named(last, "date")?, filter.days.last())?;
+                let page: VecDeque<Result<Sale>> = rows
+                    .iter()
+                    .map(|row| sales.base.listed(row).map_err(Error::from))
+                    .collect();
                 let next = (sales, (filter, place, end));
-                Ok::<_, Error>(Some((stream::iter(page.into_iter().map(Ok)), next)))
+                Ok::<_, Error>(Some((stream::iter(page), next)))
             },
         );
         pages.try_flatten().boxed()
@@ -329,29 +390,14 @@ impl SalesRepository for SqlSales {
         user_id: Id<User>,
         filter: &SalesFilter,
         by: TotalsBy,
-    ) -> Result<Vec<SalesTotal>> {
+    ) -> Result<Listed<SalesTotal>> {
         let select = self.bind_filter(self.texts.totals(by), user_id, filter);
         let rows = self.base.pool.fetch_all(select).await?;
-        let mut totals = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let group = match by {
-                TotalsBy::Currency => TotalsGroup::All,
-                TotalsBy::Day | TotalsBy::Week | TotalsBy::Month => TotalsGroup::From(get(row, 0)?),
-                TotalsBy::Platform => TotalsGroup::Platform(parsed(row, 0)?),
-                TotalsBy::Book => TotalsGroup::Book(self.base.id(get(row, 0)?, "book_id")?),
-            };
-            totals.push(SalesTotal {
-                group,
-                currency: parsed::<Currency>(row, 1)?,
-                sums: Sums {
-                    revenue: get(row, 2)?,
-                    units: get(row, 3)?,
-                    page_reads: get(row, 4)?,
-                },
-            });
-        }
+        let mut totals: Listed<SalesTotal> = rows.iter().map(|row| self.total(by, row)).collect();
         // The server may sort texts in another order.
-        totals.sort_by(|a, b| (&a.group, &a.currency).cmp(&(&b.group, &b.currency)));
+        totals
+            .items
+            .sort_by(|a, b| (&a.group, &a.currency).cmp(&(&b.group, &b.currency)));
         Ok(totals)
     }
 }

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Cursor, Error, Id, NewSyncLog, Order, Page, PageRequest, Platform, Result, SyncLog,
-    SyncLogRepository, User, migrate::Stored,
+    Error, Id, NewSyncLog, Order, Page, PageRequest, Platform, Result, SyncLog, SyncLogRepository,
+    User, migrate::Stored,
 };
 
 use super::{
@@ -80,9 +80,6 @@ impl SyncLogRepository for SqlSyncLogs {
             .bind(page.after_row()?)
             .bind(i64::from(page.limit()) + 1);
         let rows = self.base.pool.fetch_all(select).await?;
-        let logs = self.base.read_all::<SyncLog>(&rows)?;
-        Ok(Page::from_one_more_by(logs, page.limit(), |last| {
-            Cursor::behind_row(last.id)
-        }))
+        Ok(self.base.numbered(&rows, page.limit()))
     }
 }

@@ -3,11 +3,10 @@
 use std::{collections::BTreeMap, fmt::Display};
 
 use authorstack_core::{
-    Error, ErrorKind, Extra, Result, Sums,
+    Error, ErrorKind, Extra, Result, Sums, Unreadable,
     fields::{Field, FieldReader, Fields, Read, Scalar, Shape, Value},
     migrate::{KeyForm, Kind, Record, Stored},
 };
-use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
 use sqlx::{Decode, Postgres, Row, Type, postgres::PgRow};
@@ -18,7 +17,7 @@ use super::{
     values::{TextList, Whole},
 };
 use crate::{
-    codec::{Bytes, Moment},
+    codec::{Bytes, Day, Moment},
     ids::IdForm,
 };
 
@@ -30,6 +29,16 @@ pub fn read<T: Stored>(row: &PgRow, ids: IdForm) -> Result<T> {
     let mut reader = RowReader::new(row, ids);
     let record = T::read(&mut reader);
     reader.end(T::KIND, record)
+}
+
+/// Reads a row that begins with the columns of a record, for a list: a row that cannot be read is
+/// named.
+pub fn read_listed<T: Stored>(row: &PgRow, ids: IdForm) -> Result<T, Unreadable> {
+    let mut reader = RowReader::new(row, ids);
+    match T::read(&mut reader) {
+        Some(record) if reader.problems.is_empty() => Ok(record),
+        _ => Err(reader.unreadable(T::KIND)),
+    }
 }
 
 /// Reads a row that begins with the columns of a kind.
@@ -47,8 +56,8 @@ struct RowReader<'r> {
     row: &'r PgRow,
     ids: IdForm,
     next: usize,
-    /// The first problem: the field and what is wrong with it.
-    problem: Option<String>,
+    /// The fields that cannot be read, and what is wrong with them.
+    problems: Vec<(&'static str, String)>,
 }
 
 impl<'r> RowReader<'r> {
@@ -57,17 +66,52 @@ impl<'r> RowReader<'r> {
             row,
             ids,
             next: 0,
-            problem: None,
+            problems: Vec::new(),
         }
     }
 
     fn end<T>(self, kind: Kind, record: Option<T>) -> Result<T> {
-        match (record, self.problem.as_ref()) {
-            (Some(record), None) => Ok(record),
-            (_, problem) => {
-                let problem = problem.map_or("has fields that cannot be read", String::as_str);
-                Err(Error::corrupt(problem.to_owned()).for_record(self.label(kind)))
+        let problem = match (record, self.problems.first()) {
+            (Some(record), None) => return Ok(record),
+            (_, Some((field, problem))) => format!("{field}: {problem}"),
+            (None, None) => "has fields that cannot be read".to_owned(),
+        };
+        Err(Error::corrupt(problem).for_record(self.label(kind)))
+    }
+
+    fn unreadable(&self, kind: Kind) -> Unreadable {
+        let fields = self.problems.iter().map(|(field, _)| (*field).to_owned());
+        Unreadable::new(kind.as_str(), self.key(kind), fields.collect())
+    }
+
+    /// The row's key as text, as far as it can be read: in the form of a record's key where it has
+    /// one.
+    fn key(&self, kind: Kind) -> String {
+        let id = |column: &str| match self.row.try_get::<Uuid, _>(column) {
+            Ok(uuid) => self
+                .ids
+                .read::<()>(uuid)
+                .map_or_else(|_| uuid.to_string(), |id| id.to_string()),
+            Err(_) => String::new(),
+        };
+        match kind.description().key {
+            KeyForm::Id => id("id"),
+            KeyForm::Like => format!("{}.{}", id("post_id"), id("user_id")),
+            KeyForm::Comment => {
+                let comment = self.row.try_get::<&str, _>("id").unwrap_or_default();
+                format!("{}.{comment}", id("post_id"))
             }
+            KeyForm::Price => {
+                let date = self.row.try_get::<Moment, _>("date");
+                let date = date.map(|Moment(at)| at.timestamp_millis().to_string());
+                // Infinity, or a date beyond AuthorStack's.
+                let date = date.unwrap_or_else(|_| "?".to_owned());
+                format!("{}.{date}", id("competitor_id"))
+            }
+            KeyForm::Row => match self.row.try_get("id") {
+                Ok(Whole(number)) => number.to_string(),
+                Err(_) => String::new(),
+            },
         }
     }
 
@@ -92,8 +136,7 @@ impl<'r> RowReader<'r> {
     }
 
     fn note(&mut self, field: &'static Field, problem: impl Display) {
-        self.problem
-            .get_or_insert_with(|| format!("{}: {problem}", field.name));
+        self.problems.push((field.name, problem.to_string()));
     }
 
     /// The next column, made into a value.
@@ -148,7 +191,7 @@ impl FieldReader for RowReader<'_> {
             Shape::Whole(..) => self.take(field, |Whole(number)| scalar(Value::Whole(number))),
             Shape::Float => self.take(field, |number| scalar(Value::Float(number))),
             Shape::Decimal => self.take(field, |number: Decimal| scalar(Value::Decimal(number))),
-            Shape::Day => self.take(field, |day: NaiveDate| scalar(Value::Day(day))),
+            Shape::Day => self.take(field, |Day(day)| scalar(Value::Day(day))),
             Shape::Moment => self.take(field, |Moment(at)| scalar(Value::Moment(at))),
             Shape::Json => match self.json(field) {
                 Read::Value(json) => match scalar(Value::Json(&json)) {

@@ -6,7 +6,7 @@ use authorstack_core::{
     Error, ErrorKind, Id, Result,
     migrate::{
         Counts, Kind, Record, Reject, RowDigest, RowMode, RowPass, RowRange, RowSink, RowWriter,
-        RowsWritten, ScannedBatch,
+        RowsWritten, Scanned,
     },
 };
 use authorstack_sql::{get, is_data_error, spawned, taken_by};
@@ -20,7 +20,7 @@ use super::{
     deferred::{self, PutOff},
     notes::{ROWS_MARK, unsigned},
     place::Place,
-    scan::{BATCH, Scan, send_rows, sound},
+    scan::{BATCH, Scan, send_rows},
     statements::{RowStatements, statements},
     work::{Durability, Worker, run, signed},
 };
@@ -241,7 +241,7 @@ impl RowSink for SupabaseMigration {
         run(self.work.store.timeouts().load, digest).await
     }
 
-    fn records(&self, kind: Kind, range: RowRange) -> BoxStream<'_, Result<Vec<Record>>> {
+    fn records(&self, kind: Kind, range: RowRange) -> BoxStream<'_, Result<Vec<Scanned>>> {
         let scan = Scan {
             kind,
             after: Some(Place::Row(range.after)),
@@ -250,8 +250,7 @@ impl RowSink for SupabaseMigration {
         };
         let store = self.work.store.clone();
         let batches = spawned(move |sender| send_rows(store, scan, sender));
-        let records = |batch: ScannedBatch| batch.items.into_iter().map(sound).collect();
-        batches.map(move |batch| batch.and_then(records)).boxed()
+        batches.map_ok(|batch| batch.items).boxed()
     }
 }
 

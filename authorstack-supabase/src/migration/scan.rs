@@ -150,12 +150,6 @@ fn unreadable(error: &Error) -> Result<Problems> {
     }
 }
 
-/// The record that was read, for callers that need a valid one.
-pub(super) fn sound(scanned: Scanned) -> Result<Record> {
-    let Scanned { key, outcome, .. } = scanned;
-    outcome.map_err(|problems| Error::corrupt(problems.to_string()).for_record(key))
-}
-
 /// Begins a transaction that may wait for the reader of its rows.
 pub(super) async fn begin_reading(
     store: &SupabaseStore,

@@ -5,11 +5,11 @@ use std::{collections::HashMap, pin::pin};
 
 use futures::{TryStreamExt, stream};
 
-use super::{Comparison, DifferenceKind, Entry, Purpose, RANGE, digest_batch, entry};
+use super::{Comparison, DifferenceKind, Entry, Purpose, RANGE, digest_batch, target_batch};
 use crate::{
     Error, Result,
     migrate::{
-        Absent, BatchLimits, Digest, Key, Progress, RowRange, RowReader, Scanned, Settled,
+        Absent, BatchLimits, Digest, Progress, RowRange, RowReader, Scanned, Settled,
         run::{Lane, Range, range_rows},
     },
 };
@@ -136,11 +136,10 @@ impl<'c> Comparison<'c> {
                 let digest = Digest(row.original_digest());
                 settled.push((row.key, digest));
             } else {
-                let key = Key::parse(self.kind, &row.key)?;
-                self.note(key, DifferenceKind::MissingInTarget);
+                self.note(row.key, DifferenceKind::MissingInTarget);
             }
         }
-        self.unmovable(settled).await
+        self.rejects(settled).await
     }
 
     /// Compares the rows of a range one by one.
@@ -152,28 +151,37 @@ impl<'c> Comparison<'c> {
     ) -> Result<()> {
         let kind = self.kind;
         let mut ours = digest_batch(Vec::new());
-        let mut theirs: Vec<Entry> = Vec::new();
-        let read_ours = async {
-            let mut rows = reader.records(BatchLimits::default());
-            while let Some(rows) = rows.try_next().await? {
-                let batch = digest_batch(rows);
-                ours.entries.extend(batch.entries);
-                ours.unmovable.extend(batch.unmovable);
-            }
-            Ok::<(), Error>(())
-        };
-        let read_theirs = async {
-            let mut rows = lane.target.records(kind, range);
-            while let Some(rows) = rows.try_next().await? {
-                theirs.extend(rows.iter().map(entry));
-            }
-            Ok(())
-        };
-        futures::try_join!(read_ours, read_theirs)?;
+        let mut rows = reader.records(BatchLimits::default());
+        while let Some(rows) = rows.try_next().await? {
+            let batch = digest_batch(rows);
+            ours.entries.extend(batch.entries);
+            ours.unmovable.extend(batch.unmovable);
+        }
+        drop(rows);
         reader.close().await?;
         self.counts.read += (ours.entries.len() + ours.unmovable.len()) as u64;
         self.unmovable(ours.unmovable).await?;
-        self.listed(&ours.entries, &theirs).await
+        let mut ours = ours.entries;
+        let mut theirs: Vec<Entry> = Vec::new();
+        let mut rows = lane.target.records(kind, range);
+        while let Some(rows) = rows.try_next().await? {
+            let batch = target_batch(kind, rows);
+            self.keyless(batch.keyless);
+            theirs.extend(batch.entries);
+            // The target may hold far more than the source.
+            if let Some((last, _)) = theirs.last()
+                && theirs.len() >= 2 * RANGE
+            {
+                let rest = ours.split_off(ours.partition_point(|(key, _)| key <= last));
+                self.listed(&ours, &theirs).await?;
+                ours = rest;
+                theirs.clear();
+            }
+        }
+        if ours.is_empty() && theirs.is_empty() {
+            return Ok(());
+        }
+        self.listed(&ours, &theirs).await
     }
 
     /// Reports what differs, without changing it.
@@ -192,7 +200,9 @@ impl<'c> Comparison<'c> {
         let mut rows = lane.target.records(self.kind, range);
         let mut part: Vec<Entry> = Vec::new();
         while let Some(more) = rows.try_next().await? {
-            part.extend(more.iter().map(entry));
+            let batch = target_batch(self.kind, more);
+            self.keyless(batch.keyless);
+            part.extend(batch.entries);
             if part.len() >= RANGE {
                 self.listed(&[], &std::mem::take(&mut part)).await?;
             }

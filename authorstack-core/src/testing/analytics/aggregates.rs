@@ -26,7 +26,8 @@ async fn refresh(stage: Stage<'_>, days: Days) -> RefreshCounts {
 
 async fn stored(stage: Stage<'_>) -> Vec<DailyAggregate> {
     let aggregates = stage.store.aggregates();
-    aggregates.range(stage.user, Days::ALL).await.unwrap()
+    let listed = aggregates.range(stage.user, Days::ALL).await.unwrap();
+    listed.items
 }
 
 fn counts(written: u64, removed: u64) -> RefreshCounts {

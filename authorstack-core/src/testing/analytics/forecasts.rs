@@ -14,7 +14,8 @@ async fn put(stage: Stage<'_>, forecasts: Vec<NewForecast>) -> Vec<Forecast> {
 
 async fn range(stage: Stage<'_>) -> Vec<Forecast> {
     let repository = stage.store.forecasts();
-    repository.range(stage.user, Days::ALL).await.unwrap()
+    let listed = repository.range(stage.user, Days::ALL).await.unwrap();
+    listed.items
 }
 
 /// Sells on two days, and rolls up.

@@ -8,9 +8,9 @@ use serde_json::json;
 use super::Stage;
 use crate::{
     Amount, AuthorStack, Book, Conversion, Currency, DailyAggregate, Days, Forecast, Id, Insight,
-    InsightKind, InsightScope, MemoryStore, NewBook, NewForecast, NewInsight, NewSale, NewSyncLog,
-    Order, PageRequest, Platform, Result, Sale, SaleKey, SalesFilter, SyncLog, SyncStatus,
-    TotalsBy, User,
+    InsightKind, InsightScope, Listed, MemoryStore, NewBook, NewForecast, NewInsight, NewSale,
+    NewSyncLog, Order, PageRequest, Platform, Result, Sale, SaleKey, SalesFilter, SyncLog,
+    SyncStatus, TotalsBy, User,
     migrate::{Record, Sink, SinkBatch},
     testing::{author, random},
 };
@@ -328,10 +328,7 @@ impl Both<'_> {
 
     async fn look_at_rollups(&mut self, user: Id<User>, days: Days) {
         let what = format!("roll-ups of {user}, {days}");
-        let bare = |days: Vec<DailyAggregate>| {
-            let bare = days.into_iter().map(|day| DailyAggregate { id: 0, ..day });
-            bare.collect::<Vec<_>>()
-        };
+        let bare = |days: Listed<DailyAggregate>| days.map(|day| DailyAggregate { id: 0, ..day });
         both!(
             self,
             what,
@@ -466,8 +463,7 @@ impl Both<'_> {
             }
             _ => {
                 let what = format!("forecasts of {user}, {days}");
-                let bare =
-                    |all: Vec<Forecast>| all.into_iter().map(bare_forecast).collect::<Vec<_>>();
+                let bare = |all: Listed<Forecast>| all.map(bare_forecast);
                 both!(
                     self,
                     what,
