@@ -9,7 +9,7 @@
 mod common;
 
 use authorstack_core::{
-    Conversion, Days, ErrorKind, Id, NewSale, PageRequest, Sale, SaleKey, SalesFilter, TotalsBy,
+    Conversion, Days, ErrorKind, Id, NewSale, PageRequest, Platform, Sale, SaleKey, SalesFilter, TotalsBy,
     migrate::Kind,
 };
 use futures::TryStreamExt;
@@ -60,11 +60,7 @@ async fn what_an_old_app_left_is_read_and_written_on() {
         assert_eq!((found[1].page_reads, found[1].currency.as_str()), (0, "USD"));
         assert_eq!(found[1].synced_at, None);
 
-        let key = SaleKey {
-            book_id: book,
-            platform: "kdp".parse().unwrap(),
-            date: "2024-03-01".parse().unwrap(),
-        };
+        let key = SaleKey::new(book, Platform::KDP, "2024-03-01".parse().unwrap());
         let mut same = NewSale::new(key, "2.70".parse().unwrap(), "USD".parse().unwrap());
         same.units = 1;
         let counts = sales.upsert(user, std::slice::from_ref(&same)).await.unwrap();

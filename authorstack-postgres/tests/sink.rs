@@ -58,7 +58,7 @@ fn sale(id: i64, user_id: Id<User>, book_id: Id<Book>, date: &str) -> Sale {
         id,
         user_id,
         book_id,
-        platform: "kdp".parse().unwrap(),
+        channel: "kdp".parse().unwrap(),
         date: date.parse().unwrap(),
         revenue: amount("12.34"),
         units: 3,
@@ -615,7 +615,7 @@ async fn what_is_there_is_seen_before_a_run() {
     on_database(async |database| {
         let migration = database.store().await.migration(IdMap::default());
         let empty = migration.inspect().await.unwrap();
-        assert_eq!(empty.pending_migrations, ["20261124000000_analytics.sql"]);
+        assert_eq!(empty.pending_migrations, ["20261124000000_analytics.sql", "20261127030000_platforms.sql"]);
         assert_eq!(
             (empty.blockers.len(), empty.records.len()),
             (0, 0),
