@@ -11,6 +11,7 @@ use crate::{
     document::{decode, encode},
     error::driver,
     page::in_one_batch,
+    pipeline::platform_in_any_case,
     store::{MongoStore, own},
 };
 
@@ -63,7 +64,7 @@ impl BookRepository for MongoBooks {
             }
         }
         if let Some(platform) = wanted.platform {
-            filter.insert("platforms", platform.into_string());
+            filter.insert("platforms", platform_in_any_case(&platform)?);
         }
         if let Some(genre) = wanted.genre {
             filter.insert("genres", genre);

@@ -190,7 +190,7 @@ impl<T> RefersTo for Option<Id<T>> {
 }
 
 /// The column of a field: its name, if no other is given.
-macro_rules! column {
+macro_rules! unique_column {
     ($field:ident) => {
         stringify!($field)
     };
@@ -242,7 +242,7 @@ macro_rules! kinds {
                         }),*],
                         unique: &[$(Unique {
                             field: $unique_name,
-                            columns: &[$(column!($unique_field $($unique_column)?)),+],
+                            columns: &[$(unique_column!($unique_field $($unique_column)?)),+],
                         }),*],
                         exclusive: $exclusive,
                         identity: &[$($identity),*],

@@ -487,7 +487,14 @@ mod tests {
     fn sales() -> impl proptest::strategy::Strategy<Value = Vec<Sale>> {
         use proptest::prelude::*;
 
-        let channels = ["kdp", "KDP:us", "kdp:de", "gumroad", "shop: x", "shop: x:us"];
+        let channels = [
+            "kdp",
+            "KDP:us",
+            "kdp:de",
+            "gumroad",
+            "shop: x",
+            "shop: x:us",
+        ];
         let codes = ["USD", "EUR", "GBP"];
         let sale = (
             proptest::sample::select(channels.to_vec()),
@@ -495,18 +502,20 @@ mod tests {
             (1..4_u32, 0..2_u8),
             (-1_000_000_i64..1_000_000, -50..50_i32, 0..900_i32),
         );
-        let sale = sale.prop_map(|(channel, code, (day, book), (cents, units, page_reads))| Sale {
-            id: 0,
-            user_id: Id::from_bytes([1; 12]),
-            book_id: Id::from_bytes([book; 12]),
-            channel: channel.parse().unwrap(),
-            date: NaiveDate::from_ymd_opt(2024, 3, day).unwrap(),
-            revenue: Amount::from_cents(cents).unwrap(),
-            units,
-            page_reads,
-            currency: currency(code),
-            synced_at: None,
-        });
+        let sale = sale.prop_map(
+            |(channel, code, (day, book), (cents, units, page_reads))| Sale {
+                id: 0,
+                user_id: Id::from_bytes([1; 12]),
+                book_id: Id::from_bytes([book; 12]),
+                channel: channel.parse().unwrap(),
+                date: NaiveDate::from_ymd_opt(2024, 3, day).unwrap(),
+                revenue: Amount::from_cents(cents).unwrap(),
+                units,
+                page_reads,
+                currency: currency(code),
+                synced_at: None,
+            },
+        );
         proptest::collection::vec(sale, 0..40)
     }
 

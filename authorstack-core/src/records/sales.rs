@@ -145,7 +145,7 @@ fields! {
     id: "id" required("give the row a number"),
     user_id: "user_id" required("say whose sale it is"),
     book_id: "book_id" required("say which book was sold"),
-    channel: "platform" required("say where it was sold"),
+    channel: "platform" column("platform") required("say where it was sold"),
     date: "date" required("say on which day"),
     revenue: "revenue" required("say what was earned"),
     units: "units" required("say how many were sold"),
@@ -345,14 +345,14 @@ pub(crate) fn reported_twice(same: &[&NewSale]) -> Option<String> {
         ),
         ([_], Some(_)) => "add them up if they are parts of one sum, or leave the outdated ones \
                            out"
-            .to_owned(),
+        .to_owned(),
         (_, None) => format!(
             "a sale has one currency: give each its market, such as {}:us",
             key.channel
         ),
         (_, Some(_)) => "a sale has one currency: give those in each currency a market of their \
                          own"
-            .to_owned(),
+        .to_owned(),
     };
     Some(format!(
         "there is more than one sale of {key}, in {}; {way_out}",

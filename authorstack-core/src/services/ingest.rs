@@ -266,11 +266,7 @@ fn status(progress: &Progress, stale: bool, broke_off: bool) -> SyncStatus {
 }
 
 /// The message of the log. It contains no secret, because errors contain none.
-fn message(
-    rejected: &[RejectedSale],
-    gaps: &[Gap],
-    failure: Option<&Error>,
-) -> Option<String> {
+fn message(rejected: &[RejectedSale], gaps: &[Gap], failure: Option<&Error>) -> Option<String> {
     const NAMED: usize = 5;
     let mut parts: Vec<String> = Vec::new();
     parts.extend(failure.map(ToString::to_string));

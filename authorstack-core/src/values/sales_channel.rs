@@ -191,7 +191,10 @@ mod tests {
         let market: Market = "us".parse().unwrap();
         let odd: Platform = "shop: london".parse().unwrap();
         let error = odd.in_market(&market).unwrap_err().to_string();
-        assert!(error.contains("colon") && error.contains("kdp:amazon.de"), "{error}");
+        assert!(
+            error.contains("colon") && error.contains("kdp:amazon.de"),
+            "{error}"
+        );
         let long: Platform = "x".repeat(48).parse().unwrap();
         assert!(long.in_market(&market).is_err());
     }

@@ -28,13 +28,21 @@ impl Dialect {
     /// The platform of a channel.
     pub(super) fn platform_of(self, column: &str) -> String {
         let (folded, part) = (self.folded(column), part(column, 1));
-        format!("case when {} then {} else {folded} end", has_market(column), self.folded(&part))
+        format!(
+            "case when {} then {} else {folded} end",
+            has_market(column),
+            self.folded(&part)
+        )
     }
 
     /// The market of a channel; null if it has none.
     pub(super) fn market_of(self, column: &str) -> String {
         let part = part(column, 2);
-        format!("case when {} then {} end", has_market(column), self.folded(&part))
+        format!(
+            "case when {} then {} end",
+            has_market(column),
+            self.folded(&part)
+        )
     }
 }
 

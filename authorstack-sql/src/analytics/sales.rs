@@ -59,11 +59,13 @@ fn filter(dialect: Dialect) -> String {
 /// that are in the way of one. A row that an old app wrote in capitals keeps its spelling; there
 /// must be only one such row for a sale.
 fn incoming(base: &Base, arrays: &ArrayWriter) -> (String, String) {
-    const NUMBER: &str = "nextval((select pg_get_serial_sequence('public.sales_data', 'id')::regclass))";
+    const NUMBER: &str =
+        "nextval((select pg_get_serial_sequence('public.sales_data', 'id')::regclass))";
     let list = arrays.names().join(", ");
     let given = format!("unnest({}) as t ({list})", arrays.parameters(3));
     if !base.dialect.any_case {
-        let incoming = format!("incoming as materialized (select {NUMBER} as id, t.* from {given})");
+        let incoming =
+            format!("incoming as materialized (select {NUMBER} as id, t.* from {given})");
         return (incoming, String::new());
     }
     let folded = base.dialect.folded("platform");

@@ -121,7 +121,12 @@ pub async fn what_was_earned_on_a_day_without_a_roll_up_is_unknown(stage: Stage<
     assert_eq!(fill().await.unwrap(), 1);
     let mut euros = sale(stage.book, "kdp:amazon.de", "2024-03-01", "3");
     euros.currency = currency("EUR");
-    stage.store.sales().upsert(stage.user, &[euros]).await.unwrap();
+    stage
+        .store
+        .sales()
+        .upsert(stage.user, &[euros])
+        .await
+        .unwrap();
     let dollars = Conversion::into(currency("USD"));
     let aggregates = stage.store.aggregates();
     let refreshed = aggregates.refresh(stage.user, Days::ALL, &dollars).await;

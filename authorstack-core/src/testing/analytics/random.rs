@@ -9,8 +9,8 @@ use super::Stage;
 use crate::{
     Amount, AuthorStack, Book, Conversion, Currency, DailyAggregate, Days, Forecast, Id, Insight,
     InsightKind, InsightScope, MemoryStore, NewBook, NewForecast, NewInsight, NewSale, NewSyncLog,
-    Order, PageRequest, Platform, Result, Sale, SaleKey, SalesChannel, SalesFilter, SyncLog, SyncStatus,
-    TotalsBy, User,
+    Order, PageRequest, Platform, Result, Sale, SaleKey, SalesChannel, SalesFilter, SyncLog,
+    SyncStatus, TotalsBy, User,
     migrate::{Record, Sink, SinkBatch},
     testing::{author, random},
 };
@@ -221,7 +221,13 @@ impl Both<'_> {
     }
 
     fn channel(&mut self) -> SalesChannel {
-        let channels = ["kdp", "KDP:amazon.de", "kdp:amazon.com", "gumroad", "Apple_Books:us"];
+        let channels = [
+            "kdp",
+            "KDP:amazon.de",
+            "kdp:amazon.com",
+            "gumroad",
+            "Apple_Books:us",
+        ];
         self.pick(&channels).parse().unwrap()
     }
 

@@ -434,12 +434,18 @@ pub async fn markets_of_a_platform_are_sales_of_their_own(stage: Stage<'_>) {
     let mut filter = SalesFilter::of(Days::ALL);
     filter.platform = Some(Platform::KDP);
     let found = totals(stage, &filter, TotalsBy::Market).await;
-    let named = found.iter().map(|total| (total.group.clone(), total.sums.revenue));
+    let named = found
+        .iter()
+        .map(|total| (total.group.clone(), total.sums.revenue));
     let market = |channel: &str, revenue: i64| {
         let group = TotalsGroup::Market(channel.parse().unwrap());
         (group, Decimal::from(revenue))
     };
-    let expected = [market("kdp", 1), market("kdp:amazon.co.jp", 300), market("kdp:amazon.de", 2)];
+    let expected = [
+        market("kdp", 1),
+        market("kdp:amazon.co.jp", 300),
+        market("kdp:amazon.de", 2),
+    ];
     assert_eq!(named.collect::<Vec<_>>(), expected);
     filter.market = Some("amazon.de".parse().unwrap());
     assert_eq!(totals(stage, &filter, TotalsBy::Day).await.len(), 1);
@@ -459,7 +465,14 @@ pub async fn totals_by_platform_are_those_of_its_markets(stage: Stage<'_>) {
     let sales = stage.store.sales();
     let mut batch = Vec::new();
     for n in 0..120_usize {
-        let channels = ["kdp", "KDP:us", "kdp:de", "gumroad", "gumroad:us", "barnes & noble:us"];
+        let channels = [
+            "kdp",
+            "KDP:us",
+            "kdp:de",
+            "gumroad",
+            "gumroad:us",
+            "barnes & noble:us",
+        ];
         let code = ["USD", "EUR", "USD", "EUR", "JPY"][n % 5];
         let date = format!("2024-02-{:02}", n / 6 + 1);
         let mut new = foreign(stage, channels[n % 6], &date, &format!("{n}.07"), code);
@@ -477,11 +490,13 @@ pub async fn totals_by_platform_are_those_of_its_markets(stage: Stage<'_>) {
         let group = TotalsGroup::Platform(channel.platform());
         *folded.entry((group, total.currency)).or_default() += total.sums;
     }
-    let folded = folded.into_iter().map(|((group, currency), sums)| SalesTotal {
-        group,
-        currency,
-        sums,
-    });
+    let folded = folded
+        .into_iter()
+        .map(|((group, currency), sums)| SalesTotal {
+            group,
+            currency,
+            sums,
+        });
     assert_eq!(by_platform, folded.collect::<Vec<_>>());
     assert_eq!(by_platform.len(), 3 * 3);
 }
@@ -522,7 +537,10 @@ pub async fn sales_in_two_currencies_are_told_to_take_markets(stage: Stage<'_>) 
     let twice = [euros.clone(), euros];
     let error = sales.upsert(stage.user, &twice).await.unwrap_err();
     let shown = error.to_string();
-    assert!(shown.contains("add them up") && shown.contains("market"), "{shown}");
+    assert!(
+        shown.contains("add them up") && shown.contains("market"),
+        "{shown}"
+    );
 }
 
 pub async fn a_colon_without_a_market_is_invalid(stage: Stage<'_>) {
