@@ -57,7 +57,7 @@ pub use records::{
     forecast::{Forecast, ForecastAccuracy, NewForecast},
     insight::{Insight, InsightScope, NewInsight},
     rollup,
-    rollup::{Conversion, DailyAggregate, Overview, RefreshCounts},
+    rollup::{Conversion, DailyAggregate, Gap, GapReason, Overview, RefreshReport},
     sales,
     sales::{NewSale, Sale, SaleKey, SalesFilter, SalesTotal, TotalsBy, TotalsGroup, UpsertCounts},
     sums::Sums,
@@ -74,5 +74,6 @@ pub use stack::{AuthorStack, AuthorStackBuilder};
 pub use stores::{Analytics, AnalyticsStore, DocumentStore, Documents, Stores};
 pub use values::{
     Amount, Asin, AttachmentKind, AuthId, AuthProvider, CommentId, Confidence, Currency, Days,
-    Email, Id, InsightKind, Isbn, Platform, Price, TaskId, WebUrl, day_at, time,
+    Email, Id, InsightKind, Isbn, Market, Platform, Price, SalesChannel, TaskId, WebUrl, day_at,
+    time,
 };

@@ -10,6 +10,7 @@ use bson::{Bson, doc};
 use crate::{
     document::encode,
     error::driver,
+    pipeline::platform_in_any_case,
     store::{MongoStore, own},
 };
 
@@ -62,7 +63,7 @@ impl BookRepository for MongoBooks {
             }
         }
         if let Some(platform) = wanted.platform {
-            filter.insert("platforms", platform.into_string());
+            filter.insert("platforms", platform_in_any_case(&platform)?);
         }
         if let Some(genre) = wanted.genre {
             filter.insert("genres", genre);

@@ -1,7 +1,7 @@
 //! The building blocks of updates and other pipelines.
 
 use authorstack_core::{
-    Change, Error, ErrorKind, Id, Result,
+    Change, Error, ErrorKind, Id, Platform, Result,
     fields::{Field, FieldValue, PatchWriter},
     time,
 };
@@ -47,6 +47,30 @@ impl Changes {
         }
         stages
     }
+}
+
+/// Matches the names that are read as this platform: an app may have written it in capitals. Only
+/// ASCII letters have another case, as in core.
+pub(crate) fn platform_in_any_case(platform: &Platform) -> Result<Bson> {
+    let mut pattern = String::from("^");
+    for letter in platform.as_str().chars() {
+        if letter.is_ascii_alphabetic() {
+            pattern.extend(['[', letter, letter.to_ascii_uppercase(), ']']);
+        } else if letter.is_ascii_punctuation() {
+            pattern.extend(['\\', letter]);
+        } else {
+            pattern.push(letter);
+        }
+    }
+    pattern.push_str("\\z");
+    let text = |text: String| {
+        text.try_into()
+            .map_err(|error: bson::error::Error| Error::invalid("platform", error.to_string()))
+    };
+    Ok(Bson::RegularExpression(bson::Regex {
+        pattern: text(pattern)?,
+        options: text(String::new())?,
+    }))
 }
 
 impl PatchWriter for Changes {

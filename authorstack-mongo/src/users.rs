@@ -7,15 +7,14 @@ use authorstack_core::{
     AuthId, Email, Error, ErrorKind, Id, NewUser, Page, PageRequest, Platform, Result, User,
     UserPatch, UserRepository, resilience::retry_on_conflict,
 };
-use bson::{Document, Regex, doc};
+use bson::{Bson, Document, Regex, doc};
 use chrono::{DateTime, Utc};
 
 use crate::{
     document::{decode, encode},
     error::driver,
     page::in_one_batch,
-    pipeline::{Changes, contended, date, literal},
-    store::{MongoStore, by_id, read_document},
+    pipeline::{Changes, contended, date, literal, platform_in_any_case}, store::{MongoStore, by_id, read_document},
 };
 
 #[derive(Debug)]
@@ -81,7 +80,7 @@ impl MongoUsers {
     async fn change_platforms(
         &self,
         id: Id<User>,
-        condition: Option<(&str, &str)>,
+        condition: Option<(&str, Bson)>,
         list: Document,
     ) -> Result<User> {
         let mut filter = by_id(id.to_object_id());
@@ -92,6 +91,7 @@ impl MongoUsers {
                 doc! {"connectedPlatforms": {"$type": "array"}},
             ],
         );
+        let must_match = condition.is_some();
         if let Some((field, value)) = condition {
             filter.insert(field, value);
         }
@@ -100,7 +100,7 @@ impl MongoUsers {
         match self.change(filter, changes).await? {
             Some(user) => Ok(user),
             None => match self.unmatched(id).await {
-                Ok(_) if condition.is_some() => Err(Error::not_found()),
+                Ok(_) if must_match => Err(Error::not_found()),
                 Ok(_) => Err(contended()),
                 Err(error) => Err(error),
             },
@@ -135,13 +135,19 @@ fn platforms() -> Document {
     doc! {"$ifNull": ["$connectedPlatforms", []]}
 }
 
+/// The platform of an item in small letters, as reading has it. The item keeps its spelling.
+fn name_of_item() -> Document {
+    let name = "$$item.platform";
+    doc! {"$cond": [{"$eq": [{"$type": name}, "string"]}, {"$toLower": name}, name]}
+}
+
 /// The list, with some members replaced in the items of one platform.
 fn with_item(platform: &str, members: Document) -> Document {
     doc! {"$map": {
         "input": platforms(),
         "as": "item",
         "in": {"$cond": [
-            {"$eq": ["$$item.platform", literal(platform)]},
+            {"$eq": [name_of_item(), literal(platform)]},
             {"$mergeObjects": ["$$item", members]},
             "$$item",
         ]},
@@ -284,7 +290,7 @@ impl UserRepository for MongoUsers {
         let name = platform.as_str();
         let connected = doc! {"connectedAt": date(at)};
         let item = doc! {"platform": literal(name), "connectedAt": date(at)};
-        let names = doc! {"$map": {"input": platforms(), "as": "item", "in": "$$item.platform"}};
+        let names = doc! {"$map": {"input": platforms(), "as": "item", "in": name_of_item()}};
         let list = doc! {"$cond": [
             {"$in": [literal(name), names]},
             with_item(name, connected),
@@ -297,7 +303,7 @@ impl UserRepository for MongoUsers {
         let list = doc! {"$filter": {
             "input": platforms(),
             "as": "item",
-            "cond": {"$ne": ["$$item.platform", literal(platform.as_str())]},
+            "cond": {"$ne": [name_of_item(), literal(platform.as_str())]},
         }};
         self.change_platforms(id, None, list).await
     }
@@ -310,7 +316,10 @@ impl UserRepository for MongoUsers {
     ) -> Result<User> {
         let name = platform.as_str();
         let later = doc! {"lastSync": {"$max": ["$$item.lastSync", date(at)]}};
-        let connected = Some(("connectedPlatforms.platform", name));
+        let connected = Some((
+            "connectedPlatforms.platform",
+            platform_in_any_case(platform)?,
+        ));
         self.change_platforms(id, connected, with_item(name, later))
             .await
     }

@@ -364,6 +364,73 @@ async fn a_list_of_platforms_that_is_none_is_not_touched() {
 }
 
 #[tokio::test]
+async fn a_platform_in_capitals_is_the_same() {
+    on_indexed(async |store| {
+        let users = store.users();
+        let kdp: authorstack_core::Platform = "kdp.\u{e9}".parse().unwrap();
+        let item = doc! {"platform": "KDP.\u{e9}", "_id": 1};
+        let id = insert_user(
+            store,
+            doc! {"connectedPlatforms": [item, {"platform": "kdpx\u{e9}"}]},
+        )
+        .await;
+        let user = users
+            .connect_platform(id, kdp.clone(), time::now())
+            .await
+            .unwrap();
+        assert_eq!(user.connected_platforms.len(), 2);
+        assert_eq!(user.connected_platforms[0].platform, kdp);
+        assert!(user.connected_platforms[0].connected_at.is_some());
+        let user = users.mark_synced(id, &kdp, time::now()).await.unwrap();
+        let synced = user
+            .connected_platforms
+            .iter()
+            .map(|item| item.last_sync.is_some());
+        assert_eq!(synced.collect::<Vec<_>>(), [true, false]);
+        // The document keeps what the app wrote.
+        let held = documents(&store.mongo, "users")
+            .find_one(doc! {})
+            .await
+            .unwrap()
+            .unwrap();
+        let held = held.get_array("connectedPlatforms").unwrap()[0]
+            .as_document()
+            .unwrap();
+        assert_eq!(held.get_str("platform").unwrap(), "KDP.\u{e9}");
+
+        let other = "kdp.\u{c9}".parse().unwrap();
+        assert!(
+            users
+                .mark_synced(id, &other, time::now())
+                .await
+                .unwrap_err()
+                .is_not_found()
+        );
+        let user = users.disconnect_platform(id, &kdp).await.unwrap();
+        assert_eq!(user.connected_platforms.len(), 1);
+
+        let books = store.books();
+        let mut found = Vec::new();
+        for platforms in [
+            doc! {"platforms": ["Lulu", "KDP.\u{e9}"]},
+            doc! {"platforms": "kdp.\u{e9}"},
+            doc! {"platforms": ["kdpx\u{e9}"]},
+        ] {
+            found.push(insert_book(store, id, platforms).await);
+        }
+        let filter = BookFilter {
+            platform: Some(kdp),
+            ..BookFilter::default()
+        };
+        let page = books.list(id, filter, PageRequest::first(9)).await.unwrap();
+        let mut ids: Vec<_> = page.items.iter().map(|book| book.id).collect();
+        ids.sort();
+        assert_eq!(ids, found[..2]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn values_that_look_like_expressions_are_values() {
     on_indexed(async |store| {
         let id = insert_user(store, doc! {}).await;

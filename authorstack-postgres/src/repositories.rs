@@ -14,6 +14,7 @@ impl AnalyticsStore for PostgresStore {
         let dialect = Dialect {
             plain_timestamps: true,
             has_books: false,
+            any_case: true,
             ids: self.ids(),
         };
         authorstack_sql::analytics(self.pool(), dialect)

@@ -9,8 +9,8 @@
 mod common;
 
 use authorstack_core::{
-    Conversion, Days, ErrorKind, Id, NewSale, PageRequest, Sale, SaleKey, SalesFilter, TotalsBy,
-    migrate::Kind,
+    Conversion, Days, ErrorKind, Id, NewSale, PageRequest, Platform, Sale, SaleKey, SalesFilter,
+    TotalsBy, migrate::Kind,
 };
 use futures::TryStreamExt;
 
@@ -60,11 +60,7 @@ async fn what_an_old_app_left_is_read_and_written_on() {
         assert_eq!((found[1].page_reads, found[1].currency.as_str()), (0, "USD"));
         assert_eq!(found[1].synced_at, None);
 
-        let key = SaleKey {
-            book_id: book,
-            platform: "kdp".parse().unwrap(),
-            date: "2024-03-01".parse().unwrap(),
-        };
+        let key = SaleKey::new(book, Platform::KDP, "2024-03-01".parse().unwrap());
         let mut same = NewSale::new(key, "2.70".parse().unwrap(), "USD".parse().unwrap());
         same.units = 1;
         let counts = sales.upsert(user, std::slice::from_ref(&same)).await.unwrap();
@@ -102,6 +98,97 @@ async fn what_an_old_app_left_is_read_and_written_on() {
         assert_eq!((&valid.items[0].kind, valid.items[0].valid_until), (&None, None));
         let forecasts = stack.forecasts().range(user, Days::ALL).await.unwrap();
         assert_eq!(forecasts[0].predicted, None);
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn platforms_in_capitals_are_the_same_and_never_merged() {
+    on_database(async |database| {
+        database.execute(SCHEMA).await;
+        database
+            .execute(&format!(
+                "insert into sales_data (user_id, book_id, platform, date, revenue, units, currency) values \
+                   ('{USER}', '{BOOK}', 'KDP', '2024-03-01', 2.70, 1, 'usd'), \
+                   ('{USER}', '{BOOK}', 'Kdp', '2024-03-02', 1, 1, 'USD'), \
+                   ('{USER}', '{BOOK}', 'kdp', '2024-03-02', 2, 1, 'USD'), \
+                   ('{USER}', '{BOOK}', 'KDP:Amazon.DE', '2024-03-02', 4, 1, 'USD'), \
+                   ('{USER}', '{BOOK}', 'Shop: London', '2024-03-03', 8, 1, 'USD'); \
+                 insert into sync_logs (user_id, platform, status) values ('{USER}', 'KDP', 'success'); \
+                 insert into daily_aggregates (user_id, date, total_revenue, total_units, platform_breakdown, book_breakdown) values \
+                   ('{USER}', '2024-02-01', 3, 2, \
+                    '{{\"KDP\": {{\"revenue\": 1, \"units\": 1}}, \"kdp\": {{\"revenue\": 2, \"units\": 1}}}}', '{{}}')"
+            ))
+            .await;
+        let store = database.store().await;
+        store.migrate().await.unwrap();
+        let stack = stack(&store);
+        let user = Id::from_uuid(USER.parse().unwrap()).unwrap();
+        let book = Id::from_uuid(BOOK.parse().unwrap()).unwrap();
+        let sales = stack.sales();
+        let new = |date: &str, revenue: &str| {
+            let key = SaleKey::new(book, Platform::KDP, date.parse().unwrap());
+            let mut new = NewSale::new(key, revenue.parse().unwrap(), "USD".parse().unwrap());
+            new.units = 1;
+            new
+        };
+        let (capitals, several) = (new("2024-03-01", "3"), new("2024-03-02", "7"));
+
+        let all = SalesFilter::of(Days::ALL);
+        let found: Vec<Sale> = sales.stream(user, all.clone()).try_collect().await.unwrap();
+        let named: Vec<_> = found.iter().map(|sale| (sale.id, sale.channel.as_str())).collect();
+        let expected = [(1, "kdp"), (2, "kdp"), (3, "kdp"), (4, "kdp:amazon.de"), (5, "shop: london")];
+        assert_eq!(named, expected);
+        assert_eq!(found[0].currency.as_str(), "USD");
+        let by_platform = sales.totals(user, &all, TotalsBy::Platform).await.unwrap();
+        let sums: Vec<String> = by_platform.iter().map(|total| total.sums.revenue.to_string()).collect();
+        assert_eq!(sums, ["9.70", "8.00"]);
+        let by_market = sales.totals(user, &all, TotalsBy::Market).await.unwrap();
+        let sums: Vec<String> = by_market.iter().map(|total| total.sums.revenue.to_string()).collect();
+        assert_eq!(sums, ["5.70", "4.00", "8.00"]);
+
+        // One spelling: the row is found and updated, and stays as the old app wrote it.
+        assert_eq!(sales.get(user, &capitals.key).await.unwrap().id, 1);
+        let counts = sales.upsert(user, std::slice::from_ref(&capitals)).await.unwrap();
+        assert_eq!((counts.inserted, counts.updated, counts.unchanged), (0, 1, 0));
+        let counts = sales.upsert(user, std::slice::from_ref(&capitals)).await.unwrap();
+        assert_eq!((counts.inserted, counts.updated, counts.unchanged), (0, 0, 1));
+        let held = "select platform || ' ' || revenue from sales_data order by id";
+        let rows = ["KDP 3.00", "Kdp 1.00", "kdp 2.00", "KDP:Amazon.DE 4.00", "Shop: London 8.00"];
+        assert_eq!(database.texts(held).await, rows);
+
+        // Several spellings of one sale: none is preferred, and nothing is written.
+        let read = sales.get(user, &several.key).await.unwrap_err();
+        let batch = [several.clone(), new("2024-03-04", "1")];
+        let write = sales.upsert(user, &batch).await.unwrap_err();
+        for (error, part) in [(&read, "sales 2, 3"), (&write, "Kdp, kdp")] {
+            let shown = error.to_string();
+            assert!(matches!(error.kind(), ErrorKind::Conflict { .. }), "{shown}");
+            assert!(!error.is_retryable(), "{shown}");
+            assert!(shown.contains(part) && shown.contains("2024-03-02"), "{shown}");
+        }
+        assert_eq!(database.texts(held).await, rows);
+
+        let dollars = Conversion::into("USD".parse().unwrap());
+        let aggregates = stack.aggregates();
+        let overview = aggregates.overview(user, Days::ALL, 5).await.unwrap();
+        assert_eq!(overview.platforms.len(), 1);
+        assert_eq!(overview.platforms[0].1.revenue, "3".parse().unwrap());
+        let report = aggregates.refresh(user, Days::ALL, &dollars).await.unwrap();
+        assert_eq!((report.written, report.gaps.len()), (3, 0));
+        let json = "select (platform_breakdown ->> 'kdp' is not null)::text || ' ' || total_revenue \
+                    from daily_aggregates order by date";
+        assert_eq!(database.texts(json).await, ["true 3.00", "true 7.00", "false 8.00"]);
+        let page = PageRequest::first(5);
+        let logs = stack.sync_logs().recent(user, Some(Platform::KDP), page).await.unwrap();
+        assert_eq!(logs.items.len(), 1);
+
+        // What the error advises.
+        sales.delete(user, &several.key).await.unwrap();
+        let counts = sales.upsert(user, &batch).await.unwrap();
+        assert_eq!(counts.inserted, 2);
+        assert_eq!(sales.get(user, &several.key).await.unwrap().revenue, several.revenue);
         store.close().await;
     })
     .await;

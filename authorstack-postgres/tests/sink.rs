@@ -58,7 +58,7 @@ fn sale(id: i64, user_id: Id<User>, book_id: Id<Book>, date: &str) -> Sale {
         id,
         user_id,
         book_id,
-        platform: "kdp".parse().unwrap(),
+        channel: "kdp".parse().unwrap(),
         date: date.parse().unwrap(),
         revenue: amount("12.34"),
         units: 3,
@@ -392,6 +392,33 @@ async fn removals_come_first() {
 }
 
 #[tokio::test]
+async fn a_platform_in_capitals_is_the_same_sale() {
+    on_database(async |database| {
+        let migration = prepared(database).await;
+        let (user, [book, _]) = people();
+        upsert(&migration, &[sale(1, user, book, "2024-03-01").into()]).await;
+        let capitals = "update sales_data set platform = 'KDP'";
+        database.execute(capitals).await;
+        // The row is this record, and keeps its spelling.
+        let mut changed = sale(1, user, book, "2024-03-01");
+        let applied = upsert(&migration, &[changed.clone().into()]).await;
+        assert_eq!(counts(&applied), (0, 1, 0));
+        changed.units = 9;
+        let applied = upsert(&migration, &[changed.into()]).await;
+        assert_eq!(counts(&applied), (1, 0, 0));
+        let held = "select platform || ' ' || units from sales_data";
+        assert_eq!(database.texts(held).await, ["KDP 9"]);
+        // Another number for it is refused.
+        let applied = upsert(&migration, &[sale(2, user, book, "2024-03-01").into()]).await;
+        assert_eq!(counts(&applied), (0, 0, 1));
+        let (field, said) = problem(&applied.refused[0].1);
+        assert_eq!(field, "date");
+        assert!(said.starts_with("sale 1 is of the same user"), "{said}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_place_that_another_row_has_is_refused() {
     on_database(async |database| {
         let migration = prepared(database).await;
@@ -615,7 +642,13 @@ async fn what_is_there_is_seen_before_a_run() {
     on_database(async |database| {
         let migration = database.store().await.migration(IdMap::default());
         let empty = migration.inspect().await.unwrap();
-        assert_eq!(empty.pending_migrations, ["20261124000000_analytics.sql"]);
+        assert_eq!(
+            empty.pending_migrations,
+            [
+                "20261124000000_analytics.sql",
+                "20261127030000_platforms.sql"
+            ]
+        );
         assert_eq!(
             (empty.blockers.len(), empty.records.len()),
             (0, 0),

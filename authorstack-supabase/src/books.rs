@@ -98,7 +98,8 @@ impl BookRepository for SupabaseBooks {
             select
                 .push(" and ")
                 .push_bind(platform.as_str())
-                .push(" = any (platforms)");
+                // The app's own lists may have it in capitals.
+                .push(" in (select lower(name collate \"C\") from unnest(platforms) as name)");
         }
         if let Some(genre) = &filter.genre {
             select

@@ -15,6 +15,7 @@ use crate::{
 const DIALECT: Dialect = Dialect {
     plain_timestamps: false,
     has_books: true,
+    any_case: false,
     ids: IdForm::Embedded,
 };
 

@@ -2,7 +2,7 @@
 //! them.
 
 use authorstack_core::{Error, Result, layers::Operation, resilience::with_deadline};
-use authorstack_sql::{BEGIN, get, is_duplicate_object};
+use authorstack_sql::{BEGIN, get, has_code, is_duplicate_object};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, query, raw_sql};
 
 use crate::{error::from_sqlx, store::SupabaseStore};
@@ -38,6 +38,7 @@ migrations! {
     "20261125000000", "authorstack_rows";
     "20261126000000", "authorstack_return";
     "20261127000000", "authorstack_access";
+    "20261127030000", "authorstack_sales";
 }
 
 /// The tables that the migrations create in `public`, each with its migration.
@@ -191,7 +192,15 @@ async fn step(store: &SupabaseStore, connection: &mut PgConnection) -> Result<bo
                 Ok(true)
             }
         }
-        Err(error) => Err(from_sqlx(error).for_record(migration.file)),
+        Err(error) => Err(refused(error).for_record(migration.file)),
+    }
+}
+
+/// The error of a migration. What its own checks raise is for the owner of the data to mend.
+fn refused(error: sqlx::Error) -> Error {
+    match error.as_database_error() {
+        Some(raised) if has_code(&error, "P0001") => Error::blocked(raised.message().to_owned()),
+        _ => from_sqlx(error),
     }
 }
 

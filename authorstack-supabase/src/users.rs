@@ -51,12 +51,14 @@ static UPDATE: LazyLock<String> = LazyLock::new(|| {
 static ADD_CREDITS: LazyLock<String> = LazyLock::new(|| change("credits = credits + $3", ""));
 static SPEND_CREDITS: LazyLock<String> =
     LazyLock::new(|| change("credits = credits - $3", "and credits >= $3"));
-/// The moment is JSON, as in every entry. The rest of the entry is kept.
+/// Platforms are the same in any case, and an entry keeps its spelling. The moment is JSON, as in
+/// every entry. The rest of the entry is kept.
 static CONNECT: LazyLock<String> = LazyLock::new(|| {
     change(
         "connected_platforms = case \
-           when connected_platforms @> jsonb_build_array(jsonb_build_object('platform', $3::text)) \
-           then (select jsonb_agg(case when entry ->> 'platform' = $3 \
+           when exists (select from jsonb_array_elements(connected_platforms) as entry \
+                        where lower((entry ->> 'platform') collate \"C\") = $3) \
+           then (select jsonb_agg(case when lower((entry ->> 'platform') collate \"C\") = $3 \
                                   then entry || jsonb_build_object('connectedAt', $4::jsonb) \
                                   else entry end order by place) \
                  from jsonb_array_elements(connected_platforms) with ordinality as entries (entry, place)) \
@@ -69,7 +71,7 @@ static DISCONNECT: LazyLock<String> = LazyLock::new(|| {
     change(
         "connected_platforms = coalesce((select jsonb_agg(entry order by place) \
            from jsonb_array_elements(connected_platforms) with ordinality as entries (entry, place) \
-           where entry ->> 'platform' is distinct from $3), '[]')",
+           where lower((entry ->> 'platform') collate \"C\") is distinct from $3), '[]')",
         "",
     )
 });
@@ -78,14 +80,15 @@ static DISCONNECT: LazyLock<String> = LazyLock::new(|| {
 static MARK_SYNCED: LazyLock<String> = LazyLock::new(|| {
     change(
         "connected_platforms = (select jsonb_agg( \
-           case when entry ->> 'platform' = $3 \
+           case when lower((entry ->> 'platform') collate \"C\") = $3 \
              and case when entry ->> 'lastSync' like '-%' then true \
                   else coalesce(ltrim(entry ->> 'lastSync', '+')::timestamptz < $5, true) end \
            then entry || jsonb_build_object('lastSync', $4::jsonb) \
            else entry end order by place) \
          from jsonb_array_elements(connected_platforms) \
            with ordinality as entries (entry, place))",
-        "and connected_platforms @> jsonb_build_array(jsonb_build_object('platform', $3::text))",
+        "and exists (select from jsonb_array_elements(connected_platforms) as entry \
+                     where lower((entry ->> 'platform') collate \"C\") = $3)",
     )
 });
 // One statement for each case: a plan for "no cursor, or after it" would not use the index.

@@ -27,12 +27,7 @@ const TABLES: [&str; 5] = [
 /// Puts one row into each table.
 async fn fill(store: &AuthorStack, user: Id<User>, book_id: Id<Book>) {
     let date = "2024-03-01".parse().unwrap();
-    let platform = Platform::KDP;
-    let key = SaleKey {
-        book_id,
-        platform,
-        date,
-    };
+    let key = SaleKey::new(book_id, Platform::KDP, date);
     let dollars = "USD".parse().unwrap();
     let sale = NewSale::new(key, "27.93".parse().unwrap(), dollars);
     let ingest = SalesIngest::new(store);
@@ -120,11 +115,7 @@ async fn nothing_is_written_for_a_user_or_a_book_that_is_not_there() {
         let unknown = store.insights().put(Id::new(), insight(None)).await;
         assert!(unknown.unwrap_err().is_not_found());
         let date = "2024-03-01".parse().unwrap();
-        let key = SaleKey {
-            book_id: Id::new(),
-            platform: Platform::KDP,
-            date,
-        };
+        let key = SaleKey::new(Id::new(), Platform::KDP, date);
         let sale = NewSale::new(key, "1.00".parse().unwrap(), "USD".parse().unwrap());
         let unknown = store.sales().upsert(Id::new(), &[sale]).await;
         assert!(unknown.unwrap_err().is_not_found());

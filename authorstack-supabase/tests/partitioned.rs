@@ -30,11 +30,7 @@ mod conformance {
 }
 
 fn sale(book_id: Id<Book>, date: NaiveDate) -> NewSale {
-    let key = SaleKey {
-        book_id,
-        platform: Platform::KDP,
-        date,
-    };
+    let key = SaleKey::new(book_id, Platform::KDP, date);
     NewSale::new(key, "27.93".parse().unwrap(), "USD".parse().unwrap())
 }
 

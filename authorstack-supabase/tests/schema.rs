@@ -12,10 +12,10 @@ use authorstack_core::{
     ErrorKind, NewUser,
     migrate::{Kind, Sink},
 };
-use common::{Cli, Via, on_database};
+use common::{Cli, Via, author, on_database};
 use sqlx::Row;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "20261123000000_authorstack_bookkeeping.sql",
     "20261123000001_authorstack_users_books.sql",
     "20261124000000_authorstack_documents.sql",
@@ -23,6 +23,7 @@ const FILES: [&str; 7] = [
     "20261125000000_authorstack_rows.sql",
     "20261126000000_authorstack_return.sql",
     "20261127000000_authorstack_access.sql",
+    "20261127030000_authorstack_sales.sql",
 ];
 const HISTORY: &str = "select version || ' ' || name || ' ' || statements::text \
                        from supabase_migrations.schema_migrations order by version";
@@ -303,6 +304,59 @@ async fn ids_made_by_the_database_are_in_our_form() {
             let id = authorstack_core::Id::<()>::from_uuid(row.get(0)).unwrap();
             let age = chrono::Utc::now() - id.created_at();
             assert!(age.num_seconds().abs() < 60, "{age}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sales_in_capitals_become_small_and_two_of_one_kind_are_named() {
+    on_database(async |database| {
+        let store = database.migrated(Via::Direct).await;
+        let (ada, book) = author(&store, "ada").await;
+        let (user, book) = (ada.id.to_uuid(), book.to_uuid());
+        let sale = |platform: &str, date: &str| {
+            format!(
+                "insert into public.sales_data (user_id, book_id, platform, date, revenue, units) \
+                 values ('{user}', '{book}', '{platform}', '{date}', 1, 1);"
+            )
+        };
+        let before = format!(
+            "alter table public.sales_data drop constraint sales_data_platform_case; \
+             alter table public.sync_logs drop constraint sync_logs_platform_case; \
+             delete from authorstack.schema_version where version = '20261127030000'; \
+             delete from supabase_migrations.schema_migrations where version = '20261127030000'; \
+             {}{}{} \
+             insert into public.sync_logs (user_id, platform, status) \
+             values ('{user}', 'KDP', 'success');",
+            sale("KDP:Amazon.DE", "2024-03-01"),
+            sale("KDP", "2024-03-02"),
+            sale("kdp", "2024-03-02"),
+        );
+        database.execute(&before).await;
+        let platforms = "select platform from public.sales_data order by id";
+        let error = store.migrate().await.unwrap_err();
+        let shown = error.to_string();
+        assert!(matches!(error.kind(), ErrorKind::Blocked { .. }), "{shown}");
+        for part in ["sales 2 and 3", "KDP and kdp", "migrate again"] {
+            assert!(shown.contains(part), "{shown}");
+        }
+        let unchanged = ["KDP:Amazon.DE", "KDP", "kdp"];
+        assert_eq!(database.texts(platforms).await, unchanged);
+
+        database
+            .execute("delete from public.sales_data where id = 2")
+            .await;
+        store.migrate().await.unwrap();
+        assert_eq!(database.texts(platforms).await, ["kdp:amazon.de", "kdp"]);
+        let logs = "select platform from public.sync_logs";
+        assert_eq!(database.texts(logs).await, ["kdp"]);
+        for table in ["sales_data", "sync_logs"] {
+            let shout = format!("update public.{table} set platform = 'KDP'");
+            let mut connection = database.connection().await;
+            let refused = sqlx::raw_sql(sqlx::AssertSqlSafe(shout));
+            let refused = refused.execute(&mut connection).await.unwrap_err();
+            assert!(refused.to_string().contains("platform_case"), "{refused}");
         }
     })
     .await;

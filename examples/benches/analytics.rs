@@ -228,11 +228,9 @@ impl<'s> Stage<'s> {
             .collect();
         let dates = first.iter_days().take(300);
         let all = book_ids.into_iter().flat_map(|book_id| {
-            dates.clone().map(move |date| SaleKey {
-                book_id,
-                platform: Platform::KDP,
-                date,
-            })
+            dates
+                .clone()
+                .map(move |date| SaleKey::new(book_id, Platform::KDP, date))
         });
         let sale = |(n, key): (usize, SaleKey)| {
             let revenue = Decimal::new(i64::try_from(n % 9_000)?, 2).try_into()?;
@@ -253,7 +251,7 @@ impl<'s> Stage<'s> {
             writeln!(
                 rows,
                 "{user}\t{book}\t{}\t{}\t{}\t{}\t{}\t{}",
-                sale.key.platform,
+                sale.key.channel,
                 sale.key.date,
                 sale.revenue,
                 sale.units,

@@ -429,11 +429,9 @@ impl Stage<'_> {
         let keys = ids.into_iter().flat_map(|book_id| {
             let platforms = platforms.clone();
             days.iter().flat_map(move |date| {
-                platforms.clone().map(|platform| SaleKey {
-                    book_id,
-                    platform,
-                    date,
-                })
+                platforms
+                    .clone()
+                    .map(|platform| SaleKey::new(book_id, platform, date))
             })
         });
         let sales = keys.map(|key| NewSale::new(key, price, dollars.clone()));

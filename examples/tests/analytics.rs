@@ -182,6 +182,7 @@ async fn money_numbers_and_sequences_arrive() {
     for by in [
         TotalsBy::Month,
         TotalsBy::Platform,
+        TotalsBy::Market,
         TotalsBy::Book,
         TotalsBy::Currency,
     ] {

@@ -119,6 +119,7 @@ operations! {
     "aggregates":
         AggregatesRefresh "refresh" Write,
         AggregatesRange "range" Read,
+        AggregatesGaps "gaps" Read,
         AggregatesOverview "overview" Read,
     "sync_logs":
         SyncLogsAppend "append" Write,

@@ -7,7 +7,7 @@
 use std::{any::Any, fmt, sync::Arc};
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use futures::{FutureExt, future::BoxFuture, stream::BoxStream};
 
 use super::{
@@ -20,13 +20,7 @@ use crate::{
     AggregateRepository, Asin, AuthId, Book, BookFilter, BookPatch, BookRepository, Boost,
     BoostRepository, Checklist, ChecklistFilter, ChecklistPatch, ChecklistRepository, Comment,
     CommentId, CommunityRepository, Competitor, CompetitorPatch, CompetitorRepository, Conversion,
-    DailyAggregate, DateRange, Days, Done, DueTask, Email, Feed, Follow, FollowCounts,
-    FollowRepository, Forecast, ForecastAccuracy, ForecastRepository, Id, Insight, InsightKind,
-    InsightRepository, InsightScope, Listed, NewBook, NewBoost, NewChecklist, NewCompetitor,
-    NewForecast, NewInsight, NewPost, NewSale, NewSyncLog, NewUser, Overview, Page, PageRequest,
-    Platform, Post, PostPatch, PostView, Price, PricePoint, RefreshCounts, Result, Sale, SaleKey,
-    SalesFilter, SalesRepository, SalesTotal, Stores, SyncLog, SyncLogRepository, TaskChange,
-    TotalsBy, UpsertCounts, User, UserPatch, UserRepository, check_credits,
+    DailyAggregate, DateRange, Days, Done, DueTask, Email, Feed, Follow, FollowCounts, FollowRepository, Forecast, ForecastAccuracy, ForecastRepository, Id, Insight, InsightKind, InsightRepository, InsightScope, Listed, NewBook, NewBoost, NewChecklist, NewCompetitor, NewForecast, NewInsight, NewPost, NewSale, NewSyncLog, NewUser, Overview, Page, PageRequest, Platform, Post, PostPatch, PostView, Price, PricePoint, RefreshReport, Result, Sale, SaleKey, SalesFilter, SalesRepository, SalesTotal, Stores, SyncLog, SyncLogRepository, TaskChange, TotalsBy, UpsertCounts, User, UserPatch, UserRepository, check_credits,
     records::{community::check_comment, sales::check_batch},
 };
 
@@ -364,9 +358,10 @@ layered! {
     }
 
     impl AggregateRepository {
-        AggregatesRefresh: fn refresh(user_id: Id<User>, days: Days, conversion: &Conversion) -> RefreshCounts,
+        AggregatesRefresh: fn refresh(user_id: Id<User>, days: Days, conversion: &Conversion) -> RefreshReport,
             user user_id;
         AggregatesRange: fn range(user_id: Id<User>, days: Days) -> Listed<DailyAggregate>, user user_id;
+        AggregatesGaps: fn gaps(user_id: Id<User>, days: Days) -> Vec<NaiveDate>, user user_id;
         AggregatesOverview: fn overview(user_id: Id<User>, days: Days, top: u32) -> Overview,
             user user_id;
     }

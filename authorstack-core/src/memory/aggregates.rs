@@ -1,9 +1,11 @@
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
+use chrono::NaiveDate;
 
 use super::store::MemoryStore;
 use crate::{
-    AggregateRepository, Conversion, DailyAggregate, Days, Id, Listed, Overview, RefreshCounts,
-    Result, User, records::rollup::roll_up,
+    AggregateRepository, Conversion, DailyAggregate, Days, Id, Listed, Overview, RefreshReport, Result, User, records::rollup::roll_up,
 };
 
 #[derive(Debug)]
@@ -15,16 +17,19 @@ impl MemoryAggregates {
         user_id: Id<User>,
         days: Days,
         conversion: &Conversion,
-    ) -> Result<RefreshCounts> {
+    ) -> Result<RefreshReport> {
         let mut records = self.0.lock();
         records.known_user(user_id)?;
         let sales = records.sales.values();
         let sales = sales.filter(|sale| sale.user_id == user_id && days.contains(sale.date));
-        let fresh = roll_up(user_id, sales, conversion)?;
-        let mut counts = RefreshCounts::default();
+        let (fresh, gaps) = roll_up(user_id, sales, conversion);
+        let mut report = RefreshReport {
+            gaps,
+            ..RefreshReport::default()
+        };
         records.aggregates.retain(|(user, date), _| {
             let stale = *user == user_id && days.contains(*date) && !fresh.contains_key(date);
-            counts.removed += u64::from(stale);
+            report.removed += u64::from(stale);
             !stale
         });
         for (date, mut day) in fresh {
@@ -33,9 +38,18 @@ impl MemoryAggregates {
                 None => records.next_row(),
             };
             let before = records.aggregates.insert((user_id, date), day.clone());
-            counts.written += u64::from(before != Some(day));
+            report.written += u64::from(before != Some(day));
         }
-        Ok(counts)
+        Ok(report)
+    }
+
+    fn days_without(&self, user_id: Id<User>, days: Days) -> Vec<NaiveDate> {
+        let records = self.0.lock();
+        let sales = records.sales.values();
+        let sold = sales.filter(|sale| sale.user_id == user_id && days.contains(sale.date));
+        let sold: BTreeSet<NaiveDate> = sold.map(|sale| sale.date).collect();
+        let rolled_up = |date: &NaiveDate| records.aggregates.contains_key(&(user_id, *date));
+        sold.into_iter().filter(|date| !rolled_up(date)).collect()
     }
 
     fn stored(&self, user_id: Id<User>, days: Days) -> Vec<DailyAggregate> {
@@ -53,12 +67,16 @@ impl AggregateRepository for MemoryAggregates {
         user_id: Id<User>,
         days: Days,
         conversion: &Conversion,
-    ) -> Result<RefreshCounts> {
+    ) -> Result<RefreshReport> {
         self.recompute(user_id, days, conversion)
     }
 
     async fn range(&self, user_id: Id<User>, days: Days) -> Result<Listed<DailyAggregate>> {
         Ok(self.stored(user_id, days).into())
+    }
+
+    async fn gaps(&self, user_id: Id<User>, days: Days) -> Result<Vec<NaiveDate>> {
+        Ok(self.days_without(user_id, days))
     }
 
     async fn overview(&self, user_id: Id<User>, days: Days, top: u32) -> Result<Overview> {

@@ -1,6 +1,6 @@
 //! Sync logs, insights and forecasts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -167,15 +167,24 @@ impl ForecastRepository for MemoryForecasts {
         let mut records = self.0.lock();
         let records = &mut *records;
         let (forecasts, aggregates) = (&mut records.forecasts, &records.aggregates);
+        let sales = records.sales.values();
+        let sales = sales.filter(|sale| sale.user_id == user_id && days.contains(sale.date));
+        let sold: BTreeSet<NaiveDate> = sales.map(|sale| sale.date).collect();
         let (mut changed, mut failure) = (0, None);
         forecasts.change_all(.., |forecast| {
             if forecast.user_id != user_id || !days.contains(forecast.date) {
                 return false;
             }
             let day = aggregates.get(&(user_id, forecast.date));
-            match day.map_or(Ok(Amount::ZERO), |day| Amount::new(day.totals.revenue)) {
-                Ok(earned) if forecast.actual != Some(earned) => {
-                    forecast.actual = Some(earned);
+            let earned = match day {
+                Some(day) => Amount::new(day.totals.revenue).map(Some),
+                // What was earned is not known.
+                None if sold.contains(&forecast.date) => Ok(None),
+                None => Ok(Some(Amount::ZERO)),
+            };
+            match earned {
+                Ok(earned) if forecast.actual != earned => {
+                    forecast.actual = earned;
                     changed += 1;
                     true
                 }

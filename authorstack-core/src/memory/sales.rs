@@ -51,7 +51,7 @@ impl MemorySales {
                         id: records.last_row,
                         user_id,
                         book_id: sale.key.book_id,
-                        platform: sale.key.platform.clone(),
+                        channel: sale.key.channel.clone(),
                         date: sale.key.date,
                         revenue: sale.revenue,
                         units: sale.units,
@@ -67,7 +67,7 @@ impl MemorySales {
         Ok(counts)
     }
 
-    /// The matching sales, by date, then by book and platform.
+    /// The matching sales, by date, then by book and channel.
     fn matching(&self, user_id: Id<User>, filter: &SalesFilter) -> Vec<Sale> {
         let records = self.0.lock();
         let sales = records.sales.values();
@@ -79,7 +79,7 @@ impl MemorySales {
             let place = |sale: &Sale| (sale.date, sale.book_id);
             place(a)
                 .cmp(&place(b))
-                .then_with(|| a.platform.cmp(&b.platform))
+                .then_with(|| a.channel.cmp(&b.channel))
         });
         sales
     }

@@ -199,6 +199,16 @@ impl<T> RefersTo for Option<Id<T>> {
     }
 }
 
+/// The column of a field: its name, if no other is given.
+macro_rules! unique_column {
+    ($field:ident) => {
+        stringify!($field)
+    };
+    ($field:ident $column:literal) => {
+        $column
+    };
+}
+
 macro_rules! kinds {
     ($(
         $(#[$doc:meta])*
@@ -206,7 +216,7 @@ macro_rules! kinds {
             table: $table:literal, one: $one:literal, group: $group:ident, part_of: $part_of:expr,
             key: $form:ident |$this:ident| $key:expr,
             refers_to: [$($ref_name:literal $ref_field:ident -> $ref_kind:ident),*],
-            unique: [$($unique_name:literal ($($unique_field:ident),+)),*],
+            unique: [$($unique_name:literal ($($unique_field:ident $(in $unique_column:literal)?),+)),*],
             exclusive: $exclusive:expr,
             identity: [$($identity:literal),*],
         }
@@ -242,7 +252,7 @@ macro_rules! kinds {
                         }),*],
                         unique: &[$(Unique {
                             field: $unique_name,
-                            columns: &[$(stringify!($unique_field)),+],
+                            columns: &[$(unique_column!($unique_field $($unique_column)?)),+],
                         }),*],
                         exclusive: $exclusive,
                         identity: &[$($identity),*],
@@ -470,7 +480,7 @@ kinds! {
         table: "sales_data", one: "sale", group: Analytics, part_of: None,
         key: Row |sale| Key::Row(sale.id),
         refers_to: ["user_id" user_id -> Users],
-        unique: ["date" (user_id, book_id, platform, date)],
+        unique: ["date" (user_id, book_id, channel in "platform", date)],
         exclusive: None,
         identity: ["user_id", "book_id", "platform", "date"],
     }

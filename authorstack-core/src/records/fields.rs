@@ -377,6 +377,7 @@ text_scalars!(
     crate::Email,
     crate::InsightKind,
     crate::Platform,
+    crate::SalesChannel,
     crate::TaskId,
     crate::WebUrl
 );

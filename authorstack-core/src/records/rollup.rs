@@ -1,7 +1,7 @@
 //! Roll-ups: a user's sales summed by day, in one currency, for dashboards. The schema calls them
 //! daily aggregates (`daily_aggregates`), and so do the identifiers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use rust_decimal::{Decimal, RoundingStrategy};
@@ -11,7 +11,7 @@ use super::fields::{
     Field, FieldReader, FieldValue, FieldWriter, Fields, Read, Scalar, Shape, Value, fields,
 };
 use crate::{
-    Amount, Book, Currency, Error, Id, Platform, Result, Sale, Sums, Unreadable, User,
+    Amount, Book, Currency, Error, Id, Platform, Result, Sale, SalesChannel, Sums, Unreadable, User,
     values::days::check_day,
 };
 
@@ -28,7 +28,7 @@ pub struct DailyAggregate {
     pub date: NaiveDate,
     /// All sales of the day.
     pub totals: Sums,
-    /// The sales of each platform.
+    /// The sales of each platform, in all its markets.
     pub platform_breakdown: BTreeMap<Platform, Sums>,
     /// The sales of each book.
     pub book_breakdown: BTreeMap<Id<Book>, Sums>,
@@ -44,7 +44,7 @@ struct Columns {
     total_units: i64,
     #[serde(default)]
     total_page_reads: i64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "by_platform")]
     platform_breakdown: BTreeMap<Platform, Sums>,
     #[serde(default)]
     book_breakdown: BTreeMap<Id<Book>, Sums>,
@@ -138,7 +138,7 @@ where
 
 impl<K> Scalar for BTreeMap<K, Sums>
 where
-    K: Ord + std::fmt::Display + std::fmt::Debug + std::str::FromStr<Err = Error>,
+    K: BreakdownKey,
 {
     const SHAPE: Shape = Shape::Sums;
 
@@ -148,16 +148,50 @@ where
 
     fn of(value: Value<'_>) -> Result<Self> {
         match value {
-            Value::Sums(breakdown) => breakdown
-                .sums()
-                .map(|(key, sums)| Ok((key.parse()?, sums)))
-                .collect(),
+            Value::Sums(breakdown) => added_up(breakdown.sums()),
             other => Err(Error::invalid(
                 "value",
                 format!("expected sums, found {other:?}"),
             )),
         }
     }
+}
+
+/// What sums are made by. A table may name it in several ways.
+trait BreakdownKey: Ord + std::fmt::Display + std::fmt::Debug + Sized {
+    fn of_name(name: &str) -> Result<Self>;
+}
+
+impl BreakdownKey for Platform {
+    /// An old app may have written `KDP` beside `kdp`, or sums by market.
+    fn of_name(name: &str) -> Result<Self> {
+        let channel: SalesChannel = name.parse()?;
+        Ok(channel.platform())
+    }
+}
+
+impl BreakdownKey for Id<Book> {
+    fn of_name(name: &str) -> Result<Self> {
+        name.parse()
+    }
+}
+
+fn by_platform<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<Platform, Sums>, D::Error> {
+    let named = BTreeMap::<String, Sums>::deserialize(deserializer)?;
+    added_up(named).map_err(serde::de::Error::custom)
+}
+
+/// Named sums by what the names mean. Sums of one thing are added up.
+fn added_up<K: BreakdownKey>(
+    named: impl IntoIterator<Item = (String, Sums)>,
+) -> Result<BTreeMap<K, Sums>> {
+    let mut found: BTreeMap<K, Sums> = BTreeMap::new();
+    for (name, sums) in named {
+        *found.entry(K::of_name(&name)?).or_default() += sums;
+    }
+    Ok(found)
 }
 
 /// Converts amounts into one currency. A currency without a rate is refused by name.
@@ -231,33 +265,56 @@ impl Conversion {
         rounded.rescale(2);
         Some(rounded)
     }
-
-    /// The error for sales in currencies without a rate.
-    #[must_use]
-    pub fn missing(&self, currencies: &[Currency]) -> Error {
-        let names: Vec<&str> = currencies.iter().map(Currency::as_str).collect();
-        let reason = format!(
-            "there are sales in {}, and no rate into {}; supply one for each",
-            names.join(", "),
-            self.currency
-        );
-        Error::invalid("rates", reason)
-    }
 }
 
 /// What a refresh did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct RefreshCounts {
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RefreshReport {
     /// Days whose roll-up was created or changed.
     pub written: u64,
-    /// Days whose roll-up was removed, because they have no sales any more.
+    /// Days whose roll-up was removed: they have no sales any more, or are among `gaps`.
     pub removed: u64,
+    /// Days with sales that could not be rolled up, in order. They have no roll-up now: an old one
+    /// would no longer be right. Refresh them again once the problem is fixed.
+    pub gaps: Vec<Gap>,
 }
 
-impl std::ops::AddAssign for RefreshCounts {
+impl std::ops::AddAssign for RefreshReport {
     fn add_assign(&mut self, other: Self) {
         self.written += other.written;
         self.removed += other.removed;
+        self.gaps.extend(other.gaps);
+    }
+}
+
+/// A day that could not be rolled up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The day.
+    pub date: NaiveDate,
+    /// Why, and so what to do.
+    pub reason: GapReason,
+}
+
+/// Why a day could not be rolled up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapReason {
+    /// There are sales in these currencies, and no rate for them: supply one for each.
+    WithoutRate(BTreeSet<Currency>),
+    /// The sums are larger than the table can hold: look for a wrong amount or rate.
+    TooLarge,
+}
+
+impl std::fmt::Display for Gap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.reason {
+            GapReason::WithoutRate(currencies) => {
+                let names: Vec<&str> = currencies.iter().map(Currency::as_str).collect();
+                write!(f, "{} (no rate of {})", self.date, names.join(", "))
+            }
+            GapReason::TooLarge => write!(f, "{} (larger than the table can hold)", self.date),
+        }
     }
 }
 
@@ -319,21 +376,20 @@ fn highest_first<K: Ord>(sums: BTreeMap<K, Sums>, top: usize) -> Vec<(K, Sums)> 
     sums
 }
 
-/// Rolls up the sales of one user in memory, by day.
-///
-/// # Errors
-/// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) naming the currencies without a rate, or a
-/// total that the tables cannot hold.
+/// Rolls up the sales of one user in memory, by day. Days that cannot be rolled up come apart, in
+/// order.
+#[must_use]
 pub fn roll_up<'s>(
     user_id: Id<User>,
     sales: impl IntoIterator<Item = &'s Sale>,
     conversion: &Conversion,
-) -> Result<BTreeMap<NaiveDate, DailyAggregate>> {
+) -> (BTreeMap<NaiveDate, DailyAggregate>, Vec<Gap>) {
     let mut days: BTreeMap<NaiveDate, DailyAggregate> = BTreeMap::new();
-    let mut unknown = std::collections::BTreeSet::new();
+    let mut unknown: BTreeMap<NaiveDate, BTreeSet<Currency>> = BTreeMap::new();
     for sale in sales {
         let Some(revenue) = conversion.convert(sale.revenue, &sale.currency) else {
-            unknown.insert(sale.currency.clone());
+            let without_rate = unknown.entry(sale.date).or_default();
+            without_rate.insert(sale.currency.clone());
             continue;
         };
         let sums = Sums {
@@ -351,18 +407,20 @@ pub fn roll_up<'s>(
         });
         day.totals += sums;
         *day.platform_breakdown
-            .entry(sale.platform.clone())
+            .entry(sale.channel.platform())
             .or_default() += sums;
         *day.book_breakdown.entry(sale.book_id).or_default() += sums;
     }
-    if !unknown.is_empty() {
-        let unknown: Vec<Currency> = unknown.into_iter().collect();
-        return Err(conversion.missing(&unknown));
+    let mut gaps: BTreeMap<NaiveDate, GapReason> = BTreeMap::new();
+    for day in days.values().filter(|day| check_totals(day).is_err()) {
+        gaps.insert(day.date, GapReason::TooLarge);
     }
-    for day in days.values() {
-        check_totals(day)?;
-    }
-    Ok(days)
+    // A missing rate comes first: the rest of the day says nothing about its sum.
+    let unknown = unknown.into_iter();
+    gaps.extend(unknown.map(|(date, currencies)| (date, GapReason::WithoutRate(currencies))));
+    days.retain(|date, _| !gaps.contains_key(date));
+    let gaps = gaps.into_iter().map(|(date, reason)| Gap { date, reason });
+    (days, gaps.collect())
 }
 
 fn check_totals(day: &DailyAggregate) -> Result<()> {
@@ -404,6 +462,111 @@ mod tests {
         for (amount, converted) in [("0.01", "0.01"), ("-0.01", "-0.01"), ("0.03", "0.02")] {
             let found = into.convert(amount.parse().unwrap(), &currency("EUR"));
             assert_eq!(found.unwrap().to_string(), converted);
+        }
+    }
+
+    #[test]
+    fn a_platform_in_several_spellings_has_one_sum() {
+        let json = serde_json::json!({
+            "id": 1, "user_id": Id::<User>::new(), "date": "2024-03-01",
+            "total_revenue": "6.50", "total_units": 6,
+            "platform_breakdown": {
+                "KDP": {"revenue": "1", "units": 1, "page_reads": 0},
+                "kdp": {"revenue": "2.50", "units": 2, "page_reads": 7},
+                "kdp:amazon.de": {"revenue": "3", "units": 3, "page_reads": 0},
+            },
+        });
+        let day: DailyAggregate = serde_json::from_value(json).unwrap();
+        let sums = Sums {
+            revenue: "6.50".parse().unwrap(),
+            units: 6,
+            page_reads: 7,
+        };
+        let expected = BTreeMap::from([(Platform::KDP, sums)]);
+        assert_eq!(day.platform_breakdown, expected);
+    }
+
+    /// Sales of few days, channels and books.
+    fn sales() -> impl proptest::strategy::Strategy<Value = Vec<Sale>> {
+        use proptest::prelude::*;
+
+        let channels = [
+            "kdp",
+            "KDP:us",
+            "kdp:de",
+            "gumroad",
+            "shop: x",
+            "shop: x:us",
+        ];
+        let codes = ["USD", "EUR", "GBP"];
+        let sale = (
+            proptest::sample::select(channels.to_vec()),
+            proptest::sample::select(codes.to_vec()),
+            (1..4_u32, 0..2_u8),
+            (-1_000_000_i64..1_000_000, -50..50_i32, 0..900_i32),
+        );
+        let sale = sale.prop_map(
+            |(channel, code, (day, book), (cents, units, page_reads))| Sale {
+                id: 0,
+                user_id: Id::from_bytes([1; 12]),
+                book_id: Id::from_bytes([book; 12]),
+                channel: channel.parse().unwrap(),
+                date: NaiveDate::from_ymd_opt(2024, 3, day).unwrap(),
+                revenue: Amount::from_cents(cents).unwrap(),
+                units,
+                page_reads,
+                currency: currency(code),
+                synced_at: None,
+            },
+        );
+        proptest::collection::vec(sale, 0..40)
+    }
+
+    proptest::proptest! {
+        /// The sum of a platform is the sum of its markets: in totals, and in roll-ups.
+        #[test]
+        fn platforms_are_the_sum_of_their_markets(sales in sales()) {
+            use crate::{TotalsBy, TotalsGroup, sales::total_sales};
+
+            let mut folded: BTreeMap<_, Sums> = BTreeMap::new();
+            for total in total_sales(&sales, TotalsBy::Market) {
+                let TotalsGroup::Market(channel) = total.group else { panic!("no market") };
+                *folded.entry((channel.platform(), total.currency)).or_default() += total.sums;
+            }
+            let platforms = total_sales(&sales, TotalsBy::Platform).into_iter().map(|total| {
+                let TotalsGroup::Platform(platform) = total.group else { panic!("no platform") };
+                ((platform, total.currency), total.sums)
+            });
+            proptest::prop_assert_eq!(platforms.collect::<BTreeMap<_, _>>(), folded);
+
+            // Pounds have no rate.
+            let into = Conversion::into(currency("USD"));
+            let into = into.rate(currency("EUR"), "1.0847".parse().unwrap()).unwrap();
+            let (days, gaps) = roll_up(Id::from_bytes([1; 12]), &sales, &into);
+            let mut expected: BTreeMap<(NaiveDate, Platform), Sums> = BTreeMap::new();
+            let mut without_rate = BTreeSet::new();
+            for sale in &sales {
+                match into.convert(sale.revenue, &sale.currency) {
+                    None => { without_rate.insert(sale.date); }
+                    Some(revenue) => {
+                        let sums = expected.entry((sale.date, sale.channel.platform())).or_default();
+                        sums.revenue += revenue;
+                        sums.units += i64::from(sale.units);
+                        sums.page_reads += i64::from(sale.page_reads);
+                    }
+                }
+            }
+            expected.retain(|(date, _), _| !without_rate.contains(date));
+            let mut found = BTreeMap::new();
+            for (date, day) in days {
+                let mut all = Sums::default();
+                day.platform_breakdown.values().for_each(|sums| all += *sums);
+                proptest::prop_assert_eq!(all, day.totals);
+                found.extend(day.platform_breakdown.into_iter().map(|(p, sums)| ((date, p), sums)));
+            }
+            proptest::prop_assert_eq!(found, expected);
+            let gaps: BTreeSet<NaiveDate> = gaps.into_iter().map(|gap| gap.date).collect();
+            proptest::prop_assert_eq!(gaps, without_rate);
         }
     }
 

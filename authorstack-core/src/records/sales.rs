@@ -1,4 +1,4 @@
-//! Sales: what a book sold on a platform on a day.
+//! Sales: what a book sold on a platform, or in a market of it, on a day.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use super::{
     sums::Sums,
 };
 use crate::{
-    Amount, Book, Currency, Days, Error, Id, Platform, Result, User,
+    Amount, Book, Currency, Days, Error, Id, Market, Platform, Result, SalesChannel, User,
     values::days::{check_day, first_of_month, first_of_week},
 };
 
-/// What a book sold on a platform on a day. A user has one for each [`SaleKey`].
+/// What a book sold in one place on a day. A user has one for each [`SaleKey`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sale {
     /// The row number, assigned by the store.
@@ -24,8 +24,9 @@ pub struct Sale {
     pub user_id: Id<User>,
     /// The book. It may no longer exist: sales outlive their book.
     pub book_id: Id<Book>,
-    /// Where it was sold.
-    pub platform: Platform,
+    /// Where it was sold: on a platform, or in a market of it.
+    #[serde(rename = "platform")]
+    pub channel: SalesChannel,
     /// The day, as the platform reports it.
     pub date: NaiveDate,
     /// What the author earned; below zero where refunds are more than sales.
@@ -42,14 +43,30 @@ pub struct Sale {
 }
 
 /// The key of a sale, unique for each user.
+///
+/// A sale has one currency. What is sold in several currencies on one day is sold in several
+/// markets: each is a sale of its own, such as `kdp:amazon.com` and `kdp:amazon.de`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SaleKey {
     /// The book.
     pub book_id: Id<Book>,
-    /// Where it was sold.
-    pub platform: Platform,
+    /// Where it was sold: on a platform, or in a market of it.
+    #[serde(rename = "platform")]
+    pub channel: SalesChannel,
     /// The day.
     pub date: NaiveDate,
+}
+
+impl SaleKey {
+    /// The key of a sale on a platform, or in a market of one.
+    #[must_use]
+    pub fn new(book_id: Id<Book>, channel: impl Into<SalesChannel>, date: NaiveDate) -> Self {
+        Self {
+            book_id,
+            channel: channel.into(),
+            date,
+        }
+    }
 }
 
 impl std::fmt::Display for SaleKey {
@@ -57,7 +74,7 @@ impl std::fmt::Display for SaleKey {
         write!(
             f,
             "book {} on {} at {}",
-            self.book_id, self.platform, self.date
+            self.book_id, self.channel, self.date
         )
     }
 }
@@ -67,12 +84,9 @@ impl std::fmt::Display for SaleKey {
 /// ```
 /// use authorstack_core::{Id, NewSale, Platform, SaleKey};
 ///
-/// let key = SaleKey {
-///     book_id: Id::new(),
-///     platform: Platform::KDP,
-///     date: "2024-03-01".parse().unwrap(),
-/// };
-/// let mut sale = NewSale::new(key, "27.93".parse()?, "USD".parse()?);
+/// let germany = Platform::KDP.in_market(&"amazon.de".parse()?)?;
+/// let key = SaleKey::new(Id::new(), germany, "2024-03-01".parse().unwrap());
+/// let mut sale = NewSale::new(key, "27.93".parse()?, "EUR".parse()?);
 /// sale.units = 7;
 /// sale.page_reads = 1_250;
 /// # Ok::<(), authorstack_core::Error>(())
@@ -111,7 +125,7 @@ impl Sale {
     pub fn key(&self) -> SaleKey {
         SaleKey {
             book_id: self.book_id,
-            platform: self.platform.clone(),
+            channel: self.channel.clone(),
             date: self.date,
         }
     }
@@ -131,7 +145,7 @@ fields! {
     id: "id" required("give the row a number"),
     user_id: "user_id" required("say whose sale it is"),
     book_id: "book_id" required("say which book was sold"),
-    platform: "platform" required("say where it was sold"),
+    channel: "platform" column("platform") required("say where it was sold"),
     date: "date" required("say on which day"),
     revenue: "revenue" required("say what was earned"),
     units: "units" required("say how many were sold"),
@@ -164,8 +178,10 @@ impl std::ops::AddAssign for UpsertCounts {
 pub struct SalesFilter {
     /// The days.
     pub days: Days,
-    /// On this platform only.
+    /// On this platform only, in all its markets.
     pub platform: Option<Platform>,
+    /// In this market only. Platforms may have markets of the same name: set the platform, too.
+    pub market: Option<Market>,
     /// Of this book only.
     pub book_id: Option<Id<Book>>,
     /// In this currency only.
@@ -179,6 +195,7 @@ impl SalesFilter {
         Self {
             days,
             platform: None,
+            market: None,
             book_id: None,
             currency: None,
         }
@@ -188,7 +205,8 @@ impl SalesFilter {
     #[must_use]
     pub fn matches(&self, sale: &Sale) -> bool {
         self.days.contains(sale.date)
-            && self.platform.as_ref().is_none_or(|p| *p == sale.platform)
+            && self.platform.as_ref().is_none_or(|p| sale.channel.is_of(p))
+            && (self.market.is_none() || self.market == sale.channel.market())
             && self.book_id.is_none_or(|id| id == sale.book_id)
             && self.currency.as_ref().is_none_or(|c| *c == sale.currency)
     }
@@ -206,8 +224,10 @@ pub enum TotalsBy {
     Week,
     /// The month, by its first day.
     Month,
-    /// The platform.
+    /// The platform; its markets are summed.
     Platform,
+    /// The market of a platform. Sales without a market are a group of their platform.
+    Market,
     /// The book.
     Book,
 }
@@ -221,7 +241,8 @@ impl TotalsBy {
             Self::Day => TotalsGroup::From(sale.date),
             Self::Week => TotalsGroup::From(first_of_week(sale.date)),
             Self::Month => TotalsGroup::From(first_of_month(sale.date)),
-            Self::Platform => TotalsGroup::Platform(sale.platform.clone()),
+            Self::Platform => TotalsGroup::Platform(sale.channel.platform()),
+            Self::Market => TotalsGroup::Market(sale.channel.clone()),
             Self::Book => TotalsGroup::Book(sale.book_id),
         }
     }
@@ -237,6 +258,8 @@ pub enum TotalsGroup {
     From(NaiveDate),
     /// The platform.
     Platform(Platform),
+    /// The market of a platform, or the platform of sales without a market.
+    Market(SalesChannel),
     /// The book.
     Book(Id<Book>),
 }
@@ -287,19 +310,54 @@ pub fn total_sales<'s>(sales: impl IntoIterator<Item = &'s Sale>, by: TotalsBy) 
 /// contains twice.
 pub fn check_batch(sales: &[NewSale]) -> Result<()> {
     for sale in sales {
-        check_day("date", sale.key.date).map_err(|error| error.for_record(&sale.key))?;
+        check_new(sale).map_err(|error| error.for_record(&sale.key))?;
     }
     let batch = in_order(sales);
-    let twice = batch.windows(2).filter(|pair| pair[0].key == pair[1].key);
-    let twice: Vec<&SaleKey> = twice.map(|pair| &pair[0].key).collect();
+    let same = batch.chunk_by(|a, b| a.key == b.key);
+    let twice: Vec<String> = same.filter_map(|same| reported_twice(same)).collect();
     if twice.is_empty() {
         return Ok(());
     }
-    let reason = format!(
-        "the batch has {} more than once; add them up, or leave the outdated ones out",
-        listed(&twice)
-    );
-    Err(Error::invalid("sales", reason))
+    Err(Error::invalid("sales", listed(&twice)))
+}
+
+/// Checks one sale of a batch.
+pub(crate) fn check_new(sale: &NewSale) -> Result<()> {
+    check_day("date", sale.key.date)?;
+    sale.key.channel.check()
+}
+
+/// What to do about sales of one key; `None` if it is one sale.
+pub(crate) fn reported_twice(same: &[&NewSale]) -> Option<String> {
+    let (first, rest) = same.split_first()?;
+    if rest.is_empty() {
+        return None;
+    }
+    let mut currencies: Vec<&str> = same.iter().map(|sale| sale.currency.as_str()).collect();
+    currencies.sort_unstable();
+    currencies.dedup();
+    let key = &first.key;
+    let way_out = match (currencies.as_slice(), key.channel.market()) {
+        ([_], None) => format!(
+            "add them up if they are parts of one sum, give each its market if they are of \
+             several ({}:us), or leave the outdated ones out",
+            key.channel
+        ),
+        ([_], Some(_)) => "add them up if they are parts of one sum, or leave the outdated ones \
+                           out"
+        .to_owned(),
+        (_, None) => format!(
+            "a sale has one currency: give each its market, such as {}:us",
+            key.channel
+        ),
+        (_, Some(_)) => "a sale has one currency: give those in each currency a market of their \
+                         own"
+        .to_owned(),
+    };
+    Some(format!(
+        "there is more than one sale of {key}, in {}; {way_out}",
+        currencies.join(" and ")
+    ))
 }
 
 /// A batch in the order of its keys. Writers that lock rows in one order do not deadlock.
@@ -318,7 +376,24 @@ pub fn currency_conflict(changed: &[(SaleKey, Currency, Currency)]) -> Error {
         .map(|(key, stored, new)| format!("{key} (stored in {stored}, now {new})"))
         .collect();
     let reason = format!(
-        "the currency would change of {}; delete those sales first, or correct the batch",
+        "the currency would change of {}; if both were sold, give each its market, such as \
+         kdp:amazon.de; if the stored one is wrong, delete it first",
+        listed(&named)
+    );
+    Error::new(crate::ErrorKind::Conflict {
+        reason: reason.into(),
+    })
+}
+
+/// The error for a sale that the table holds in several spellings of its platform, as an old app
+/// may have left it. Each spelling comes with its key.
+#[must_use]
+pub fn several_spellings(held: &[(SaleKey, String)]) -> Error {
+    let named = held.iter().map(|(key, names)| format!("{key} ({names})"));
+    let named: Vec<String> = named.collect();
+    let reason = format!(
+        "the platform is written in several ways in the table: {}; the rows are one sale now, and \
+         only one can be kept: delete the sale, which removes all of them, and write it again",
         listed(&named)
     );
     Error::new(crate::ErrorKind::Conflict {
@@ -327,7 +402,7 @@ pub fn currency_conflict(changed: &[(SaleKey, Currency, Currency)]) -> Error {
 }
 
 /// The first few items, and how many more there are.
-fn listed<T: std::fmt::Display>(items: &[T]) -> String {
+pub(crate) fn listed<T: std::fmt::Display>(items: &[T]) -> String {
     const NAMED: usize = 5;
     let named: Vec<String> = items.iter().take(NAMED).map(ToString::to_string).collect();
     match items.len().checked_sub(NAMED) {

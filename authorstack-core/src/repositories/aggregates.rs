@@ -1,33 +1,46 @@
 use async_trait::async_trait;
+use chrono::NaiveDate;
 
-use crate::{Conversion, DailyAggregate, Days, Id, Listed, Overview, RefreshCounts, Result, User};
+use crate::{Conversion, DailyAggregate, Days, Id, Listed, Overview, RefreshReport, Result, User};
 
 /// The operations on roll-ups. Each call takes the user whose sales are summed.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait AggregateRepository: std::fmt::Debug + Send + Sync {
     /// Computes the roll-ups of these days from the sales again, inside the store. Days without
-    /// sales lose their roll-up; roll-ups that are right already stay untouched.
+    /// sales lose their roll-up; roll-ups that are right already stay untouched. The sums by
+    /// platform count all markets of a platform.
+    ///
+    /// A day with a sale in a currency without a rate, or with sums that the table cannot hold, is
+    /// named in the answer, and the other days are rolled up. Such a day loses its roll-up: the old
+    /// one is wrong once sales have changed, and nothing would tell.
+    /// [`gaps`](AggregateRepository::gaps) finds these days later.
     ///
     /// Refreshes of one user run one after the other, so the last one has seen every sale that was
     /// written before it began. Use the same currency each time: the table has no column for it.
     ///
     /// # Errors
-    /// Invalid naming the currencies of sales without a rate, or a total that the table cannot
-    /// hold; NotFound when there is no such user. Nothing is changed then. A store's Timeout or
-    /// Unavailable, as for every call.
+    /// NotFound when there is no such user. A store's Timeout or Unavailable, as for every call.
     async fn refresh(
         &self,
         user_id: Id<User>,
         days: Days,
         conversion: &Conversion,
-    ) -> Result<RefreshCounts>;
+    ) -> Result<RefreshReport>;
 
-    /// The roll-ups of these days, in order. A day without sales has none.
+    /// The roll-ups of these days, in order. A day without sales has none; see
+    /// [`gaps`](AggregateRepository::gaps) for others without one.
     ///
     /// # Errors
     /// Only those of the store.
     async fn range(&self, user_id: Id<User>, days: Days) -> Result<Listed<DailyAggregate>>;
+
+    /// The days with sales and without a roll-up, in order: they were not refreshed yet, or could
+    /// not be rolled up. No sum of roll-ups counts them.
+    ///
+    /// # Errors
+    /// Only those of the store.
+    async fn gaps(&self, user_id: Id<User>, days: Days) -> Result<Vec<NaiveDate>>;
 
     /// The roll-ups of these days summed, with at most `top` books and platforms.
     ///

@@ -20,7 +20,8 @@ pub trait ForecastRepository: std::fmt::Debug + Send + Sync {
     async fn range(&self, user_id: Id<User>, days: Days) -> Result<Listed<Forecast>>;
 
     /// Sets the actual revenue in all forecasts of these days, from the roll-ups. Returns how many
-    /// forecasts changed. A day without a roll-up counts as a day without sales, so call this for
+    /// forecasts changed. What was earned on a day with sales and no roll-up is not known: its
+    /// forecasts have no actual revenue then. A day without sales earned nothing, so call this for
     /// days that are over, after their refresh. Calling it again corrects earlier values.
     ///
     /// # Errors

@@ -8,6 +8,10 @@ use crate::{
 
 /// The operations on sales. Each call takes the user whose sales they are.
 ///
+/// Platforms are the same whatever the case of their letters. Where an old app has written one in
+/// capitals, the row is found, updated and deleted under its name in small letters, and keeps its
+/// spelling in the table.
+///
 /// The user must exist, if the store also holds users. Whether the book exists is not checked.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
@@ -16,24 +20,25 @@ pub trait SalesRepository: std::fmt::Debug + Send + Sync {
     /// changed figures are updated, the others are left alone.
     ///
     /// # Errors
-    /// Invalid for a date outside the years 1 to 9999, or naming sales that the batch contains
-    /// twice; Conflict naming those whose currency would change; NotFound when there is no such
+    /// Invalid for a date outside the years 1 to 9999, for a colon in a platform's name, or naming
+    /// sales that the batch contains twice; Conflict naming those whose currency would change, or
+    /// which the table holds in several spellings of their platform; NotFound when there is no such
     /// user. Nothing is written then. A store's Timeout or Unavailable, as for every call.
     async fn upsert(&self, user_id: Id<User>, sales: &[NewSale]) -> Result<UpsertCounts>;
 
     /// The sale with this key.
     ///
     /// # Errors
-    /// NotFound.
+    /// NotFound; Conflict if the table holds it in several spellings of its platform.
     async fn get(&self, user_id: Id<User>, key: &SaleKey) -> Result<Sale>;
 
-    /// Removes the sale with this key. Refresh the roll-up of its day afterwards.
+    /// Removes the sale with this key, in every spelling of its platform. Refresh the roll-up of its day afterwards.
     ///
     /// # Errors
     /// NotFound.
     async fn delete(&self, user_id: Id<User>, key: &SaleKey) -> Result<()>;
 
-    /// Streams sales in the order of date, book and platform, with constant memory. Sales that are
+    /// Streams sales in the order of date, book and channel, with constant memory. Sales that are
     /// written meanwhile may or may not be included.
     ///
     /// A sale that cannot be read comes as an error of kind

@@ -9,8 +9,8 @@ use crate::{
     Result, Sums, Unreadable, User, layers::Operation, time,
 };
 
-/// An author's dashboard, computed from the roll-ups. It makes one call to each repository, all at
-/// the same time.
+/// An author's dashboard, computed from the roll-ups. It makes one or two calls to each repository,
+/// all at the same time.
 #[derive(Debug, Clone)]
 pub struct Dashboard {
     stack: AuthorStack,
@@ -92,13 +92,16 @@ pub struct DashboardSummary {
     /// The sums of the same number of days right before.
     pub previous: Sums,
     /// The change of the revenue between the two, in percent with one decimal; `None` if nothing
-    /// was earned before.
+    /// was earned before, or if one of the sums lacks sales (`gaps`).
     pub revenue_change: Option<Decimal>,
+    /// Days of this period and of the one before that have sales and no roll-up: they were not
+    /// refreshed yet, or could not be, as for want of a rate. The sums lack their sales.
+    pub gaps: Vec<NaiveDate>,
     /// The sums of each day, also of days without sales.
     pub series: Vec<(NaiveDate, Sums)>,
     /// The books with the highest revenue.
     pub books: Vec<(Id<Book>, Sums)>,
-    /// The platforms with the highest revenue.
+    /// The platforms with the highest revenue, each in all its markets.
     pub platforms: Vec<(Platform, Sums)>,
     /// The newest valid insights.
     pub insights: Vec<Insight>,
@@ -143,8 +146,10 @@ impl Dashboard {
             return Err(Error::invalid("days", reason));
         }
         let newest = PageRequest::first(query.insights);
-        let (overview, insights, forecasts) = tokio::try_join!(
+        let both = Days::new(days.before().first().min(days.first()), days.last())?;
+        let (overview, gaps, insights, forecasts) = tokio::try_join!(
             self.stack.aggregates().overview(user_id, days, query.top),
+            self.stack.aggregates().gaps(user_id, both),
             self.stack.insights().valid(user_id, query.at, newest),
             self.stack.forecasts().range(user_id, days),
         )?;
@@ -161,7 +166,12 @@ impl Dashboard {
             days,
             totals: overview.totals,
             previous: overview.previous,
-            revenue_change: percent_change(overview.previous.revenue, overview.totals.revenue),
+            revenue_change: if gaps.is_empty() {
+                percent_change(overview.previous.revenue, overview.totals.revenue)
+            } else {
+                None
+            },
+            gaps,
             series: days.iter().map(each).collect(),
             books: overview.books,
             platforms: overview.platforms,

@@ -3,9 +3,10 @@ use std::collections::BTreeSet;
 use chrono::NaiveDate;
 
 use crate::{
-    AuthorStack, Conversion, Days, Error, ErrorKind, Id, NewSale, NewSyncLog, Platform,
-    RefreshCounts, Result, SaleKey, SyncLog, SyncStatus, UpsertCounts, User, layers::Operation,
-    values::days::check_day,
+    AuthorStack, Conversion, Days, Error, ErrorKind, Gap, Id, NewSale, NewSyncLog, Platform,
+    RefreshReport, Result, SaleKey, SyncLog, SyncStatus, UpsertCounts, User,
+    layers::Operation,
+    records::sales::{check_new, listed, reported_twice},
 };
 
 /// Imports what a platform reports: writes the sales, refreshes the roll-ups of their days and logs
@@ -16,7 +17,7 @@ use crate::{
 ///
 /// ```
 /// use authorstack_core::{
-///     AuthorStack, Conversion, Id, NewSale, NewUser, Platform, SaleKey, SyncStatus,
+///     AuthorStack, Conversion, Id, NewSale, NewUser, Platform, SaleKey, SalesChannel, SyncStatus,
 ///     services::SalesIngest,
 /// };
 ///
@@ -26,14 +27,20 @@ use crate::{
 /// let new = NewUser::new("66f2a1".parse()?, "ada@example.org".parse()?, "Ada");
 /// let ada = stack.users().create(new).await?.id;
 /// let date = "2024-03-01".parse().unwrap();
-/// let key = SaleKey { book_id: Id::new(), platform: Platform::KDP, date };
-/// let sales = vec![NewSale::new(key, "27.93".parse()?, "USD".parse()?)];
+/// let book = Id::new();
+/// let us: SalesChannel = "kdp:amazon.com".parse()?;
+/// let de: SalesChannel = "kdp:amazon.de".parse()?;
+/// let (us, de) = (SaleKey::new(book, us, date), SaleKey::new(book, de, date));
+/// let sales = vec![
+///     NewSale::new(us, "27.93".parse()?, "USD".parse()?),
+///     NewSale::new(de, "10.10".parse()?, "EUR".parse()?),
+/// ];
 ///
 /// let ingest = SalesIngest::new(&stack);
-/// let dollars = Conversion::into("USD".parse()?);
+/// let dollars = Conversion::into("USD".parse()?).rate("EUR".parse()?, "1.08".parse().unwrap())?;
 /// let report = ingest.run(ada, &Platform::KDP, sales, &dollars).await?;
 /// assert_eq!(report.log.status, SyncStatus::Success);
-/// assert_eq!((report.counts.inserted, report.refreshed.written), (1, 1));
+/// assert_eq!((report.counts.inserted, report.refreshed.written), (2, 1));
 /// # Ok(())
 /// # }
 /// ```
@@ -49,11 +56,9 @@ pub struct IngestReport {
     pub counts: UpsertCounts,
     /// The sales that were refused; they were not written.
     pub rejected: Vec<RejectedSale>,
-    /// What the refresh of the roll-ups did.
-    pub refreshed: RefreshCounts,
-    /// Why roll-ups were not refreshed: a currency without a rate, a total that is too large. The
-    /// sales are written. Refresh these days again once the problem is fixed.
-    pub not_refreshed: Option<String>,
+    /// What the refresh of the roll-ups did. Its `gaps` are days that could not be rolled up: a
+    /// currency without a rate, a total that is too large. Their sales are written.
+    pub refreshed: RefreshReport,
     /// The log of the run: success, partial if something was refused, or failed if everything was
     /// refused.
     pub log: SyncLog,
@@ -88,9 +93,10 @@ impl SalesIngest {
         Self { stack }
     }
 
-    /// Imports sales of one platform. A sale that cannot be written is refused and the others are
+    /// Imports sales of one platform, in any of its markets. A sale that cannot be written is refused and the others are
     /// written: a sale whose currency would change, all sales with a key that is reported more than
-    /// once, a sale of another platform.
+    /// once, a sale of another platform. Only the days of these sales are rolled up again; those that
+    /// cannot be are in the report, and in the log.
     ///
     /// # Errors
     /// Those of the store: NotFound for an unknown user, Timeout, Unavailable. Batches before the
@@ -117,22 +123,15 @@ impl SalesIngest {
         let sales = sound(platform, sales, &mut progress.rejected);
         let written = self.write(user_id, &sales, &mut progress).await;
         let refreshed = self.refresh(user_id, &progress.days, conversion).await;
-        let (refreshed, not_refreshed, failure) = match (written, refreshed) {
-            (Ok(()), Ok(counts)) => (counts, None, None),
-            (Ok(()), Err(error)) if is_refusal(&error) => {
-                (RefreshCounts::default(), Some(error.to_string()), None)
-            }
-            (Err(error), _) | (Ok(()), Err(error)) => (RefreshCounts::default(), None, Some(error)),
+        let (refreshed, failure) = match (written, refreshed) {
+            (Ok(()), Ok(report)) => (report, None),
+            (Err(error), _) | (Ok(()), Err(error)) => (RefreshReport::default(), Some(error)),
         };
         let log = NewSyncLog {
             platform: platform.clone(),
-            status: status(&progress, not_refreshed.is_some(), failure.is_some()),
+            status: status(&progress, !refreshed.gaps.is_empty(), failure.is_some()),
             records_synced: i32::try_from(progress.taken).unwrap_or(i32::MAX),
-            error_message: message(
-                &progress.rejected,
-                not_refreshed.as_deref(),
-                failure.as_ref(),
-            ),
+            error_message: message(&progress.rejected, &refreshed.gaps, failure.as_ref()),
         };
         let logged = self.stack.sync_logs().append(user_id, log).await;
         match failure {
@@ -141,7 +140,6 @@ impl SalesIngest {
                 counts: progress.counts,
                 rejected: progress.rejected,
                 refreshed,
-                not_refreshed,
                 log: logged?,
             }),
         }
@@ -185,16 +183,16 @@ impl SalesIngest {
         user_id: Id<User>,
         days: &BTreeSet<NaiveDate>,
         conversion: &Conversion,
-    ) -> Result<RefreshCounts> {
-        let mut counts = RefreshCounts::default();
+    ) -> Result<RefreshReport> {
+        let mut report = RefreshReport::default();
         for stretch in stretches(days) {
-            counts += self
+            report += self
                 .stack
                 .aggregates()
                 .refresh(user_id, stretch, conversion)
                 .await?;
         }
-        Ok(counts)
+        Ok(report)
     }
 }
 
@@ -222,32 +220,33 @@ fn sound(
     let mut sound = Vec::with_capacity(sales.len());
     // It is unknown which of two reports of one key is right, so none is taken.
     for same in sales.chunk_by(|a, b| a.key == b.key) {
-        match same {
-            [sale] if sale.key.platform != *platform => {
-                refuse(sale, format!("is of another platform than {platform}"));
+        let all: Vec<&NewSale> = same.iter().collect();
+        if let Some(reason) = reported_twice(&all) {
+            for sale in same {
+                refuse(sale, reason.clone());
             }
-            [sale] => match check_day("date", sale.key.date) {
-                Ok(()) => sound.push(sale.clone()),
+            continue;
+        }
+        for sale in same {
+            match check_new(sale) {
                 Err(error) => refuse(sale, error.kind().to_string()),
-            },
-            same => {
-                let reason = "is reported more than once; add them up, or leave the outdated out";
-                for sale in same {
-                    refuse(sale, reason.to_owned());
+                Ok(()) if !sale.key.channel.is_of(platform) => {
+                    refuse(sale, format!("is of another platform than {platform}"));
                 }
+                Ok(()) => sound.push(sale.clone()),
             }
         }
     }
     sound
 }
 
-/// The days as a few ranges, so that an old sale does not cause a refresh of all years since.
+/// The days as ranges without other days: refreshing a day without the rates that it needs would
+/// cost it a roll-up that is still right.
 fn stretches(days: &BTreeSet<NaiveDate>) -> Vec<Days> {
-    const GAP: i64 = 31;
     let mut found: Vec<(NaiveDate, NaiveDate)> = Vec::new();
     for day in days {
         match found.last_mut() {
-            Some((_, last)) if (*day - *last).num_days() <= GAP => *last = *day,
+            Some((_, last)) if last.succ_opt() == Some(*day) => *last = *day,
             _ => found.push((*day, *day)),
         }
     }
@@ -267,15 +266,13 @@ fn status(progress: &Progress, stale: bool, broke_off: bool) -> SyncStatus {
 }
 
 /// The message of the log. It contains no secret, because errors contain none.
-fn message(
-    rejected: &[RejectedSale],
-    not_refreshed: Option<&str>,
-    failure: Option<&Error>,
-) -> Option<String> {
+fn message(rejected: &[RejectedSale], gaps: &[Gap], failure: Option<&Error>) -> Option<String> {
     const NAMED: usize = 5;
     let mut parts: Vec<String> = Vec::new();
     parts.extend(failure.map(ToString::to_string));
-    parts.extend(not_refreshed.map(|reason| format!("roll-ups not refreshed: {reason}")));
+    if !gaps.is_empty() {
+        parts.push(format!("days not rolled up: {}", listed(gaps)));
+    }
     if !rejected.is_empty() {
         parts.push(format!("{} refused", rejected.len()));
     }

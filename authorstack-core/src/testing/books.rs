@@ -234,7 +234,7 @@ pub async fn filters_narrow_the_list(store: &AuthorStack) {
         (status(BookStatus::Draft), &["b0", "b3"]),
         (status(BookStatus::Archived), &["b2", "b5"]),
         (platform(Platform::KDP), &["b0", "b2", "b4"]),
-        (platform("KDP".parse().unwrap()), &[]),
+        (platform("KDP".parse().unwrap()), &["b0", "b2", "b4"]),
         (genre("Sea"), &["b0", "b3"]),
         (genre("sea"), &[]),
         (all_three, &["b3"]),

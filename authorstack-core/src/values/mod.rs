@@ -17,6 +17,7 @@ mod isbn;
 mod local_id;
 mod open_set;
 mod price;
+mod sales_channel;
 pub mod time;
 mod web_url;
 
@@ -32,6 +33,7 @@ pub use isbn::Isbn;
 pub use local_id::{CommentId, TaskId};
 pub use open_set::{AttachmentKind, AuthProvider, InsightKind, Platform};
 pub use price::Price;
+pub use sales_channel::{Market, SalesChannel};
 pub use web_url::WebUrl;
 
 pub(crate) use closed_set::closed_set;

@@ -6,7 +6,7 @@ use super::{excerpt, text_value};
 use crate::{Error, Result};
 
 macro_rules! open_set {
-    ($(#[$doc:meta])* $name:ident, $field:literal, $($(#[$member_doc:meta])* $member:ident = $text:literal),+) => {
+    ($(#[$doc:meta])* $name:ident, $field:literal, $spelling:path, $($(#[$member_doc:meta])* $member:ident = $text:literal),+) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Cow<'static, str>);
@@ -20,21 +20,42 @@ macro_rules! open_set {
             type Err = Error;
 
             fn from_str(text: &str) -> Result<Self> {
+                let text = $spelling(text);
                 $(if text == $text { return Ok(Self::$member); })+
-                check_name($field, text)?;
-                Ok(Self(Cow::Owned(text.to_owned())))
+                check_name($field, &text)?;
+                Ok(Self(Cow::Owned(text.into_owned())))
             }
         }
     };
 }
 
-fn check_name(field: &'static str, text: &str) -> Result<()> {
-    const MOST: usize = 50;
-    let sound = !text.is_empty()
+/// The most bytes of a name.
+const MOST: usize = 50;
+
+/// The spelling as it is.
+const fn as_given(text: &str) -> Cow<'_, str> {
+    Cow::Borrowed(text)
+}
+
+/// The spelling in small letters. Only ASCII letters have another case here, so that every store
+/// folds alike.
+pub(super) fn in_small_letters(text: &str) -> Cow<'_, str> {
+    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(text.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+pub(super) fn is_name(text: &str) -> bool {
+    !text.is_empty()
         && text.len() <= MOST
         && text.trim().len() == text.len()
-        && !text.chars().any(char::is_control);
-    if sound {
+        && !text.chars().any(char::is_control)
+}
+
+pub(super) fn check_name(field: &'static str, text: &str) -> Result<()> {
+    if is_name(text) {
         Ok(())
     } else {
         Err(Error::invalid(
@@ -48,16 +69,17 @@ fn check_name(field: &'static str, text: &str) -> Result<()> {
 }
 
 open_set! {
-    /// A sales platform. The set is open: names other than the constants are kept as they are.
+    /// A sales platform. The set is open: names other than the constants are kept, in small letters:
+    /// `KDP` and `kdp` are one platform. Only ASCII letters are changed.
     ///
     /// ```
     /// use authorstack_core::Platform;
     ///
-    /// assert_eq!("kdp".parse::<Platform>()?, Platform::KDP);
-    /// assert_eq!("lulu".parse::<Platform>()?.as_str(), "lulu");
+    /// assert_eq!("KDP".parse::<Platform>()?, Platform::KDP);
+    /// assert_eq!("Lulu".parse::<Platform>()?.as_str(), "lulu");
     /// # Ok::<(), authorstack_core::Error>(())
     /// ```
-    Platform, "platform",
+    Platform, "platform", in_small_letters,
     /// Amazon Kindle Direct Publishing.
     KDP = "kdp",
     /// Gumroad.
@@ -66,9 +88,23 @@ open_set! {
     APPLE_BOOKS = "apple_books"
 }
 
+impl Platform {
+    /// The platform of a valid name in small letters.
+    pub(super) fn of_name(name: &str) -> Self {
+        let known = [Self::KDP, Self::GUMROAD, Self::APPLE_BOOKS];
+        let known = known.into_iter().find(|platform| platform.0 == name);
+        known.unwrap_or_else(|| Self(Cow::Owned(name.to_owned())))
+    }
+
+    /// The name, without a copy.
+    pub(super) fn into_cow(self) -> Cow<'static, str> {
+        self.0
+    }
+}
+
 open_set! {
     /// The provider that signs the user in. The set is open.
-    AuthProvider, "authProvider",
+    AuthProvider, "authProvider", as_given,
     /// Appwrite.
     APPWRITE = "appwrite",
     /// Supabase Auth.
@@ -77,7 +113,7 @@ open_set! {
 
 open_set! {
     /// The kind of an attachment. The set is open.
-    AttachmentKind, "attachments.type",
+    AttachmentKind, "attachments.type", as_given,
     /// A picture.
     IMAGE = "image",
     /// A page on the web.
@@ -88,7 +124,7 @@ open_set! {
 
 open_set! {
     /// The kind of an insight. The set is open.
-    InsightKind, "insight_type",
+    InsightKind, "insight_type", as_given,
     /// The trend of sales.
     TREND = "trend",
     /// The recommended price of a book.

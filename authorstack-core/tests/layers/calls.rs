@@ -389,11 +389,7 @@ async fn sales_and_roll_ups(
     let (of, platform): (_, Platform) = (Some(ada), MARK.parse().unwrap());
     let day = "2024-03-01".parse().unwrap();
     let days = Days::one(day);
-    let key = SaleKey {
-        book_id: book,
-        platform: platform.clone(),
-        date: day,
-    };
+    let key = SaleKey::new(book, platform.clone(), day);
     let dollars: authorstack_core::Currency = "USD".parse().unwrap();
     let sold = [NewSale::new(
         key.clone(),
@@ -424,6 +420,7 @@ async fn sales_and_roll_ups(
         rollups.refresh(ada, days, &conversion)
     );
     make!(made, AggregatesRange, of, None, rollups.range(ada, days));
+    make!(made, AggregatesGaps, of, None, rollups.gaps(ada, days));
     make!(
         made,
         AggregatesOverview,

@@ -217,7 +217,7 @@ pub(crate) fn sale(number: i64) -> Sale {
         id: number,
         user_id: Id::new(),
         book_id: Id::new(),
-        platform: Platform::KDP,
+        channel: Platform::KDP.into(),
         date: "2024-03-01".parse().unwrap(),
         revenue: "1.00".parse().unwrap(),
         units: 1,

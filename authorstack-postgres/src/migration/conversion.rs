@@ -135,6 +135,8 @@ impl Conversion {
                 ("currency", _) => "case when t.currency is null or t.currency = 'USD' then 'USD' \
                      else upper(btrim(t.currency)) end"
                     .to_owned(),
+                // Core reads platforms in small letters.
+                ("platform", _) => folded(&stored),
                 ("page_reads" | "total_page_reads" | "records_synced", _) => {
                     format!("coalesce({stored}, 0)")
                 }
@@ -410,6 +412,11 @@ fn rule(field: &'static str, trouble: Trouble, broken: &str) -> Rule {
         trouble,
         broken: broken.to_owned(),
     }
+}
+
+/// A platform in small letters. Only ASCII letters are changed, as in core.
+pub(super) fn folded(name: &str) -> String {
+    format!("lower({name} collate \"C\")")
 }
 
 /// SQL that is true for moments that `chrono` cannot hold.

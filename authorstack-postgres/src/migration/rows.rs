@@ -13,8 +13,25 @@ use authorstack_sql::{get, spawned};
 use futures::stream::BoxStream;
 use sqlx::{AssertSqlSafe, query};
 
-use super::{PostgresMigration, reader};
+use super::{PostgresMigration, conversion::folded, reader};
 use crate::schema::has_key;
+
+impl PostgresMigration {
+    /// Whether rows of a kind have a platform in capitals in their key. Another row may have it in
+    /// small letters.
+    async fn has_capitals(&self, kind: Kind) -> Result<bool> {
+        let mut unique = kind.description().unique.iter();
+        if !unique.any(|unique| unique.columns.contains(&"platform")) {
+            return Ok(false);
+        }
+        let sql = format!(
+            "select exists (select from public.{kind} where platform <> {})",
+            folded("platform")
+        );
+        let rows = self.shared.fetch_all(query(AssertSqlSafe(sql))).await?;
+        rows.first().map_or(Ok(false), |row| get(row, 0))
+    }
+}
 
 #[async_trait]
 impl RowSource for PostgresMigration {
@@ -33,7 +50,7 @@ impl RowSource for PostgresMigration {
             may_collide |= !with_deadline(limit, has_key(&mut connection, kind, key)).await?;
         }
         self.shared.end(connection).await?;
-        Ok(may_collide)
+        Ok(may_collide || self.has_capitals(kind).await?)
     }
 
     async fn last(&self, kind: Kind) -> Result<Option<i64>> {

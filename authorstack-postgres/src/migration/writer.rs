@@ -9,7 +9,7 @@ use authorstack_sql::{ArrayWriter, WriteIds, each_value};
 use sqlx::postgres::PgArguments;
 use uuid::Uuid;
 
-use super::shared::Shared;
+use super::{conversion::folded, shared::Shared};
 
 /// The ids in the form of the tables: the map's UUID if it has one, else the form from the
 /// settings.
@@ -156,7 +156,11 @@ impl Incoming {
     }
 }
 
+/// The columns, as two rows are compared by them: platforms are the same in any case.
 fn columns_of(table: &str, columns: &[&str]) -> String {
-    let columns = columns.iter().map(|column| format!("{table}.{column}"));
+    let columns = columns.iter().map(|column| match *column {
+        "platform" => folded(&format!("{table}.{column}")),
+        column => format!("{table}.{column}"),
+    });
     columns.collect::<Vec<_>>().join(", ")
 }

@@ -1,11 +1,11 @@
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use authorstack_core::{
-    AggregateRepository, Book, Conversion, Currency, DailyAggregate, Days, Error, ErrorKind, Id,
-    Listed, Overview, RefreshCounts, Result, Sums, User, migrate::Stored,
+    AggregateRepository, Book, Conversion, DailyAggregate, Days, Error, ErrorKind, Gap, GapReason, Id, Listed, Overview, RefreshReport, Result, SalesChannel, Sums, User, migrate::Stored,
     resilience::retry_on_conflict,
 };
+use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use sqlx::{postgres::PgRow, query};
 use uuid::Uuid;
@@ -26,6 +26,7 @@ pub(super) struct SqlAggregates {
 struct Texts {
     refresh: Arc<str>,
     range: Arc<str>,
+    gaps: Arc<str>,
     overview: Arc<str>,
     /// A slower form that can also read counts that an old app wrote as 1.0.
     lenient_overview: Arc<str>,
@@ -35,6 +36,10 @@ struct Texts {
 const ENTRY: &str =
     "jsonb_build_object('revenue', revenue, 'units', units, 'page_reads', page_reads)";
 const SUMS: &str = "sum(revenue) as revenue, sum(units) as units, sum(page_reads) as page_reads";
+/// Whether the sums of a day fit into their columns.
+const FITS: &str = "coalesce(abs(revenue), 0) < 100000000 \
+    and units between -2147483648 and 2147483647 \
+    and page_reads between -2147483648 and 2147483647";
 /// The sums of entries. Counts are read with this type.
 fn entry_sums(counts: &str) -> String {
     format!(
@@ -71,31 +76,43 @@ impl Texts {
     fn new(dialect: Dialect) -> Self {
         let columns = dialect.select_list(DailyAggregate::KIND);
         let digits = dialect.ids.digits("book_id");
+        let (platform, currency) = (
+            dialect.platform_of("platform"),
+            dialect.currency("s.currency"),
+        );
+        // A day that cannot be rolled up loses its roll-up: an old one may be wrong.
         let refresh = format!(
             "with sale as materialized ( \
-               select date, platform, book_id, round(s.revenue * r.rate, 2) as revenue, \
+               select date, {platform} as platform, book_id, round(s.revenue * r.rate, 2) as revenue, \
                       s.units::bigint as units, coalesce(s.page_reads, 0)::bigint as page_reads, \
-                      case when r.rate is null then coalesce(s.currency, 'USD') end as unknown \
+                      case when r.rate is null then {currency} end as unknown \
                from public.sales_data as s \
                  left join unnest($4::text[], $5::numeric[]) as r (currency, rate) \
-                   on r.currency = coalesce(s.currency, 'USD') \
+                   on r.currency = {currency} \
                where user_id = $1 and date between $2 and $3), \
-             unknown as (select array_agg(distinct unknown::text) as names from sale where unknown is not null), \
              by_platform as (select date, platform, {SUMS} from sale group by date, platform), \
              by_book as (select date, book_id, {SUMS} from sale group by date, book_id), \
              platforms as (select date, {SUMS}, jsonb_object_agg(platform, {ENTRY}) as breakdown \
                from by_platform group by date), \
              books as (select date, jsonb_object_agg({digits}, {ENTRY}) as breakdown \
                from by_book group by date), \
+             gap as materialized ( \
+               select date, array_agg(distinct unknown::text) as names \
+               from sale where unknown is not null group by date \
+               union all \
+               select date, null from platforms \
+               where not ({FITS}) \
+                 and not exists (select from sale where sale.date = platforms.date \
+                                 and unknown is not null)), \
              day as (select date, revenue, units, page_reads, platforms.breakdown as platforms, \
                             books.breakdown as books \
                from platforms join books using (date) \
-               where (select names is null from unknown)), \
+               where not exists (select from gap where gap.date = platforms.date)), \
              removed as ( \
                delete from public.daily_aggregates as held \
                where user_id = $1 and date between $2 and $3 \
-                 and not exists (select from sale where sale.date = held.date) \
-                 and (select names is null from unknown) \
+                 and (not exists (select from sale where sale.date = held.date) \
+                      or exists (select from gap where gap.date = held.date)) \
                returning 1), \
              written as ( \
                insert into public.daily_aggregates as held \
@@ -111,8 +128,14 @@ impl Texts {
                    is distinct from (excluded.total_revenue, excluded.total_units, \
                         excluded.total_page_reads, excluded.platform_breakdown, excluded.book_breakdown) \
                returning 1) \
-             select (select count(*) from written), (select count(*) from removed), names from unknown"
+             select (select count(*) from written), (select count(*) from removed), gap.date, gap.names \
+             from (select 1) as one left join gap on true order by gap.date"
         );
+        let gaps = "select distinct s.date from public.sales_data as s \
+                    where s.user_id = $1 and s.date between $2 and $3 \
+                      and not exists (select from public.daily_aggregates as a \
+                        where a.user_id = s.user_id and a.date = s.date) \
+                    order by 1";
         let range = format!(
             "select {columns} from public.daily_aggregates \
              where user_id = $1 and date between $2 and $3 order by date"
@@ -120,6 +143,7 @@ impl Texts {
         Self {
             refresh: refresh.into(),
             range: range.into(),
+            gaps: gaps.into(),
             overview: overview("bigint").into(),
             lenient_overview: overview("numeric").into(),
         }
@@ -137,7 +161,7 @@ impl SqlAggregates {
         user_id: Id<User>,
         days: Days,
         conversion: &Conversion,
-    ) -> Result<RefreshCounts> {
+    ) -> Result<RefreshReport> {
         let (names, rates): (Vec<String>, Vec<Decimal>) = conversion
             .rates()
             .map(|(currency, rate)| (currency.to_string(), rate))
@@ -154,20 +178,17 @@ impl SqlAggregates {
             .bind(days.last())
             .bind(names)
             .bind(rates);
-        let row = match unit.fetch_optional(refresh).await {
-            Ok(row) => row.ok_or_else(|| Error::internal("a refresh has no counts"))?,
-            Err(error) => return Err(too_large(error)),
-        };
-        let unknown: Option<Vec<String>> = get(&row, 2)?;
-        if let Some(unknown) = unknown {
-            let unknown: Result<Vec<Currency>> = unknown.iter().map(|name| name.parse()).collect();
-            return Err(conversion.missing(&unknown?));
-        }
-        let (written, removed): (i64, i64) = (get(&row, 0)?, get(&row, 1)?);
+        let rows = unit.fetch_all(refresh).await.map_err(too_large)?;
+        let first = rows.first();
+        let first = first.ok_or_else(|| Error::internal("a refresh has no counts"))?;
+        let (written, removed): (i64, i64) = (get(first, 0)?, get(first, 1)?);
+        let gaps = rows.iter().map(gap).filter_map(Result::transpose);
+        let gaps = gaps.collect::<Result<_>>()?;
         unit.commit().await?;
-        Ok(RefreshCounts {
+        Ok(RefreshReport {
             written: written.unsigned_abs(),
             removed: removed.unsigned_abs(),
+            gaps,
         })
     }
 
@@ -181,11 +202,28 @@ impl SqlAggregates {
     }
 }
 
-fn rank<K: Ord>(sums: &mut Vec<(K, Sums)>, top: u32) {
+/// The day of a row that could not be rolled up, if the row has one.
+fn gap(row: &PgRow) -> Result<Option<Gap>> {
+    let date: Option<NaiveDate> = get(row, 2)?;
+    let Some(date) = date else { return Ok(None) };
+    let names: Option<Vec<String>> = get(row, 3)?;
+    let reason = match names {
+        None => GapReason::TooLarge,
+        Some(names) => {
+            let currencies = names.iter().map(|name| corrupt(name.parse()));
+            GapReason::WithoutRate(currencies.collect::<Result<_>>()?)
+        }
+    };
+    Ok(Some(Gap { date, reason }))
+}
+
+fn ranked<K: Ord>(sums: BTreeMap<K, Sums>, top: u32) -> Vec<(K, Sums)> {
+    let mut sums: Vec<(K, Sums)> = sums.into_iter().collect();
     sums.sort_unstable_by(|(a, left), (b, right)| {
         right.revenue.cmp(&left.revenue).then_with(|| a.cmp(b))
     });
     sums.truncate(top as usize);
+    sums
 }
 
 /// Three columns of sums.
@@ -234,7 +272,7 @@ impl AggregateRepository for SqlAggregates {
         user_id: Id<User>,
         days: Days,
         conversion: &Conversion,
-    ) -> Result<RefreshCounts> {
+    ) -> Result<RefreshReport> {
         retry_on_conflict(|| self.recompute(user_id, days, conversion)).await
     }
 
@@ -245,6 +283,15 @@ impl AggregateRepository for SqlAggregates {
             .bind(days.last());
         let rows = self.base.pool.fetch_all(select).await?;
         Ok(self.base.read_all(&rows))
+    }
+
+    async fn gaps(&self, user_id: Id<User>, days: Days) -> Result<Vec<NaiveDate>> {
+        let select = statement(&self.texts.gaps)
+            .bind(self.base.uuid(user_id))
+            .bind(days.first())
+            .bind(days.last());
+        let rows = self.base.pool.fetch_all(select).await?;
+        rows.iter().map(|row| get(row, 0)).collect()
     }
 
     async fn overview(&self, user_id: Id<User>, days: Days, top: u32) -> Result<Overview> {
@@ -285,6 +332,8 @@ impl AggregateRepository for SqlAggregates {
 impl SqlAggregates {
     fn summed(&self, rows: &[PgRow], top: u32) -> Result<Overview> {
         let mut overview = Overview::default();
+        // An old app may have named one thing in several ways: those sums are added up.
+        let (mut platforms, mut books) = (BTreeMap::new(), BTreeMap::new());
         for row in rows {
             let (part, found): (&str, Sums) = (get(row, 0)?, sums(row, 3)?);
             match part {
@@ -293,17 +342,16 @@ impl SqlAggregates {
                     overview.days.push((get(row, 1)?, found));
                 }
                 "before" => overview.previous = found,
-                "platform" => overview
-                    .platforms
-                    .push((corrupt(get::<&str>(row, 2)?.parse())?, found)),
-                _ => overview
-                    .books
-                    .push((corrupt(self.book(get(row, 2)?))?, found)),
+                "platform" => {
+                    let channel: SalesChannel = corrupt(get::<&str>(row, 2)?.parse())?;
+                    *platforms.entry(channel.platform()).or_default() += found;
+                }
+                _ => *books.entry(corrupt(self.book(get(row, 2)?))?).or_default() += found,
             }
         }
         overview.days.sort_unstable_by_key(|(date, _)| *date);
-        rank(&mut overview.platforms, top);
-        rank(&mut overview.books, top);
+        overview.platforms = ranked(platforms, top);
+        overview.books = ranked(books, top);
         Ok(overview)
     }
 }

@@ -9,6 +9,8 @@ pub struct Dialect {
     pub plain_timestamps: bool,
     /// Whether the database also has the users and books, so that a book's owner can be checked.
     pub has_books: bool,
+    /// Whether an old app may have written platforms and currencies in any case.
+    pub any_case: bool,
     /// How ids are written as UUIDs.
     pub ids: IdForm,
 }

@@ -38,18 +38,25 @@ impl Texts {
              where user_id = $1 and forecast_date between $2 and $3 order by forecast_date, id desc"
         );
         // Rows are locked in one order, so that calls for the same days do not deadlock.
-        let fill = "with earned as ( \
-               select f.id, coalesce(a.total_revenue, 0) as revenue \
+        // What was earned on a day with sales and no roll-up is not known.
+        let earned = "case when a.date is not null then a.total_revenue \
+                           when exists (select from public.sales_data as s \
+                             where s.user_id = f.user_id and s.date = f.forecast_date) then null \
+                           else 0 end";
+        let fill = format!(
+            "with earned as ( \
+               select f.id, {earned} as revenue \
                from public.revenue_forecasts as f \
                  left join public.daily_aggregates as a \
                    on a.user_id = f.user_id and a.date = f.forecast_date \
                where f.user_id = $1 and f.forecast_date between $2 and $3 \
-                 and f.actual_revenue is distinct from coalesce(a.total_revenue, 0) \
+                 and f.actual_revenue is distinct from ({earned}) \
                order by f.id for no key update of f), \
              filled as ( \
                update public.revenue_forecasts as f set actual_revenue = earned.revenue \
                from earned where earned.id = f.id returning 1) \
-             select count(*) from filled";
+             select count(*) from filled"
+        );
         Self {
             put: put.into(),
             range: range.into(),

@@ -3,6 +3,7 @@
 
 mod aggregates;
 mod base;
+mod channel;
 mod dialect;
 mod forecasts;
 mod insights;

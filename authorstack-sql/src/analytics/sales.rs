@@ -6,7 +6,7 @@ use authorstack_core::{
     SalesRepository, SalesTotal, Sums, TotalsBy, TotalsGroup, Unreadable, UpsertCounts, User,
     migrate::Stored,
     resilience::retry_on_conflict,
-    sales::{currency_conflict, in_order},
+    sales::{currency_conflict, in_order, several_spellings},
     time,
 };
 use chrono::{DateTime, NaiveDate, Utc};
@@ -20,7 +20,10 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use super::base::{Base, parsed, statement, statement_with};
+use super::{
+    base::{Base, parsed, statement, statement_with},
+    dialect::Dialect,
+};
 use crate::{ArgumentWriter, Moment, Statement, fields::ArrayWriter, get};
 
 /// The largest number of rows in one statement of an upsert.
@@ -40,13 +43,58 @@ struct Texts {
     get: Arc<str>,
     delete: Arc<str>,
     page: Arc<str>,
-    totals: [Arc<str>; 6],
+    totals: [Arc<str>; 7],
 }
 
-/// The filter, from the second parameter on. A row of an old app may lack its currency.
-const FILTER: &str = "user_id = $1 and date between $2 and $3 \
-     and ($4::text is null or platform = $4) and ($5::uuid is null or book_id = $5) \
-     and ($6::text is null or coalesce(currency, 'USD') = $6)";
+/// The filter; it has seven parameters.
+fn filter(dialect: Dialect) -> String {
+    format!(
+        "user_id = $1 and date between $2 and $3 \
+         and ($4::text is null or {platform} = $4) and ($5::text is null or {market} = $5) \
+         and ($6::uuid is null or book_id = $6) and ($7::text is null or {currency} = $7)",
+        platform = dialect.platform_of("platform"),
+        market = dialect.market_of("platform"),
+        currency = dialect.currency("currency"),
+    )
+}
+
+/// The rows of a batch, whose arrays are the parameters from the third on, and the rows of the table
+/// that are in the way of one. A row that an old app wrote in capitals keeps its spelling; there
+/// must be only one such row for a sale.
+fn incoming(base: &Base, arrays: &ArrayWriter) -> (String, String) {
+    const NUMBER: &str =
+        "nextval((select pg_get_serial_sequence('public.sales_data', 'id')::regclass))";
+    let list = arrays.names().join(", ");
+    let given = format!("unnest({}) as t ({list})", arrays.parameters(3));
+    if !base.dialect.any_case {
+        let incoming =
+            format!("incoming as materialized (select {NUMBER} as id, t.* from {given})");
+        return (incoming, String::new());
+    }
+    let folded = base.dialect.folded("platform");
+    let columns = arrays.names().into_iter().map(|name| match name {
+        "platform" => "coalesce(odd.spelling, t.platform) as platform".to_owned(),
+        name => format!("t.{name}"),
+    });
+    let columns = columns.collect::<Vec<_>>().join(", ");
+    let incoming = format!(
+        "odd as materialized ( \
+           select book_id, date, {folded} as platform, min(platform::text collate \"C\") as spelling, \
+                  array_agg(platform::text order by platform::text collate \"C\") as spellings \
+           from public.sales_data where user_id = $1 and platform <> {folded} group by 1, 2, 3), \
+         incoming as materialized ( \
+           select {NUMBER} as id, {columns} from {given} left join odd using (book_id, date, platform))"
+    );
+    let several = "union all \
+           select odd.book_id, odd.platform, odd.date, null, \
+                  array_to_string(odd.spellings || even.platform::text, ', ') \
+           from odd join incoming on incoming.book_id = odd.book_id and incoming.date = odd.date \
+               and incoming.platform = odd.spelling \
+             left join public.sales_data as even on even.user_id = $1 \
+               and even.book_id = odd.book_id and even.date = odd.date and even.platform = odd.platform \
+           where even.platform is not null or cardinality(odd.spellings) > 1";
+    (incoming, several.to_owned())
+}
 
 /// Columns that are not in a batch: the number is generated, the others are equal for all rows.
 const NOT_IN_BATCH: &[&str] = &["id", "user_id", "synced_at"];
@@ -92,30 +140,30 @@ fn upsert(base: &Base) -> String {
         .filter(|name| *name != "user_id")
         .collect();
     let key = key.join(", ");
+    let (incoming, several) = incoming(base, &arrays);
+    let stored = |table: &str| base.dialect.currency(&format!("{table}.currency"));
     // Row numbers are generated first. They show which rows were inserted and which were updated.
     format!(
-        "with incoming as materialized ( \
-           select nextval((select pg_get_serial_sequence('public.sales_data', 'id')::regclass)) as id, t.* \
-           from unnest({arrays}) as t ({list})), \
+        "with {incoming}, \
          written as ( \
            insert into public.sales_data as held (id, user_id, synced_at, {list}) \
            select id, $1, {now}, {list} from incoming \
            on conflict ({conflict}) do update \
              set {set}, synced_at = excluded.synced_at \
-             where ({held}, coalesce(held.currency, 'USD')) \
-               is distinct from ({excluded}, excluded.currency) \
-           returning id, {key}, coalesce(currency, 'USD') as currency), \
+             where ({held}, {held_currency}) is distinct from ({excluded}, excluded.currency) \
+           returning id, {key}, {currency} as currency), \
          updated as (select * from written where not exists \
            (select from incoming where incoming.id = written.id)) \
          select (select count(*) from written), (select count(*) from updated), \
-                changed.book_id, changed.platform, changed.date, changed.stored, changed.currency \
+                refused.book_id, refused.platform, refused.date, refused.stored, refused.currency \
          from (select 1) as one left join ( \
-           select updated.book_id, updated.platform::text, updated.date, \
+           (select updated.book_id, updated.platform::text, updated.date, \
                   updated.currency as stored, incoming.currency \
            from updated join incoming using ({key}) \
-           where updated.currency <> incoming.currency order by 1, 2, 3 limit 100 \
-         ) as changed on true",
-        arrays = arrays.parameters(3),
+           where updated.currency <> incoming.currency order by 1, 2, 3 limit 100) {several} \
+         ) as refused on true",
+        held_currency = stored("held"),
+        currency = stored("held"),
         now = base.dialect.utc("$2::timestamptz"),
         conflict = unique.join(", "),
         set = set.join(", "),
@@ -127,21 +175,25 @@ fn upsert(base: &Base) -> String {
 impl Texts {
     fn new(base: &Base) -> Self {
         let columns = base.dialect.select_list(Sale::KIND);
-        let key = "user_id = $1 and book_id = $2 and platform = $3 and date = $4";
+        let dialect = base.dialect;
+        let (folded, filter) = (dialect.folded("platform"), filter(dialect));
+        let currency = dialect.currency("currency");
+        let key = format!("user_id = $1 and book_id = $2 and {folded} = $3 and date = $4");
         let totals = |group: &str| {
             let sums = "sum(revenue), sum(units)::bigint, sum(coalesce(page_reads, 0))::bigint";
             let text = format!(
-                "select {group}, coalesce(currency, 'USD'), {sums} from public.sales_data \
-                 where {FILTER} group by 1, 2"
+                "select {group}, {currency}, {sums} from public.sales_data \
+                 where {filter} group by 1, 2"
             );
             text.into()
         };
         let get = format!("select {columns} from public.sales_data where {key}");
         let delete = format!("delete from public.sales_data where {key} returning 1");
         let page = format!(
-            "select {columns} from public.sales_data where {FILTER} \
-             and (date, book_id, platform collate \"C\") > ($2, $7, $8) \
-             order by date, book_id, platform collate \"C\" limit $9"
+            "select {columns}, {folded} as place, id::bigint as number \
+             from public.sales_data where {filter} \
+             and (date, book_id, {folded} collate \"C\", id) > ($2, $8, $9, $10) \
+             order by date, book_id, {folded} collate \"C\", id limit $11"
         );
         Self {
             upsert: upsert(base).into(),
@@ -153,7 +205,8 @@ impl Texts {
                 totals("date"),
                 totals("date_trunc('week', date::timestamp)::date"),
                 totals("date_trunc('month', date::timestamp)::date"),
-                totals("platform::text"),
+                totals(&dialect.platform_of("platform::text")),
+                totals(&dialect.folded("platform::text")),
                 totals("book_id"),
             ],
         }
@@ -166,7 +219,8 @@ impl Texts {
             TotalsBy::Week => &self.totals[2],
             TotalsBy::Month => &self.totals[3],
             TotalsBy::Platform => &self.totals[4],
-            TotalsBy::Book => &self.totals[5],
+            TotalsBy::Market => &self.totals[5],
+            TotalsBy::Book => &self.totals[6],
         }
     }
 }
@@ -184,18 +238,24 @@ impl SqlSales {
         for chunk in batch.chunks(CHUNK) {
             let upsert = statement_with(&self.texts.upsert, self.batch(user_id, now, chunk)?);
             let rows = unit.fetch_all(upsert).await?;
-            let mut changed = Vec::new();
+            let (mut changed, mut several) = (Vec::new(), Vec::new());
             for row in &rows {
                 let book: Option<Uuid> = get(row, 2)?;
                 let Some(book) = book else { continue };
                 let key = SaleKey {
                     book_id: self.base.id(book, "book_id")?,
-                    platform: parsed(row, 3)?,
+                    channel: parsed(row, 3)?,
                     date: get(row, 4)?,
                 };
-                changed.push((key, parsed(row, 5)?, parsed(row, 6)?));
+                match get::<Option<&str>>(row, 5)? {
+                    Some(_) => changed.push((key, parsed(row, 5)?, parsed(row, 6)?)),
+                    None => several.push((key, get(row, 6)?)),
+                }
             }
             // Dropping the transaction rolls it back.
+            if !several.is_empty() {
+                return Err(several_spellings(&several));
+            }
             if !changed.is_empty() {
                 return Err(currency_conflict(&changed));
             }
@@ -234,7 +294,7 @@ impl SqlSales {
         statement(text)
             .bind(self.base.uuid(user_id))
             .bind(self.base.uuid(key.book_id))
-            .bind(key.platform.as_str().to_owned())
+            .bind(key.channel.as_str().to_owned())
             .bind(key.date)
     }
 
@@ -249,6 +309,7 @@ impl SqlSales {
             .bind(filter.days.first())
             .bind(filter.days.last())
             .bind(filter.platform.as_ref().map(|p| p.as_str().to_owned()))
+            .bind(filter.market.as_ref().map(|m| m.as_str().to_owned()))
             .bind(filter.book_id.map(|id| self.base.uuid(id)))
             .bind(filter.currency.as_ref().map(|c| c.as_str().to_owned()))
     }
@@ -262,6 +323,7 @@ impl SqlSales {
                 TotalsBy::Currency => TotalsGroup::All,
                 TotalsBy::Day | TotalsBy::Week | TotalsBy::Month => TotalsGroup::From(get(row, 0)?),
                 TotalsBy::Platform => TotalsGroup::Platform(parsed(row, 0)?),
+                TotalsBy::Market => TotalsGroup::Market(parsed(row, 0)?),
                 TotalsBy::Book => TotalsGroup::Book(self.base.id(get(row, 0)?, "book_id")?),
             })
         };
@@ -282,7 +344,7 @@ impl SqlSales {
             (group, currency, sums) => {
                 let of_group = match by {
                     TotalsBy::Currency | TotalsBy::Day | TotalsBy::Week | TotalsBy::Month => "date",
-                    TotalsBy::Platform => "platform",
+                    TotalsBy::Platform | TotalsBy::Market => "platform",
                     TotalsBy::Book => "book_id",
                 };
                 let at_fault = [
@@ -307,7 +369,7 @@ fn sale(user_id: Id<User>, new: &NewSale) -> Sale {
     let NewSale {
         key: SaleKey {
             book_id,
-            platform,
+            channel,
             date,
         },
         revenue,
@@ -319,7 +381,7 @@ fn sale(user_id: Id<User>, new: &NewSale) -> Sale {
         id: 0,
         user_id,
         book_id: *book_id,
-        platform: platform.clone(),
+        channel: channel.clone(),
         date: *date,
         revenue: *revenue,
         units: *units,
@@ -341,20 +403,33 @@ impl SalesRepository for SqlSales {
 
     async fn get(&self, user_id: Id<User>, key: &SaleKey) -> Result<Sale> {
         let select = self.bind_key(&self.texts.get, user_id, key);
-        let row = self.base.pool.fetch_optional(select).await?;
-        self.base.read(&row.ok_or_else(Error::not_found)?)
+        match self.base.pool.fetch_all(select).await?.as_slice() {
+            [] => Err(Error::not_found()),
+            [row] => self.base.read(row),
+            rows => {
+                let held = rows.iter().map(|row| self.base.read(row));
+                let held = held.collect::<Result<Vec<Sale>>>()?;
+                let numbers = held.iter().map(|sale| sale.id.to_string());
+                let numbers = numbers.collect::<Vec<_>>().join(", ");
+                Err(several_spellings(&[(
+                    key.clone(),
+                    format!("sales {numbers}"),
+                )]))
+            }
+        }
     }
 
     async fn delete(&self, user_id: Id<User>, key: &SaleKey) -> Result<()> {
         let delete = self.bind_key(&self.texts.delete, user_id, key);
-        let row = self.base.pool.fetch_optional(delete).await?;
-        row.map(drop).ok_or_else(Error::not_found)
+        // Several rows, if an old app spelled the platform in several ways.
+        let rows = self.base.pool.fetch_all(delete).await?;
+        rows.first().map(drop).ok_or_else(Error::not_found)
     }
 
     fn stream(&self, user_id: Id<User>, filter: SalesFilter) -> BoxStream<'static, Result<Sale>> {
         let sales = self.clone();
         // Page by page; each page begins after the last row of the previous one.
-        let start = (filter, (Uuid::nil(), String::new()), false);
+        let start = (filter, (Uuid::nil(), String::new(), 0_i64), false);
         let pages = stream::try_unfold(
             (sales, start),
             move |(sales, (mut filter, after, end))| async move {
@@ -365,6 +440,7 @@ impl SalesRepository for SqlSales {
                     .bind_filter(&sales.texts.page, user_id, &filter)
                     .bind(after.0)
                     .bind(after.1.clone())
+                    .bind(after.2)
                     .bind(PAGE);
                 let rows = sales.base.pool.fetch_all(select).await?;
                 let end = rows.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
@@ -372,7 +448,11 @@ impl SalesRepository for SqlSales {
                     return Ok(None);
                 };
                 // Read on their own: the last row may be one that cannot be read.
-                let place: (Uuid, String) = (named(last, "book_id")?, named(last, "platform")?);
+                let place: (Uuid, String, i64) = (
+                    named(last, "book_id")?,
+                    named(last, "place")?,
+                    named(last, "number")?,
+                );
                 filter.days = Days::new(named(last, "date")?, filter.days.last())?;
                 let page: VecDeque<Result<Sale>> = rows
                     .iter()

@@ -27,10 +27,11 @@ struct Texts {
 impl Texts {
     fn new(dialect: Dialect) -> Self {
         let columns = dialect.select_list(SyncLog::KIND);
+        let platform = dialect.folded("platform");
         let page = |beyond: &str, order: &str| {
             let text = format!(
                 "select {columns} from public.sync_logs where user_id = $1 \
-                 and ($2::text is null or platform = $2) and ($3::bigint is null or id {beyond} $3) \
+                 and ($2::text is null or {platform} = $2) and ($3::bigint is null or id {beyond} $3) \
                  order by id {order} limit $4"
             );
             text.into()

@@ -268,6 +268,26 @@ impl Maker {
                 "'draft2digital', DAY, 1, 1, 0, 'USD', null",
             ),
             (
+                "a market in another currency",
+                Fate::Carried,
+                "'kdp:amazon.de', DAY, 1, 1, 0, 'EUR', null",
+            ),
+            (
+                "a platform in capitals",
+                Fate::Carried,
+                "'KDP', DAY, 1, 1, 0, 'USD', null",
+            ),
+            (
+                "a platform in small letters",
+                Fate::Carried,
+                "'kdp', '1999-12-31', 1, 1, 0, 'USD', null",
+            ),
+            (
+                "the same platform and day in capitals",
+                Fate::Rejected("date"),
+                "'Kdp', '1999-12-31', 2, 1, 0, 'USD', null",
+            ),
+            (
                 "the most that fits",
                 Fate::Carried,
                 "'kdp', DAY, 99999999.99, 2147483647, 0, 'USD', null",

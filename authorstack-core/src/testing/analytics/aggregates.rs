@@ -3,8 +3,8 @@ use rust_decimal::Decimal;
 
 use super::{Stage, currency, day, days, sale, sums};
 use crate::{
-    Conversion, DailyAggregate, Days, ErrorKind, Id, NewSale, Overview, Platform, RefreshCounts,
-    Sums,
+    Conversion, DailyAggregate, Days, Gap, GapReason, Id, NewSale, Overview, Platform,
+    RefreshReport, Sums,
 };
 
 fn dollars() -> Conversion {
@@ -16,7 +16,7 @@ async fn write(stage: Stage<'_>, batch: &[NewSale]) {
     sales.upsert(stage.user, batch).await.unwrap();
 }
 
-async fn refresh(stage: Stage<'_>, days: Days) -> RefreshCounts {
+async fn refresh(stage: Stage<'_>, days: Days) -> RefreshReport {
     let aggregates = stage.store.aggregates();
     aggregates
         .refresh(stage.user, days, &dollars())
@@ -30,8 +30,12 @@ async fn stored(stage: Stage<'_>) -> Vec<DailyAggregate> {
     listed.items
 }
 
-fn counts(written: u64, removed: u64) -> RefreshCounts {
-    RefreshCounts { written, removed }
+fn counts(written: u64, removed: u64) -> RefreshReport {
+    RefreshReport {
+        written,
+        removed,
+        gaps: Vec::new(),
+    }
 }
 
 pub async fn a_refresh_sums_every_day(stage: Stage<'_>) {
@@ -75,7 +79,7 @@ pub async fn refunds_and_breakdowns_add_up(stage: Stage<'_>) {
     for n in 0..40_u32 {
         let revenue = Decimal::new(i64::from(n) * 7 - 101, 2).to_string();
         let mut new = sale(Id::new(), "kdp", "2024-03-01", &revenue);
-        new.key.platform = format!("shop {}", n % 7).parse().unwrap();
+        new.key.channel = format!("shop {}", n % 7).parse().unwrap();
         new.units = 3 - i32::try_from(n % 6).unwrap();
         batch.push(new);
     }
@@ -143,36 +147,20 @@ pub async fn a_refresh_stays_within_its_days_and_user(stage: Stage<'_>) {
     assert_eq!(some.len(), 2);
 }
 
-pub async fn other_currencies_are_converted_or_refused_by_name(stage: Stage<'_>) {
+pub async fn other_currencies_are_converted(stage: Stage<'_>) {
     let aggregates = stage.store.aggregates();
     let mut yen = sale(stage.book, "kdp", "2024-03-01", "1001");
     yen.currency = currency("JPY");
     let mut euros = sale(stage.book, "gumroad", "2024-03-01", "0.01");
     euros.currency = currency("EUR");
     let dollar = sale(stage.book, "apple_books", "2024-03-01", "1.00");
-    write(stage, &[dollar]).await;
-    refresh(stage, Days::ALL).await;
-    let before = stored(stage).await;
-    write(stage, &[yen, euros]).await;
-
-    let yen_only = dollars()
-        .rate(currency("JPY"), "0.0065".parse().unwrap())
-        .unwrap();
-    let error = aggregates
-        .refresh(stage.user, Days::ALL, &yen_only)
-        .await
-        .unwrap_err();
-    let shown = error.to_string();
-    assert!(
-        matches!(error.kind(), ErrorKind::Invalid { field, .. } if field == "rates"),
-        "{shown}"
-    );
-    assert!(shown.contains("EUR") && !shown.contains("JPY"), "{shown}");
-    assert_eq!(stored(stage).await, before);
-
-    let both = yen_only
-        .rate(currency("EUR"), "1.5".parse().unwrap())
-        .unwrap();
+    write(stage, &[dollar, yen, euros]).await;
+    let rate = |conversion: Conversion, code, rate: &str| {
+        conversion
+            .rate(currency(code), rate.parse().unwrap())
+            .unwrap()
+    };
+    let both = rate(rate(dollars(), "JPY", "0.0065"), "EUR", "1.5");
     aggregates
         .refresh(stage.user, Days::ALL, &both)
         .await
@@ -191,32 +179,153 @@ pub async fn other_currencies_are_converted_or_refused_by_name(stage: Stage<'_>)
     assert_eq!(found.book_breakdown[&stage.book], sums("7.53", 3, 0));
 }
 
-pub async fn a_total_beyond_the_table_is_invalid_and_changes_nothing(stage: Stage<'_>) {
-    let good = sale(stage.book, "kdp", "2024-03-01", "1");
-    write(stage, &[good]).await;
-    refresh(stage, Days::ALL).await;
-    let before = stored(stage).await;
+/// A day without the rate of a currency.
+fn without_rate(date: &str, codes: &[&str]) -> Gap {
+    let codes = codes.iter().map(|code| currency(code)).collect();
+    Gap {
+        date: day(date),
+        reason: GapReason::WithoutRate(codes),
+    }
+}
+
+pub async fn a_day_without_a_rate_is_named_and_the_others_are_rolled_up(stage: Stage<'_>) {
     let aggregates = stage.store.aggregates();
-    let sales = stage.store.sales();
-    let mut rich = sale(stage.book, "gumroad", "2024-03-01", "99999999.99");
-    let refresh = || async {
-        let refreshed = aggregates.refresh(stage.user, Days::ALL, &dollars()).await;
-        let error = refreshed.unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Invalid { .. }), "{error}");
-        assert!(!error.is_retryable(), "{error}");
+    let days_of_dollars = ["2024-03-01", "2024-03-02", "2024-03-03", "2024-03-05"]
+        .map(|date| sale(stage.book, "kdp:amazon.com", date, "2"));
+    write(stage, &days_of_dollars).await;
+    assert_eq!(refresh(stage, Days::ALL).await, counts(4, 0));
+
+    let foreign = |channel, date, code| {
+        let mut new = sale(stage.book, channel, date, "1");
+        new.currency = currency(code);
+        new
     };
-    write(stage, &[rich.clone()]).await;
-    refresh().await;
-    rich.revenue = "0".parse().unwrap();
-    rich.units = i32::MAX;
-    write(stage, &[rich.clone()]).await;
-    refresh().await;
-    assert_eq!(stored(stage).await, before);
-    sales.delete(stage.user, &rich.key).await.unwrap();
-    aggregates
-        .refresh(stage.user, Days::ALL, &dollars())
-        .await
+    let batch = [
+        foreign("kdp:amazon.de", "2024-03-02", "EUR"),
+        foreign("kdp:amazon.co.jp", "2024-03-02", "JPY"),
+        foreign("kdp:amazon.co.uk", "2024-03-02", "GBP"),
+        foreign("kdp:amazon.co.uk", "2024-03-03", "GBP"),
+        foreign("kdp:amazon.co.uk", "2024-03-04", "GBP"),
+    ];
+    write(stage, &batch).await;
+    let mut more = sale(stage.book, "gumroad", "2024-03-05", "3");
+    more.units = 0;
+    write(stage, &[more]).await;
+
+    let pounds = dollars()
+        .rate(currency("GBP"), "1.25".parse().unwrap())
         .unwrap();
+    let report = aggregates.refresh(stage.user, Days::ALL, &pounds).await;
+    let report = report.unwrap();
+    // Two days are changed, one is new, and of one the sum is not known any more.
+    assert_eq!((report.written, report.removed), (3, 1));
+    assert_eq!(report.gaps, [without_rate("2024-03-02", &["EUR", "JPY"])]);
+    let shown = report.gaps[0].to_string();
+    assert_eq!(shown, "2024-03-02 (no rate of EUR, JPY)");
+    let found = stored(stage).await;
+    let totals: Vec<_> = found.iter().map(|day| (day.date, day.totals)).collect();
+    assert_eq!(
+        totals,
+        [
+            (day("2024-03-01"), sums("2", 1, 0)),
+            (day("2024-03-03"), sums("3.25", 2, 0)),
+            (day("2024-03-04"), sums("1.25", 1, 0)),
+            (day("2024-03-05"), sums("5", 1, 0)),
+        ]
+    );
+
+    // With every rate, the day has its sum.
+    let all = pounds
+        .rate(currency("EUR"), "1.1".parse().unwrap())
+        .unwrap();
+    let all = all.rate(currency("JPY"), "0.01".parse().unwrap()).unwrap();
+    let report = aggregates.refresh(stage.user, Days::ALL, &all).await;
+    assert_eq!(report.unwrap(), counts(1, 0));
+    assert_eq!(stored(stage).await[1].totals, sums("4.36", 4, 0));
+    // Without rates, no other user's days are named.
+    let theirs = aggregates
+        .refresh(stage.stranger, Days::ALL, &dollars())
+        .await;
+    assert_eq!(theirs.unwrap(), counts(0, 0));
+}
+
+pub async fn a_total_beyond_the_table_is_named_and_the_others_are_rolled_up(stage: Stage<'_>) {
+    let too_large = |date| Gap {
+        date: day(date),
+        reason: GapReason::TooLarge,
+    };
+    let mut rich = ["2024-03-01", "2024-03-02", "2024-03-03"]
+        .map(|date| sale(stage.book, "kdp:us", date, "99999999.99"));
+    rich[1].units = i32::MAX;
+    rich[2].page_reads = i32::MAX;
+    write(stage, &rich).await;
+    assert_eq!(refresh(stage, Days::ALL).await, counts(3, 0));
+    // A cent, a copy and a page too many.
+    let mut more = ["2024-03-01", "2024-03-02", "2024-03-03"]
+        .map(|date| sale(stage.book, "kdp:de", date, "0"));
+    more[0].revenue = "0.01".parse().unwrap();
+    more[2].page_reads = 1;
+    write(stage, &more).await;
+    write(stage, &[sale(stage.book, "kdp", "2024-03-04", "1")]).await;
+    let report = refresh(stage, Days::ALL).await;
+    assert_eq!((report.written, report.removed), (1, 3));
+    let days = ["2024-03-01", "2024-03-02", "2024-03-03"];
+    assert_eq!(report.gaps, days.map(too_large));
+    let found = stored(stage).await;
+    assert_eq!((found.len(), found[0].totals), (1, sums("1", 1, 0)));
+    let sales = stage.store.sales();
+    sales.delete(stage.user, &rich[1].key).await.unwrap();
+    let report = refresh(stage, Days::ALL).await;
+    assert_eq!((report.written, report.gaps.len()), (1, 2));
+}
+
+pub async fn markets_are_folded_into_their_platform(stage: Stage<'_>) {
+    let mut pages = sale(stage.book, "kdp:amazon.co.uk", "2024-03-01", "0");
+    (pages.units, pages.page_reads) = (0, 90);
+    let batch = [
+        sale(stage.book, "KDP:amazon.com", "2024-03-01", "2"),
+        sale(stage.book, "kdp:Amazon.de", "2024-03-01", "3"),
+        sale(stage.book, "kdp", "2024-03-01", "-1"),
+        pages,
+        sale(stage.book, "shop & co:us", "2024-03-01", "5"),
+    ];
+    write(stage, &batch).await;
+    assert_eq!(refresh(stage, Days::ALL).await, counts(1, 0));
+    let found = &stored(stage).await[0];
+    let shop: Platform = "shop & co".parse().unwrap();
+    let platforms: Vec<_> = found.platform_breakdown.clone().into_iter().collect();
+    let expected = [(Platform::KDP, sums("4", 3, 90)), (shop, sums("5", 1, 0))];
+    assert_eq!(platforms, expected);
+    assert_eq!(found.totals, sums("9", 4, 90));
+    let aggregates = stage.store.aggregates();
+    let overview = aggregates.overview(stage.user, Days::ALL, 9).await.unwrap();
+    let mut ranked = expected;
+    ranked.reverse();
+    assert_eq!(overview.platforms, ranked);
+}
+
+pub async fn days_without_a_roll_up_are_found(stage: Stage<'_>) {
+    let aggregates = stage.store.aggregates();
+    let gaps = async |first: &str, last: &str| {
+        let found = aggregates.gaps(stage.user, days(first, last)).await;
+        found.unwrap()
+    };
+    let mut euros = sale(stage.book, "kdp", "2024-03-02", "1");
+    euros.currency = currency("EUR");
+    let batch = [
+        sale(stage.book, "kdp", "2024-03-01", "1"),
+        sale(stage.book, "gumroad", "2024-03-02", "1"),
+        euros,
+        sale(stage.book, "kdp", "2024-03-04", "1"),
+    ];
+    write(stage, &batch).await;
+    let sold = ["2024-03-01", "2024-03-02", "2024-03-04"].map(day);
+    assert_eq!(gaps("2024-01-01", "2024-12-31").await, sold);
+    assert_eq!(gaps("2024-03-02", "2024-03-03").await, sold[1..2]);
+    refresh(stage, Days::ALL).await;
+    assert_eq!(gaps("2024-01-01", "2024-12-31").await, sold[1..2]);
+    let theirs = aggregates.gaps(stage.stranger, Days::ALL).await.unwrap();
+    assert!(theirs.is_empty());
 }
 
 pub async fn a_repeated_refresh_writes_nothing(stage: Stage<'_>) {

@@ -114,6 +114,29 @@ pub async fn actuals_come_from_the_roll_ups(stage: Stage<'_>) {
     assert_eq!(theirs[0].actual, None);
 }
 
+pub async fn what_was_earned_on_a_day_without_a_roll_up_is_unknown(stage: Stage<'_>) {
+    let repository = stage.store.forecasts();
+    put(stage, vec![forecast("2024-03-01", "50")]).await;
+    sell(stage).await;
+    let fill = || repository.fill_actuals(stage.user, Days::ALL);
+    assert_eq!(fill().await.unwrap(), 1);
+    let mut euros = sale(stage.book, "kdp:amazon.de", "2024-03-01", "3");
+    euros.currency = currency("EUR");
+    stage
+        .store
+        .sales()
+        .upsert(stage.user, &[euros])
+        .await
+        .unwrap();
+    let dollars = Conversion::into(currency("USD"));
+    let aggregates = stage.store.aggregates();
+    let refreshed = aggregates.refresh(stage.user, Days::ALL, &dollars).await;
+    assert_eq!(refreshed.unwrap().gaps.len(), 1);
+    assert_eq!(fill().await.unwrap(), 1);
+    assert_eq!(range(stage).await[0].actual, None);
+    assert_eq!(fill().await.unwrap(), 0);
+}
+
 pub async fn accuracy_leaves_empty_days_out_of_percentages(stage: Stage<'_>) {
     let repository = stage.store.forecasts();
     let nothing = repository.accuracy(stage.user, Days::ALL).await.unwrap();

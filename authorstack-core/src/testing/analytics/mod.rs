@@ -26,7 +26,7 @@ use futures::{FutureExt, future::BoxFuture};
 
 use crate::{
     AuthorStack, Book, Conversion, Currency, Days, Id, InsightKind, NewForecast, NewInsight,
-    NewSale, Platform, SaleKey, Sums, SyncStatus, User, services::SalesIngest,
+    NewSale, Platform, SaleKey, SalesChannel, Sums, SyncStatus, User, services::SalesIngest,
 };
 
 /// An analytics store for one test, empty at first.
@@ -117,12 +117,9 @@ fn currency(code: &str) -> Currency {
 }
 
 /// A sale in dollars.
-fn sale(book_id: Id<Book>, platform: &str, date: &str, revenue: &str) -> NewSale {
-    let key = SaleKey {
-        book_id,
-        platform: platform.parse().unwrap(),
-        date: day(date),
-    };
+fn sale(book_id: Id<Book>, channel: &str, date: &str, revenue: &str) -> NewSale {
+    let channel: SalesChannel = channel.parse().unwrap();
+    let key = SaleKey::new(book_id, channel, day(date));
     let mut sale = NewSale::new(key, revenue.parse().unwrap(), currency("USD"));
     sale.units = 1;
     sale
@@ -157,14 +154,22 @@ macro_rules! analytics_conformance {
             totals_are_exact_and_never_mix_currencies,
             weeks_and_months_begin_where_they_should,
             deletes_once,
+            markets_of_a_platform_are_sales_of_their_own,
+            totals_by_platform_are_those_of_its_markets,
+            a_platform_is_the_same_in_capitals,
+            sales_in_two_currencies_are_told_to_take_markets,
+            a_colon_without_a_market_is_invalid,
         }
         $crate::__analytics_cases! { $fresh, aggregates:
             a_refresh_sums_every_day,
             refunds_and_breakdowns_add_up,
             a_day_without_sales_loses_its_roll_up,
             a_refresh_stays_within_its_days_and_user,
-            other_currencies_are_converted_or_refused_by_name,
-            a_total_beyond_the_table_is_invalid_and_changes_nothing,
+            other_currencies_are_converted,
+            a_day_without_a_rate_is_named_and_the_others_are_rolled_up,
+            a_total_beyond_the_table_is_named_and_the_others_are_rolled_up,
+            markets_are_folded_into_their_platform,
+            days_without_a_roll_up_are_found,
             a_repeated_refresh_writes_nothing,
             refreshes_beside_upserts_end_right,
             an_overview_compares_and_ranks,
@@ -185,6 +190,7 @@ macro_rules! analytics_conformance {
             every_field_of_a_forecast_survives,
             the_newest_forecast_of_a_day_counts,
             actuals_come_from_the_roll_ups,
+            what_was_earned_on_a_day_without_a_roll_up_is_unknown,
             accuracy_leaves_empty_days_out_of_percentages,
             a_bad_forecast_writes_nothing,
         }
@@ -196,9 +202,12 @@ macro_rules! analytics_conformance {
             what_is_refused_is_refused_alone,
             an_ingest_of_nothing_sound_has_failed,
             a_missing_rate_leaves_the_sales_and_says_so,
+            a_report_of_several_markets_is_one_ingest,
+            an_ingest_leaves_other_days_alone,
             an_ingest_completes_what_an_interrupted_one_left,
             far_days_are_refreshed_apart,
             a_dashboard_shows_every_part,
+            a_dashboard_names_days_without_a_roll_up,
             a_dashboard_of_too_many_days_is_invalid,
         }
     };

@@ -8,8 +8,7 @@ use serde_json::json;
 use super::Stage;
 use crate::{
     Amount, AuthorStack, Book, Conversion, Currency, DailyAggregate, Days, Forecast, Id, Insight,
-    InsightKind, InsightScope, Listed, MemoryStore, NewBook, NewForecast, NewInsight, NewSale,
-    NewSyncLog, Order, PageRequest, Platform, Result, Sale, SaleKey, SalesFilter, SyncLog,
+    InsightKind, InsightScope, Listed, MemoryStore, NewBook, NewForecast, NewInsight, NewSale, NewSyncLog, Order, PageRequest, Platform, Result, Sale, SaleKey, SalesChannel, SalesFilter, SyncLog,
     SyncStatus, TotalsBy, User,
     migrate::{Record, Sink, SinkBatch},
     testing::{author, random},
@@ -215,15 +214,30 @@ impl Both<'_> {
         let books = self.books;
         SaleKey {
             book_id: self.pick(&books),
-            platform: self.platform(),
+            channel: self.channel(),
             date: self.date(),
         }
+    }
+
+    fn channel(&mut self) -> SalesChannel {
+        let channels = [
+            "kdp",
+            "KDP:amazon.de",
+            "kdp:amazon.com",
+            "gumroad",
+            "Apple_Books:us",
+        ];
+        self.pick(&channels).parse().unwrap()
     }
 
     fn filter(&mut self) -> SalesFilter {
         let mut filter = SalesFilter::of(self.days());
         if self.number(3) == 0 {
             filter.platform = Some(self.platform());
+        }
+        if self.number(6) == 0 {
+            let markets = ["amazon.de", "us"];
+            filter.market = Some(self.pick(&markets).parse().unwrap());
         }
         if self.number(3) == 0 {
             let books = self.books;
@@ -294,6 +308,7 @@ impl Both<'_> {
             TotalsBy::Week,
             TotalsBy::Month,
             TotalsBy::Platform,
+            TotalsBy::Market,
             TotalsBy::Book,
         ]);
         let what = format!("totals of {user} by {by:?}, {filter:?}");
@@ -335,6 +350,8 @@ impl Both<'_> {
             |store| store.aggregates().range(user, days),
             bare
         );
+        let what = format!("days without a roll-up of {user}, {days}");
+        both!(self, what, |store| store.aggregates().gaps(user, days));
         let top = self.number(4);
         let what = format!("overview of {user}, {days}, top {top}");
         both!(self, what, |store| store

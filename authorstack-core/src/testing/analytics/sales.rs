@@ -3,8 +3,8 @@ use rust_decimal::Decimal;
 
 use super::{Stage, currency, day, days, sale, sums};
 use crate::{
-    Amount, Days, ErrorKind, Id, NewSale, Platform, SalesFilter, TotalsBy, TotalsGroup,
-    UpsertCounts,
+    Amount, Days, ErrorKind, Id, NewSale, Platform, SalesFilter, SalesTotal, Sums, TotalsBy,
+    TotalsGroup, UpsertCounts,
 };
 
 fn counts(inserted: u64, updated: u64, unchanged: u64) -> UpsertCounts {
@@ -397,4 +397,165 @@ pub async fn deletes_once(stage: Stage<'_>) {
     assert!(again.is_not_found(), "{again}");
     let gone = sales.get(stage.user, &new.key).await.unwrap_err();
     assert!(gone.is_not_found(), "{gone}");
+}
+
+/// A sale in another currency than dollars.
+fn foreign(stage: Stage<'_>, channel: &str, date: &str, revenue: &str, code: &str) -> NewSale {
+    let mut new = sale(stage.book, channel, date, revenue);
+    new.currency = currency(code);
+    new
+}
+
+async fn totals(stage: Stage<'_>, filter: &SalesFilter, by: TotalsBy) -> Vec<SalesTotal> {
+    let sales = stage.store.sales();
+    sales.totals(stage.user, filter, by).await.unwrap()
+}
+
+pub async fn markets_of_a_platform_are_sales_of_their_own(stage: Stage<'_>) {
+    let sales = stage.store.sales();
+    let batch = [
+        sale(stage.book, "kdp", "2024-03-01", "1"),
+        foreign(stage, "kdp:amazon.de", "2024-03-01", "2", "EUR"),
+        foreign(stage, "kdp:amazon.co.jp", "2024-03-01", "300", "JPY"),
+        sale(stage.book, "apple_books:de", "2024-03-01", "4"),
+    ];
+    let written = sales.upsert(stage.user, &batch).await.unwrap();
+    assert_eq!(written, counts(4, 0, 0));
+    let written = sales.upsert(stage.user, &batch).await.unwrap();
+    assert_eq!(written, counts(0, 0, 4));
+    for new in &batch {
+        let found = sales.get(stage.user, &new.key).await.unwrap();
+        assert_eq!((&found.key(), found.revenue), (&new.key, new.revenue));
+    }
+    let keys: Vec<_> = all(stage).await.iter().map(crate::Sale::key).collect();
+    let ordered = [3, 0, 2, 1].map(|n: usize| batch[n].key.clone());
+    assert_eq!(keys, ordered);
+
+    let mut filter = SalesFilter::of(Days::ALL);
+    filter.platform = Some(Platform::KDP);
+    let found = totals(stage, &filter, TotalsBy::Market).await;
+    let named = found
+        .iter()
+        .map(|total| (total.group.clone(), total.sums.revenue));
+    let market = |channel: &str, revenue: i64| {
+        let group = TotalsGroup::Market(channel.parse().unwrap());
+        (group, Decimal::from(revenue))
+    };
+    let expected = [
+        market("kdp", 1),
+        market("kdp:amazon.co.jp", 300),
+        market("kdp:amazon.de", 2),
+    ];
+    assert_eq!(named.collect::<Vec<_>>(), expected);
+    filter.market = Some("amazon.de".parse().unwrap());
+    assert_eq!(totals(stage, &filter, TotalsBy::Day).await.len(), 1);
+    let stream = sales.stream(stage.user, filter.clone());
+    let found: Vec<crate::Sale> = stream.try_collect().await.unwrap();
+    assert_eq!((found.len(), found[0].key()), (1, batch[1].key.clone()));
+    (filter.platform, filter.market) = (None, Some("de".parse().unwrap()));
+    let found = totals(stage, &filter, TotalsBy::Platform).await;
+    assert_eq!(found[0].group, TotalsGroup::Platform(Platform::APPLE_BOOKS));
+    assert_eq!(found.len(), 1);
+
+    sales.delete(stage.user, &batch[1].key).await.unwrap();
+    assert_eq!(all(stage).await.len(), 3);
+}
+
+pub async fn totals_by_platform_are_those_of_its_markets(stage: Stage<'_>) {
+    let sales = stage.store.sales();
+    let mut batch = Vec::new();
+    for n in 0..120_usize {
+        let channels = [
+            "kdp",
+            "KDP:us",
+            "kdp:de",
+            "gumroad",
+            "gumroad:us",
+            "barnes & noble:us",
+        ];
+        let code = ["USD", "EUR", "USD", "EUR", "JPY"][n % 5];
+        let date = format!("2024-02-{:02}", n / 6 + 1);
+        let mut new = foreign(stage, channels[n % 6], &date, &format!("{n}.07"), code);
+        new.page_reads = i32::try_from(n % 5).unwrap();
+        batch.push(new);
+    }
+    sales.upsert(stage.user, &batch).await.unwrap();
+    let filter = SalesFilter::of(Days::ALL);
+    let by_platform = totals(stage, &filter, TotalsBy::Platform).await;
+    let mut folded: std::collections::BTreeMap<_, Sums> = std::collections::BTreeMap::new();
+    for total in totals(stage, &filter, TotalsBy::Market).await {
+        let TotalsGroup::Market(channel) = total.group else {
+            panic!("{total:?} is no market");
+        };
+        let group = TotalsGroup::Platform(channel.platform());
+        *folded.entry((group, total.currency)).or_default() += total.sums;
+    }
+    let folded = folded
+        .into_iter()
+        .map(|((group, currency), sums)| SalesTotal {
+            group,
+            currency,
+            sums,
+        });
+    assert_eq!(by_platform, folded.collect::<Vec<_>>());
+    assert_eq!(by_platform.len(), 3 * 3);
+}
+
+pub async fn a_platform_is_the_same_in_capitals(stage: Stage<'_>) {
+    let sales = stage.store.sales();
+    let small = sale(stage.book, "kdp:amazon.de", "2024-03-01", "1");
+    let capitals = sale(stage.book, "KDP:Amazon.DE", "2024-03-01", "1");
+    assert_eq!(small.key, capitals.key);
+    let batch = std::slice::from_ref(&small);
+    sales.upsert(stage.user, batch).await.unwrap();
+    let written = sales.upsert(stage.user, &[capitals]).await.unwrap();
+    assert_eq!(written, counts(0, 0, 1));
+    let mut filter = SalesFilter::of(Days::ALL);
+    filter.platform = Some("Kdp".parse().unwrap());
+    let found = totals(stage, &filter, TotalsBy::Platform).await;
+    assert_eq!(found[0].group, TotalsGroup::Platform(Platform::KDP));
+}
+
+pub async fn sales_in_two_currencies_are_told_to_take_markets(stage: Stage<'_>) {
+    let sales = stage.store.sales();
+    let dollars = sale(stage.book, "kdp", "2024-03-01", "1");
+    let euros = foreign(stage, "KDP", "2024-03-01", "1", "EUR");
+    let batch = [dollars.clone(), euros.clone()];
+    let twice = sales.upsert(stage.user, &batch).await.unwrap_err();
+    sales.upsert(stage.user, &batch[..1]).await.unwrap();
+    let changed = sales.upsert(stage.user, &batch[1..]).await.unwrap_err();
+    for (error, way_out) in [(&twice, "kdp:us"), (&changed, "kdp:amazon.de")] {
+        let shown = error.to_string();
+        let parts = [way_out, "market", "USD", "EUR", "2024-03-01"];
+        assert!(parts.iter().all(|part| shown.contains(part)), "{shown}");
+        assert!(!shown.contains("add them up"), "{shown}");
+    }
+    // What the errors advise.
+    let with_market = foreign(stage, "kdp:amazon.de", "2024-03-01", "1", "EUR");
+    let written = sales.upsert(stage.user, &[dollars, with_market]).await;
+    assert_eq!(written.unwrap(), counts(1, 0, 1));
+    let twice = [euros.clone(), euros];
+    let error = sales.upsert(stage.user, &twice).await.unwrap_err();
+    let shown = error.to_string();
+    assert!(
+        shown.contains("add them up") && shown.contains("market"),
+        "{shown}"
+    );
+}
+
+pub async fn a_colon_without_a_market_is_invalid(stage: Stage<'_>) {
+    let sales = stage.store.sales();
+    let good = sale(stage.book, "kdp", "2024-03-01", "1");
+    for channel in ["shop: london", "kdp:", "a:b:c", "kdp:amazon de", ":us"] {
+        let odd = sale(stage.book, channel, "2024-03-01", "1");
+        let error = sales.upsert(stage.user, &[good.clone(), odd]).await;
+        let error = error.unwrap_err();
+        let shown = error.to_string();
+        assert!(
+            matches!(error.kind(), ErrorKind::Invalid { field, .. } if field == "platform"),
+            "{shown}"
+        );
+        assert!(shown.contains("platform:market"), "{shown}");
+    }
+    assert!(all(stage).await.is_empty());
 }

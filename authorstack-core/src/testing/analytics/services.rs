@@ -22,7 +22,7 @@ pub async fn an_ingest_writes_refreshes_and_logs(stage: Stage<'_>) {
         .collect();
     let report = ingest(stage, sales.clone()).await;
     assert_eq!((report.counts.inserted, report.refreshed.written), (9, 9));
-    assert_eq!((report.rejected.len(), &report.not_refreshed), (0, &None));
+    assert_eq!((report.rejected.len(), report.refreshed.gaps.len()), (0, 0));
     assert_eq!(report.log.status, SyncStatus::Success);
     assert_eq!(
         (report.log.records_synced, &report.log.error_message),
@@ -96,8 +96,7 @@ pub async fn what_is_refused_is_refused_alone(stage: Stage<'_>) {
     assert_eq!(report.log.records_synced, 26);
     let message = report.log.error_message.unwrap();
     assert!(message.contains("5 refused"), "{message}");
-    // The stretch of days holds the sale that was there, too.
-    assert_eq!(report.refreshed.written, 27);
+    assert_eq!(report.refreshed.written, 26);
 }
 
 pub async fn an_ingest_of_nothing_sound_has_failed(stage: Stage<'_>) {
@@ -113,9 +112,10 @@ pub async fn a_missing_rate_leaves_the_sales_and_says_so(stage: Stage<'_>) {
     let report = ingest(stage, vec![pounds.clone()]).await;
     assert_eq!(report.counts.inserted, 1);
     assert_eq!(report.log.status, SyncStatus::Partial);
-    let reason = report.not_refreshed.unwrap();
-    assert!(reason.contains("GBP"), "{reason}");
-    assert!(report.log.error_message.unwrap().contains("GBP"));
+    let gaps: Vec<_> = report.refreshed.gaps.iter().map(|gap| gap.date).collect();
+    assert_eq!(gaps, [day("2024-03-01")]);
+    let message = report.log.error_message.unwrap();
+    assert_eq!(message, "days not rolled up: 2024-03-01 (no rate of GBP)");
     let aggregates = stage.store.aggregates();
     assert!(
         aggregates
@@ -124,6 +124,71 @@ pub async fn a_missing_rate_leaves_the_sales_and_says_so(stage: Stage<'_>) {
             .unwrap()
             .is_empty()
     );
+}
+
+/// A day of a report as KDP writes it: several markets and currencies, a refund, pages read.
+fn markets(stage: Stage<'_>) -> Vec<NewSale> {
+    let line = |channel: &str, revenue: &str, code: &str, units| {
+        let mut new = sale(stage.book, channel, "2024-03-01", revenue);
+        (new.currency, new.units) = (currency(code), units);
+        new
+    };
+    let mut sales = vec![
+        line("KDP:amazon.com", "6.98", "USD", 2),
+        line("KDP:amazon.de", "-2.70", "EUR", -1),
+        line("KDP:amazon.co.uk", "0", "GBP", 0),
+    ];
+    sales[2].page_reads = 312;
+    sales
+}
+
+pub async fn a_report_of_several_markets_is_one_ingest(stage: Stage<'_>) {
+    let rates = [("EUR", "1.1"), ("GBP", "1.25")];
+    let conversion = rates.into_iter().fold(
+        Conversion::into(currency("USD")),
+        |conversion, (code, rate)| {
+            conversion
+                .rate(currency(code), rate.parse().unwrap())
+                .unwrap()
+        },
+    );
+    let service = SalesIngest::new(stage.store);
+    for (inserted, unchanged) in [(3, 0), (0, 3)] {
+        let run = service.run(stage.user, &Platform::KDP, markets(stage), &conversion);
+        let report = run.await.unwrap();
+        assert_eq!(report.log.status, SyncStatus::Success, "{report:?}");
+        let counts = report.counts;
+        assert_eq!((counts.inserted, counts.unchanged), (inserted, unchanged));
+    }
+    let aggregates = stage.store.aggregates();
+    let rolled = aggregates.range(stage.user, Days::ALL).await.unwrap();
+    // 6.98 - 2.97 + 0
+    assert_eq!(rolled[0].totals, sums("4.01", 1, 312));
+    assert_eq!(rolled[0].platform_breakdown.len(), 1);
+    assert_eq!(
+        rolled[0].platform_breakdown[&Platform::KDP],
+        rolled[0].totals
+    );
+}
+
+pub async fn an_ingest_leaves_other_days_alone(stage: Stage<'_>) {
+    let mut euros = sale(stage.book, "gumroad", "2024-03-02", "1");
+    euros.currency = currency("EUR");
+    let with_euros = Conversion::into(currency("USD"));
+    let with_euros = with_euros
+        .rate(currency("EUR"), "1.1".parse().unwrap())
+        .unwrap();
+    let service = SalesIngest::new(stage.store);
+    let run = service.run(stage.user, &Platform::GUMROAD, vec![euros], &with_euros);
+    assert_eq!(run.await.unwrap().refreshed.written, 1);
+    let aggregates = stage.store.aggregates();
+    let before = aggregates.range(stage.user, Days::ALL).await.unwrap();
+    // A run that knows no rate of euros, for the days around.
+    let around = ["2024-03-01", "2024-03-03"].map(|date| sale(stage.book, "kdp", date, "1"));
+    let report = ingest(stage, around.into()).await;
+    assert_eq!(report.log.status, SyncStatus::Success);
+    let after = aggregates.range(stage.user, Days::ALL).await.unwrap();
+    assert_eq!((after.len(), &after[1]), (3, &before[0]));
 }
 
 pub async fn an_ingest_completes_what_an_interrupted_one_left(stage: Stage<'_>) {
@@ -212,6 +277,31 @@ pub async fn a_dashboard_shows_every_part(stage: Stage<'_>) {
 
     let nothing = dashboard.summary(stage.stranger, &query).await.unwrap();
     assert_eq!((nothing.revenue_change, nothing.series.len()), (None, 3));
+}
+
+pub async fn a_dashboard_names_days_without_a_roll_up(stage: Stage<'_>) {
+    let mut pounds = sale(stage.book, "kdp", "2024-03-03", "1");
+    pounds.currency = currency("GBP");
+    let sales = vec![
+        sale(stage.book, "kdp", "2024-03-01", "2"),
+        sale(stage.book, "kdp", "2024-03-02", "4"),
+        pounds,
+    ];
+    ingest(stage, sales).await;
+    let dashboard = Dashboard::new(stage.store);
+    let of = async |first: &str, last: &str| {
+        let query = DashboardQuery::of(days(first, last));
+        dashboard.summary(stage.user, &query).await.unwrap()
+    };
+    let whole = of("2024-03-02", "2024-03-02").await;
+    assert_eq!((&whole.gaps[..], whole.totals), (&[][..], sums("4", 1, 0)));
+    assert_eq!(whole.revenue_change, Some("100".parse().unwrap()));
+    // In the period, and in the one before.
+    for (first, last) in [("2024-03-02", "2024-03-03"), ("2024-03-04", "2024-03-05")] {
+        let part = of(first, last).await;
+        assert_eq!(part.gaps, [day("2024-03-03")]);
+        assert_eq!(part.revenue_change, None);
+    }
 }
 
 pub async fn a_dashboard_of_too_many_days_is_invalid(stage: Stage<'_>) {
