@@ -20,6 +20,7 @@
 //!   retries](resilience); `error.rs`: [`Error`].
 
 mod error;
+mod joined;
 pub mod layers;
 mod memory;
 pub mod migrate;
@@ -45,6 +46,7 @@ pub use records::{
     },
     community::{Attachment, Comment, Feed, Like, NewPost, Post, PostPatch, PostView, Visibility},
     competitor::{Competitor, CompetitorPatch, DateRange, NewCompetitor, PricePoint},
+    erasure::ErasedAnalytics,
     extra::Extra,
     fields,
     follow::{Follow, FollowCounts},

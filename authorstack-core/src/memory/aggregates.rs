@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 
-use super::store::MemoryStore;
+use super::store::{MemoryStore, Records};
 use crate::{
     AggregateRepository, Conversion, DailyAggregate, Days, Id, Overview, RefreshCounts, Result,
     User, records::rollup::roll_up,
@@ -37,11 +37,12 @@ impl MemoryAggregates {
         }
         Ok(counts)
     }
+}
 
-    fn stored(&self, user_id: Id<User>, days: Days) -> Vec<DailyAggregate> {
-        let records = self.0.lock();
+impl Records {
+    fn roll_ups(&self, user_id: Id<User>, days: Days) -> Vec<DailyAggregate> {
         let range = (user_id, days.first())..=(user_id, days.last());
-        let found = records.aggregates.range(range);
+        let found = self.aggregates.range(range);
         found.map(|(_, day)| day.clone()).collect()
     }
 }
@@ -58,14 +59,15 @@ impl AggregateRepository for MemoryAggregates {
     }
 
     async fn range(&self, user_id: Id<User>, days: Days) -> Result<Vec<DailyAggregate>> {
-        Ok(self.stored(user_id, days))
+        Ok(self.0.lock().roll_ups(user_id, days))
     }
 
     async fn overview(&self, user_id: Id<User>, days: Days, top: u32) -> Result<Overview> {
-        let range = self.stored(user_id, days);
+        let records = self.0.lock();
+        let range = records.roll_ups(user_id, days);
         // The first possible day has no day before it.
         let before = match days.before() {
-            before if before.last() < days.first() => self.stored(user_id, before),
+            before if before.last() < days.first() => records.roll_ups(user_id, before),
             _ => Vec::new(),
         };
         Ok(Overview::of(&range, &before, top as usize))

@@ -165,28 +165,24 @@ impl ForecastRepository for MemoryForecasts {
 
     async fn fill_actuals(&self, user_id: Id<User>, days: Days) -> Result<u64> {
         let mut records = self.0.lock();
-        let records = &mut *records;
-        let (forecasts, aggregates) = (&mut records.forecasts, &records.aggregates);
-        let (mut changed, mut failure) = (0, None);
-        forecasts.change_all(.., |forecast| {
+        // All amounts are found first: either every forecast is filled or none is.
+        let mut earned: BTreeMap<i64, Amount> = BTreeMap::new();
+        for forecast in records.forecasts.values() {
             if forecast.user_id != user_id || !days.contains(forecast.date) {
-                return false;
+                continue;
             }
-            let day = aggregates.get(&(user_id, forecast.date));
-            match day.map_or(Ok(Amount::ZERO), |day| Amount::new(day.totals.revenue)) {
-                Ok(earned) if forecast.actual != Some(earned) => {
-                    forecast.actual = Some(earned);
-                    changed += 1;
-                    true
-                }
-                Ok(_) => false,
-                Err(error) => {
-                    failure.get_or_insert(error);
-                    false
-                }
+            let day = records.aggregates.get(&(user_id, forecast.date));
+            let actual = day.map_or(Ok(Amount::ZERO), |day| Amount::new(day.totals.revenue))?;
+            if forecast.actual != Some(actual) {
+                earned.insert(forecast.id, actual);
             }
+        }
+        records.forecasts.change_all(.., |forecast| {
+            let actual = earned.get(&forecast.id).copied();
+            forecast.actual = actual.or(forecast.actual);
+            actual.is_some()
         });
-        failure.map_or(Ok(changed), Err)
+        Ok(earned.len() as u64)
     }
 
     async fn accuracy(&self, user_id: Id<User>, days: Days) -> Result<ForecastAccuracy> {

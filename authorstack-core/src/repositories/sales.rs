@@ -7,7 +7,7 @@ use crate::{
 
 /// The operations on sales. Each call takes the user whose sales they are.
 ///
-/// The user must exist, if the store also holds users. Whether the book exists is not checked.
+/// The user must exist, if the stack also holds users. Whether the book exists is not checked.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait SalesRepository: std::fmt::Debug + Send + Sync {
@@ -17,7 +17,7 @@ pub trait SalesRepository: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// Invalid for a date outside the years 1 to 9999, or naming sales that the batch contains
     /// twice; Conflict naming those whose currency would change; NotFound when there is no such
-    /// user. Nothing is written then. A store's Timeout or Unavailable, as for every call.
+    /// user, also for an empty batch. Nothing is written then. A store's Timeout or Unavailable, as for every call.
     async fn upsert(&self, user_id: Id<User>, sales: &[NewSale]) -> Result<UpsertCounts>;
 
     /// The sale with this key.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use authorstack_core::{Error, Id, Result, migrate::Stored};
+use authorstack_core::{Error, Id, Result, User, migrate::Stored};
 use sqlx::{
     AssertSqlSafe,
     postgres::{PgArguments, PgRow},
@@ -25,6 +25,18 @@ impl Base {
         self.dialect.ids.write(id)
     }
 
+    /// Refuses an unknown user, where the database holds the users too.
+    pub(super) async fn known_user(&self, user_id: Id<User>) -> Result<()> {
+        if !self.dialect.has_books {
+            return Ok(());
+        }
+        let known = query("select from public.users where id = $1").bind(self.uuid(user_id));
+        match self.pool.fetch_optional(known).await? {
+            Some(_) => Ok(()),
+            None => Err(unknown_user(user_id)),
+        }
+    }
+
     pub(super) fn id<T>(&self, uuid: Uuid, field: &'static str) -> Result<Id<T>> {
         let id = self.dialect.ids.read(uuid);
         id.map_err(|error| Error::corrupt(format!("{field}: {}", error.kind())))
@@ -44,6 +56,10 @@ impl Base {
         row.write(&mut writer)?;
         Ok(writer.into_arguments())
     }
+}
+
+pub(super) fn unknown_user(id: Id<User>) -> Error {
+    Error::not_found().for_record(format_args!("user {id}"))
 }
 
 /// The texts contain only constants and parts of the dialect.

@@ -4,6 +4,7 @@
 mod aggregates;
 mod base;
 mod dialect;
+mod erasure;
 mod forecasts;
 mod insights;
 mod repositories;
