@@ -22,6 +22,7 @@
 //!   secured](ConnectionSecurity).
 
 mod error;
+mod joined;
 pub mod layers;
 mod memory;
 pub mod migrate;
@@ -51,6 +52,7 @@ pub use records::{
     },
     community::{Attachment, Comment, Feed, Like, NewPost, Post, PostPatch, PostView, Visibility},
     competitor::{Competitor, CompetitorPatch, DateRange, NewCompetitor, PricePoint},
+    erasure::ErasedAnalytics,
     extra::Extra,
     fields,
     follow::{Follow, FollowCounts},

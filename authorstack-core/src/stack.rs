@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::{
     AggregateRepository, BookRepository, BoostRepository, ChecklistRepository, CommunityRepository,
-    CompetitorRepository, FollowRepository, ForecastRepository, InsightRepository, MemoryStore,
-    SalesRepository, SyncLogRepository, UserRepository,
+    CompetitorRepository, ErasureRepository, FollowRepository, ForecastRepository,
+    InsightRepository, MemoryStore, SalesRepository, SyncLogRepository, UserRepository,
+    joined::join,
     layers::{Layer, Layered, Named},
     stores::{Analytics, AnalyticsStore, DocumentStore, Documents, Stores},
 };
@@ -63,7 +64,8 @@ macro_rules! stack {
 
             /// Builds the stack. Calls to a part without a store return Unsupported.
             #[must_use]
-            pub fn build(self) -> AuthorStack {
+            pub fn build(mut self) -> AuthorStack {
+                self.join();
                 let mut layers = self.layers;
                 layers.push(Arc::new(Named));
                 let layers: Arc<[Arc<dyn Layer>]> = layers.into();
@@ -118,6 +120,8 @@ stack! {
     analytics.insights: InsightRepository;
     /// The revenue forecasts.
     analytics.forecasts: ForecastRepository;
+    /// What erases a user's analytics; see [`services::Erasure`](crate::services::Erasure).
+    analytics.erasure: ErasureRepository;
 }
 
 /// The stores of a stack, for a layer that sends calls there.
@@ -138,6 +142,7 @@ impl From<AuthorStack> for Stores {
             sync_logs: stack.sync_logs,
             insights: stack.insights,
             forecasts: stack.forecasts,
+            erasure: stack.erasure,
         });
         Self {
             documents,
@@ -161,6 +166,10 @@ impl AuthorStack {
     }
 
     /// A stack on two stores: the documents in MongoDB, the analytics in Azure PostgreSQL.
+    ///
+    /// It answers as a stack on one store does. Analytics are written for users who exist, so such
+    /// a write also asks the documents for the user, before it and after it. Deleting a user or a
+    /// book erases their analytics first, and the user or the book last.
     #[must_use]
     pub fn distributed(documents: &dyn DocumentStore, analytics: &dyn AnalyticsStore) -> Self {
         let builder = Self::builder().documents(documents);
@@ -204,6 +213,8 @@ pub struct AuthorStackBuilder {
     documents: Option<(&'static str, Documents)>,
     analytics: Option<(&'static str, Analytics)>,
     parts: Parts,
+    /// Whether one store holds both parts.
+    is_one_store: bool,
     layers: Vec<Arc<dyn Layer>>,
 }
 
@@ -211,18 +222,34 @@ impl AuthorStackBuilder {
     /// The store of the documents.
     pub fn documents(mut self, store: &dyn DocumentStore) -> Self {
         self.documents = Some((store.name(), store.documents()));
+        self.is_one_store = false;
         self
     }
 
     /// The store of the analytics.
     pub fn analytics(mut self, store: &dyn AnalyticsStore) -> Self {
         self.analytics = Some((store.name(), store.analytics()));
+        self.is_one_store = false;
         self
     }
 
     /// One store for everything.
     pub fn store<S: DocumentStore + AnalyticsStore>(self, store: &S) -> Self {
-        self.documents(store).analytics(store)
+        let mut builder = self.documents(store).analytics(store);
+        builder.is_one_store = true;
+        builder
+    }
+
+    /// Joins two stores. One store for everything keeps its records together by itself.
+    fn join(&mut self) {
+        if self.is_one_store {
+            return;
+        }
+        if let (Some((_, documents)), Some((_, analytics))) =
+            (&mut self.documents, &mut self.analytics)
+        {
+            (*documents, *analytics) = join(documents.clone(), analytics.clone());
+        }
     }
 
     /// Adds a layer around every call. The layer that is added first sees a call first.

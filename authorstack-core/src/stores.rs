@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     AggregateRepository, BookRepository, BoostRepository, ChecklistRepository, CommunityRepository,
-    CompetitorRepository, FollowRepository, ForecastRepository, InsightRepository, SalesRepository,
-    SyncLogRepository, UserRepository,
+    CompetitorRepository, ErasureRepository, FollowRepository, ForecastRepository,
+    InsightRepository, SalesRepository, SyncLogRepository, UserRepository,
 };
 
 /// The repositories of the documents, as a backend builds them. They do not check their input: an
@@ -41,6 +41,8 @@ pub struct Analytics {
     pub insights: Arc<dyn InsightRepository>,
     /// Revenue forecasts.
     pub forecasts: Arc<dyn ForecastRepository>,
+    /// What erases a user's analytics.
+    pub erasure: Arc<dyn ErasureRepository>,
 }
 
 /// A store that holds the documents of an app: MongoDB, Supabase, memory.
@@ -62,6 +64,9 @@ pub trait AnalyticsStore: fmt::Debug + Send + Sync {
 }
 
 /// The repositories that a stack was built with.
+///
+/// Make it of a stack, as `Stores::from(stack)`, where documents and analytics are in two stores: a
+/// stack joins them, so that deleting a user erases their analytics too.
 #[derive(Debug, Clone, Default)]
 pub struct Stores {
     /// The documents.

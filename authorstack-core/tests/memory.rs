@@ -1,7 +1,7 @@
 //! The conformance suite on the in-memory store.
 
 use async_trait::async_trait;
-use authorstack_core::{AuthorStack, MemoryStore, testing::FreshStore};
+use authorstack_core::{AuthorStack, MemoryStore, testing, testing::FreshStore};
 
 struct Fresh(MemoryStore);
 
@@ -19,3 +19,9 @@ async fn fresh() -> Fresh {
 }
 
 authorstack_core::conformance!(fresh);
+
+/// Two threads seldom meet in the gap between two locks, so this races more often.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_deletes_one_succeeds_every_time() {
+    testing::racing::competitors_race(&AuthorStack::memory(), 5_000).await;
+}

@@ -95,8 +95,14 @@ impl MongoBoosts {
         }
         let insert = store.boosts.insert_one(encode(&boost)?);
         let insert = insert.session(&mut *session);
-        driver(store.deadline, insert).await?;
-        Ok(boost)
+        match driver(store.deadline, insert).await {
+            Ok(_) => Ok(boost),
+            // Not this user's: their purchases meet on the balance.
+            Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists { .. }) => {
+                Err(new.id_is_taken())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn one<T: Fields>(

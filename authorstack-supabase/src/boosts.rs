@@ -82,6 +82,10 @@ impl SupabaseBoosts {
                 // The position was free a moment ago, so another attempt may find a free one.
                 return Err(taken.retryable(wanted.is_none()));
             }
+            // Not this user's: their purchases follow each other.
+            Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists { .. }) => {
+                return Err(new.id_is_taken());
+            }
             Err(error) => return Err(error),
         }
         unit.commit().await?;

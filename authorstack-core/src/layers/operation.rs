@@ -134,6 +134,10 @@ operations! {
         ForecastsRange "range" Read,
         ForecastsFillActuals "fill_actuals" Write,
         ForecastsAccuracy "accuracy" Read,
+    "erasure":
+        ErasureEraseUser "erase_user" Write,
+        ErasureEraseBook "erase_book" Write,
+        ErasureRun "run" Write,
     "dashboard":
         DashboardSummary "summary" Read,
     "store":

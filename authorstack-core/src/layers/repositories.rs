@@ -20,7 +20,7 @@ use crate::{
     AggregateRepository, Asin, AuthId, Book, BookFilter, BookPatch, BookRepository, Boost,
     BoostRepository, Checklist, ChecklistFilter, ChecklistPatch, ChecklistRepository, Comment,
     CommentId, CommunityRepository, Competitor, CompetitorPatch, CompetitorRepository, Conversion,
-    DailyAggregate, DateRange, Days, Done, DueTask, Email, Feed, Follow, FollowCounts, FollowRepository, Forecast, ForecastAccuracy, ForecastRepository, Id, Insight, InsightKind, InsightRepository, InsightScope, Listed, NewBook, NewBoost, NewChecklist, NewCompetitor, NewForecast, NewInsight, NewPost, NewSale, NewSyncLog, NewUser, Overview, Page, PageRequest, Platform, Post, PostPatch, PostView, Price, PricePoint, RefreshReport, Result, Sale, SaleKey, SalesFilter, SalesRepository, SalesTotal, Stores, SyncLog, SyncLogRepository, TaskChange, TotalsBy, UpsertCounts, User, UserPatch, UserRepository, check_credits,
+    DailyAggregate, DateRange, Days, Done, DueTask, Email, ErasedAnalytics, ErasureRepository, Feed, Follow, FollowCounts, FollowRepository, Forecast, ForecastAccuracy, ForecastRepository, Id, Insight, InsightKind, InsightRepository, InsightScope, Listed, NewBook, NewBoost, NewChecklist, NewCompetitor, NewForecast, NewInsight, NewPost, NewSale, NewSyncLog, NewUser, Overview, Page, PageRequest, Platform, Post, PostPatch, PostView, Price, PricePoint, RefreshReport, Result, Sale, SaleKey, SalesFilter, SalesRepository, SalesTotal, Stores, SyncLog, SyncLogRepository, TaskChange, TotalsBy, UpsertCounts, User, UserPatch, UserRepository, check_credits,
     records::{community::check_comment, sales::check_batch},
 };
 
@@ -390,5 +390,11 @@ layered! {
         ForecastsFillActuals: fn fill_actuals(user_id: Id<User>, days: Days) -> u64, user user_id;
         ForecastsAccuracy: fn accuracy(user_id: Id<User>, days: Days) -> ForecastAccuracy,
             user user_id;
+    }
+
+    impl ErasureRepository {
+        ErasureEraseUser: fn erase_user(user_id: Id<User>) -> ErasedAnalytics, user user_id;
+        ErasureEraseBook: fn erase_book(user_id: Id<User>, book_id: Id<Book>) -> u64,
+            user user_id, record book_id;
     }
 }

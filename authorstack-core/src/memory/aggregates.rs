@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use chrono::NaiveDate;
 
-use super::store::MemoryStore;
+use super::store::{MemoryStore, Records};
 use crate::{
     AggregateRepository, Conversion, DailyAggregate, Days, Id, Listed, Overview, RefreshReport, Result, User, records::rollup::roll_up,
 };
@@ -51,11 +51,12 @@ impl MemoryAggregates {
         let rolled_up = |date: &NaiveDate| records.aggregates.contains_key(&(user_id, *date));
         sold.into_iter().filter(|date| !rolled_up(date)).collect()
     }
+}
 
-    fn stored(&self, user_id: Id<User>, days: Days) -> Vec<DailyAggregate> {
-        let records = self.0.lock();
+impl Records {
+    fn roll_ups(&self, user_id: Id<User>, days: Days) -> Vec<DailyAggregate> {
         let range = (user_id, days.first())..=(user_id, days.last());
-        let found = records.aggregates.range(range);
+        let found = self.aggregates.range(range);
         found.map(|(_, day)| day.clone()).collect()
     }
 }
@@ -72,7 +73,7 @@ impl AggregateRepository for MemoryAggregates {
     }
 
     async fn range(&self, user_id: Id<User>, days: Days) -> Result<Listed<DailyAggregate>> {
-        Ok(self.stored(user_id, days).into())
+        Ok(self.0.lock().roll_ups(user_id, days).into())
     }
 
     async fn gaps(&self, user_id: Id<User>, days: Days) -> Result<Vec<NaiveDate>> {
@@ -80,10 +81,11 @@ impl AggregateRepository for MemoryAggregates {
     }
 
     async fn overview(&self, user_id: Id<User>, days: Days, top: u32) -> Result<Overview> {
-        let range = self.stored(user_id, days);
+        let records = self.0.lock();
+        let range = records.roll_ups(user_id, days);
         // The first possible day has no day before it.
         let before = match days.before() {
-            before if before.last() < days.first() => self.stored(user_id, before),
+            before if before.last() < days.first() => records.roll_ups(user_id, before),
             _ => Vec::new(),
         };
         Ok(Overview::of(&range, &before, top as usize))

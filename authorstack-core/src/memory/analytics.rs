@@ -165,37 +165,31 @@ impl ForecastRepository for MemoryForecasts {
 
     async fn fill_actuals(&self, user_id: Id<User>, days: Days) -> Result<u64> {
         let mut records = self.0.lock();
-        let records = &mut *records;
-        let (forecasts, aggregates) = (&mut records.forecasts, &records.aggregates);
         let sales = records.sales.values();
         let sales = sales.filter(|sale| sale.user_id == user_id && days.contains(sale.date));
         let sold: BTreeSet<NaiveDate> = sales.map(|sale| sale.date).collect();
-        let (mut changed, mut failure) = (0, None);
-        forecasts.change_all(.., |forecast| {
+        // All amounts are found first: either every forecast is filled or none is.
+        let mut earned: BTreeMap<i64, Option<Amount>> = BTreeMap::new();
+        for forecast in records.forecasts.values() {
             if forecast.user_id != user_id || !days.contains(forecast.date) {
-                return false;
+                continue;
             }
-            let day = aggregates.get(&(user_id, forecast.date));
-            let earned = match day {
-                Some(day) => Amount::new(day.totals.revenue).map(Some),
+            let actual = match records.aggregates.get(&(user_id, forecast.date)) {
+                Some(day) => Some(Amount::new(day.totals.revenue)?),
                 // What was earned is not known.
-                None if sold.contains(&forecast.date) => Ok(None),
-                None => Ok(Some(Amount::ZERO)),
+                None if sold.contains(&forecast.date) => None,
+                None => Some(Amount::ZERO),
             };
-            match earned {
-                Ok(earned) if forecast.actual != earned => {
-                    forecast.actual = earned;
-                    changed += 1;
-                    true
-                }
-                Ok(_) => false,
-                Err(error) => {
-                    failure.get_or_insert(error);
-                    false
-                }
+            if forecast.actual != actual {
+                earned.insert(forecast.id, actual);
             }
+        }
+        records.forecasts.change_all(.., |forecast| {
+            let actual = earned.get(&forecast.id).copied();
+            forecast.actual = actual.unwrap_or(forecast.actual);
+            actual.is_some()
         });
-        failure.map_or(Ok(changed), Err)
+        Ok(earned.len() as u64)
     }
 
     async fn accuracy(&self, user_id: Id<User>, days: Days) -> Result<ForecastAccuracy> {

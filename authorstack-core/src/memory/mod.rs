@@ -9,6 +9,7 @@ mod boosts;
 mod checklists;
 mod community;
 mod competitors;
+mod erasure;
 mod feed;
 mod follows;
 mod ledger;

@@ -10,6 +10,7 @@ use super::{
     checklists::MemoryChecklists,
     community::MemoryCommunity,
     competitors::MemoryCompetitors,
+    erasure::MemoryErasure,
     follows::MemoryFollows,
     sales::MemorySales,
     store::{MemoryStore, NAME},
@@ -47,6 +48,7 @@ impl AnalyticsStore for MemoryStore {
             sync_logs: Arc::new(MemorySyncLogs(self.clone())),
             insights: Arc::new(MemoryInsights(self.clone())),
             forecasts: Arc::new(MemoryForecasts(self.clone())),
+            erasure: Arc::new(MemoryErasure(self.clone())),
         }
     }
 }

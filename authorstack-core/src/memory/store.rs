@@ -162,11 +162,7 @@ impl Records {
         self.competitors.retain(|_, rival| rival.user_id != id);
         self.checklists.retain(|_, list| list.user_id != id);
         self.boosts.retain(|_, boost| boost.user_id != id);
-        self.sales.retain(|(user, _), _| *user != id);
-        self.aggregates.retain(|(user, _), _| *user != id);
-        self.sync_logs.retain(|_, log| log.user_id != id);
-        self.insights.retain(|_, insight| insight.user_id != id);
-        self.forecasts.retain(|_, forecast| forecast.user_id != id);
+        self.remove_analytics(id);
         self.remove_dependents();
         true
     }

@@ -112,8 +112,11 @@ fn end_of(started_at: DateTime<Utc>, days: u32) -> DateTime<Utc> {
 
 /// A boost to be purchased.
 ///
-/// Its id is the idempotency key. A purchase that is repeated with the same value, for example
-/// after a timeout, returns the boost of the first one and spends nothing.
+/// Its id is the idempotency key: keep it, and a purchase can be repeated, for example after a
+/// timeout. A purchase with the same id, book, days and credits returns the boost of the first one
+/// and spends nothing, whatever its start: [`NewBoost::new`] starts the boost now, which is later
+/// when the purchase is repeated. A position, if the repeated purchase wishes one, must be the one
+/// that was bought.
 ///
 /// ```
 /// use authorstack_core::{Id, NewBoost};
@@ -133,7 +136,7 @@ pub struct NewBoost {
     pub credits: i64,
     /// The position; `None` for the first one that is free for the whole time.
     pub position: Option<u32>,
-    /// From when on.
+    /// From when on. A repeated purchase does not move the start.
     pub starts_at: DateTime<Utc>,
     /// Fields that the schema does not know.
     pub extra: Extra,
@@ -217,21 +220,43 @@ impl NewBoost {
     /// The answer if a boost with this id exists already: that boost, if this purchase made it.
     ///
     /// # Errors
-    /// AlreadyExists for `_id` when the id is another purchase's.
+    /// Conflict when the id is another purchase's.
     pub fn repeated(&self, user_id: Id<User>, present: Boost) -> Result<Boost> {
-        let same = present.user_id == user_id
-            && present.book_id == self.book_id
-            && present.duration_days == self.duration_days
-            && present.credits_spent == self.credits
-            && present.started_at == time::to_millis(self.starts_at)
-            && self
-                .position
-                .is_none_or(|position| present.position == position);
-        if same {
-            Ok(present)
-        } else {
-            Err(Error::already_exists("_id"))
+        if present.user_id != user_id {
+            return Err(self.id_is_taken());
         }
+        let wished = self.position.unwrap_or(present.position);
+        let differing: Vec<&str> = [
+            ("bookId", present.book_id != self.book_id),
+            ("duration", present.duration_days != self.duration_days),
+            ("credits_spent", present.credits_spent != self.credits),
+            ("position", present.position != wished),
+        ]
+        .into_iter()
+        .filter_map(|(field, differs)| differs.then_some(field))
+        .collect();
+        if differing.is_empty() {
+            return Ok(present);
+        }
+        Err(Error::new(ErrorKind::Conflict {
+            reason: format!(
+                "this id made a purchase already, and it differs in {}; nothing was spent now. To \
+                 repeat that purchase, send it as it was; only a purchase that is meant to be a \
+                 further one takes an id of its own",
+                differing.join(", ")
+            )
+            .into(),
+        }))
+    }
+
+    /// The error for an id that another user's purchase has.
+    #[must_use]
+    pub fn id_is_taken(&self) -> Error {
+        Error::new(ErrorKind::Conflict {
+            reason: "another user's purchase has this id; nothing was spent. Let `NewBoost::new` \
+                     make the id, once for each purchase"
+                .into(),
+        })
     }
 }
 

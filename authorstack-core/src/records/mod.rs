@@ -8,6 +8,7 @@ pub(crate) mod check;
 pub(crate) mod checklist;
 pub(crate) mod community;
 pub(crate) mod competitor;
+pub(crate) mod erasure;
 pub(crate) mod extra;
 pub mod fields;
 pub(crate) mod follow;

@@ -7,14 +7,15 @@ use crate::{Boost, Done, Id, Listed, NewBoost, Page, PageRequest, Result, User};
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait BoostRepository: std::fmt::Debug + Send + Sync {
-    /// Spends the user's credits and creates the boost, in one transaction. A repeated purchase of
-    /// the same [`NewBoost`] spends nothing.
+    /// Spends the user's credits and creates the boost, in one transaction. A repeated purchase,
+    /// that is one with the id of the first, returns its boost and spends nothing; see
+    /// [`NewBoost`].
     ///
     /// # Errors
-    /// NotFound when there is no such user, or the book is not theirs; InsufficientCredits;
-    /// Conflict if the position is taken for a part of that time; AlreadyExists for `_id` if
-    /// another purchase used the id; Invalid; Timeout or Unavailable of a store, as for every call.
-    /// Of several problems the first in this order is reported, but Invalid before all.
+    /// NotFound when there is no such user, or the book is not theirs; Conflict if a purchase with
+    /// the same id differs; InsufficientCredits; Conflict if the position is taken for a part of
+    /// that time; Invalid; Timeout or Unavailable of a store, as for every call. Of several
+    /// problems the first in this order is reported, but Invalid before all.
     async fn purchase(&self, user_id: Id<User>, boost: NewBoost) -> Result<Boost>;
 
     /// A boost of the user.

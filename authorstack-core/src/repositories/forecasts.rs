@@ -9,7 +9,7 @@ pub trait ForecastRepository: std::fmt::Debug + Send + Sync {
     /// Adds forecasts in one transaction; older ones stay.
     ///
     /// # Errors
-    /// NotFound when there is no such user, where the store holds users too; Invalid; Timeout or
+    /// NotFound when there is no such user, where the stack holds users too; Invalid; Timeout or
     /// Unavailable of a store, as for every call. Nothing is written then.
     async fn put(&self, user_id: Id<User>, forecasts: Vec<NewForecast>) -> Result<Vec<Forecast>>;
 

@@ -10,7 +10,7 @@ pub trait InsightRepository: std::fmt::Debug + Send + Sync {
     /// Adds an insight; older ones stay.
     ///
     /// # Errors
-    /// NotFound when there is no such user or book of theirs, where the store holds these too;
+    /// NotFound when there is no such user or book of theirs, where the stack holds these too;
     /// Invalid; Timeout or Unavailable of a store, as for every call.
     async fn put(&self, user_id: Id<User>, insight: NewInsight) -> Result<Insight>;
 

@@ -7,6 +7,7 @@ mod boosts;
 mod checklists;
 mod community;
 mod competitors;
+mod erasure;
 mod follows;
 mod forecasts;
 mod insights;
@@ -21,6 +22,7 @@ pub use boosts::BoostRepository;
 pub use checklists::{ChecklistRepository, ChecklistRepositoryExt};
 pub use community::CommunityRepository;
 pub use competitors::CompetitorRepository;
+pub use erasure::ErasureRepository;
 pub use follows::FollowRepository;
 pub use forecasts::ForecastRepository;
 pub use insights::InsightRepository;
@@ -55,8 +57,8 @@ pub mod mocks {
         aggregates::MockAggregateRepository, books::MockBookRepository,
         boosts::MockBoostRepository, checklists::MockChecklistRepository,
         community::MockCommunityRepository, competitors::MockCompetitorRepository,
-        follows::MockFollowRepository, forecasts::MockForecastRepository,
-        insights::MockInsightRepository, sales::MockSalesRepository,
-        sync_logs::MockSyncLogRepository, users::MockUserRepository,
+        erasure::MockErasureRepository, follows::MockFollowRepository,
+        forecasts::MockForecastRepository, insights::MockInsightRepository,
+        sales::MockSalesRepository, sync_logs::MockSyncLogRepository, users::MockUserRepository,
     };
 }

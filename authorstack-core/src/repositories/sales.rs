@@ -12,7 +12,7 @@ use crate::{
 /// capitals, the row is found, updated and deleted under its name in small letters, and keeps its
 /// spelling in the table.
 ///
-/// The user must exist, if the store also holds users. Whether the book exists is not checked.
+/// The user must exist, if the stack also holds users. Whether the book exists is not checked.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait SalesRepository: std::fmt::Debug + Send + Sync {
@@ -23,7 +23,8 @@ pub trait SalesRepository: std::fmt::Debug + Send + Sync {
     /// Invalid for a date outside the years 1 to 9999, for a colon in a platform's name, or naming
     /// sales that the batch contains twice; Conflict naming those whose currency would change, or
     /// which the table holds in several spellings of their platform; NotFound when there is no such
-    /// user. Nothing is written then. A store's Timeout or Unavailable, as for every call.
+    /// user, also for an empty batch. Nothing is written then. A store's Timeout or Unavailable, as
+    /// for every call.
     async fn upsert(&self, user_id: Id<User>, sales: &[NewSale]) -> Result<UpsertCounts>;
 
     /// The sale with this key.

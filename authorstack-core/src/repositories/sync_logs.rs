@@ -9,7 +9,7 @@ pub trait SyncLogRepository: std::fmt::Debug + Send + Sync {
     /// Stores the log of a sync that has ended now.
     ///
     /// # Errors
-    /// NotFound when there is no such user, where the store holds users too; Invalid; Timeout or
+    /// NotFound when there is no such user, where the stack holds users too; Invalid; Timeout or
     /// Unavailable of a store, as for every call.
     async fn append(&self, user_id: Id<User>, log: NewSyncLog) -> Result<SyncLog>;
 

@@ -48,10 +48,17 @@ pub trait UserRepository: std::fmt::Debug + Send + Sync {
     /// longer holds; Invalid.
     async fn update(&self, id: Id<User>, patch: UserPatch) -> Result<User>;
 
-    /// Deletes the user and everything that belongs to them.
+    /// Deletes the user and everything that belongs to them, in all stores of the stack: books,
+    /// checklists, boosts, competitors, follows, posts, their likes and comments on all posts, and
+    /// all analytics.
+    ///
+    /// One store may do so in one transaction. Otherwise the analytics go first, then the
+    /// documents, and the user last. A call that failed can be repeated, and continues.
+    /// [`services::Erasure`](crate::services::Erasure) also reports what was erased.
     ///
     /// # Errors
-    /// NotFound.
+    /// NotFound when there is no such user. Analytics that a call which broke off has left are
+    /// erased then, too.
     async fn delete(&self, id: Id<User>) -> Result<()>;
 
     /// Adds credits, atomically.

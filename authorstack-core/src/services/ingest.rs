@@ -99,7 +99,7 @@ impl SalesIngest {
     /// cannot be are in the report, and in the log.
     ///
     /// # Errors
-    /// Those of the store: NotFound for an unknown user, Timeout, Unavailable. Batches before the
+    /// NotFound for an unknown user, where the stack holds users; a store's Timeout, Unavailable. Batches before the
     /// failure stay written. The run is logged if that is still possible.
     pub async fn run(
         &self,

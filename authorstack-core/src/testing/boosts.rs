@@ -130,11 +130,90 @@ pub async fn a_repeated_purchase_spends_once(store: &AuthorStack) {
     let first = boosts.purchase(user, new.clone()).await.unwrap();
     assert_eq!(boosts.purchase(user, new.clone()).await.unwrap(), first);
     assert_eq!(credits(store, user).await, 70);
-    let mut other = boost(book, 2);
-    other.id = new.id;
-    let refused = boosts.purchase(user, other).await;
-    assert_kind!(refused, ErrorKind::AlreadyExists { field } if field == "_id");
     assert_eq!(credits(store, user).await, 70);
+}
+
+pub async fn a_purchase_repeated_later_is_the_first(store: &AuthorStack) {
+    let (user, book) = buyer(store, "ada", 60).await;
+    let boosts = store.boosts();
+    let (wished, mut found) = (boost(book, 2), boost(book, 1));
+    found.position = None;
+    for new in [wished, found] {
+        let first = boosts.purchase(user, new.clone()).await.unwrap();
+        // A host that makes the purchase anew keeps the id only.
+        for moved in [
+            TimeDelta::milliseconds(1),
+            TimeDelta::days(3),
+            TimeDelta::days(400),
+            TimeDelta::days(-400),
+        ] {
+            let mut again = NewBoost::new(book, 7, 30);
+            (again.id, again.position) = (new.id, new.position);
+            again.starts_at = start() + moved;
+            let again = boosts.purchase(user, again).await.unwrap();
+            assert_eq!(again, first, "{moved}");
+        }
+        let mut now = NewBoost::new(book, 7, 30);
+        (now.id, now.position) = (new.id, new.position);
+        assert_eq!(boosts.purchase(user, now).await.unwrap(), first);
+        // Also when somebody holds the position at the later time, or the boost has ended.
+        let (bob, bobs) = buyer(store, &format!("bob{}", first.position), 100).await;
+        let mut behind = boost(bobs, first.position);
+        behind.starts_at = first.expires_at;
+        boosts.purchase(bob, behind).await.unwrap();
+        let mut again = new.clone();
+        again.starts_at = first.expires_at;
+        assert_eq!(boosts.purchase(user, again.clone()).await.unwrap(), first);
+        assert!(boosts.expire_due(first.expires_at).await.unwrap() > 0);
+        let ended = boosts.purchase(user, again).await.unwrap();
+        assert_eq!(
+            ended,
+            Boost {
+                active: false,
+                ..first
+            }
+        );
+    }
+    assert_eq!(credits(store, user).await, 0, "each was paid once");
+    let held = boosts.list(user, PageRequest::default()).await.unwrap();
+    assert_eq!(held.items.len(), 2);
+}
+
+pub async fn another_purchase_under_the_same_id_is_a_conflict(store: &AuthorStack) {
+    let (user, book) = buyer(store, "ada", 100).await;
+    let (bob, bobs) = buyer(store, "bob", 100).await;
+    let other_book = store.books().create(user, NewBook::new("Ebb")).await;
+    let other_book = other_book.unwrap().id;
+    let boosts = store.boosts();
+    let new = boost(book, 1);
+    let first = boosts.purchase(user, new.clone()).await.unwrap();
+    let with = |change: &dyn Fn(&mut NewBoost)| {
+        let mut new = new.clone();
+        change(&mut new);
+        new
+    };
+    for (other, named) in [
+        (with(&|new| new.book_id = other_book), "bookId"),
+        (with(&|new| new.duration_days = 8), "duration"),
+        (with(&|new| new.credits = 31), "credits_spent"),
+        (with(&|new| new.position = Some(2)), "position"),
+    ] {
+        let refused = boosts.purchase(user, other).await.unwrap_err();
+        assert!(!refused.is_retryable(), "{refused:?}");
+        let ErrorKind::Conflict { reason } = refused.kind() else {
+            panic!("{refused:?}");
+        };
+        assert!(reason.contains(named), "{reason}");
+        // A client that obeys must not pay twice.
+        assert!(reason.contains("send it as it was"), "{reason}");
+        assert!(!reason.contains("choose another"), "{reason}");
+    }
+    let stolen = with(&|new| new.book_id = bobs);
+    let refused = boosts.purchase(bob, stolen).await;
+    assert_kind!(refused, ErrorKind::Conflict { .. });
+    assert_eq!(boosts.get(user, first.id).await.unwrap(), first);
+    assert_eq!(credits(store, user).await, 70);
+    assert_eq!(credits(store, bob).await, 100);
 }
 
 pub async fn purchases_repeated_at_once_spend_once(store: &AuthorStack) {

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use serde_json::json;
 
-use super::{author, users::assert_kind};
+use super::{author, clock_moved, users::assert_kind};
 use crate::{
     Attachment, AttachmentKind, AuthorStack, CommentId, Cursor, ErrorKind, Feed, Id, NewPost,
     Order, PageRequest, Post, PostPatch, User, Visibility,
@@ -182,6 +182,19 @@ pub async fn likes_count_once(store: &AuthorStack) {
     );
     assert_kind!(community.like(Id::new(), id).await, ErrorKind::NotFound);
     assert_kind!(community.like(writer, Id::new()).await, ErrorKind::NotFound);
+}
+
+pub async fn a_like_repeated_later_changes_nothing(store: &AuthorStack) {
+    let [writer, follower, _] = circle(store).await;
+    let id = post(store, writer, Visibility::Public).await.id;
+    let community = store.community();
+    assert_eq!(community.like(follower, id).await.unwrap(), 1);
+    let view = community.get(follower, id).await.unwrap();
+    clock_moved().await;
+    assert_eq!(community.like(follower, id).await.unwrap(), 1);
+    assert_eq!(community.get(follower, id).await.unwrap(), view);
+    let likers = community.likers(writer, id, PageRequest::default()).await;
+    assert_eq!(likers.unwrap().items, [follower]);
 }
 
 pub async fn likes_at_once_are_all_counted(store: &AuthorStack) {

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use serde_json::json;
 
-use super::{author, users::assert_kind};
+use super::{author, clock_moved, users::assert_kind};
 use crate::{
     AuthorStack, Change, Competitor, CompetitorPatch, Cursor, DateRange, ErrorKind, Id,
     NewCompetitor, Order, PageRequest, Price, PricePoint, User,
@@ -173,6 +173,18 @@ pub async fn a_price_of_the_same_moment_is_replaced(store: &AuthorStack) {
     assert_eq!(seen, [PricePoint::new(price("5.99"), day(1))]);
     let read = competitors.get(user, id).await.unwrap();
     assert_eq!(read.current_price, Some(price("5.99")));
+}
+
+pub async fn a_price_repeated_later_is_the_same_point(store: &AuthorStack) {
+    let (user, created) = tracked(store).await;
+    let (competitors, id) = (store.competitors(), created.id);
+    let first = competitors.record_price(user, id, price("4.99"), day(1));
+    let first = first.await.unwrap();
+    clock_moved().await;
+    let again = competitors.record_price(user, id, price("4.99"), day(1));
+    assert_eq!(again.await.unwrap(), first);
+    let seen = history(store, user, id, DateRange::default()).await;
+    assert_eq!(seen, [PricePoint::new(price("4.99"), day(1))]);
 }
 
 pub async fn prices_are_exact(store: &AuthorStack) {

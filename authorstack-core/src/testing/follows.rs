@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 
-use super::{author, users::assert_kind};
+use super::{author, clock_moved, users::assert_kind};
 use crate::{AuthorStack, ErrorKind, FollowCounts, Id, Order, PageRequest};
 
 pub async fn following_twice_is_one_follow(store: &AuthorStack) {
@@ -19,6 +19,20 @@ pub async fn following_twice_is_one_follow(store: &AuthorStack) {
         following: 0,
     };
     assert_eq!(follows.counts(bob).await.unwrap(), counts);
+}
+
+pub async fn a_follow_repeated_later_is_the_first(store: &AuthorStack) {
+    let (ada, bob) = (author(store, "ada").await.id, author(store, "bob").await.id);
+    let follows = store.follows();
+    let first = follows.follow(ada, bob).await.unwrap();
+    clock_moved().await;
+    assert_eq!(follows.follow(ada, bob).await.unwrap(), first);
+    let page = follows.followers(bob, PageRequest::default()).await;
+    assert_eq!(page.unwrap().items, [first.clone()]);
+    follows.unfollow(ada, bob).await.unwrap();
+    clock_moved().await;
+    let anew = follows.follow(ada, bob).await.unwrap();
+    assert!(anew.created_at > first.created_at, "a new follow is new");
 }
 
 pub async fn unfollowing_twice_is_no_error(store: &AuthorStack) {

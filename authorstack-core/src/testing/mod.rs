@@ -45,19 +45,25 @@ pub mod community;
 pub mod competitors;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
 pub mod follows;
+#[allow(missing_docs, reason = "a case is named for what it checks")]
+pub mod racing;
 pub mod random;
 pub mod servers;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
 pub mod users;
 
-use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::{
+    panic::{AssertUnwindSafe, resume_unwind},
+    time::Duration,
+};
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use futures::{FutureExt, future::BoxFuture};
 
 pub use analytics::{FreshAnalytics, Stage, fill_analytics, run_analytics_case};
 
-use crate::{AuthorStack, NewUser, User};
+use crate::{AuthorStack, NewUser, User, time};
 
 /// A store for one test, empty at first.
 #[async_trait]
@@ -94,6 +100,14 @@ pub fn new_author(name: &str) -> NewUser {
     let auth_id = format!("auth-{name}").parse().unwrap();
     let email = format!("{name}@example.org").parse().unwrap();
     NewUser::new(auth_id, email, name)
+}
+
+/// Waits until the clock has moved by some milliseconds. What is made afterwards has a later date.
+pub async fn clock_moved() {
+    let before = time::now();
+    while time::now() - before < TimeDelta::milliseconds(3) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 /// Makes a named test of every case of the suite, each on a fresh store.
@@ -175,6 +189,7 @@ macro_rules! conformance {
             unfollowing_twice_is_no_error,
             nobody_follows_themselves_or_nobody,
             follows_at_once_are_one,
+            a_follow_repeated_later_is_the_first,
             pages_walk_followers_and_following,
         }
         $crate::__conformance_cases! { $fresh, community:
@@ -183,6 +198,7 @@ macro_rules! conformance {
             followers_posts_are_for_followers_and_their_author,
             the_feed_stays_right_while_posts_arrive,
             likes_count_once,
+            a_like_repeated_later_changes_nothing,
             likes_at_once_are_all_counted,
             likers_come_in_pages,
             comments_come_by_date,
@@ -198,6 +214,8 @@ macro_rules! conformance {
             only_own_books_are_boosted,
             bad_purchases_are_invalid,
             a_repeated_purchase_spends_once,
+            a_purchase_repeated_later_is_the_first,
+            another_purchase_under_the_same_id_is_a_conflict,
             purchases_repeated_at_once_spend_once,
             a_taken_position_is_a_conflict,
             positions_without_a_wish_fill_the_gaps,
@@ -215,11 +233,22 @@ macro_rules! conformance {
             a_patch_of_a_competitor_changes_its_fields,
             prices_out_of_order_keep_the_newest,
             a_price_of_the_same_moment_is_replaced,
+            a_price_repeated_later_is_the_same_point,
             prices_are_exact,
             history_comes_in_ranges_and_pages,
             the_longest_unchecked_come_first,
             prices_at_once_are_all_kept,
             competitors_come_in_pages_and_go,
+        }
+        $crate::__conformance_cases! { $fresh, racing:
+            a_competitor_is_deleted_once,
+            a_book_is_deleted_once,
+            a_checklist_is_deleted_once,
+            a_post_is_deleted_once,
+            a_comment_is_removed_once,
+            a_user_is_deleted_once,
+            likes_follows_and_platforms_are_kept_once,
+            boosts_expire_once,
         }
         $crate::__conformance_cases! { $fresh, random:
             agrees_with_the_model,

@@ -72,7 +72,31 @@ pub(crate) async fn make_every_call(stack: &AuthorStack) -> Vec<Made> {
     competitors(stack, ada, &mut made).await;
     sales_and_roll_ups(stack, ada, book, &mut made).await;
     logs_insights_and_forecasts(stack, ada, &mut made).await;
-    let (books, users) = (stack.books(), stack.users());
+    let (books, users, erasure) = (stack.books(), stack.users(), stack.erasure());
+    let mut insight = NewInsight::new(InsightKind::TREND, MARK.into());
+    insight.book_id = Some(book);
+    let insights = stack.insights();
+    make!(
+        made,
+        InsightsPut,
+        Some(ada),
+        None,
+        insights.put(ada, insight)
+    );
+    make!(
+        made,
+        ErasureEraseBook,
+        Some(ada),
+        record!(book),
+        erasure.erase_book(ada, book)
+    );
+    make!(
+        made,
+        ErasureEraseUser,
+        Some(ada),
+        None,
+        erasure.erase_user(ada)
+    );
     make!(
         made,
         BooksDelete,
@@ -507,7 +531,8 @@ async fn logs_insights_and_forecasts(stack: &AuthorStack, ada: Id<User>, made: &
 /// Operations of what is no repository: services, stores themselves, migrations.
 fn is_of_a_repository(operation: Operation) -> bool {
     let group = operation.name().split('.').next().unwrap();
-    operation != Operation::SalesIngest && !["dashboard", "store", "migration"].contains(&group)
+    ![Operation::SalesIngest, Operation::ErasureRun].contains(&operation)
+        && !["dashboard", "store", "migration"].contains(&group)
 }
 
 fn by_name(operations: impl IntoIterator<Item = Operation>) -> BTreeSet<&'static str> {

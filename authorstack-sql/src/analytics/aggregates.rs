@@ -7,11 +7,11 @@ use authorstack_core::{
 };
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
-use sqlx::{postgres::PgRow, query};
+use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::{
-    base::{Base, statement},
+    base::{Base, statement, unknown_user},
     dialect::Dialect,
 };
 use crate::get;
@@ -24,6 +24,8 @@ pub(super) struct SqlAggregates {
 
 #[derive(Debug)]
 struct Texts {
+    /// Takes the lock, and says whether the user exists, where the database holds the users too.
+    lock: Arc<str>,
     refresh: Arc<str>,
     range: Arc<str>,
     gaps: Arc<str>,
@@ -140,7 +142,15 @@ impl Texts {
             "select {columns} from public.daily_aggregates \
              where user_id = $1 and date between $2 and $3 order by date"
         );
+        // Where there are books, there are users.
+        let known = if dialect.has_books {
+            "exists (select from public.users where id = $2)"
+        } else {
+            "$2::uuid is not null"
+        };
+        let lock = format!("select pg_advisory_xact_lock($1), {known}");
         Self {
+            lock: lock.into(),
             refresh: refresh.into(),
             range: range.into(),
             gaps: gaps.into(),
@@ -170,8 +180,11 @@ impl SqlAggregates {
         let mut unit = self.base.pool.unit().await?;
         // Refreshes for one user run one after another: a statement after the lock sees everything
         // that was committed before.
-        let lock = query("select pg_advisory_xact_lock($1)").bind(lock_of(user));
-        unit.fetch_optional(lock).await?;
+        let lock = statement(&self.texts.lock).bind(lock_of(user)).bind(user);
+        let locked = unit.fetch_optional(lock).await?;
+        if !locked.map_or(Ok(false), |row| get(&row, 1))? {
+            return Err(unknown_user(user_id));
+        }
         let refresh = statement(&self.texts.refresh)
             .bind(user)
             .bind(days.first())
@@ -258,8 +271,8 @@ fn too_large(error: Error) -> Error {
     }
 }
 
-/// The key of the transaction lock of a user's refreshes.
-fn lock_of(user: Uuid) -> i64 {
+/// The key of the transaction lock of a user's refreshes and erasures.
+pub(super) fn lock_of(user: Uuid) -> i64 {
     const REFRESH: u64 = 0x6175_7468_6f72_0003;
     let (high, low) = user.as_u64_pair();
     (high ^ low.rotate_left(17) ^ REFRESH).cast_signed()

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use authorstack_core::{Cursor, Error, Id, Listed, Page, Result, Unreadable, migrate::Stored};
+use authorstack_core::{Cursor, Error, Id, Listed, Page, Result, Unreadable, User, migrate::Stored};
 use sqlx::{
     AssertSqlSafe,
     postgres::{PgArguments, PgRow},
@@ -23,6 +23,18 @@ pub(super) struct Base {
 impl Base {
     pub(super) fn uuid<T>(&self, id: Id<T>) -> Uuid {
         self.dialect.ids.write(id)
+    }
+
+    /// Refuses an unknown user, where the database holds the users too.
+    pub(super) async fn known_user(&self, user_id: Id<User>) -> Result<()> {
+        if !self.dialect.has_books {
+            return Ok(());
+        }
+        let known = query("select from public.users where id = $1").bind(self.uuid(user_id));
+        match self.pool.fetch_optional(known).await? {
+            Some(_) => Ok(()),
+            None => Err(unknown_user(user_id)),
+        }
     }
 
     pub(super) fn id<T>(&self, uuid: Uuid, field: &'static str) -> Result<Id<T>> {
@@ -56,6 +68,10 @@ impl Base {
         row.write(&mut writer)?;
         Ok(writer.into_arguments())
     }
+}
+
+pub(super) fn unknown_user(id: Id<User>) -> Error {
+    Error::not_found().for_record(format_args!("user {id}"))
 }
 
 /// The texts contain only constants and parts of the dialect.

@@ -75,6 +75,10 @@ impl SqlForecasts {
 #[async_trait]
 impl ForecastRepository for SqlForecasts {
     async fn put(&self, user_id: Id<User>, forecasts: Vec<NewForecast>) -> Result<Vec<Forecast>> {
+        if forecasts.is_empty() {
+            self.base.known_user(user_id).await?;
+            return Ok(Vec::new());
+        }
         let mut unit = self.base.pool.unit().await?;
         let mut stored = Vec::with_capacity(forecasts.len());
         for forecast in forecasts {

@@ -5,6 +5,7 @@ mod aggregates;
 mod base;
 mod channel;
 mod dialect;
+mod erasure;
 mod forecasts;
 mod insights;
 mod repositories;

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use authorstack_core::Analytics;
 
 use super::{
-    aggregates::SqlAggregates, base::Base, dialect::Dialect, forecasts::SqlForecasts,
-    insights::SqlInsights, sales::SqlSales, sync_logs::SqlSyncLogs,
+    aggregates::SqlAggregates, base::Base, dialect::Dialect, erasure::SqlErasure,
+    forecasts::SqlForecasts, insights::SqlInsights, sales::SqlSales, sync_logs::SqlSyncLogs,
 };
 use crate::Pool;
 
@@ -21,5 +21,6 @@ pub fn analytics(pool: &Pool, dialect: Dialect) -> Analytics {
         sync_logs: Arc::new(SqlSyncLogs::new(base())),
         insights: Arc::new(SqlInsights::new(base())),
         forecasts: Arc::new(SqlForecasts::new(base())),
+        erasure: Arc::new(SqlErasure(base())),
     }
 }

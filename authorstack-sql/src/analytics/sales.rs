@@ -395,6 +395,7 @@ fn sale(user_id: Id<User>, new: &NewSale) -> Sale {
 impl SalesRepository for SqlSales {
     async fn upsert(&self, user_id: Id<User>, sales: &[NewSale]) -> Result<UpsertCounts> {
         if sales.is_empty() {
+            self.base.known_user(user_id).await?;
             return Ok(UpsertCounts::default());
         }
         let batch = in_order(sales);

@@ -6,9 +6,13 @@
 #[allow(missing_docs, reason = "a case is named for what it checks")]
 pub mod aggregates;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
+pub mod erasure;
+#[allow(missing_docs, reason = "a case is named for what it checks")]
 pub mod forecasts;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
 pub mod insights;
+#[allow(missing_docs, reason = "a case is named for what it checks")]
+pub mod racing;
 /// Random operations on a store and on the in-memory model.
 pub mod random;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
@@ -17,16 +21,17 @@ pub mod sales;
 pub mod services;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
 pub mod sync_logs;
+#[allow(missing_docs, reason = "a case is named for what it checks")]
+pub mod unknown;
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 
 use async_trait::async_trait;
-use chrono::NaiveDate;
-use futures::{FutureExt, future::BoxFuture};
+use chrono::{DateTime, NaiveDate, Utc};
+use futures::{FutureExt, TryStreamExt, future::BoxFuture};
 
 use crate::{
-    AuthorStack, Book, Conversion, Currency, Days, Id, InsightKind, NewForecast, NewInsight,
-    NewSale, Platform, SaleKey, SalesChannel, Sums, SyncStatus, User, services::SalesIngest,
+    AuthorStack, Book, Conversion, Currency, Days, ErasedAnalytics, Id, InsightKind, NewForecast, NewInsight, NewSale, PageRequest, Platform, Sale, SaleKey, SalesChannel, SalesFilter, Sums, SyncStatus, User, services::SalesIngest,
 };
 
 /// An analytics store for one test, empty at first.
@@ -102,6 +107,43 @@ pub async fn fill_analytics(store: &AuthorStack, user: Id<User>, book: Id<Book>)
     forecasts.put(user, vec![forecast]).await.unwrap();
     let filled = forecasts.fill_actuals(user, Days::month(day("2024-03-01")));
     assert_eq!(filled.await.unwrap(), 1);
+}
+
+/// Whether the stack holds users, too.
+async fn holds_users(store: &AuthorStack) -> bool {
+    let nobody = store.users().get(Id::new()).await.unwrap_err();
+    nobody.is_not_found()
+}
+
+/// How many analytics records of a user the store has.
+async fn held(store: &AuthorStack, user: Id<User>) -> ErasedAnalytics {
+    let page = || PageRequest::first(100);
+    let sales = store.sales().stream(user, SalesFilter::of(Days::ALL));
+    let sales: Vec<Sale> = sales.try_collect().await.unwrap();
+    let aggregates = store.aggregates().range(user, Days::ALL).await.unwrap();
+    let logs = store.sync_logs().recent(user, None, page()).await.unwrap();
+    let insights = store.insights().valid(user, moment("2024-03-01"), page());
+    let forecasts = store.forecasts().range(user, Days::ALL).await.unwrap();
+    ErasedAnalytics {
+        sales: sales.len() as u64,
+        aggregates: aggregates.len() as u64,
+        sync_logs: logs.items.len() as u64,
+        insights: insights.await.unwrap().items.len() as u64,
+        forecasts: forecasts.len() as u64,
+    }
+}
+
+/// What [`fill_analytics`] writes.
+const FILLED: ErasedAnalytics = ErasedAnalytics {
+    sales: 2,
+    aggregates: 2,
+    sync_logs: 1,
+    insights: 2,
+    forecasts: 1,
+};
+
+fn moment(date: &str) -> DateTime<Utc> {
+    day(date).and_hms_opt(0, 0, 0).unwrap().and_utc()
 }
 
 fn day(text: &str) -> NaiveDate {
@@ -194,6 +236,24 @@ macro_rules! analytics_conformance {
             accuracy_leaves_empty_days_out_of_percentages,
             a_bad_forecast_writes_nothing,
         }
+        $crate::__analytics_cases! { $fresh, erasure:
+            erasing_a_user_leaves_nothing_of_them,
+            an_erasure_that_broke_off_continues,
+            erasures_at_once_end_alike,
+            deleting_a_user_erases_their_analytics,
+            deleting_a_book_erases_its_insights_only,
+        }
+        $crate::__analytics_cases! { $fresh, unknown:
+            an_ingest_for_nobody_is_not_found,
+            nothing_is_written_for_nobody,
+            an_insight_is_about_a_book_of_the_user,
+        }
+        $crate::__analytics_cases! { $fresh, racing:
+            a_sale_is_deleted_once,
+            insights_are_purged_once,
+            actuals_are_filled_once,
+            a_sale_written_at_once_is_inserted_once,
+        }
         $crate::__analytics_cases! { $fresh, random:
             agrees_with_the_model,
         }
@@ -205,6 +265,7 @@ macro_rules! analytics_conformance {
             a_report_of_several_markets_is_one_ingest,
             an_ingest_leaves_other_days_alone,
             an_ingest_completes_what_an_interrupted_one_left,
+            an_ingest_repeated_later_changes_nothing,
             far_days_are_refreshed_apart,
             a_dashboard_shows_every_part,
             a_dashboard_names_days_without_a_roll_up,

@@ -1,11 +1,13 @@
 use chrono::TimeDelta;
+use futures::TryStreamExt;
 use serde_json::json;
 
 use super::{Stage, currency, day, days, sale, sums};
 use crate::{
-    Conversion, Days, ErrorKind, Forecast, InsightKind, NewForecast, NewInsight, NewSale,
-    PageRequest, Platform, SyncStatus, UpsertCounts,
+    Conversion, DailyAggregate, Days, ErrorKind, Forecast, InsightKind, NewForecast, NewInsight,
+    NewSale, PageRequest, Platform, Sale, SalesFilter, SyncStatus, UpsertCounts,
     services::{Dashboard, DashboardQuery, IngestReport, SalesIngest},
+    testing::clock_moved,
     time,
 };
 
@@ -202,6 +204,31 @@ pub async fn an_ingest_completes_what_an_interrupted_one_left(stage: Stage<'_>) 
         .unwrap();
     let report = ingest(stage, sales).await;
     assert_eq!((report.counts.unchanged, report.refreshed.written), (1, 1));
+}
+
+/// The user's sales and roll-ups.
+async fn written(stage: Stage<'_>) -> (Vec<Sale>, Vec<DailyAggregate>) {
+    let (user, store) = (stage.user, stage.store);
+    let sales = store.sales().stream(user, SalesFilter::of(Days::ALL));
+    let sales: Vec<Sale> = sales.try_collect().await.unwrap();
+    let aggregates = store.aggregates().range(user, Days::ALL).await;
+    (sales, aggregates.unwrap())
+}
+
+pub async fn an_ingest_repeated_later_changes_nothing(stage: Stage<'_>) {
+    let sales = vec![
+        sale(stage.book, "kdp", "2024-03-01", "1.10"),
+        sale(stage.book, "kdp", "2024-03-02", "2.20"),
+    ];
+    ingest(stage, sales.clone()).await;
+    let first = written(stage).await;
+    clock_moved().await;
+    let again = ingest(stage, sales).await;
+    assert_eq!((again.counts.unchanged, again.counts.updated), (2, 0));
+    assert_eq!((again.refreshed.written, again.refreshed.removed), (0, 0));
+    assert_eq!(again.log.status, SyncStatus::Success);
+    // Also the moment of the sync and the row numbers.
+    assert_eq!(written(stage).await, first);
 }
 
 pub async fn far_days_are_refreshed_apart(stage: Stage<'_>) {

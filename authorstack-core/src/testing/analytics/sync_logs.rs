@@ -10,6 +10,11 @@ fn log(platform: Platform, records_synced: i32) -> NewSyncLog {
     }
 }
 
+/// The log of a run that wrote one record.
+pub(super) fn success() -> NewSyncLog {
+    log(Platform::KDP, 1)
+}
+
 pub async fn logs_come_back_newest_first(stage: Stage<'_>) {
     let logs = stage.store.sync_logs();
     let before = time::now();
