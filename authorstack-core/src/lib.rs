@@ -20,6 +20,7 @@
 //!   retries](resilience); `error.rs`: [`Error`].
 
 mod error;
+pub mod json;
 pub mod layers;
 mod memory;
 pub mod migrate;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AuthorStack, Book, Days, Error, Forecast, ForecastAccuracy, Id, Insight, PageRequest, Platform,
-    Result, Sums, User, layers::Operation, time,
+    Result, Sums, User, layers::Operation, records::ranking, time,
 };
 
 /// An author's dashboard, computed from the roll-ups. It makes one call to each repository, all at
@@ -28,7 +28,7 @@ pub struct Dashboard {
 /// # Ok::<(), authorstack_core::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "camelCase")]
 pub enum Period {
     /// This number of days, including today.
     LastDays(u32),
@@ -84,6 +84,7 @@ impl DashboardQuery {
 
 /// The content of a dashboard. All amounts are in the currency of the roll-ups.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct DashboardSummary {
     /// The days.
     pub days: Days,
@@ -93,12 +94,16 @@ pub struct DashboardSummary {
     pub previous: Sums,
     /// The change of the revenue between the two, in percent with one decimal; `None` if nothing
     /// was earned before.
+    #[serde(default, with = "crate::json::decimal::option")]
     pub revenue_change: Option<Decimal>,
     /// The sums of each day, also of days without sales.
+    #[serde(with = "ranking::days")]
     pub series: Vec<(NaiveDate, Sums)>,
     /// The books with the highest revenue.
+    #[serde(with = "ranking::books")]
     pub books: Vec<(Id<Book>, Sums)>,
     /// The platforms with the highest revenue.
+    #[serde(with = "ranking::platforms")]
     pub platforms: Vec<(Platform, Sums)>,
     /// The newest valid insights.
     pub insights: Vec<Insight>,
