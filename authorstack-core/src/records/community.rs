@@ -9,8 +9,7 @@ use super::{
     json::{input_json, json, patch_json},
 };
 use crate::{
-    AttachmentKind, CommentId, Error, Extra, Id, Result, User, WebUrl, time,
-    values::{check_text, closed_set},
+    AttachmentKind, CommentId, Error, Extra, Id, Result, User, WebUrl, time, values::closed_set,
 };
 
 /// A post in the community's feed. Its likes and comments are read on their own: there may be
@@ -145,6 +144,7 @@ impl Comment {
 /// # Errors
 /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if it is empty or some backend cannot store
 /// it.
+#[cfg(feature = "stores")]
 pub(crate) fn check_comment(content: &str) -> Result<()> {
     if content.trim().is_empty() {
         return Err(Error::invalid(
@@ -152,7 +152,7 @@ pub(crate) fn check_comment(content: &str) -> Result<()> {
             "is empty; a comment says something",
         ));
     }
-    check_text("comments.content", content)
+    crate::values::check_text("comments.content", content)
 }
 
 json!(Post, Attachment, Like, Comment);

@@ -951,5 +951,5 @@ pub(crate) fn read_patched<P, R, C: PatchField<T>, T, I: PatchReader>(
     C::read(field, reader)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "stores"))]
 mod tests;
