@@ -5,6 +5,9 @@
 //! [`Snapshot`](migrate::Snapshot), [`Sink`](migrate::Sink), [`Ledger`](migrate::Ledger) and
 //! [`Changes`](migrate::Changes).
 //!
+//! With `default-features = false` there are only the records, their values, lists of fields and
+//! JSON, and few crates are compiled. The feature `stores` has the rest.
+//!
 //! Where to find what:
 //!
 //! - `records/`: the records, such as [`Book`], with what creates and changes them, and the list of
@@ -22,16 +25,26 @@
 //!   secured](ConnectionSecurity).
 
 mod error;
+#[cfg(feature = "stores")]
 mod joined;
+pub mod json;
 pub mod layers;
+#[cfg(feature = "stores")]
 mod memory;
+#[cfg(feature = "stores")]
 pub mod migrate;
 mod records;
+#[cfg(feature = "stores")]
 mod repositories;
+#[cfg(feature = "stores")]
 pub mod resilience;
+#[cfg(feature = "stores")]
 mod security;
+#[cfg(feature = "stores")]
 pub mod services;
+#[cfg(feature = "stores")]
 mod stack;
+#[cfg(feature = "stores")]
 mod stores;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -41,6 +54,7 @@ pub mod values;
 pub use {bson, chrono, rust_decimal, serde_json};
 
 pub use error::{Error, ErrorKind, Result};
+#[cfg(feature = "stores")]
 pub use memory::MemoryStore;
 pub use records::{
     book::{Book, BookFilter, BookMetadata, BookPatch, BookStatus, NewBook},
@@ -70,9 +84,13 @@ pub use records::{
         check_credits,
     },
 };
+#[cfg(feature = "stores")]
 pub use repositories::*;
+#[cfg(feature = "stores")]
 pub use security::ConnectionSecurity;
+#[cfg(feature = "stores")]
 pub use stack::{AuthorStack, AuthorStackBuilder};
+#[cfg(feature = "stores")]
 pub use stores::{Analytics, AnalyticsStore, DocumentStore, Documents, Stores};
 pub use values::{
     Amount, Asin, AttachmentKind, AuthId, AuthProvider, CommentId, Confidence, Currency, Days,

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::packages::Package;
 use crate::workspace::Workspace;
-use crate::{house, packages, process, programs, test, tools};
+use crate::{host, house, packages, process, programs, test, tools};
 
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let cargo = |arguments: &[&str]| {
@@ -21,6 +21,11 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     })?;
 
     step("house rules", || house::check(workspace))?;
+
+    step("crates of the records alone", || {
+        host::count(workspace)?;
+        host::minimum_version(workspace)
+    })?;
 
     let packages = packages::of(workspace)?;
     step("clippy", || {
@@ -43,6 +48,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         }
         Ok(())
     })?;
+    step("a host's program", || host::test(workspace))?;
     step("documentation", || {
         process::run(
             cargo(&["doc", "--workspace", "--all-features", "--no-deps"])
@@ -86,9 +92,11 @@ fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
 
 /// Checks that everything compiles with the oldest Rust version that we promise.
 fn minimum_version(workspace: &Workspace, packages: &[Package]) -> Result<()> {
+    // Core promises an older one; `host::minimum_version` looks after that.
     let minimum = packages
         .iter()
-        .find_map(|package| package.rust_version.as_deref())
+        .filter_map(|package| package.rust_version.as_deref())
+        .max_by_key(|version| numbers(version))
         .context("no package states a rust-version")?;
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let current = process::capture(Command::new(rustc).arg("--version"))?;

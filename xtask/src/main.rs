@@ -1,6 +1,7 @@
 //! AuthorStack's development tasks.
 
 mod ci;
+mod host;
 mod house;
 mod packages;
 mod process;
@@ -37,6 +38,8 @@ enum Task {
     Test(Rest),
     /// Check the house rules: no circle of files, no operation named by a literal
     Check,
+    /// Count what the records alone need, and test what a host shares with our crates
+    Host,
     /// Run what CI runs
     Ci,
     /// Run the demo, with the servers that it needs
@@ -90,6 +93,11 @@ fn run(task: Task) -> Result<()> {
         },
         Task::Test(rest) => test::run(&workspace, &rest.args),
         Task::Check => house::check(&workspace),
+        Task::Host => {
+            host::count(&workspace)?;
+            host::minimum_version(&workspace)?;
+            host::test(&workspace)
+        }
         Task::Ci => ci::run(&workspace),
         Task::Demo(rest) => programs::demo(&workspace, &rest.args),
         Task::Bench { name, rest } => programs::bench(&workspace, &name, &rest.args),

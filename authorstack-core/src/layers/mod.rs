@@ -58,28 +58,45 @@
 //!
 //! [`AuthorStackBuilder::layer`]: crate::AuthorStackBuilder::layer
 
+#[cfg(feature = "stores")]
 mod answer;
+#[cfg(feature = "stores")]
 mod call;
+#[cfg(feature = "stores")]
 mod fenced;
+#[cfg(feature = "stores")]
 mod limited;
 #[cfg(feature = "metrics")]
 mod metered;
+#[cfg(feature = "stores")]
 mod named;
 mod operation;
+#[cfg(feature = "stores")]
 mod repositories;
+#[cfg(feature = "stores")]
 mod stream;
+#[cfg(feature = "stores")]
 mod switched;
+#[cfg(feature = "stores")]
 mod traced;
+#[cfg(feature = "stores")]
 mod under_way;
 
+#[cfg(feature = "stores")]
 pub use call::{Call, Layer, Next, Reply};
+#[cfg(feature = "stores")]
 pub use fenced::Fenced;
+#[cfg(feature = "stores")]
 pub use limited::Limited;
 #[cfg(feature = "metrics")]
 pub use metered::Metered;
+#[cfg(feature = "stores")]
 pub use named::Named;
 pub use operation::{Access, Operation};
+#[cfg(feature = "stores")]
 pub use switched::{Drain, Switched};
+#[cfg(feature = "stores")]
 pub use traced::Traced;
 
+#[cfg(feature = "stores")]
 pub(crate) use repositories::Layered;

@@ -10,6 +10,7 @@ use crate::{
     Book, Boost, Checklist, Comment, CommentId, Competitor, DailyAggregate, Error, Follow,
     Forecast, Id, Insight, Like, Post, Result, Sale, SyncLog, User,
     fields::{Field, FieldReader, FieldWriter, Fields},
+    records::json::{Form, InForm},
     values::excerpt,
 };
 
@@ -354,23 +355,15 @@ macro_rules! kinds {
                     $(Self::$variant(record) => record.write(writer),)+
                 }
             }
-
-            /// Reads the JSON of [`Record::to_json`].
-            ///
-            /// # Errors
-            /// The first missing or malformed field.
-            pub fn from_json(kind: Kind, json: serde_json::Value) -> serde_json::Result<Self> {
-                match kind {
-                    $(Kind::$kind => serde_json::from_value(json).map(Self::$variant),)+
-                }
-            }
         }
 
         impl Serialize for Record {
-            /// The record's own fields, named as in the schema.
+            /// The record's own fields, named as in the schema: the form of rejects and digests.
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 match self {
-                    $(Self::$variant(record) => record.serialize(serializer),)+
+                    $(Self::$variant(record) => {
+                        InForm::new(Form::Stored, record.as_ref()).serialize(serializer)
+                    })+
                 }
             }
         }

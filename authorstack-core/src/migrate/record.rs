@@ -1,18 +1,15 @@
-use serde::{Deserialize, Serialize};
-
 use crate::{
     Competitor, Id, PricePoint, Result,
     fields::{Field, FieldReader, FieldValue, FieldWriter, Fields, Read, Shape},
+    records::json::json,
 };
 
 /// One entry of a competitor's price history, with the competitor's id.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CompetitorPrice {
     /// The competitor.
     pub competitor_id: Id<Competitor>,
     /// The price and its date.
-    #[serde(flatten)]
     pub point: PricePoint,
 }
 
@@ -42,6 +39,8 @@ const PRICE_FIELDS: &[Field; 1 + PricePoint::FIELDS.len()] = &{
     }
     fields
 };
+
+json!(CompetitorPrice);
 
 impl Fields for CompetitorPrice {
     const FIELDS: &'static [Field] = PRICE_FIELDS;

@@ -3,8 +3,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Kind;
-use crate::{Error, ErrorKind};
+use super::{Kind, Record};
+use crate::{
+    Error, ErrorKind,
+    records::json::{Form, read_in_form},
+};
 
 /// One reason why a record cannot move: the field, the problem, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +90,24 @@ impl fmt::Display for Problems {
     }
 }
 
+impl Record {
+    /// Reads the JSON of [`Record::to_json`].
+    ///
+    /// # Errors
+    /// Every missing or malformed field.
+    pub fn from_json(kind: Kind, json: Value) -> Result<Self, Problems> {
+        let read = read_in_form(Form::Stored, json, |reader| kind.read(reader));
+        read.map_err(|faults| {
+            let problems = faults.into_iter();
+            Problems(
+                problems
+                    .map(|fault| Problem::new(fault.field, fault.problem))
+                    .collect(),
+            )
+        })
+    }
+}
+
 /// A record that could not move, as the ledger keeps it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reject {
@@ -137,7 +158,7 @@ impl Reject {
             source_digest: blake3::Hash::from_bytes(self.source_digest)
                 .to_hex()
                 .to_string(),
-            record: serde_json::from_str(&self.record)
+            record: crate::json::parse(self.record.as_bytes())
                 .map_err(|error| Error::corrupt(format!("a stored reject is not JSON: {error}")))?,
         })
     }

@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 use super::{
     check::{check_fields, check_patch},
     fields::{Patch, Shape, fields, part_fields, patch, text_scalars},
+    json::{input_json, json, patch_json},
 };
 use crate::{
     Asin, Change, Error, Extra, Id, Isbn, Platform, Result, User, time, values::closed_set,
 };
 
 /// A book of an author.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Book {
     /// The id.
     pub id: Id<Book>,
@@ -22,29 +22,22 @@ pub struct Book {
     /// The title.
     pub title: String,
     /// The subtitle.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subtitle: Option<String>,
     /// The author's name on the cover.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
     /// The description that readers see.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// The ISBN.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isbn: Option<Isbn>,
     /// Amazon's id (ASIN).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asin: Option<Asin>,
     /// The address of the cover.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cover_url: Option<String>,
     /// Genres, in the author's order.
     pub genres: Vec<String>,
     /// The platforms that sell the book.
     pub platforms: Vec<Platform>,
     /// When it was, or will be, published.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published_date: Option<DateTime<Utc>>,
     /// Its status.
     pub status: BookStatus,
@@ -55,7 +48,6 @@ pub struct Book {
     /// When it was last changed; later with every change.
     pub updated_at: DateTime<Utc>,
     /// Fields of the document that the schema does not know.
-    #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
 
@@ -73,23 +65,17 @@ closed_set! {
 }
 
 /// Lengths and series of a book.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct BookMetadata {
     /// Pages.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page_count: Option<u32>,
     /// Words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub word_count: Option<u32>,
     /// The series that the book belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub series: Option<String>,
     /// The place in the series; a novella may stand at 1.5.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub series_position: Option<f64>,
     /// Fields of the document that the schema does not know.
-    #[serde(flatten)]
     pub extra: Extra,
 }
 
@@ -215,6 +201,24 @@ impl Book {
 text_scalars!(Shape::Text, BookStatus);
 part_fields!(BookMetadata);
 
+json!(Book, BookMetadata);
+
+input_json! {
+    NewBook, extra: extra;
+    title: "title" required("a book needs a title"),
+    subtitle: "subtitle",
+    author: "author",
+    description: "description",
+    isbn: "isbn",
+    asin: "asin",
+    cover_url: "coverUrl",
+    genres: "genres",
+    platforms: "platforms",
+    published_date: "publishedDate",
+    status: "status" or(BookStatus::default()),
+    metadata: "metadata",
+}
+
 fields! {
     Book, extra: extra;
     id: "_id" required("a book needs an id"),
@@ -317,6 +321,8 @@ patch! {
     status,
     metadata,
 }
+
+patch_json!(BookPatch);
 
 /// Which books of a user: those that match every part of the filter that is set.
 ///

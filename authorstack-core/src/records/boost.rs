@@ -1,19 +1,18 @@
 //! Marketplace boosts: paid positions on the leaderboard.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
 
 use super::{
     check::check_fields,
     fields::{Shape, fields},
+    json::{input_json, json},
 };
 use crate::{Book, Error, ErrorKind, Extra, Id, Result, User, time};
 
 /// A book's paid position on the leaderboard.
 ///
 /// At any time, a position is held by at most one active boost.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Boost {
     /// The id.
     pub id: Id<Boost>,
@@ -22,12 +21,10 @@ pub struct Boost {
     /// Who paid.
     pub user_id: Id<User>,
     /// For how long, in days.
-    #[serde(rename = "duration")]
     pub duration_days: u32,
     /// The position on the leaderboard; 1 is the first.
     pub position: u32,
     /// The price paid, in credits.
-    #[serde(rename = "credits_spent")]
     pub credits_spent: i64,
     /// Whether the boost is active; false once an expired boost was found.
     pub active: bool,
@@ -36,7 +33,6 @@ pub struct Boost {
     /// The end; at this time it no longer holds its position.
     pub expires_at: DateTime<Utc>,
     /// Fields of the document that the schema does not know.
-    #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
 
@@ -89,6 +85,18 @@ impl Boost {
             .into(),
         })
     }
+}
+
+json!(Boost);
+
+input_json! {
+    NewBoost, extra: extra;
+    id: "id" or(Id::new()),
+    book_id: "bookId" required("say which book is boosted"),
+    duration_days: "duration" required("say for how many days"),
+    credits: "creditsSpent" required("say what it costs"),
+    position: "position",
+    starts_at: "startedAt" or(time::now()),
 }
 
 fields! {

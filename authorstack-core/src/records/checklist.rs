@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::{
     check::{check_fields, check_part, check_patch, check_patch_of_part},
     fields::{Patch, fields, part_lists, patch},
+    json::{input_json, json, patch_json},
 };
 use crate::{
     Book, Change, Error, ErrorKind, Extra, Id, Result, TaskId, User, time, values::excerpt,
 };
 
 /// A list of tasks for a book.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Checklist {
     /// The id.
     pub id: Id<Checklist>,
@@ -24,7 +24,6 @@ pub struct Checklist {
     /// The user who owns it.
     pub user_id: Id<User>,
     /// The template that it was made from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template_id: Option<String>,
     /// The name.
     pub name: String,
@@ -37,34 +36,27 @@ pub struct Checklist {
     /// When it was last changed; later with every change.
     pub updated_at: DateTime<Utc>,
     /// Fields of the document that the schema does not know.
-    #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
 
 /// One task of a checklist.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Task {
     /// The id, unique within the checklist.
     pub id: TaskId,
     /// The title.
     pub title: String,
     /// A description.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Whether it is done.
     pub completed: bool,
     /// When it is due.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_date: Option<DateTime<Utc>>,
     /// When it was done; an old app may not have stored it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<DateTime<Utc>>,
     /// A heading to group tasks under.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
     /// Fields of the document that the schema does not know.
-    #[serde(flatten)]
     pub extra: Extra,
 }
 
@@ -375,6 +367,23 @@ impl Checklist {
 
 part_lists!(Task);
 
+json!(Checklist, Task);
+
+input_json! {
+    NewTask;
+    title: "title" required("name the task"),
+    description: "description",
+    due_date: "dueDate",
+    category: "category",
+}
+
+input_json! {
+    NewChecklist, extra: extra, inputs: [tasks: "tasks" of NewTask];
+    book_id: "bookId" required("say which book it is about"),
+    template_id: "templateId",
+    name: "name" required("a checklist needs a name"),
+}
+
 fields! {
     Checklist, extra: extra;
     id: "_id" required("a checklist needs an id"),
@@ -535,6 +544,8 @@ patch! {
     ChecklistPatch, Checklist, beside: [expected_updated_at];
     name,
 }
+
+patch_json!(TaskPatch, ChecklistPatch);
 
 /// Which checklists of a user: those that match every part of the filter that is set.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -6,16 +6,15 @@ use serde::{Deserialize, Serialize};
 use super::{
     check::{check_fields, check_part, check_patch},
     fields::{Patch, Shape, fields, part_lists, patch, text_scalars},
+    json::{input_json, json, patch_json},
 };
 use crate::{
-    AttachmentKind, CommentId, Error, Extra, Id, Result, User, WebUrl, time,
-    values::{check_text, closed_set},
+    AttachmentKind, CommentId, Error, Extra, Id, Result, User, WebUrl, time, values::closed_set,
 };
 
 /// A post in the community's feed. Its likes and comments are read on their own: there may be
 /// any number of them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Post {
     /// The id.
     pub id: Id<Post>,
@@ -32,7 +31,6 @@ pub struct Post {
     /// When it was last edited; later with every edit. Likes and comments do not count as edits.
     pub updated_at: DateTime<Utc>,
     /// Fields of the document that the schema does not know.
-    #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
 
@@ -46,15 +44,13 @@ closed_set! {
 }
 
 /// Something attached to a post.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Attachment {
     /// What it is.
-    #[serde(rename = "type")]
     pub kind: AttachmentKind,
     /// Where it is.
     pub url: WebUrl,
     /// Fields of the document that the schema does not know.
-    #[serde(flatten)]
     pub extra: Extra,
 }
 
@@ -85,8 +81,7 @@ pub struct PostView {
 }
 
 /// A user's like of a post.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Like {
     /// The post.
     pub post_id: Id<Post>,
@@ -105,8 +100,7 @@ impl Like {
 }
 
 /// A comment on a post.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Comment {
     /// The id, unique within the post.
     pub id: CommentId,
@@ -119,7 +113,6 @@ pub struct Comment {
     /// When it was written.
     pub created_at: DateTime<Utc>,
     /// Fields of the document that the schema does not know.
-    #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
 
@@ -151,6 +144,7 @@ impl Comment {
 /// # Errors
 /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if it is empty or some backend cannot store
 /// it.
+#[cfg(feature = "stores")]
 pub(crate) fn check_comment(content: &str) -> Result<()> {
     if content.trim().is_empty() {
         return Err(Error::invalid(
@@ -158,7 +152,17 @@ pub(crate) fn check_comment(content: &str) -> Result<()> {
             "is empty; a comment says something",
         ));
     }
-    check_text("comments.content", content)
+    crate::values::check_text("comments.content", content)
+}
+
+json!(Post, Attachment, Like, Comment);
+
+input_json! {
+    NewPost, extra: extra;
+    content: "content" or(String::new()),
+    attachments: "attachments",
+    // A missing field must not make a post public.
+    visibility: "visibility" or(Visibility::Followers),
 }
 
 // The names are those within the post's document, except `postId`.
@@ -325,9 +329,11 @@ patch! {
     visibility,
 }
 
+patch_json!(PostPatch);
+
 /// Which posts, among those that the viewer may see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "camelCase")]
 pub enum Feed {
     /// The viewer's own, and those of the authors whom they follow.
     #[default]

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use super::{
     check::{check_fields, check_part, check_patch},
     fields::{Patch, fields, patch},
+    json::{input_json, json, patch_json},
 };
 use crate::{Asin, Change, Currency, Extra, Id, Price, Result, User, time};
 
 /// A book that a user watches. Its price history is read with its own call.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Competitor {
     /// The id.
     pub id: Id<Competitor>,
@@ -20,40 +20,31 @@ pub struct Competitor {
     /// Amazon's id of the book; unique among those that the user watches.
     pub asin: Asin,
     /// The title.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// The author's name on the cover.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
     /// The newest known price.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current_price: Option<Price>,
     /// The currency of all its prices. The old schema has no field for it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currency: Option<Currency>,
     /// The genre.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub genre: Option<String>,
     /// When its price was last checked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_checked: Option<DateTime<Utc>>,
     /// When the user began to watch it.
     pub created_at: DateTime<Utc>,
     /// Fields of the document that the schema does not know.
-    #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
 
 /// The price of a competitor at a moment. A competitor has at most one price for each moment.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PricePoint {
     /// The price, in the competitor's currency.
     pub price: Price,
     /// When it was seen.
     pub date: DateTime<Utc>,
     /// Fields of the document that the schema does not know.
-    #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
 
@@ -75,6 +66,17 @@ impl PricePoint {
     pub fn check(&self) -> Result<()> {
         check_part("priceHistory", self)
     }
+}
+
+json!(Competitor, PricePoint);
+
+input_json! {
+    NewCompetitor, extra: extra;
+    asin: "asin" required("say which book it is"),
+    title: "title",
+    author: "author",
+    currency: "currency",
+    genre: "genre",
 }
 
 fields! {
@@ -228,6 +230,8 @@ patch! {
     genre,
     currency,
 }
+
+patch_json!(CompetitorPatch);
 
 /// A range of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

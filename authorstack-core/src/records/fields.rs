@@ -742,8 +742,23 @@ pub trait Patch {
     /// The writer's first error.
     fn write<W: PatchWriter>(&self, writer: &mut W) -> Result<()>;
 
+    /// Takes each of these fields from a reader, in the order of the list. Returns `None` if the
+    /// reader has noted a problem.
+    fn read<R: PatchReader>(reader: &mut R) -> Option<Self>
+    where
+        Self: Sized;
+
     /// Applies the changes to a record in memory.
     fn apply_to(self, record: &mut Self::Record);
+}
+
+/// Provides the fields of a patch, and collects their problems.
+pub trait PatchReader {
+    /// The next field: missing if it is to be kept, no value if it is to be cleared.
+    fn change<T: FieldValue>(&mut self, field: &'static Field) -> Read<Option<T>>;
+
+    /// Notes that a field was to be cleared that always has a value.
+    fn never_empty(&mut self, field: &'static Field);
 }
 
 /// Receives the fields of a patch.
@@ -758,6 +773,9 @@ pub trait PatchWriter {
 /// The type of a patch's field.
 pub(crate) trait PatchField<T> {
     fn write<W: PatchWriter>(&self, field: &'static Field, writer: &mut W) -> Result<()>;
+    fn read<R: PatchReader>(field: &'static Field, reader: &mut R) -> Read<Self>
+    where
+        Self: Sized;
     fn apply_to(self, value: &mut T);
 }
 
@@ -766,6 +784,18 @@ impl<T: FieldValue> PatchField<T> for Option<T> {
     fn write<W: PatchWriter>(&self, field: &'static Field, writer: &mut W) -> Result<()> {
         let change = self.as_ref().map_or(Change::Keep, Change::Set);
         writer.change(field, change)
+    }
+
+    fn read<R: PatchReader>(field: &'static Field, reader: &mut R) -> Read<Self> {
+        match reader.change(field) {
+            Read::Value(Some(value)) => Read::Value(Some(value)),
+            Read::Value(None) => {
+                reader.never_empty(field);
+                Read::Refused
+            }
+            Read::Missing => Read::Value(None),
+            Read::Refused => Read::Refused,
+        }
     }
 
     fn apply_to(self, value: &mut T) {
@@ -787,6 +817,15 @@ where
             Self::Set(value) => Change::Set(value),
         };
         writer.change(field, change)
+    }
+
+    fn read<R: PatchReader>(field: &'static Field, reader: &mut R) -> Read<Self> {
+        match reader.change(field) {
+            Read::Value(Some(value)) => Read::Value(Self::Set(value)),
+            Read::Value(None) => Read::Value(Self::Clear),
+            Read::Missing => Read::Value(Self::Keep),
+            Read::Refused => Read::Refused,
+        }
     }
 
     fn apply_to(self, value: &mut Option<T>) {
@@ -857,6 +896,34 @@ macro_rules! patch {
                 Ok(())
             }
 
+            fn read<R: $crate::records::fields::PatchReader>(reader: &mut R) -> Option<Self> {
+                let mut index = 0;
+                $(
+                    let $field = $crate::records::fields::read_patched(
+                        |patch: &$patch| &patch.$field,
+                        |record: &mut $record| &mut record.$field,
+                        <Self as $crate::records::fields::Patch>::FIELDS[index],
+                        reader,
+                    );
+                    index += 1;
+                )+
+                let _ = index;
+                $($(
+                    static BESIDE: $crate::records::fields::Field =
+                        $crate::records::fields::Field {
+                            name: stringify!($beside),
+                            column: None,
+                            shape: $crate::records::fields::Shape::Moment,
+                            required: false,
+                        };
+                    let $beside = $crate::records::fields::PatchField::read(&BESIDE, reader);
+                )+)?
+                Some(Self {
+                    $($field: $crate::records::fields::unwrap!($field),)+
+                    $($($beside: $crate::records::fields::unwrap!($beside),)+)?
+                })
+            }
+
             fn apply_to(self, record: &mut $record) {
                 $($crate::records::fields::PatchField::apply_to(self.$field, &mut record.$field);)+
             }
@@ -875,5 +942,15 @@ pub(crate) fn patched<R, T, W: PatchWriter>(
     change.write(field, writer)
 }
 
-#[cfg(test)]
+/// Reads a field of a patch; the functions fix the types of the patch's and of the record's field.
+pub(crate) fn read_patched<P, R, C: PatchField<T>, T, I: PatchReader>(
+    _: fn(&P) -> &C,
+    _: fn(&mut R) -> &mut T,
+    field: &'static Field,
+    reader: &mut I,
+) -> Read<C> {
+    C::read(field, reader)
+}
+
+#[cfg(all(test, feature = "stores"))]
 mod tests;

@@ -3,12 +3,11 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{check::check_fields, fields::fields};
+use super::{check::check_fields, fields::fields, json::json};
 use crate::{Error, Extra, Id, Result, User, time};
 
 /// A user follows an author.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Follow {
     /// The id.
     pub id: Id<Follow>,
@@ -19,7 +18,6 @@ pub struct Follow {
     /// Since when.
     pub created_at: DateTime<Utc>,
     /// Fields of the document that the schema does not know.
-    #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
 
@@ -51,6 +49,8 @@ impl Follow {
         check_fields(self)
     }
 }
+
+json!(Follow);
 
 fields! {
     Follow, extra: extra;

@@ -7,41 +7,31 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{check::check_fields, fields::fields};
+use super::{
+    check::check_fields,
+    fields::fields,
+    json::{input_json, json},
+};
 use crate::{Amount, Confidence, Id, Result, User, time, values::days::check_day};
 
 /// The revenue that a model predicts for a user's day, in the currency of their roll-ups.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Forecast {
     /// The row number, assigned by the store; later forecasts have higher ones.
     pub id: i64,
     /// The user.
     pub user_id: Id<User>,
     /// The day.
-    #[serde(rename = "forecast_date")]
     pub date: NaiveDate,
     /// The predicted revenue; `None` if an old app did not write it.
-    #[serde(
-        rename = "predicted_revenue",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
     pub predicted: Option<Amount>,
     /// The actual revenue, once it is known.
-    #[serde(
-        rename = "actual_revenue",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
     pub actual: Option<Amount>,
     /// How sure the model is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<Confidence>,
     /// What the model based it on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub factors: Option<Value>,
     /// When it was made; `None` if an old app did not write it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<DateTime<Utc>>,
 }
 
@@ -100,6 +90,16 @@ impl NewForecast {
     }
 }
 
+json!(Forecast);
+
+input_json! {
+    NewForecast;
+    date: "forecastDate" required("say of which day"),
+    predicted: "predictedRevenue" required("say what is predicted"),
+    confidence: "confidence",
+    factors: "factors",
+}
+
 fields! {
     Forecast;
     id: "id" required("give the row a number"),
@@ -148,9 +148,11 @@ pub struct ForecastAccuracy {
     pub days: u64,
     /// The mean absolute percentage error, in percent with four decimals, over the days with
     /// revenue (there is no percentage of zero). `None` without such a day.
+    #[serde(default, with = "crate::json::decimal::option")]
     pub mape: Option<Decimal>,
     /// The mean of predicted minus actual, in units of the currency with four decimals: above zero
     /// if forecasts are too high. `None` without a day.
+    #[serde(default, with = "crate::json::decimal::option")]
     pub bias: Option<Decimal>,
 }
 

@@ -1,39 +1,33 @@
 //! AI insights: generated texts about a user or a book, valid for a time.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{check::check_fields, fields::fields};
+use super::{
+    check::check_fields,
+    fields::fields,
+    json::{input_json, json},
+};
 use crate::{Book, Confidence, Id, InsightKind, Result, User, time};
 
 /// A model's finding about a user or one of their books.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Insight {
     /// The row number, assigned by the store; later insights have higher ones.
     pub id: i64,
     /// The user.
     pub user_id: Id<User>,
     /// The book; `None` where it is about the user.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub book_id: Option<Id<Book>>,
     /// What it is about; `None` if an old app did not write it.
-    #[serde(
-        rename = "insight_type",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
     pub kind: Option<InsightKind>,
     /// The content, as the model wrote it.
     pub content: Value,
     /// How sure it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<Confidence>,
     /// It is outdated from this time on; `None` for never.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<DateTime<Utc>>,
     /// When it was made; `None` if an old app did not write it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<DateTime<Utc>>,
 }
 
@@ -94,6 +88,17 @@ impl NewInsight {
             created_at: Some(time::now()),
         }
     }
+}
+
+json!(Insight);
+
+input_json! {
+    NewInsight;
+    book_id: "bookId",
+    kind: "insightType" required("say what it is about"),
+    content: "content" required("say what the model said"),
+    confidence: "confidence",
+    valid_until: "validUntil",
 }
 
 fields! {

@@ -14,6 +14,8 @@ pub mod fields;
 pub(crate) mod follow;
 pub(crate) mod forecast;
 pub(crate) mod insight;
+pub(crate) mod json;
+pub(crate) mod ranking;
 pub mod rollup;
 pub mod sales;
 pub(crate) mod sums;

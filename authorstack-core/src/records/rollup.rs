@@ -7,8 +7,12 @@ use chrono::NaiveDate;
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Serialize};
 
-use super::fields::{
-    Field, FieldReader, FieldValue, FieldWriter, Fields, Read, Scalar, Shape, Value, fields,
+use super::{
+    fields::{
+        Field, FieldReader, FieldValue, FieldWriter, Fields, Read, Scalar, Shape, Value, fields,
+    },
+    json::json,
+    ranking::{books, days, platforms},
 };
 use crate::{
     Amount, Book, Currency, Error, Id, Platform, Result, Sale, SalesChannel, Sums, Unreadable, User,
@@ -17,8 +21,7 @@ use crate::{
 
 /// The roll-up of a user's day, in the currency that the caller of
 /// [`AggregateRepository::refresh`](crate::AggregateRepository::refresh) chose.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Columns", into = "Columns")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DailyAggregate {
     /// The row number, assigned by the store; it stays when the day is refreshed.
     pub id: i64,
@@ -35,18 +38,14 @@ pub struct DailyAggregate {
 }
 
 /// The fields as the schema names them.
-#[derive(Serialize, Deserialize)]
 struct Columns {
     id: i64,
     user_id: Id<User>,
     date: NaiveDate,
     total_revenue: Decimal,
     total_units: i64,
-    #[serde(default)]
     total_page_reads: i64,
-    #[serde(default, deserialize_with = "by_platform")]
     platform_breakdown: BTreeMap<Platform, Sums>,
-    #[serde(default)]
     book_breakdown: BTreeMap<Id<Book>, Sums>,
 }
 
@@ -92,6 +91,8 @@ impl DailyAggregate {
         check_totals(self)
     }
 }
+
+json!(DailyAggregate);
 
 fields! {
     Columns;
@@ -174,13 +175,6 @@ impl BreakdownKey for Id<Book> {
     fn of_name(name: &str) -> Result<Self> {
         name.parse()
     }
-}
-
-fn by_platform<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<BTreeMap<Platform, Sums>, D::Error> {
-    let named = BTreeMap::<String, Sums>::deserialize(deserializer)?;
-    added_up(named).map_err(serde::de::Error::custom)
 }
 
 /// Named sums by what the names mean. Sums of one thing are added up.
@@ -320,16 +314,20 @@ impl std::fmt::Display for Gap {
 
 /// The roll-ups of some days, summed for a dashboard.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Overview {
     /// The whole range.
     pub totals: Sums,
     /// The same number of days right before ([`Days::before`](crate::Days::before)).
     pub previous: Sums,
     /// Each day that has sales, in order.
+    #[serde(with = "days")]
     pub days: Vec<(NaiveDate, Sums)>,
     /// The platforms, highest revenue first, then by name.
+    #[serde(with = "platforms")]
     pub platforms: Vec<(Platform, Sums)>,
     /// The books, highest revenue first, then by id.
+    #[serde(with = "books")]
     pub books: Vec<(Id<Book>, Sums)>,
     /// The roll-ups that could not be read: the sums are without what could not be read of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     check::check_fields,
     fields::{Shape, fields},
+    json::{input_json, json, read_input},
     sums::Sums,
 };
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// What a book sold in one place on a day. A user has one for each [`SaleKey`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sale {
     /// The row number, assigned by the store.
     pub id: i64,
@@ -38,7 +39,6 @@ pub struct Sale {
     /// The currency of the revenue.
     pub currency: Currency,
     /// When it was last written; `None` if an old app did not write it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced_at: Option<DateTime<Utc>>,
 }
 
@@ -47,6 +47,7 @@ pub struct Sale {
 /// A sale has one currency. What is sold in several currencies on one day is sold in several
 /// markets: each is a sale of its own, such as `kdp:amazon.com` and `kdp:amazon.de`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct SaleKey {
     /// The book.
     pub book_id: Id<Book>,
@@ -140,6 +141,47 @@ impl Sale {
     }
 }
 
+json!(Sale);
+
+/// A [`NewSale`] as JSON has it: the key's fields beside the others.
+struct Reported {
+    book_id: Id<Book>,
+    platform: Platform,
+    date: NaiveDate,
+    revenue: Amount,
+    currency: Currency,
+    units: i32,
+    page_reads: i32,
+}
+
+input_json! {
+    Reported;
+    book_id: "bookId" required("say which book was sold"),
+    platform: "platform" required("say where it was sold"),
+    date: "date" required("say on which day"),
+    revenue: "revenue" required("say what was earned"),
+    currency: "currency" required("name the currency of the revenue"),
+    units: "units" or(0),
+    page_reads: "pageReads" or(0),
+}
+
+impl<'de> Deserialize<'de> for NewSale {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let sale = read_input(deserializer, Reported::read)?;
+        Ok(Self {
+            key: SaleKey {
+                book_id: sale.book_id,
+                platform: sale.platform,
+                date: sale.date,
+            },
+            revenue: sale.revenue,
+            currency: sale.currency,
+            units: sale.units,
+            page_reads: sale.page_reads,
+        })
+    }
+}
+
 fields! {
     Sale;
     id: "id" required("give the row a number"),
@@ -214,7 +256,7 @@ impl SalesFilter {
 
 /// How sales are grouped for sums, in addition to their currency: currencies never mix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "camelCase")]
 pub enum TotalsBy {
     /// No further group: one sum for each currency.
     Currency,
@@ -250,7 +292,7 @@ impl TotalsBy {
 
 /// The group of a sum.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "camelCase")]
 pub enum TotalsGroup {
     /// All sales.
     All,

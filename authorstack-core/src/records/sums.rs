@@ -7,12 +7,16 @@ use serde::{Deserialize, Serialize};
 
 /// Summed sales. Sums may be larger than any single amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Sums {
     /// The revenue, exact to the cent.
+    #[serde(with = "crate::json::decimal")]
     pub revenue: Decimal,
     /// The copies.
+    #[serde(default)]
     pub units: i64,
     /// The pages read (KENP).
+    #[serde(default, alias = "page_reads")]
     pub page_reads: i64,
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     check::check_fields,
     fields::{Shape, fields, text_scalars},
+    json::{input_json, json},
 };
 use crate::{Id, Platform, Result, User, time, values::closed_set};
 
@@ -21,7 +22,7 @@ closed_set! {
 }
 
 /// One attempt to fetch sales from a platform.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyncLog {
     /// The row number, assigned by the store; later entries have higher ones.
     pub id: i64,
@@ -34,10 +35,8 @@ pub struct SyncLog {
     /// How many sales were imported.
     pub records_synced: i32,
     /// What went wrong.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
     /// When it ended; `None` if an old app did not write it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced_at: Option<DateTime<Utc>>,
 }
 
@@ -95,6 +94,16 @@ impl SyncLog {
 }
 
 text_scalars!(Shape::Text, SyncStatus);
+
+json!(SyncLog);
+
+input_json! {
+    NewSyncLog;
+    platform: "platform" required("say from which platform"),
+    status: "status" required("say how it ended"),
+    records_synced: "recordsSynced" or(0),
+    error_message: "errorMessage",
+}
 
 fields! {
     SyncLog;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     check::{check_fields, check_patch},
     fields::{Patch, Shape, fields, part_fields, part_lists, patch, text_scalars},
+    json::{input_json, json, patch_json},
 };
 use crate::{
     AuthId, AuthProvider, Currency, Email, Error, Extra, Id, Platform, Result, time,
@@ -13,8 +14,7 @@ use crate::{
 };
 
 /// An author's profile, synced from the authentication provider.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct User {
     /// The id. It is not that of the account: `auth_id` is.
     pub id: Id<User>,
@@ -39,7 +39,6 @@ pub struct User {
     /// When it was last changed; later with every change.
     pub updated_at: DateTime<Utc>,
     /// Fields of the document that the schema does not know.
-    #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
 
@@ -70,43 +69,32 @@ closed_set! {
 }
 
 /// A user's settings. A setting that was never chosen is `None`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Preferences {
     /// Whether to send e-mail.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email_notifications: Option<bool>,
     /// Whether to send the weekly digest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weekly_digest: Option<bool>,
     /// The colours of the user interface.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub theme: Option<Theme>,
     /// The time zone, by its IANA name, such as `Europe/Berlin`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timezone: Option<String>,
     /// The currency that sums are shown in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currency: Option<Currency>,
     /// Fields of the document that the schema does not know.
-    #[serde(flatten)]
     pub extra: Extra,
 }
 
 /// A sales platform that a user has connected.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConnectedPlatform {
     /// The platform.
     pub platform: Platform,
     /// When it was connected.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connected_at: Option<DateTime<Utc>>,
     /// When its sales were last synced.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_sync: Option<DateTime<Utc>>,
     /// Fields of the document that the schema does not know.
-    #[serde(flatten)]
     pub extra: Extra,
 }
 
@@ -215,6 +203,19 @@ text_scalars!(Shape::Text, SubscriptionTier, Theme);
 part_fields!(Preferences);
 part_lists!(ConnectedPlatform);
 
+json!(User, Preferences, ConnectedPlatform);
+
+input_json! {
+    NewUser, extra: extra;
+    auth_id: "authId" required("a user needs the id of an account"),
+    auth_provider: "authProvider" or(AuthProvider::APPWRITE),
+    email: "email" required("a user needs an e-mail address"),
+    name: "name" or(String::new()),
+    subscription_tier: "subscriptionTier" or(SubscriptionTier::default()),
+    credits: "credits" or(0),
+    preferences: "preferences",
+}
+
 fields! {
     User, extra: extra;
     id: "_id" required("a user needs an id"),
@@ -297,6 +298,8 @@ patch! {
     subscription_tier,
     preferences,
 }
+
+patch_json!(UserPatch);
 
 /// Checks an amount of credits.
 ///

@@ -26,7 +26,7 @@ pub struct PageRequest {
 
 /// The order of a page: by the records' ids (creation order), unless a list documents another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "camelCase")]
 pub enum Order {
     /// The newest record first.
     #[default]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AuthorStack, Book, Days, Error, Forecast, ForecastAccuracy, Id, Insight, PageRequest, Platform,
-    Result, Sums, Unreadable, User, layers::Operation, time,
+    Result, Sums, Unreadable, User, time, layers::Operation, records::ranking,
 };
 
 /// An author's dashboard, computed from the roll-ups. It makes one or two calls to each repository,
@@ -28,7 +28,7 @@ pub struct Dashboard {
 /// # Ok::<(), authorstack_core::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "camelCase")]
 pub enum Period {
     /// This number of days, including today.
     LastDays(u32),
@@ -84,6 +84,7 @@ impl DashboardQuery {
 
 /// The content of a dashboard. All amounts are in the currency of the roll-ups.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct DashboardSummary {
     /// The days.
     pub days: Days,
@@ -93,15 +94,19 @@ pub struct DashboardSummary {
     pub previous: Sums,
     /// The change of the revenue between the two, in percent with one decimal; `None` if nothing
     /// was earned before, or if one of the sums lacks sales (`gaps`).
+    #[serde(default, with = "crate::json::decimal::option")]
     pub revenue_change: Option<Decimal>,
     /// Days of this period and of the one before that have sales and no roll-up: they were not
     /// refreshed yet, or could not be, as for want of a rate. The sums lack their sales.
     pub gaps: Vec<NaiveDate>,
     /// The sums of each day, also of days without sales.
+    #[serde(with = "ranking::days")]
     pub series: Vec<(NaiveDate, Sums)>,
     /// The books with the highest revenue.
+    #[serde(with = "ranking::books")]
     pub books: Vec<(Id<Book>, Sums)>,
     /// The platforms with the highest revenue, each in all its markets.
+    #[serde(with = "ranking::platforms")]
     pub platforms: Vec<(Platform, Sums)>,
     /// The newest valid insights.
     pub insights: Vec<Insight>,

@@ -1,8 +1,17 @@
 //! Record ids: the same ids on every backend.
 
-use std::{cmp::Ordering, fmt, hash, marker::PhantomData, str::FromStr};
+use std::{
+    cmp::Ordering,
+    fmt, hash,
+    hash::{BuildHasher, RandomState},
+    marker::PhantomData,
+    str::FromStr,
+    sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+};
 
-use bson::oid::ObjectId;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
@@ -23,8 +32,38 @@ use crate::{Error, Result};
 /// # Ok::<(), authorstack_core::Error>(())
 /// ```
 pub struct Id<T> {
-    oid: ObjectId,
+    bytes: [u8; 12],
     record: PhantomData<fn() -> T>,
+}
+
+/// What the ids of this process have in common, as the ObjectId specification demands: five random
+/// bytes, and a counter that begins at a random number.
+struct Process {
+    random: [u8; 5],
+    counter: AtomicU32,
+}
+
+static PROCESS: LazyLock<Process> = LazyLock::new(|| {
+    // The keys of a `RandomState` come from the operating system.
+    let random = || {
+        RandomState::new()
+            .hash_one(std::process::id())
+            .to_be_bytes()
+    };
+    let ([a, b, c, d, e, ..], [f, g, h, ..]) = (random(), random());
+    Process {
+        random: [a, b, c, d, e],
+        counter: AtomicU32::new(u32::from_be_bytes([0, f, g, h])),
+    }
+});
+
+fn new_bytes() -> [u8; 12] {
+    let seconds = Utc::now().timestamp();
+    // ObjectIds hold the last 32 bits, which suffice until 2106.
+    let [.., s0, s1, s2, s3] = seconds.to_be_bytes();
+    let [a, b, c, d, e] = PROCESS.random;
+    let [_, c0, c1, c2] = PROCESS.counter.fetch_add(1, Relaxed).to_be_bytes();
+    [s0, s1, s2, s3, a, b, c, d, e, c0, c1, c2]
 }
 
 impl<T> Id<T> {
@@ -32,40 +71,42 @@ impl<T> Id<T> {
     #[must_use]
     #[expect(clippy::new_without_default, reason = "an id has no default value")]
     pub fn new() -> Self {
-        Self::from_object_id(ObjectId::new())
+        Self::from_bytes(new_bytes())
     }
 
     /// The id with these twelve bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 12]) -> Self {
-        Self::from_object_id(ObjectId::from_bytes(bytes))
+        Self {
+            bytes,
+            record: PhantomData,
+        }
     }
 
     /// The twelve bytes of the id.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; 12] {
-        self.oid.bytes()
+        self.bytes
     }
 
-    /// The id of this ObjectId.
+    /// The id of this ObjectId (feature `bson`).
+    #[cfg(feature = "bson")]
     #[must_use]
-    pub const fn from_object_id(oid: ObjectId) -> Self {
-        Self {
-            oid,
-            record: PhantomData,
-        }
+    pub const fn from_object_id(oid: bson::oid::ObjectId) -> Self {
+        Self::from_bytes(oid.bytes())
     }
 
-    /// The id as BSON's ObjectId.
+    /// The id as BSON's ObjectId (feature `bson`).
+    #[cfg(feature = "bson")]
     #[must_use]
-    pub const fn to_object_id(self) -> ObjectId {
-        self.oid
+    pub const fn to_object_id(self) -> bson::oid::ObjectId {
+        bson::oid::ObjectId::from_bytes(self.bytes)
     }
 
     /// When the id was made, to the second; it is part of the id.
     #[must_use]
     pub fn created_at(self) -> DateTime<Utc> {
-        let [a, b, c, d, ..] = self.oid.bytes();
+        let [a, b, c, d, ..] = self.bytes;
         let seconds = u32::from_be_bytes([a, b, c, d]);
         DateTime::from_timestamp(i64::from(seconds), 0).unwrap_or_default()
     }
@@ -74,7 +115,7 @@ impl<T> Id<T> {
     /// is the ids' own.
     #[must_use]
     pub const fn to_uuid(self) -> Uuid {
-        let b = self.oid.bytes();
+        let b = self.bytes;
         // The version follows after twelve hex digits, the variant after fifteen.
         Uuid::from_bytes([
             b[0],
@@ -130,7 +171,7 @@ impl<T> Id<T> {
     /// The id as one of another record type, for code that is generic over records.
     #[must_use]
     pub const fn cast<U>(self) -> Id<U> {
-        Id::from_object_id(self.oid)
+        Id::from_bytes(self.bytes)
     }
 }
 
@@ -142,7 +183,7 @@ impl<T> Clone for Id<T> {
 impl<T> Copy for Id<T> {}
 impl<T> PartialEq for Id<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.oid == other.oid
+        self.bytes == other.bytes
     }
 }
 impl<T> Eq for Id<T> {}
@@ -153,24 +194,32 @@ impl<T> PartialOrd for Id<T> {
 }
 impl<T> Ord for Id<T> {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.oid.bytes().cmp(&other.oid.bytes())
+        self.bytes.cmp(&other.bytes)
     }
 }
 impl<T> hash::Hash for Id<T> {
     fn hash<H: hash::Hasher>(&self, state: &mut H) {
-        self.oid.bytes().hash(state);
+        self.bytes.hash(state);
     }
 }
 
 impl<T> fmt::Display for Id<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.oid, f)
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; 24];
+        for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(self.bytes) {
+            *pair = [
+                DIGITS[usize::from(byte >> 4)],
+                DIGITS[usize::from(byte & 15)],
+            ];
+        }
+        f.pad(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
 impl<T> fmt::Debug for Id<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Id({})", self.oid)
+        write!(f, "Id({self})")
     }
 }
 
@@ -178,9 +227,23 @@ impl<T> FromStr for Id<T> {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        ObjectId::parse_str(text)
-            .map(Self::from_object_id)
-            .map_err(|_| Error::invalid("id", "an id is 24 hexadecimal digits"))
+        let digit = |byte: u8| {
+            char::from(byte)
+                .to_digit(16)
+                .and_then(|it| u8::try_from(it).ok())
+        };
+        let read = || {
+            let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+            let mut bytes = [0; 12];
+            if pairs.len() != bytes.len() || !rest.is_empty() {
+                return None;
+            }
+            for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+                *byte = digit(*high)? << 4 | digit(*low)?;
+            }
+            Some(Self::from_bytes(bytes))
+        };
+        read().ok_or_else(|| Error::invalid("id", "an id is 24 hexadecimal digits"))
     }
 }
 
@@ -219,6 +282,30 @@ mod tests {
                 prop_assert_eq!(id.to_uuid(), uuid);
             }
         }
+    }
+
+    #[test]
+    fn texts_are_those_of_object_ids() {
+        let id: Id<()> = "6B0379CA3f6979be1a457c2c".parse().unwrap();
+        assert_eq!(id.to_string(), "6b0379ca3f6979be1a457c2c");
+        assert_eq!(format!("{id:>26}"), "  6b0379ca3f6979be1a457c2c");
+        for text in [
+            "",
+            "6b0379ca3f6979be1a457c2",
+            "6b0379ca3f6979be1a457c2c0",
+            "zz0379ca3f6979be1a457c2c",
+            "6b0379ca3f6979be1a457c2\u{e9}",
+        ] {
+            assert!(text.parse::<Id<()>>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn new_ids_differ_and_begin_with_the_time() {
+        let ids: std::collections::BTreeSet<_> = (0..10_000).map(|_| Id::<()>::new()).collect();
+        assert_eq!(ids.len(), 10_000);
+        let age = Utc::now() - Id::<()>::new().created_at();
+        assert!((0..=2).contains(&age.num_seconds()), "{age}");
     }
 
     #[test]

@@ -90,7 +90,7 @@ macro_rules! text_value {
 use text_value;
 
 /// What all validated decimal numbers have in common: conversion to and from text, conversion from
-/// `Decimal`, and serde as text. The type itself has `new(Decimal)` and a function that returns its
+/// `Decimal`, and serde: written as text, read from text and from numbers. The type itself has `new(Decimal)` and a function that returns its
 /// `Decimal`.
 macro_rules! decimal_value {
     ($name:ident, $field:literal, $to_decimal:ident, $expected:literal) => {
@@ -129,7 +129,17 @@ macro_rules! decimal_value {
             }
         }
 
-        crate::values::deserialize_text!($name);
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let read = match crate::json::value(deserializer)? {
+                    serde_json::Value::String(text) => text.parse(),
+                    other => crate::json::decimal_of(&other)
+                        .map_err(|problem| crate::Error::invalid($field, problem))
+                        .and_then(Self::new),
+                };
+                read.map_err(serde::de::Error::custom)
+            }
+        }
     };
 }
 use decimal_value;
@@ -178,7 +188,7 @@ mod tests {
 
     use super::*;
 
-    /// A decimal value becomes text, is read from that text, and is not read from anything else.
+    /// A decimal value becomes text, and is read from text and from numbers.
     fn check_decimal<T>(number: &str, shown: &str, refusal: &str)
     where
         T: std::str::FromStr<Err = Error> + TryFrom<Decimal, Error = Error>,
@@ -190,10 +200,9 @@ mod tests {
         let json = serde_json::to_value(&value).unwrap();
         assert_eq!(json, serde_json::json!(shown));
         assert_eq!(serde_json::from_value::<T>(json).unwrap(), value);
-        assert!(
-            serde_json::from_str::<T>("0.5").is_err(),
-            "a number is no text"
-        );
+        assert_eq!(serde_json::from_str::<T>("0.5").unwrap(), value);
+        assert!(serde_json::from_str::<T>("0.30000000000000004").is_err());
+        assert!(serde_json::from_str::<T>("true").is_err());
         for text in ["1e-1", "one", ""] {
             let error = text.parse::<T>().unwrap_err();
             assert_eq!(error.to_string(), refusal.replace("{}", text));

@@ -47,7 +47,7 @@ pub(crate) fn id_from(text: &str) -> Option<Bson> {
     {
         return Some(id.into());
     }
-    let json: Value = serde_json::from_str(text).ok()?;
+    let json: Value = authorstack_core::json::parse(text.as_bytes()).ok()?;
     if let Some(whole) = json.get(WHOLE) {
         let bytes = BASE64_STANDARD.decode(whole.as_str()?).ok()?;
         let mut document = Document::try_from(RawDocument::from_bytes(&bytes).ok()?).ok()?;

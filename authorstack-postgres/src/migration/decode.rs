@@ -42,8 +42,7 @@ pub(super) fn read(shared: &Shared, kind: Kind, value: &Value) -> Result<Record,
             fields.entry(field.name).or_insert(default);
         }
     }
-    let record = Record::from_json(kind, Value::Object(fields));
-    record.map_err(|error| Problem::new("record", error.to_string()).into())
+    Record::from_json(kind, Value::Object(fields))
 }
 
 /// The default for a missing value of a row, if it has one.

@@ -1,12 +1,13 @@
 //! The JSON of a row, as the server writes it, for the rejects.
 
+use authorstack_core::json;
 use serde_json::{Value, json};
 
 /// The row as JSON. Numbers that are too large for a double become texts, because JSON readers
 /// refuse them.
 pub(super) fn row(text: &str) -> Value {
-    let read = serde_json::from_str(text);
-    let read = read.or_else(|_| serde_json::from_str(&without_large_numbers(text)));
+    let read = json::parse(text.as_bytes());
+    let read = read.or_else(|_| json::parse(without_large_numbers(text).as_bytes()));
     // Deeply nested values may contain unexpected secrets. The row is still in the source.
     read.unwrap_or_else(|_| json!({"$unreadable": "nested too deep; see the row in the source"}))
 }

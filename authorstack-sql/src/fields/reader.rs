@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt::Display};
 use authorstack_core::{
     Error, ErrorKind, Extra, Result, Sums, Unreadable,
     fields::{Field, FieldReader, Fields, Read, Scalar, Shape, Value},
+    json,
     migrate::{KeyForm, Kind, Record, Stored},
 };
 use rust_decimal::Decimal;
@@ -163,9 +164,16 @@ impl<'r> RowReader<'r> {
         Read::Refused
     }
 
-    fn json<T: DeserializeOwned>(&mut self, field: &'static Field) -> Read<T> {
+    fn json(&mut self, field: &'static Field) -> Read<serde_json::Value> {
         self.take(field, |Bytes(json)| {
-            serde_json::from_slice(json).map_err(|error| error.to_string())
+            json::parse(json).map_err(|error| error.to_string())
+        })
+    }
+
+    fn json_as<T: DeserializeOwned>(&mut self, field: &'static Field) -> Read<T> {
+        self.take(field, |Bytes(json)| {
+            let read = json::parse(json).and_then(serde_json::from_value);
+            read.map_err(|error| error.to_string())
         })
     }
 }
@@ -227,11 +235,11 @@ impl FieldReader for RowReader<'_> {
     }
 
     fn part<T: Fields + DeserializeOwned>(&mut self, field: &'static Field) -> Read<T> {
-        self.json(field)
+        self.json_as(field)
     }
 
     fn parts<T: Fields + DeserializeOwned>(&mut self, field: &'static Field) -> Read<Vec<T>> {
-        self.json(field)
+        self.json_as(field)
     }
 
     fn skip(&mut self, _: &'static Field) {}
@@ -248,7 +256,11 @@ impl FieldReader for RowReader<'_> {
             if json == b"{}" {
                 return Ok(Extra::new());
             }
-            serde_json::from_slice(json).map_err(|error| error.to_string())
+            match json::parse(json) {
+                Ok(serde_json::Value::Object(extra)) => Ok(extra),
+                Ok(_) => Err("is not an object".to_owned()),
+                Err(error) => Err(error.to_string()),
+            }
         })
     }
 

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use authorstack_core::{Sums, fields::Breakdown};
+use authorstack_core::{Sums, fields::Breakdown, json};
 use rust_decimal::Decimal;
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::Value;
 
 /// Writes sums as JSON. Amounts are numbers, exact to the cent.
 pub fn write_sums(buffer: &mut Vec<u8>, breakdown: &dyn Breakdown) {
@@ -26,34 +25,23 @@ pub fn write_sums(buffer: &mut Vec<u8>, breakdown: &dyn Breakdown) {
     buffer.push(b'}');
 }
 
-/// One entry. Numbers are read as texts, never as floats, so they stay exact.
-#[derive(Deserialize)]
-struct Entry<'a> {
-    #[serde(borrow)]
-    revenue: &'a RawValue,
-    #[serde(borrow, default)]
-    units: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    page_reads: Option<&'a RawValue>,
-}
-
-impl Entry<'_> {
-    fn sums(&self) -> Option<Sums> {
-        let whole = |number: Option<&RawValue>| match number {
-            None => Some(0),
-            Some(number) => decimal(number)?.try_into().ok(),
-        };
-        Some(Sums {
-            revenue: decimal(self.revenue)?,
-            units: whole(self.units)?,
-            page_reads: whole(self.page_reads)?,
-        })
-    }
+/// The sums of one entry. Its numbers are texts, so they stay exact.
+fn sums(entry: &Value) -> Option<Sums> {
+    let entry = entry.as_object()?;
+    let whole = |name: &str| match entry.get(name) {
+        None | Some(Value::Null) => Some(0),
+        Some(number) => decimal(number)?.try_into().ok(),
+    };
+    Some(Sums {
+        revenue: decimal(entry.get("revenue")?)?,
+        units: whole("units")?,
+        page_reads: whole("page_reads")?,
+    })
 }
 
 /// An old app may have written a number as a text, or in scientific notation.
-fn decimal(number: &RawValue) -> Option<Decimal> {
-    let text = number.get().trim_matches('"');
+fn decimal(number: &Value) -> Option<Decimal> {
+    let text = number.as_str()?;
     let exact = Decimal::from_str_exact(text);
     exact.or_else(|_| Decimal::from_scientific(text)).ok()
 }
@@ -63,11 +51,12 @@ fn decimal(number: &RawValue) -> Option<Decimal> {
 /// # Errors
 /// What is wrong with the JSON.
 pub fn sums_of(json: &[u8]) -> Result<BTreeMap<String, Sums>, String> {
-    let entries: BTreeMap<String, Entry<'_>> =
-        serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    let read = json::parse_numbers_as_texts(json).map_err(|error| error.to_string())?;
+    let Value::Object(entries) = read else {
+        return Err("is not an object with sums".to_owned());
+    };
     let entries = entries.into_iter().map(|(name, entry)| {
-        let sums = entry.sums();
-        let sums = sums.ok_or_else(|| format!("{name:?} has no numbers"))?;
+        let sums = sums(&entry).ok_or_else(|| format!("{name:?} has no numbers"))?;
         Ok((name, sums))
     });
     entries.collect()

@@ -107,7 +107,7 @@ impl Snapshot for SupabaseMigration {
 
     fn encode(&self, _: Kind, original: &Original) -> Value {
         // Deeply nested values may contain unexpected secrets. The row is still in the source.
-        serde_json::from_slice(&original.bytes(None))
+        authorstack_core::json::parse(&original.bytes(None))
             .unwrap_or_else(|_| json!({"$unreadable": "see the row in the source"}))
     }
 
@@ -115,8 +115,7 @@ impl Snapshot for SupabaseMigration {
         let Value::Object(found) = value else {
             return Err(Problem::new("record", "is not a JSON object; restore the line").into());
         };
-        let record = Record::from_json(kind, Value::Object(by_name(kind, found)));
-        record.map_err(|error| Problem::new("record", error.to_string()).into())
+        Record::from_json(kind, Value::Object(by_name(kind, found)))
     }
 }
 

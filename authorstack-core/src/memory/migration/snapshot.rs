@@ -3,11 +3,11 @@ use futures::{StreamExt, stream, stream::BoxStream};
 use serde_json::Value;
 
 use crate::{
-    Id, Result,
+    Id, Result, json,
     memory::store::{MemoryStore, NAME, Records},
     migrate::{
-        BatchLimits, CompetitorPrice, Key, KeyForm, Kind, Original, Position, Problem, Problems,
-        Record, Scanned, ScannedBatch, Snapshot,
+        BatchLimits, CompetitorPrice, Key, KeyForm, Kind, Original, Position, Problems, Record,
+        Scanned, ScannedBatch, Snapshot,
     },
 };
 
@@ -128,11 +128,10 @@ impl Snapshot for MemoryStore {
     }
 
     fn encode(&self, _: Kind, original: &Original) -> Value {
-        serde_json::from_slice(&original.bytes(None)).unwrap_or_default()
+        json::parse(&original.bytes(None)).unwrap_or_default()
     }
 
     fn decode(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {
-        let record = Record::from_json(kind, value.clone());
-        record.map_err(|error| Problem::new("record", error.to_string()).into())
+        Record::from_json(kind, value.clone())
     }
 }

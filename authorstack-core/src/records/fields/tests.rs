@@ -3,7 +3,7 @@
 //! Records are made by their own lists: a [`Maker`] is a reader that draws each value. So a field
 //! that is added to a record is covered here without an edit.
 
-use std::{collections::BTreeMap, fmt::Debug};
+use std::{borrow::Cow, collections::BTreeMap, fmt::Debug};
 
 use chrono::TimeDelta;
 use proptest::prelude::*;
@@ -16,7 +16,10 @@ use crate::{
     Forecast, Insight, Like, Platform, Post, PostPatch, Preferences, PricePoint, Sale, Sums,
     SyncLog, Task, TaskPatch, User, UserPatch,
     migrate::{CompetitorPrice, Kind, Record},
-    records::check::check_fields,
+    records::{
+        check::check_fields,
+        json::{Form, InForm, read_in_form},
+    },
 };
 
 /// Calls a generic function for every record and every part of one.
@@ -561,23 +564,29 @@ impl FieldReader for Reader {
     }
 
     fn texts<T: Scalar>(&mut self, field: &'static Field) -> Read<Vec<T>> {
-        let Held::Texts(texts) = self.next(field) else {
-            panic!("{field:?}");
+        let texts = match self.next(field) {
+            Held::Nothing => return Read::Missing,
+            Held::Texts(texts) => texts,
+            other => panic!("{field:?}: {other:?}"),
         };
         let texts = texts.iter().map(|text| T::of(Value::Text(text)).unwrap());
         Read::Value(texts.collect())
     }
 
     fn part<T: Fields + DeserializeOwned>(&mut self, field: &'static Field) -> Read<T> {
-        let Held::Part(part) = self.next(field) else {
-            panic!("{field:?}");
+        let part = match self.next(field) {
+            Held::Nothing => return Read::Missing,
+            Held::Part(part) => part,
+            other => panic!("{field:?}: {other:?}"),
         };
         Self::read(part).map_or(Read::Refused, Read::Value)
     }
 
     fn parts<T: Fields + DeserializeOwned>(&mut self, field: &'static Field) -> Read<Vec<T>> {
-        let Held::Parts(parts) = self.next(field) else {
-            panic!("{field:?}");
+        let parts = match self.next(field) {
+            Held::Nothing => return Read::Missing,
+            Held::Parts(parts) => parts,
+            other => panic!("{field:?}: {other:?}"),
         };
         let parts = parts.into_iter().map(Self::read);
         parts
@@ -671,8 +680,7 @@ fn every_kind_and_every_part_is_tested() {
     }
 }
 
-/// The names are those that serde knows: a forgotten rename, or a field that is missing in the
-/// list, fails here.
+/// The JSON has every field of the list, and nothing else.
 fn has_the_names_of_its_json<T: Fields + Serialize>(record: &str, (): ()) {
     let made: T = whole_record(&mut Making::by(&choices(7)), false);
     let json = serde_json::to_value(&made).unwrap();
@@ -682,14 +690,13 @@ fn has_the_names_of_its_json<T: Fields + Serialize>(record: &str, (): ()) {
         .keys()
         .map(String::as_str)
         .collect();
-    let in_json = |name: &'static str| match (record, name) {
-        // In MongoDB a like is an item of its post's list.
-        ("Like", "likes") => "userId",
-        (_, "_id") => "id",
-        _ => name,
-    };
-    let names = T::FIELDS.iter().map(|field| in_json(field.name));
-    let mut names: Vec<&str> = names.collect();
+    let names = T::FIELDS.iter().map(|field| Form::Json.name(field));
+    let names: Vec<Cow<'_, str>> = names.collect();
+    let mut names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+    assert!(
+        names.iter().all(|name| !name.contains('_')),
+        "{record}: {names:?}"
+    );
     found.sort_unstable();
     names.sort_unstable();
     assert_eq!(found, names, "{record}");
@@ -704,6 +711,154 @@ fn has_the_names_of_its_json<T: Fields + Serialize>(record: &str, (): ()) {
         "{record}"
     );
     assert!(!T::knows("x0"), "{record}");
+}
+
+/// Through the text of either form.
+fn survives_as_json<T>(name: &str, choices: &Choices)
+where
+    T: Fields + Serialize + DeserializeOwned + PartialEq + Debug,
+{
+    let mut making = Making::by(choices);
+    let missing = Missing::AnyOf(optional::<T>());
+    let record = T::read(&mut Maker::of::<T>(&mut making, String::new(), missing)).unwrap();
+
+    let text = serde_json::to_string(&record).unwrap();
+    let json = crate::json::parse(text.as_bytes()).unwrap();
+    let read = serde_json::from_value(json).map_err(|error| format!("{name}: {error}: {text}"));
+    // JSON that is null is kept by the stores only.
+    if !text.contains(r#""factors":null"#) {
+        assert_eq!(read.as_ref(), Ok(&record), "{text}");
+    }
+
+    let text = serde_json::to_string(&InForm::new(Form::Stored, &record)).unwrap();
+    let json = crate::json::parse(text.as_bytes()).unwrap();
+    let read = read_in_form(Form::Stored, json, |reader| T::read(reader));
+    assert_eq!(read.as_ref(), Ok(&record), "{text}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_record_survives_as_json(
+        numbers in proptest::collection::vec(any::<u64>(), 1..100)
+    ) {
+        for_every_record!(survives_as_json, &Choices::of(&numbers));
+    }
+}
+
+/// A field may be missing in JSON exactly if it may be missing in a stored record, and then means
+/// the same.
+fn has_the_defaults_of_the_stores<T>(record: &str, (): ())
+where
+    T: Fields + Serialize + DeserializeOwned + PartialEq + Debug,
+{
+    let without = |json: &serde_json::Value, name: &str| {
+        let mut less = json.clone();
+        less.as_object_mut().unwrap().remove(name).unwrap();
+        less
+    };
+    let whole: T = whole_record(&mut Making::by(&choices(7)), false);
+    let json = serde_json::to_value(&whole).unwrap();
+    for field in T::FIELDS {
+        let name = Form::Json.name(field);
+        let from_json = serde_json::from_value::<T>(without(&json, &name));
+        let mut row = Row::of(&whole);
+        for (written, held) in &mut row.fields {
+            if *written == field {
+                *held = Held::Nothing;
+            }
+        }
+        if required::<T>().contains(&field.name) {
+            let refused = from_json.unwrap_err().to_string();
+            let expected = format!("{name}: is missing; ");
+            assert!(refused.starts_with(&expected), "{record}: {refused}");
+        } else {
+            assert_eq!(
+                from_json.unwrap(),
+                Reader::read(row).unwrap(),
+                "{record}.{name}"
+            );
+        }
+        // Null is no value.
+        let mut null = json.clone();
+        null[name.as_ref()] = json!(null);
+        let is_free = field.required && field.shape == Shape::Json;
+        let from_null = serde_json::from_value::<T>(null);
+        assert_eq!(
+            from_null.is_ok(),
+            !field.required || is_free,
+            "{record}.{name}"
+        );
+    }
+}
+
+#[test]
+fn what_is_missing_in_json_means_what_it_means_in_the_stores() {
+    for_every_record!(has_the_defaults_of_the_stores, ());
+}
+
+/// A document of Mongoose and a row of a table are read by their own names.
+fn is_read_by_the_names_of_the_stores<T>(record: &str, (): ())
+where
+    T: Fields + Serialize + DeserializeOwned + PartialEq + Debug,
+{
+    let whole: T = whole_record(&mut Making::by(&choices(9)), true);
+    let json = serde_json::to_value(&whole).unwrap();
+    for field in T::FIELDS {
+        let name = Form::Json.name(field);
+        for other in [Some(field.name), field.column].into_iter().flatten() {
+            let mut renamed = json.clone();
+            let value = renamed
+                .as_object_mut()
+                .unwrap()
+                .remove(name.as_ref())
+                .unwrap();
+            renamed[other] = value.clone();
+            let read = serde_json::from_value::<T>(renamed.clone()).unwrap();
+            assert_eq!(read, whole, "{record}.{other}");
+            if other != name {
+                renamed[name.as_ref()] = value;
+                let refused = serde_json::from_value::<T>(renamed)
+                    .unwrap_err()
+                    .to_string();
+                assert!(refused.contains("is there twice"), "{record}: {refused}");
+            }
+        }
+    }
+}
+
+#[test]
+fn records_are_read_by_the_names_of_the_stores_too() {
+    for_every_record!(is_read_by_the_names_of_the_stores, ());
+}
+
+/// A value of a wrong type is refused by the path of its field.
+fn names_what_it_refuses<T>(record: &str, (): ())
+where
+    T: Fields + Serialize + DeserializeOwned + PartialEq + Debug,
+{
+    let whole: T = whole_record(&mut Making::by(&choices(11)), true);
+    let json = serde_json::to_value(&whole).unwrap();
+    for field in T::FIELDS {
+        let name = Form::Json.name(field);
+        let mut wrong = json.clone();
+        wrong[name.as_ref()] = match field.shape {
+            // Any JSON is right, and what is computed is not read.
+            Shape::Json => continue,
+            _ if field.column.is_none() => continue,
+            Shape::Bool => json!("no"),
+            _ => json!(true),
+        };
+        let refused = serde_json::from_value::<T>(wrong).unwrap_err().to_string();
+        let expected = format!("{name}: ");
+        assert!(refused.starts_with(&expected), "{record}: {refused}");
+    }
+}
+
+#[test]
+fn refused_json_names_its_fields() {
+    for_every_record!(names_what_it_refuses, ());
 }
 
 #[test]

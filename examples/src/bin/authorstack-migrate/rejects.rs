@@ -7,7 +7,7 @@ use std::{
 };
 
 use authorstack_core::{
-    Error, Result,
+    Error, Result, json,
     migrate::{Destination, Reject, RejectLine},
 };
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
@@ -51,7 +51,10 @@ fn begins_as_rejects(path: &Path) -> io::Result<bool> {
     let mut line = Vec::new();
     let file = fs::File::open(path)?.take(MOST);
     io::BufReader::new(file).read_until(b'\n', &mut line)?;
-    Ok(line.is_empty() || serde_json::from_slice::<RejectLine>(&line).is_ok())
+    Ok(line.is_empty()
+        || json::parse(&line)
+            .and_then(serde_json::from_value::<RejectLine>)
+            .is_ok())
 }
 
 /// A file in the folder of the rejects file. Its mode is 0600 from the start; it is removed when
@@ -172,7 +175,7 @@ impl LineReader {
                 return Ok(None);
             };
             if !text.trim().is_empty() {
-                let line = serde_json::from_str(&text);
+                let line = json::parse(text.as_bytes()).and_then(serde_json::from_value);
                 return line.map(Some).map_err(|error| self.wrong(&explain(&error)));
             }
         }
