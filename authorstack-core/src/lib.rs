@@ -17,7 +17,7 @@
 //! - [`values`]: validated values, such as [`Email`] and [`Amount`].
 //! - `testing/` (feature `testing`): the conformance suite for backends.
 //! - `stack.rs`: [`AuthorStack`] and its builder; `resilience.rs`: [deadlines and
-//!   retries](resilience); `error.rs`: [`Error`].
+//!   retries](resilience); `error.rs`: [`Error`]; `shown.rs`: [text from data](shown()) for people.
 
 mod error;
 pub mod layers;
@@ -27,6 +27,7 @@ mod records;
 mod repositories;
 pub mod resilience;
 pub mod services;
+mod shown;
 mod stack;
 mod stores;
 #[cfg(feature = "testing")]
@@ -62,6 +63,7 @@ pub use records::{
     },
 };
 pub use repositories::*;
+pub use shown::{Shown, is_unseen, shown};
 pub use stack::{AuthorStack, AuthorStackBuilder};
 pub use stores::{Analytics, AnalyticsStore, DocumentStore, Documents, Stores};
 pub use values::{

@@ -15,7 +15,8 @@ use authorstack_core::{
     NewUser, Platform, Preferences, SubscriptionTier, Theme, User,
     migrate::{
         BatchLimits, Counts, Destination, Digest, Kind, Ledger, Load, Loaded, Position, Problem,
-        Problems, Record, Reject, Settled, Silent, Sink, Snapshot, Step, TransactionalSink, plan,
+        Problems, Record, Reject, Rejected, Settled, Silent, Sink, Snapshot, Step,
+        TransactionalSink, plan,
     },
 };
 use authorstack_supabase::SupabaseMigration;
@@ -97,15 +98,24 @@ async fn replay(
     records: &[Record],
     keys: &[String],
 ) -> Counts {
+    let known = target.settled(kind, keys).await.unwrap();
+    let rejects: Vec<Rejected> = keys
+        .iter()
+        .map(|key| Rejected {
+            key: key.clone(),
+            source_digest: known.iter().find(|it| it.key == *key).unwrap().source_digest,
+        })
+        .collect();
     let load = Load {
         kind,
         records,
         rejects: &[],
         reject: &|index, problems| Reject {
             key: keys[index].clone(),
+            source_digest: rejects[index].source_digest,
             ..reject_of(&records[index], problems)
         },
-        step: Step::Replay { keys },
+        step: Step::Replay { rejects: &rejects },
     };
     let loaded = target.load(&load).await.unwrap();
     assert!(loaded.counts.balance(), "{loaded:?}");
@@ -528,7 +538,14 @@ async fn a_first_load_goes_on_beside_rows_that_came_meanwhile() {
         let mut pass = Pass::begin(&target, Kind::Users).await;
         let mut replayed = users[1].clone();
         replayed.name = "Replayed".to_owned();
-        replay(&target, Kind::Users, &[replayed.into()], &["x".to_owned()]).await;
+        let load = Load {
+            kind: Kind::Users,
+            records: &[replayed.into()],
+            rejects: &[],
+            reject: &|_, problems| panic!("{problems}"),
+            step: Step::Aside,
+        };
+        target.load(&load).await.unwrap();
         assert_eq!(pass.load(&records(&users)).await, counts(3, 3, 0, 0));
         assert_eq!(scan(&target, Kind::Users).await, records(&users));
     })

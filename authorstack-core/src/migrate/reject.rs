@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Kind;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, shown};
 
-/// One reason why a record cannot move: the field, the problem, and how to fix it.
+/// One reason why a record cannot move: the field, the problem, and how to fix it. Both come from
+/// data; `Display` escapes and shortens them for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// The field, by its path in the document, such as `metadata.pageCount`.
@@ -28,7 +29,10 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.field, self.problem)
+        /// The most characters of a problem.
+        const MOST: usize = 1_000;
+        let problem = shown(&self.problem).up_to(MOST);
+        write!(f, "{}: {problem}", shown(&self.field))
     }
 }
 
@@ -42,6 +46,13 @@ impl Problems {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// All of them in one sentence, exact: for JSON. `Display` is for people.
+    pub(super) fn joined(&self) -> String {
+        let problems = self.0.iter();
+        let problems = problems.map(|it| format!("{}: {}", it.field, it.problem));
+        problems.collect::<Vec<_>>().join("; ")
     }
 
     /// Adds a problem.
@@ -132,7 +143,7 @@ impl Reject {
         Ok(RejectLine {
             kind: self.kind,
             key: self.key.clone(),
-            reason: self.problems.to_string(),
+            reason: self.problems.joined(),
             problems: self.problems.clone(),
             source_digest: blake3::Hash::from_bytes(self.source_digest)
                 .to_hex()
