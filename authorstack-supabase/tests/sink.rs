@@ -103,7 +103,11 @@ async fn replay(
         .iter()
         .map(|key| Rejected {
             key: key.clone(),
-            source_digest: known.iter().find(|it| it.key == *key).unwrap().source_digest,
+            source_digest: known
+                .iter()
+                .find(|it| it.key == *key)
+                .unwrap()
+                .source_digest,
         })
         .collect();
     let load = Load {

@@ -136,6 +136,22 @@ mod tests {
     }
 
     #[test]
+    fn an_id_is_compared_as_it_is() {
+        let hostile = doc! {"$ne": null};
+        let filter = any_of([Bson::Int32(1), hostile.clone().into(), Bson::Null]);
+        let expected = doc! {"$or": [
+            {"_id": {"$eq": hostile}}, {"_id": {"$eq": null}}, {"_id": {"$in": [1]}},
+        ]};
+        assert_eq!(filter, expected);
+        let oid = ObjectId::new();
+        assert_eq!(any_of([oid.into()]), doc! {"_id": {"$in": [oid]}});
+        let search = r#"{"$regularExpression":{"pattern":"","options":""}}"#;
+        for text in [search, "[1]", r#"{"$undefined":true}"#] {
+            assert!(!id_from(text).is_some_and(|id| is_id(&id)), "{text}");
+        }
+    }
+
+    #[test]
     fn no_text_panics() {
         for text in [
             "",

@@ -4,9 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use authorstack_core::{
     Error, ErrorKind, Result,
-    migrate::{
-        Checkpoint, Counts, Entry, Key, Kind, Position, Reject, Rejected, Settled, Step,
-    },
+    migrate::{Checkpoint, Counts, Entry, Key, Kind, Position, Reject, Rejected, Settled, Step},
     resilience::with_deadline,
 };
 use authorstack_sql::{get, spawned};
@@ -343,7 +341,10 @@ impl Notes {
         rejects: &[Rejected],
     ) -> Result<()> {
         let keys: Vec<Vec<u8>> = rejects.iter().map(|it| digest(&it.key).to_vec()).collect();
-        let digests: Vec<&[u8]> = rejects.iter().map(|it| it.source_digest.as_slice()).collect();
+        let digests: Vec<&[u8]> = rejects
+            .iter()
+            .map(|it| it.source_digest.as_slice())
+            .collect();
         let select = format!(
             "select held.key_digest from {} as held \
                join unnest($2::bytea[], $3::bytea[]) as wanted (key_digest, source_digest) \
