@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use authorstack_core::{Error, Result};
+use authorstack_core::{Error, Result, shown};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 use url::Url;
@@ -113,6 +113,7 @@ impl Address {
                 PARAMETERS.contains(&name.as_str()) || name.starts_with("options[")
             });
         for (name, _) in unknown {
+            let name = shown(&name);
             tracing::debug!(parameter = %name, "left out of the database URL: not for PostgreSQL");
         }
         let names = |name: &str| known.iter().any(|(known, _)| known == name);

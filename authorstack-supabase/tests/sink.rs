@@ -14,8 +14,8 @@ use authorstack_core::{
     Book, BookMetadata, BookStatus, ConnectedPlatform, ErrorKind, Extra, Id, MemoryStore, NewBook,
     NewUser, Platform, Preferences, SubscriptionTier, Theme, User,
     migrate::{
-        BatchLimits, Counts, Destination, Digest, Kind, Ledger, Load, Loaded, Position, Problem,
-        Problems, Record, Reject, Rejected, Settled, Silent, Sink, Snapshot, Step,
+        BatchLimits, Counts, Destination, Digest, Entry, Kind, Ledger, Load, Loaded, Position,
+        Problem, Problems, Record, Reject, Rejected, Settled, Silent, Sink, Snapshot, Step,
         TransactionalSink, plan,
     },
 };
@@ -386,6 +386,89 @@ async fn an_address_that_moves_from_one_user_to_another_moves() {
             counts(2, 2, 0, 0)
         );
         assert_eq!(scan(&target, Kind::Users).await, users);
+    })
+    .await;
+}
+
+/// For the ledger beside the records, and for the one of the way back.
+#[tokio::test]
+async fn only_an_open_reject_with_its_digest_is_settled() {
+    on_database(async |database| {
+        let store = database.migrated(Via::Direct).await;
+        let (target, back) = (store.migration(), store.return_ledger());
+        let ada = Record::from(user("ada"));
+        let reject = reject_of(&ada, Problem::new("email", "is no address").into());
+        let note = Entry {
+            kind: Kind::Users,
+            step: Step::Aside,
+            applied: Counts::default(),
+            rejects: std::slice::from_ref(&reject),
+            settled: &[],
+        };
+        assert_eq!(target.note(&note).await.unwrap(), 1);
+        assert_eq!(back.note(&note).await.unwrap(), 1);
+        let right = Rejected {
+            key: reject.key.clone(),
+            source_digest: reject.source_digest,
+        };
+        let digest = Rejected {
+            source_digest: [7; 32],
+            ..right.clone()
+        };
+        let other = Rejected {
+            key: "other".to_owned(),
+            ..right.clone()
+        };
+        let load = async |rejected: &Rejected| {
+            let load = Load {
+                kind: Kind::Users,
+                records: std::slice::from_ref(&ada),
+                rejects: &[],
+                reject: &|_, problems| panic!("{problems}"),
+                step: Step::Replay {
+                    rejects: std::slice::from_ref(rejected),
+                },
+            };
+            target.load(&load).await
+        };
+        let settle = async |rejected: &Rejected| {
+            let settled = [(rejected.clone(), ada.key())];
+            let entry = Entry {
+                kind: Kind::Users,
+                step: Step::Replay {
+                    rejects: std::slice::from_ref(rejected),
+                },
+                applied: counts(0, 1, 0, 0),
+                rejects: &[],
+                settled: &settled,
+            };
+            back.note(&entry).await
+        };
+        for wrong in [&digest, &other] {
+            let error = load(wrong).await.unwrap_err();
+            assert!(
+                matches!(error.kind(), ErrorKind::Conflict { .. }),
+                "{error}"
+            );
+            let error = settle(wrong).await.unwrap_err();
+            assert!(
+                matches!(error.kind(), ErrorKind::Conflict { .. }),
+                "{error}"
+            );
+        }
+        assert_eq!(scan(&target, Kind::Users).await, []);
+        assert_eq!(load(&right).await.unwrap().counts, counts(1, 1, 0, 0));
+        settle(&right).await.unwrap();
+        // Settled, it is not loaded again.
+        for again in [
+            load(&right).await.unwrap_err(),
+            settle(&right).await.unwrap_err(),
+        ] {
+            assert!(
+                matches!(again.kind(), ErrorKind::Conflict { .. }),
+                "{again}"
+            );
+        }
     })
     .await;
 }

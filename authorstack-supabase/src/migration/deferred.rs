@@ -3,7 +3,7 @@
 //! An index is dropped and recorded in one transaction. It is restored and removed from the records
 //! in one transaction. So if a run is killed, the records show what is still missing.
 
-use authorstack_core::{Error, Result, migrate::Kind};
+use authorstack_core::{Error, Result, migrate::Kind, shown};
 use authorstack_sql::has_code;
 use sqlx::{AssertSqlSafe, PgConnection, Row, query, raw_sql};
 
@@ -86,7 +86,8 @@ pub(super) async fn put_off(
                 .iter()
                 .any(|code| has_code(&error, code)) =>
         {
-            tracing::warn!(%kind, %error, "the indexes stay during the load");
+            let error = error.to_string();
+            tracing::warn!(%kind, error = %shown(&error), "the indexes stay during the load");
             raw_sql("rollback to savepoint put_off")
                 .execute(connection)
                 .await?;
