@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
-use crate::layers::Operation;
+use crate::{layers::Operation, shown::shown};
 
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -371,15 +371,21 @@ impl Error {
     }
 }
 
+/// For people: ids and values from data, and servers' answers, are escaped and shortened
+/// ([`shown`]).
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.0.operation, &self.0.record) {
+        /// The most characters of the kind's message.
+        const MOST: usize = 2_000;
+        let record = self.0.record.as_deref().map(shown);
+        match (self.0.operation, record) {
             (Some(operation), Some(record)) => write!(f, "{operation} {record}: ")?,
             (Some(operation), None) => write!(f, "{operation}: ")?,
             (None, Some(record)) => write!(f, "{record}: ")?,
             (None, None) => {}
         }
-        fmt::Display::fmt(&self.0.kind, f)
+        let kind = self.0.kind.to_string();
+        fmt::Display::fmt(&shown(&kind).up_to(MOST), f)
     }
 }
 

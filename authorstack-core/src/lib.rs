@@ -22,7 +22,7 @@
 //! - `testing/` (feature `testing`): the conformance suite for backends.
 //! - `stack.rs`: [`AuthorStack`] and its builder; `resilience.rs`: [deadlines and
 //!   retries](resilience); `error.rs`: [`Error`]; `security.rs`: [how a connection is
-//!   secured](ConnectionSecurity).
+//!   secured](ConnectionSecurity); `shown.rs`: [text from data](shown()) for people.
 
 mod error;
 #[cfg(feature = "stores")]
@@ -42,6 +42,7 @@ pub mod resilience;
 mod security;
 #[cfg(feature = "stores")]
 pub mod services;
+mod shown;
 #[cfg(feature = "stores")]
 mod stack;
 #[cfg(feature = "stores")]
@@ -88,6 +89,7 @@ pub use records::{
 pub use repositories::*;
 #[cfg(feature = "stores")]
 pub use security::ConnectionSecurity;
+pub use shown::{Shown, is_unseen, shown};
 #[cfg(feature = "stores")]
 pub use stack::{AuthorStack, AuthorStackBuilder};
 #[cfg(feature = "stores")]

@@ -257,7 +257,7 @@ impl UserRepository for MongoUsers {
         driver(deadline, store.follows.delete_many(both)).await?;
         let books = store.books.distinct("_id", doc! {"userId": user});
         for book in driver(deadline, books).await? {
-            let of_book = doc! {"bookId": book};
+            let of_book = doc! {"bookId": {"$eq": book}};
             driver(deadline, store.checklists.delete_many(of_book.clone())).await?;
             driver(deadline, store.boosts.delete_many(of_book)).await?;
         }

@@ -16,7 +16,7 @@ use authorstack_core::{
     testing::author,
 };
 use bson::{RawDocumentBuf, doc, oid::ObjectId};
-use common::{documents, insert_raw, on_indexed};
+use common::{documents, fetch, insert_raw, on_indexed};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 
@@ -89,6 +89,103 @@ async fn what_cannot_move_is_rejected_whole_corrected_and_replayed() {
             .await
             .unwrap();
         assert_eq!(found.status, Status::Complete);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_reaches_the_server_as_a_value() {
+    on_indexed(async |store| {
+        let ada = author(store, "ada").await;
+        let odd = doc! {"_id": {"a": 1}, "userId": ada.id.to_object_id(), "title": "Odd"};
+        documents(&store.mongo, "books")
+            .insert_one(odd)
+            .await
+            .unwrap();
+        for key in [
+            r#"{"$ne":null}"#,
+            r#"{"$gt":{"$minKey":1}}"#,
+            r#"{"$where":"sleep(10000)"}"#,
+            r#"{"$in":[{"$minKey":1}]}"#,
+            r#"{"$regularExpression":{"pattern":"","options":""}}"#,
+            r#"{"$undefined":true}"#,
+            r#"[{"$minKey":1}]"#,
+            r#"{"$expr":true}"#,
+        ] {
+            for kind in [Kind::Users, Kind::Books, Kind::PostLikes] {
+                assert!(
+                    fetch(&store.mongo, kind, key).await.is_none(),
+                    "{kind} {key}"
+                );
+            }
+        }
+        let key = r#"{"a":{"$numberInt":"1"}}"#;
+        assert!(fetch(&store.mongo, Kind::Books, key).await.is_some());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn secrets_go_to_their_own_entry_or_nowhere() {
+    on_indexed(async |store| {
+        let (id, users) = (ObjectId::new(), documents(&store.mongo, "users"));
+        let token = |of: &str| doc! {"platform": of, "refreshToken": format!("token of {of}")};
+        let user = doc! {
+            "_id": id, "authId": "auth-eve", "authProvider": "appwrite", "name": 7,
+            "email": "eve@example.org", "passwordHash": "hunter2",
+            "platforms": [token("kdp"), token("apple")],
+        };
+        users.insert_one(&user).await.unwrap();
+        let (source, memory) = (Arc::new(store.mongo.clone()), MemoryStore::new());
+        let target = Destination::transactional(Arc::new(memory.clone()));
+        let options = RunOptions::default();
+        run(source.clone(), &target, &options, &Silent)
+            .await
+            .unwrap();
+        let lines = async || {
+            let rejects: Vec<Vec<_>> = target.rejects().try_collect().await.unwrap();
+            let lines = rejects.concat().into_iter();
+            lines.map(|it| it.to_line().unwrap()).collect::<Vec<_>>()
+        };
+        let load = async |line| {
+            let lines = stream::iter([Ok(line)]).boxed();
+            replay(source.clone(), &target, lines, &Silent)
+                .await
+                .unwrap()
+        };
+        let mut line = lines().await.remove(0);
+        let text = line.record.to_string();
+        assert!(
+            !text.contains("hunter2") && !text.contains("token of"),
+            "{text}"
+        );
+        line.record["name"] = json!("Eve");
+        line.record["platforms"].as_array_mut().unwrap().remove(0);
+
+        // The source was put into another order meanwhile.
+        let platforms = vec![token("apple"), token("kdp")];
+        let other = doc! {"$set": {"platforms": platforms}};
+        users.update_one(doc! {"_id": id}, other).await.unwrap();
+        assert_eq!(load(line.clone()).await.status, Status::Incomplete);
+        let open = lines().await;
+        assert!(
+            open[0].reason.contains("has changed in the source"),
+            "{open:?}"
+        );
+
+        let before = doc! {"$set": {"platforms": user.get("platforms").unwrap()}};
+        users.update_one(doc! {"_id": id}, before).await.unwrap();
+        let report = load(line).await;
+        assert_eq!(report.status, Status::Complete, "{:?}", lines().await);
+        let moved = memory
+            .stack()
+            .users()
+            .get(Id::from_object_id(id))
+            .await
+            .unwrap();
+        assert_eq!(moved.extra["passwordHash"], "hunter2");
+        let expected = json!([{"platform": "apple", "refreshToken": "token of apple"}]);
+        assert_eq!(moved.extra["platforms"], expected);
     })
     .await;
 }

@@ -2,7 +2,7 @@
 
 use std::{env, fmt, fs::File, path::Path, str::FromStr, time::Duration};
 
-use authorstack_core::{ConnectionSecurity, Error, Result};
+use authorstack_core::{ConnectionSecurity, Error, Result, shown};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
     ConnectOptions,
@@ -125,6 +125,7 @@ impl Address {
                 PARAMETERS.contains(&name.as_str()) || name.starts_with("options[")
             });
         for (name, _) in unknown {
+            let name = shown(&name);
             tracing::debug!(parameter = %name, "left out of the database URL: not for PostgreSQL");
         }
         let names = |name: &str| known.iter().any(|(known, _)| known == name);

@@ -14,8 +14,9 @@ use authorstack_core::{
     Book, BookMetadata, BookStatus, ConnectedPlatform, ErrorKind, Extra, Id, MemoryStore, NewBook,
     NewUser, Platform, Preferences, SubscriptionTier, Theme, User,
     migrate::{
-        BatchLimits, Counts, Destination, Digest, Kind, Ledger, Load, Loaded, Position, Problem,
-        Problems, Record, Reject, Settled, Silent, Sink, Snapshot, Step, TransactionalSink, plan,
+        BatchLimits, Counts, Destination, Digest, Entry, Kind, Ledger, Load, Loaded, Position,
+        Problem, Problems, Record, Reject, Rejected, Settled, Silent, Sink, Snapshot, Step,
+        TransactionalSink, plan,
     },
 };
 use authorstack_supabase::SupabaseMigration;
@@ -97,15 +98,28 @@ async fn replay(
     records: &[Record],
     keys: &[String],
 ) -> Counts {
+    let known = target.settled(kind, keys).await.unwrap();
+    let rejects: Vec<Rejected> = keys
+        .iter()
+        .map(|key| Rejected {
+            key: key.clone(),
+            source_digest: known
+                .iter()
+                .find(|it| it.key == *key)
+                .unwrap()
+                .source_digest,
+        })
+        .collect();
     let load = Load {
         kind,
         records,
         rejects: &[],
         reject: &|index, problems| Reject {
             key: keys[index].clone(),
+            source_digest: rejects[index].source_digest,
             ..reject_of(&records[index], problems)
         },
-        step: Step::Replay { keys },
+        step: Step::Replay { rejects: &rejects },
     };
     let loaded = target.load(&load).await.unwrap();
     assert!(loaded.counts.balance(), "{loaded:?}");
@@ -376,6 +390,89 @@ async fn an_address_that_moves_from_one_user_to_another_moves() {
     .await;
 }
 
+/// For the ledger beside the records, and for the one of the way back.
+#[tokio::test]
+async fn only_an_open_reject_with_its_digest_is_settled() {
+    on_database(async |database| {
+        let store = database.migrated(Via::Direct).await;
+        let (target, back) = (store.migration(), store.return_ledger());
+        let ada = Record::from(user("ada"));
+        let reject = reject_of(&ada, Problem::new("email", "is no address").into());
+        let note = Entry {
+            kind: Kind::Users,
+            step: Step::Aside,
+            applied: Counts::default(),
+            rejects: std::slice::from_ref(&reject),
+            settled: &[],
+        };
+        assert_eq!(target.note(&note).await.unwrap(), 1);
+        assert_eq!(back.note(&note).await.unwrap(), 1);
+        let right = Rejected {
+            key: reject.key.clone(),
+            source_digest: reject.source_digest,
+        };
+        let digest = Rejected {
+            source_digest: [7; 32],
+            ..right.clone()
+        };
+        let other = Rejected {
+            key: "other".to_owned(),
+            ..right.clone()
+        };
+        let load = async |rejected: &Rejected| {
+            let load = Load {
+                kind: Kind::Users,
+                records: std::slice::from_ref(&ada),
+                rejects: &[],
+                reject: &|_, problems| panic!("{problems}"),
+                step: Step::Replay {
+                    rejects: std::slice::from_ref(rejected),
+                },
+            };
+            target.load(&load).await
+        };
+        let settle = async |rejected: &Rejected| {
+            let settled = [(rejected.clone(), ada.key())];
+            let entry = Entry {
+                kind: Kind::Users,
+                step: Step::Replay {
+                    rejects: std::slice::from_ref(rejected),
+                },
+                applied: counts(0, 1, 0, 0),
+                rejects: &[],
+                settled: &settled,
+            };
+            back.note(&entry).await
+        };
+        for wrong in [&digest, &other] {
+            let error = load(wrong).await.unwrap_err();
+            assert!(
+                matches!(error.kind(), ErrorKind::Conflict { .. }),
+                "{error}"
+            );
+            let error = settle(wrong).await.unwrap_err();
+            assert!(
+                matches!(error.kind(), ErrorKind::Conflict { .. }),
+                "{error}"
+            );
+        }
+        assert_eq!(scan(&target, Kind::Users).await, []);
+        assert_eq!(load(&right).await.unwrap().counts, counts(1, 1, 0, 0));
+        settle(&right).await.unwrap();
+        // Settled, it is not loaded again.
+        for again in [
+            load(&right).await.unwrap_err(),
+            settle(&right).await.unwrap_err(),
+        ] {
+            assert!(
+                matches!(again.kind(), ErrorKind::Conflict { .. }),
+                "{again}"
+            );
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn orphans_are_rejected_and_replayed_when_their_user_is_there() {
     on_database(async |database| {
@@ -528,7 +625,14 @@ async fn a_first_load_goes_on_beside_rows_that_came_meanwhile() {
         let mut pass = Pass::begin(&target, Kind::Users).await;
         let mut replayed = users[1].clone();
         replayed.name = "Replayed".to_owned();
-        replay(&target, Kind::Users, &[replayed.into()], &["x".to_owned()]).await;
+        let load = Load {
+            kind: Kind::Users,
+            records: &[replayed.into()],
+            rejects: &[],
+            reject: &|_, problems| panic!("{problems}"),
+            step: Step::Aside,
+        };
+        target.load(&load).await.unwrap();
         assert_eq!(pass.load(&records(&users)).await, counts(3, 3, 0, 0));
         assert_eq!(scan(&target, Kind::Users).await, records(&users));
     })

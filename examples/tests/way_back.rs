@@ -633,6 +633,16 @@ async fn rows_that_are_no_records_are_named_and_the_rest_moves() {
     let left = way.back.rejects_text().unwrap();
     assert_eq!(replayed.sum("written"), 2, "{} {left}", replayed.json);
     assert_eq!(way.back.rejects().unwrap().len(), 1);
+    // The settled file changes nothing any more, and a line of a book that moved is refused.
+    let again = ask_back(&way.back, &["replay", "fixed.jsonl"]);
+    assert_eq!((again.sum("written"), again.sum("unchanged")), (0, 2));
+    let mut forged = rejects[0].clone();
+    forged.key = "6b0379ca3f6979be1a457c2c".to_owned();
+    let forged = serde_json::to_string(&forged).unwrap() + "\n";
+    fs::write(way.back.folder().join("forged.jsonl"), forged).unwrap();
+    let refused = ask_back(&way.back, &["replay", "forged.jsonl"]);
+    assert_eq!((refused.sum("written"), refused.sum("rejected")), (0, 1));
+    assert_eq!(refused.json["refused"].as_array().unwrap().len(), 1);
     let verified = ask_back(&way.back, &["verify"]);
     let found = (verified.sum("differing"), verified.sum("rejected"));
     assert_eq!(found, (0, 1), "{}", verified.json);

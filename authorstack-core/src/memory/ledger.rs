@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Weak};
 
 use crate::{
     Error, ErrorKind, Result,
-    migrate::{Checkpoint, Entry, Key, Kind, Reject, Settled, Step},
+    migrate::{Checkpoint, Entry, Key, Kind, Reject, Rejected, Settled, Step},
 };
 
 /// The ledger's data.
@@ -40,7 +40,7 @@ impl MemoryLedger {
         pass.checkpoint.clone()
     }
 
-    /// Refuses a batch that does not begin at the checkpoint.
+    /// Refuses a batch that does not begin at the checkpoint, and a replay of what is not open.
     pub(super) fn check(&self, kind: Kind, step: &Step<'_>) -> Result<()> {
         let pass = self.passes.get(&kind);
         let position = pass.and_then(|pass| pass.checkpoint.position.as_ref());
@@ -50,14 +50,26 @@ impl MemoryLedger {
                     reason: "another writer has moved the checkpoint; run again to resume".into(),
                 }))
             }
+            Step::Replay { rejects } if !rejects.iter().all(|it| self.is_open(kind, it)) => {
+                Err(Error::new(ErrorKind::Conflict {
+                    reason: "a reject was settled meanwhile; repeat the replay".into(),
+                }))
+            }
             Step::Advance { .. } | Step::Aside | Step::Replay { .. } => Ok(()),
         }
     }
 
+    fn is_open(&self, kind: Kind, rejected: &Rejected) -> bool {
+        let kept = self.rejects.get(&(kind, rejected.key.clone()));
+        kept.is_some_and(|kept| {
+            kept.replayed_as.is_none() && kept.reject.source_digest == rejected.source_digest
+        })
+    }
+
     pub(super) fn note(&mut self, entry: &Entry<'_>) -> Result<u64> {
         self.check(entry.kind, &entry.step)?;
-        for (key, record) in entry.settled {
-            if let Some(kept) = self.rejects.get_mut(&(entry.kind, key.clone())) {
+        for (rejected, record) in entry.settled {
+            if let Some(kept) = self.rejects.get_mut(&(entry.kind, rejected.key.clone())) {
                 kept.replayed_as = Some(record.clone());
             }
         }

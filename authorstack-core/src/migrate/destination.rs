@@ -4,8 +4,8 @@ use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 
 use super::{
     BatchLimits, Checkpoint, Counts, Entry, Key, Kind, Ledger, Load, Loaded, Position, Problems,
-    Record, Reject, RowSink, RunLock, Scanned, ScannedBatch, Settled, Sink, SinkBatch, SinkState,
-    Snapshot, Step, TransactionalSink,
+    Record, Reject, Rejected, RowSink, RunLock, Scanned, ScannedBatch, Settled, Sink, SinkBatch,
+    SinkState, Snapshot, Step, TransactionalSink,
 };
 use crate::{Result, layers::Operation};
 
@@ -141,16 +141,16 @@ impl Destination {
         };
         let mut applied = self.sink.apply(&batch).await?;
         applied.refused.sort_by_key(|(index, _)| *index);
-        let settled: Vec<(String, Key)> = match load.step {
-            Step::Replay { keys } => {
+        let settled: Vec<(Rejected, Key)> = match load.step {
+            Step::Replay { rejects } => {
                 let is_refused = |index: usize| {
                     let found = applied.refused.binary_search_by_key(&index, |(at, _)| *at);
                     found.is_ok()
                 };
-                let records = load.records.iter().zip(keys).enumerate();
+                let records = load.records.iter().zip(rejects).enumerate();
                 let moved = records.filter(|(index, _)| !is_refused(*index));
                 moved
-                    .map(|(_, (record, key))| (key.clone(), record.key()))
+                    .map(|(_, (record, reject))| (reject.clone(), record.key()))
                     .collect()
             }
             Step::Advance { .. } | Step::Aside => Vec::new(),

@@ -27,7 +27,8 @@ pub trait Ledger: std::fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if the kind's checkpoint is no longer
-    /// where the batch begins; Timeout or Unavailable of the store. Nothing is written then.
+    /// where the batch begins, or if a reject of a replay is not open any more; Timeout or
+    /// Unavailable of the store. Nothing is written then.
     async fn note(&self, entry: &Entry<'_>) -> Result<u64>;
 
     /// Ends a kind's pass.
@@ -93,9 +94,8 @@ pub struct Entry<'a> {
     pub applied: Counts,
     /// The records that did not move.
     pub rejects: &'a [Reject],
-    /// For a replay: the keys of the rejects that were loaded, with the keys of the records that
-    /// they became.
-    pub settled: &'a [(String, Key)],
+    /// For a replay: the rejects that were loaded, with the keys of the records that they became.
+    pub settled: &'a [(Rejected, Key)],
 }
 
 /// A batch to be loaded.
@@ -124,12 +124,21 @@ pub enum Step<'a> {
     },
     /// Outside of a pass: the checkpoint does not move.
     Aside,
-    /// A replay: the rejects with these keys, one for each record, are settled when they are
-    /// loaded; the checkpoint does not move.
+    /// A replay: these rejects, one for each record, are settled when they are loaded. They must be
+    /// open, else nothing is loaded. The checkpoint does not move.
     Replay {
-        /// The rejects' keys.
-        keys: &'a [String],
+        /// The rejects.
+        rejects: &'a [Rejected],
     },
+}
+
+/// A reject by what identifies it, beside its kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// The record's key in the source.
+    pub key: String,
+    /// The digest of the source's record when it was rejected.
+    pub source_digest: [u8; 32],
 }
 
 impl std::fmt::Debug for Load<'_> {

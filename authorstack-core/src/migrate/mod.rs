@@ -27,6 +27,7 @@ mod report;
 mod rows;
 mod run;
 mod scanned;
+mod secrets;
 mod sink;
 mod sink_set;
 mod snapshot;
@@ -37,20 +38,21 @@ pub use changes::{ChangeBatch, Changes, RecordChange};
 pub use destination::Destination;
 pub use digest::{Digest, DigestSum};
 pub use kind::{Description, Group, Key, KeyForm, Kind, Record, Reference, Stored, Unique};
-pub use ledger::{Checkpoint, Entry, Ledger, Load, Loaded, RunLock, Settled, Step};
+pub use ledger::{Checkpoint, Entry, Ledger, Load, Loaded, Rejected, RunLock, Settled, Step};
 pub use plan::{Collision, KindPlan, Plan, PlannedReject, UnknownField, plan};
 pub use progress::{Progress, Silent};
 pub use record::CompetitorPrice;
 pub use reject::{Problem, Problems, Reject, RejectLine};
 pub use repair::repair;
 pub use replay::replay;
-pub use report::{Counts, KindReport, Report, Status};
+pub use report::{Counts, KindReport, RefusedLine, Report, Status};
 pub use rows::{
     Absent, RowDigest, RowMode, RowPass, RowRange, RowReader, RowSink, RowSource, RowWriter,
     RowsWritten,
 };
 pub use run::{RunOptions, run};
 pub use scanned::{BatchLimits, Original, Position, Scanned, ScannedBatch};
+pub use secrets::looks_like_secret;
 pub use sink::{Applied, Sink, SinkBatch, SinkState, TransactionalSink};
 pub use sink_set::SinkSet;
 pub use snapshot::Snapshot;

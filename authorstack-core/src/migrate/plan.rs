@@ -16,6 +16,7 @@ use super::{
     BatchLimits, Counts, Destination, Kind, KindReport, Problem, Problems, Progress, Record,
     Scanned, SinkState, Snapshot, Status, Unique,
     destination::named,
+    redact::redact_problems,
     run::{Lane, START, checked, in_order},
 };
 use crate::{Boost, Id, Result, layers::Operation};
@@ -257,7 +258,9 @@ impl Found {
             *self.rejected_fields.entry(field.clone()).or_default() += 1;
         }
         if self.examples.len() < EXAMPLES {
-            let reason = problems.to_string();
+            let mut problems = problems.clone();
+            redact_problems(&mut problems);
+            let reason = problems.joined();
             self.examples.push(PlannedReject { key, reason });
         }
     }

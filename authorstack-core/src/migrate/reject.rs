@@ -7,9 +7,11 @@ use super::{Kind, Record};
 use crate::{
     Error, ErrorKind,
     records::json::{Form, read_in_form},
+    shown,
 };
 
-/// One reason why a record cannot move: the field, the problem, and how to fix it.
+/// One reason why a record cannot move: the field, the problem, and how to fix it. Both come from
+/// data; `Display` escapes and shortens them for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// The field, by its path in the document, such as `metadata.pageCount`.
@@ -31,7 +33,10 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.field, self.problem)
+        /// The most characters of a problem.
+        const MOST: usize = 1_000;
+        let problem = shown(&self.problem).up_to(MOST);
+        write!(f, "{}: {problem}", shown(&self.field))
     }
 }
 
@@ -45,6 +50,13 @@ impl Problems {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// All of them in one sentence, exact: for JSON. `Display` is for people.
+    pub(super) fn joined(&self) -> String {
+        let problems = self.0.iter();
+        let problems = problems.map(|it| format!("{}: {}", it.field, it.problem));
+        problems.collect::<Vec<_>>().join("; ")
     }
 
     /// Adds a problem.
@@ -153,7 +165,7 @@ impl Reject {
         Ok(RejectLine {
             kind: self.kind,
             key: self.key.clone(),
-            reason: self.problems.to_string(),
+            reason: self.problems.joined(),
             problems: self.problems.clone(),
             source_digest: blake3::Hash::from_bytes(self.source_digest)
                 .to_hex()

@@ -1,21 +1,30 @@
-use std::{sync::Arc, time::Instant};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use futures::{TryStreamExt, stream::BoxStream};
 
 use super::{
     Counts, Destination, Kind, KindReport, Load, Original, Problem, Problems, Progress, Record,
-    Reject, RejectLine, Report, Snapshot, Step,
+    RefusedLine, Reject, RejectLine, Rejected, Report, Scanned, Snapshot, Step,
     destination::named,
-    redact::{is_redacted, redact, restore},
+    redact::{redact_line, redact_problems, restore},
     run::{check_sides_as_they_are, checked},
 };
 use crate::{Result, layers::Operation};
 
 /// Loads rejects again, after their lines in the rejects file were fixed.
 ///
+/// A line is loaded only if it is an open reject of the target: one of its kind, key and digest. A
+/// line that a replay has settled changes nothing, and counts as unchanged. Every other line is
+/// refused, and named in [`Report::refused`].
+///
 /// A line that loads settles its reject. One that does not load keeps its reject open, with the new
-/// reasons. Lines are loaded in their order, which is the order of the kinds: users before their
-/// books.
+/// reasons: it still has problems, its record in the source has changed since it was rejected, or a
+/// secret that was left out cannot be restored. Lines are loaded in their order, which is the order
+/// of the kinds: users before their books.
 ///
 /// # Errors
 /// As for [`run`](fn@super::run), and errors of reading the lines. Lines before the failure are
@@ -26,10 +35,13 @@ pub async fn replay(
     lines: BoxStream<'_, Result<RejectLine>>,
     progress: &dyn Progress,
 ) -> Result<Report> {
+    /// How many refused lines are named.
+    const LISTED: usize = 100;
     let _lock = target.lock().await?;
     check_sides_as_they_are(source.as_ref(), target, &[]).await?;
 
     let mut reports: Vec<KindReport> = Vec::new();
+    let mut refused: Vec<RefusedLine> = Vec::new();
     let mut groups = Groups::new(lines);
     while let Some(group) = groups.next().await? {
         let (started, kind) = (Instant::now(), group[0].kind);
@@ -42,9 +54,11 @@ pub async fn replay(
                 seconds: 0.0,
             });
         }
-        let counts = load_group(source.as_ref(), target, kind, &group).await?;
+        let done = load_group(source.as_ref(), target, kind, &group).await?;
+        let room = LISTED - refused.len();
+        refused.extend(done.refused.into_iter().take(room));
         for report in reports.iter_mut().filter(|report| report.kind == kind) {
-            report.counts += counts;
+            report.counts += done.counts;
             report.seconds += started.elapsed().as_secs_f64();
             progress.advanced(kind, report.counts);
         }
@@ -52,10 +66,13 @@ pub async fn replay(
     for report in &reports {
         progress.finished(report.kind, report.counts);
     }
-    Ok(Report::of(reports))
+    Ok(Report {
+        refused,
+        ..Report::of(reports)
+    })
 }
 
-/// Lines that are loaded together: of one kind, and limited in size.
+/// Lines that are loaded together: of one kind, each key once, and limited in size.
 struct Groups<'l> {
     lines: BoxStream<'l, Result<RejectLine>>,
     /// The first line of the next group.
@@ -72,6 +89,7 @@ impl<'l> Groups<'l> {
         const MOST: usize = 500;
         const MOST_BYTES: usize = 4 << 20;
         let (mut group, mut bytes): (Vec<RejectLine>, usize) = (Vec::new(), 0);
+        let mut keys: HashSet<String> = HashSet::new();
         while group.len() < MOST && bytes < MOST_BYTES {
             let line = match self.held.take() {
                 Some(line) => line,
@@ -80,7 +98,8 @@ impl<'l> Groups<'l> {
                     None => break,
                 },
             };
-            if group.first().is_some_and(|first| first.kind != line.kind) {
+            let is_other = group.first().is_some_and(|first| first.kind != line.kind);
+            if is_other || !keys.insert(line.key.clone()) {
                 self.held = Some(line);
                 break;
             }
@@ -91,61 +110,181 @@ impl<'l> Groups<'l> {
     }
 }
 
+/// What became of a group.
+struct Done {
+    counts: Counts,
+    refused: Vec<RefusedLine>,
+}
+
 async fn load_group(
     source: &dyn Snapshot,
     target: &Destination,
     kind: Kind,
     lines: &[RejectLine],
-) -> Result<Counts> {
+) -> Result<Done> {
+    let mut done = Done {
+        counts: Counts::default(),
+        refused: Vec::new(),
+    };
+    let open = open_lines(target, kind, lines, &mut done).await?;
+    if open.is_empty() {
+        return Ok(done);
+    }
+    let now = sources(source, kind, &open).await?;
     let (mut records, mut accepted, mut rejects) = (Vec::new(), Vec::new(), Vec::new());
-    for line in lines {
-        match decoded(source, line).await? {
+    let mut taken = HashSet::new();
+    for (line, rejected) in open {
+        let record = match decoded(source, line, &rejected, now.get(&rejected.key)) {
+            Ok(record) => match foreign(target, line, &record).await? {
+                None if taken.insert(record.key()) => Ok(record),
+                None => Err(another(kind)),
+                Some(problem) => Err(problem),
+            }
+            .map_err(Problems::from),
+            Err(problems) => Err(problems),
+        };
+        match record {
             Ok(record) => {
                 records.push(record);
-                accepted.push(line);
+                accepted.push((line, rejected));
             }
-            Err(problems) => rejects.push(reject(line, problems)),
+            Err(problems) => rejects.push(reject(line, &rejected, problems)),
         }
     }
-    let keys: Vec<String> = accepted.iter().map(|line| line.key.clone()).collect();
-    let make = |index: usize, problems: Problems| reject(accepted[index], problems);
+    let (accepted, replayed): (Vec<&RejectLine>, Vec<Rejected>) = accepted.into_iter().unzip();
+    let make =
+        |index: usize, problems: Problems| reject(accepted[index], &replayed[index], problems);
     let load = Load {
         kind,
         records: &records,
         rejects: &rejects,
         reject: &make,
-        step: Step::Replay { keys: &keys },
+        step: Step::Replay { rejects: &replayed },
     };
-    Ok(target.load(&load).await?.counts)
+    done.counts += target.load(&load).await?.counts;
+    Ok(done)
+}
+
+/// The lines that are open rejects of the target. The others are counted: settled ones as
+/// unchanged, all others as refused.
+async fn open_lines<'l>(
+    target: &Destination,
+    kind: Kind,
+    lines: &'l [RejectLine],
+    done: &mut Done,
+) -> Result<Vec<(&'l RejectLine, Rejected)>> {
+    let keys: Vec<String> = lines.iter().map(|line| line.key.clone()).collect();
+    let known = target.settled(kind, &keys).await?.into_iter();
+    let known: HashMap<String, _> = known.map(|it| (it.key.clone(), it)).collect();
+    let mut open = Vec::new();
+    for line in lines {
+        let digest = blake3::Hash::from_hex(&line.source_digest);
+        let digest = digest.ok().map(|digest| *digest.as_bytes());
+        let reason = match known.get(&line.key) {
+            None => {
+                "is no reject of this target: it was never rejected, or a later run has moved it; \
+                 remove the line, or run again and fix the line that the run writes"
+            }
+            Some(kept) if digest != Some(kept.source_digest) => {
+                "is not the record that was rejected: its source_digest is another; leave that as \
+                 it is, or run again and fix the line that the run writes"
+            }
+            Some(kept) if kept.replayed_as.is_some() => {
+                done.counts += Counts {
+                    read: 1,
+                    unchanged: 1,
+                    ..Counts::default()
+                };
+                continue;
+            }
+            Some(kept) => {
+                let rejected = Rejected {
+                    key: line.key.clone(),
+                    source_digest: kept.source_digest,
+                };
+                open.push((line, rejected));
+                continue;
+            }
+        };
+        done.counts += Counts {
+            read: 1,
+            rejected: 1,
+            ..Counts::default()
+        };
+        done.refused.push(RefusedLine {
+            kind,
+            key: line.key.clone(),
+            reason: reason.to_owned(),
+        });
+    }
+    Ok(open)
+}
+
+/// The source's present records of the lines, by key.
+async fn sources(
+    source: &dyn Snapshot,
+    kind: Kind,
+    open: &[(&RejectLine, Rejected)],
+) -> Result<HashMap<String, Scanned>> {
+    let keys: Vec<String> = open.iter().map(|(line, _)| line.key.clone()).collect();
+    let found = named(Operation::Fetch, source.fetch(kind, &keys)).await?;
+    Ok(found.into_iter().map(|it| (it.key.clone(), it)).collect())
 }
 
 /// The record of a line, with the secrets restored.
-async fn decoded(source: &dyn Snapshot, line: &RejectLine) -> Result<Result<Record, Problems>> {
-    let mut value = line.record.clone();
-    if is_redacted(&value) {
-        let key = std::slice::from_ref(&line.key);
-        let found = named(Operation::Fetch, source.fetch(line.kind, key)).await?;
-        let Some(found) = found.into_iter().next() else {
-            let problem = "is no longer in the source, which has the secrets that this line \
-                           leaves out; remove the fields marked $leftOut from the line";
-            return Ok(Err(Problem::new("_id", problem).into()));
-        };
-        let original = found.original.bytes(found.outcome.as_ref().ok());
-        let original = source.encode(line.kind, &Original::Bytes(original));
-        restore(&mut value, &original);
+fn decoded(
+    source: &dyn Snapshot,
+    line: &RejectLine,
+    rejected: &Rejected,
+    now: Option<&Scanned>,
+) -> Result<Record, Problems> {
+    let Some(now) = now else {
+        let problem = "is no longer in the source; run again, and the reject goes";
+        return Err(Problem::new("_id", problem).into());
+    };
+    // The line is a correction of another record than the source has now.
+    if now.original_digest() != rejected.source_digest {
+        let problem = "has changed in the source since it was rejected; run again, then fix the \
+                       line that the run writes";
+        return Err(Problem::new("_id", problem).into());
     }
-    Ok(checked(source.decode(line.kind, &value)).map_err(|(_, problems)| problems))
+    let original = now.original.bytes(now.outcome.as_ref().ok());
+    let original = source.encode(line.kind, &Original::Bytes(original));
+    let mut value = line.record.clone();
+    restore(&mut value, &original)?;
+    checked(source.decode(line.kind, &value)).map_err(|(_, problems)| problems)
 }
 
-fn reject(line: &RejectLine, problems: Problems) -> Reject {
+/// The problem of a line that was given another key, if a record of the target has that key.
+async fn foreign(
+    target: &Destination,
+    line: &RejectLine,
+    record: &Record,
+) -> Result<Option<Problem>> {
+    let key = record.key();
+    if key.to_string() == line.key {
+        return Ok(None);
+    }
+    let found = target.fetch(line.kind, std::slice::from_ref(&key)).await?;
+    // An equal record is from a replay that broke off.
+    let is_other = found.iter().any(|it| it.outcome.as_ref() != Ok(record));
+    Ok(is_other.then(|| another(line.kind)))
+}
+
+fn another(kind: Kind) -> Problem {
+    let one = kind.one();
+    Problem::new("_id", format!("is that of another {one}; choose another"))
+}
+
+fn reject(line: &RejectLine, rejected: &Rejected, mut problems: Problems) -> Reject {
     let mut record = line.record.clone();
-    redact(&mut record);
-    let digest = blake3::Hash::from_hex(&line.source_digest);
+    redact_line(&mut record);
+    redact_problems(&mut problems);
     Reject {
         kind: line.kind,
         key: line.key.clone(),
         problems,
         record: record.to_string(),
-        source_digest: digest.map_or([0; 32], |digest| *digest.as_bytes()),
+        source_digest: rejected.source_digest,
     }
 }

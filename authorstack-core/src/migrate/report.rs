@@ -1,8 +1,9 @@
-use std::ops::AddAssign;
+use std::{fmt, ops::AddAssign};
 
 use serde::{Deserialize, Serialize};
 
 use super::Kind;
+use crate::shown;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +70,26 @@ pub struct Report {
     pub status: Status,
     /// The result of each kind, in the order of their dependencies.
     pub kinds: Vec<KindReport>,
+    /// The first lines of a replay that are no open rejects, and were refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedLine>,
+}
+
+/// A line of a rejects file that is no open reject.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedLine {
+    /// The line's kind.
+    pub kind: Kind,
+    /// The line's key.
+    pub key: String,
+    /// Why it was refused, and what to do.
+    pub reason: String,
+}
+
+impl fmt::Display for RefusedLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.kind, shown(&self.key), self.reason)
+    }
 }
 
 impl Report {
@@ -83,6 +104,7 @@ impl Report {
                 Status::Incomplete
             },
             kinds,
+            refused: Vec::new(),
         }
     }
 }

@@ -10,8 +10,9 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
     BatchLimits, Counts, Destination, Digest, Kind, KindReport, Load, Original, Position, Problems,
-    Progress, Record, Reject, Report, Scanned, SinkState, Snapshot, Step, destination::named,
-    redact::redact,
+    Progress, Record, Reject, Report, Scanned, SinkState, Snapshot, Step,
+    destination::named,
+    redact::{redact, redact_problems},
 };
 use crate::{Error, ErrorKind, Result, layers::Operation};
 
@@ -317,11 +318,12 @@ pub(super) fn reject(
     kind: Kind,
     key: &str,
     original: Vec<u8>,
-    problems: Problems,
+    mut problems: Problems,
 ) -> Reject {
     let source_digest = Digest::of_bytes(&original).0;
     let mut record = source.encode(kind, &Original::Bytes(original));
     redact(&mut record);
+    redact_problems(&mut problems);
     Reject {
         kind,
         key: key.to_owned(),

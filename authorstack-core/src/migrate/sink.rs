@@ -80,8 +80,8 @@ pub trait TransactionalSink: Sink + Ledger {
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if the kind's checkpoint is no longer
-    /// where the load begins; Timeout or Unavailable of the store. Then nothing of the batch is
-    /// kept.
+    /// where the load begins, or if a reject of a replay is not open any more; Timeout or
+    /// Unavailable of the store. Then nothing of the batch is kept.
     async fn load(&self, load: &Load<'_>) -> Result<Loaded>;
 
     /// Ends a kind's pass in the store and the ledger: builds the indexes that

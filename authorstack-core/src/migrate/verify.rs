@@ -19,7 +19,7 @@ use super::{
     destination::named,
     run::{Lane, Prepared, START, check_sides_as_they_are, checked, in_order},
 };
-use crate::{Error, Result, Unreadable, layers::Operation};
+use crate::{Error, Result, Unreadable, layers::Operation, shown};
 
 /// The result of comparing both sides.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -82,11 +82,22 @@ pub enum DifferenceKind {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// The most fields that are named.
+        const MOST: usize = 20;
+        write!(f, "{}: ", shown(&self.key.to_string()))?;
         match &self.difference {
-            DifferenceKind::MissingInTarget => write!(f, "{}: missing in the target", self.key),
-            DifferenceKind::OnlyInTarget => write!(f, "{}: only in the target", self.key),
+            DifferenceKind::MissingInTarget => f.write_str("missing in the target"),
+            DifferenceKind::OnlyInTarget => f.write_str("only in the target"),
             DifferenceKind::Differs { fields } => {
-                write!(f, "{}: differs in {}", self.key, fields.join(", "))
+                f.write_str("differs in ")?;
+                for (index, field) in fields.iter().take(MOST).enumerate() {
+                    let comma = if index > 0 { ", " } else { "" };
+                    write!(f, "{comma}{}", shown(field))?;
+                }
+                match fields.len().saturating_sub(MOST) {
+                    0 => Ok(()),
+                    more => write!(f, " and {more} more"),
+                }
             }
             DifferenceKind::UnreadableInTarget { fields } => {
                 let fields = fields.join(", ");

@@ -2,7 +2,7 @@
 
 use authorstack_core::migrate::Problems;
 use base64::{Engine, prelude::BASE64_STANDARD};
-use bson::{Bson, Document, RawDocument, RawDocumentBuf, oid::ObjectId, raw::cstr};
+use bson::{Bson, Document, RawDocument, RawDocumentBuf, doc, oid::ObjectId, raw::cstr};
 use serde_json::{Value, json};
 
 use crate::{
@@ -40,6 +40,39 @@ pub(crate) fn place_of(document: &[u8]) -> Option<String> {
     Some(json.to_string())
 }
 
+/// The filter for the documents with these ids. An id may be any value, so each is compared as it
+/// is: a document must not become an operator, nor a regular expression a search.
+pub(crate) fn any_of(ids: impl IntoIterator<Item = Bson>) -> Document {
+    let (mut scalars, mut others) = (Vec::new(), Vec::new());
+    for id in ids {
+        match id {
+            Bson::ObjectId(_)
+            | Bson::String(_)
+            | Bson::Int32(_)
+            | Bson::Int64(_)
+            | Bson::Double(_)
+            | Bson::Decimal128(_)
+            | Bson::Boolean(_)
+            | Bson::DateTime(_)
+            | Bson::Binary(_) => scalars.push(id),
+            other => others.push(doc! {"_id": {"$eq": other}}),
+        }
+    }
+    if others.is_empty() {
+        return doc! {"_id": {"$in": scalars}};
+    }
+    others.push(doc! {"_id": {"$in": scalars}});
+    doc! {"$or": others}
+}
+
+/// Whether the server accepts this as an `_id`.
+pub(crate) const fn is_id(id: &Bson) -> bool {
+    !matches!(
+        id,
+        Bson::Array(_) | Bson::RegularExpression(_) | Bson::Undefined
+    )
+}
+
 /// The `_id` from its text, if the driver can send it.
 pub(crate) fn id_from(text: &str) -> Option<Bson> {
     if text.len() == 24
@@ -71,7 +104,7 @@ fn id_of(document: &[u8]) -> Option<Raw<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bson::{doc, rawdoc};
+    use bson::rawdoc;
 
     #[test]
     fn every_id_comes_back_from_its_text() {
@@ -100,6 +133,22 @@ mod tests {
         }
         let document = rawdoc! {"_id": oid};
         assert_eq!(key_of(document.as_bytes()).unwrap(), oid.to_hex());
+    }
+
+    #[test]
+    fn an_id_is_compared_as_it_is() {
+        let hostile = doc! {"$ne": null};
+        let filter = any_of([Bson::Int32(1), hostile.clone().into(), Bson::Null]);
+        let expected = doc! {"$or": [
+            {"_id": {"$eq": hostile}}, {"_id": {"$eq": null}}, {"_id": {"$in": [1]}},
+        ]};
+        assert_eq!(filter, expected);
+        let oid = ObjectId::new();
+        assert_eq!(any_of([oid.into()]), doc! {"_id": {"$in": [oid]}});
+        let search = r#"{"$regularExpression":{"pattern":"","options":""}}"#;
+        for text in [search, "[1]", r#"{"$undefined":true}"#] {
+            assert!(!id_from(text).is_some_and(|id| is_id(&id)), "{text}");
+        }
     }
 
     #[test]

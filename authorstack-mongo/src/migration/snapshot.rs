@@ -29,7 +29,7 @@ use super::{
 use crate::{
     document::{
         self,
-        key::{WHOLE, id_from, key_of, place_of},
+        key::{WHOLE, any_of, id_from, is_id, key_of, place_of},
     },
     error::{SETTING, driver, map},
     extended_json::{Form, Path, append_fields, document_to_json},
@@ -247,12 +247,12 @@ impl MongoStore {
     async fn wholes(&self, kind: Kind, keys: &[String]) -> Result<Vec<Vec<u8>>> {
         let mut found = Vec::with_capacity(keys.len());
         for some in keys.chunks(WHOLES_AT_ONCE as usize) {
-            let ids: Vec<Bson> = some.iter().filter_map(|key| id_from(key)).collect();
+            let ids = some.iter().filter_map(|key| id_from(key)).filter(is_id);
             let options = FindOptions::builder()
                 .projection(projection(kind))
                 .read_concern(ReadConcern::majority())
                 .build();
-            let filter = doc! {"_id": {"$in": ids}};
+            let filter = any_of(ids);
             let read = |bytes: &[u8]| Ok(bytes.to_vec());
             let collection = self.collection(kind)?;
             found.extend(self.find(collection, filter, options, read).await?);

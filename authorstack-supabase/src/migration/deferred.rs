@@ -5,7 +5,7 @@
 
 use std::iter;
 
-use authorstack_core::{Error, Result, migrate::Kind};
+use authorstack_core::{Error, Result, migrate::Kind, shown};
 use authorstack_sql::{get, has_code};
 use sqlx::{AssertSqlSafe, PgConnection, Row, query, raw_sql};
 
@@ -88,7 +88,8 @@ pub(super) async fn put_off(
                 .iter()
                 .any(|code| has_code(&error, code)) =>
         {
-            tracing::warn!(%kind, %error, "the indexes stay during the load");
+            let error = error.to_string();
+            tracing::warn!(%kind, error = %shown(&error), "the indexes stay during the load");
             raw_sql("rollback to savepoint put_off")
                 .execute(connection)
                 .await?;

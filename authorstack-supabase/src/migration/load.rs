@@ -27,7 +27,13 @@ impl SupabaseMigration {
             Step::Advance { from, .. } => {
                 notes.fence(&mut worker.connection, load.kind, from).await?
             }
-            Step::Replay { .. } | Step::Aside => false,
+            Step::Replay { rejects } => {
+                notes
+                    .claim(&mut worker.connection, load.kind, rejects)
+                    .await?;
+                false
+            }
+            Step::Aside => false,
         };
         let mut batch = Batch::new(load.kind, load.records)?;
         batch.screen(self, &mut worker.connection).await?;
@@ -58,11 +64,11 @@ impl SupabaseMigration {
                     .await?;
             }
             Step::Aside => {}
-            Step::Replay { keys } => {
+            Step::Replay { rejects } => {
                 let loaded = load.records.iter().enumerate();
                 let loaded = loaded.filter(|(index, _)| !refused_indexes.contains(index));
                 let settled: Vec<_> = loaded
-                    .filter_map(|(index, record)| Some((keys.get(index)?, record.key())))
+                    .filter_map(|(index, record)| Some((&rejects.get(index)?.key, record.key())))
                     .collect();
                 notes
                     .settle(&mut worker.connection, load.kind, &settled)

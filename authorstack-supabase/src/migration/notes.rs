@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use authorstack_core::{
     Error, ErrorKind, Result,
-    migrate::{Checkpoint, Counts, Entry, Key, Kind, Position, Reject, Settled, Step},
+    migrate::{Checkpoint, Counts, Entry, Key, Kind, Position, Reject, Rejected, Settled, Step},
     resilience::with_deadline,
 };
 use authorstack_sql::{get, spawned};
@@ -111,8 +111,12 @@ impl Notes {
         let limit = self.work.store.timeouts().load;
         let mut worker = self.work.begin_work(limit, Durability::Synchronous).await?;
         let connection = &mut worker.connection;
-        if let Step::Advance { from, .. } = entry.step {
-            self.fence(connection, entry.kind, from).await?;
+        match entry.step {
+            Step::Advance { from, .. } => {
+                self.fence(connection, entry.kind, from).await?;
+            }
+            Step::Replay { rejects } => self.claim(connection, entry.kind, rejects).await?,
+            Step::Aside => {}
         }
         let rejects: Vec<&Reject> = entry.rejects.iter().collect();
         let open = self.store_rejects(connection, entry.kind, &rejects).await?;
@@ -124,7 +128,7 @@ impl Notes {
             Step::Aside => {}
             Step::Replay { .. } => {
                 let settled = entry.settled.iter();
-                let settled: Vec<_> = settled.map(|(key, to)| (key, to.clone())).collect();
+                let settled: Vec<_> = settled.map(|(it, to)| (&it.key, to.clone())).collect();
                 self.settle(connection, entry.kind, &settled).await?;
             }
         }
@@ -327,6 +331,40 @@ impl Notes {
             }
         }
         Ok(open)
+    }
+
+    /// Locks the rejects of a replay, all of which must be open.
+    pub(super) async fn claim(
+        &self,
+        connection: &mut PgConnection,
+        kind: Kind,
+        rejects: &[Rejected],
+    ) -> Result<()> {
+        let keys: Vec<Vec<u8>> = rejects.iter().map(|it| digest(&it.key).to_vec()).collect();
+        let digests: Vec<&[u8]> = rejects
+            .iter()
+            .map(|it| it.source_digest.as_slice())
+            .collect();
+        let select = format!(
+            "select held.key_digest from {} as held \
+               join unnest($2::bytea[], $3::bytea[]) as wanted (key_digest, source_digest) \
+                 on held.key_digest = wanted.key_digest \
+                and held.source_digest = wanted.source_digest \
+             where held.kind = $1 and held.replayed_as is null \
+             order by held.key_digest for update of held",
+            self.tables.rejects
+        );
+        let select = query(AssertSqlSafe(select))
+            .bind(kind.as_str())
+            .bind(keys)
+            .bind(digests);
+        let open = self.work.fetch_all(connection, select).await?;
+        if open.len() == rejects.len() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Conflict {
+            reason: "a reject was settled meanwhile; repeat the replay".into(),
+        }))
     }
 
     pub(super) async fn settle(

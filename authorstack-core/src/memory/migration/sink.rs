@@ -8,7 +8,7 @@ use crate::{
     },
     migrate::{
         Applied, Checkpoint, Counts, Entry, Key, Kind, Load, Loaded, Problem, Problems, Record,
-        Reject, Sink, SinkBatch, SinkState, Step, TransactionalSink,
+        Reject, Rejected, Sink, SinkBatch, SinkState, Step, TransactionalSink,
     },
 };
 
@@ -214,12 +214,12 @@ impl TransactionalSink for MemoryStore {
             removals: &[],
         });
         let is_refused = |index: usize| applied.refused.iter().any(|(at, _)| *at == index);
-        let settled: Vec<(String, Key)> = match load.step {
-            Step::Replay { keys } => {
-                let replayed = load.records.iter().zip(keys).enumerate();
+        let settled: Vec<(Rejected, Key)> = match load.step {
+            Step::Replay { rejects } => {
+                let replayed = load.records.iter().zip(rejects).enumerate();
                 let moved = replayed.filter(|(index, _)| !is_refused(*index));
                 moved
-                    .map(|(_, (record, key))| (key.clone(), record.key()))
+                    .map(|(_, (record, reject))| (reject.clone(), record.key()))
                     .collect()
             }
             Step::Advance { .. } | Step::Aside => Vec::new(),

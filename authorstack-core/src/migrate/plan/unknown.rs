@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::{
     Extra,
     migrate::{Kind, Record, redact::is_secret},
+    shown,
 };
 
 /// A field that the schema does not know, in the records of a kind that would move. A plan names
@@ -44,7 +45,8 @@ impl fmt::Display for UnknownField {
         write!(
             f,
             "{}, in {} records: {looks}{read}",
-            self.field, self.records
+            shown(&self.field),
+            self.records
         )
     }
 }

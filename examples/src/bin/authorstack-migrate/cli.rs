@@ -97,7 +97,8 @@ pub(crate) enum Command {
     Repair,
     /// Load the lines of a rejects file again, after they were fixed
     Replay {
-        /// The rejects file; fields marked $leftOut are filled in from the source
+        /// The rejects file; a field marked $leftOut is filled in from the source, where the mark
+        /// stays in its field. Lines that are no open rejects are refused
         file: PathBuf,
     },
 }

@@ -1,6 +1,7 @@
 //! `authorstack-migrate`: the tool that moves everything. `--help` explains it.
 
 mod cli;
+mod console;
 mod endpoints;
 mod output;
 mod progress;
@@ -22,6 +23,7 @@ use authorstack_core::{
 use clap::Parser;
 
 use cli::{Cli, Command, Form};
+use console::say;
 use output::Answer;
 use progress::Reporter;
 use settings::{Settings, places};
@@ -48,7 +50,9 @@ fn main() -> ExitCode {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: the system cannot start threads: {error}");
+            say(format_args!(
+                "error: the system cannot start threads: {error}"
+            ));
             return ExitCode::from(FAILED);
         }
     };
@@ -66,10 +70,10 @@ fn wrong_usage(error: &clap::Error, arguments: &[String]) -> ExitCode {
     }
     let plain = error.to_string();
     let text = cli::veiled(&plain, arguments);
-    if text == plain {
+    if text == plain && console::is_legible(&text) {
         let _ = error.print();
     } else {
-        eprint!("{text}");
+        eprint!("{}", console::legible_lines(&text, arguments));
     }
     if cli::asks_for_json(arguments) {
         let is_advice = |line: &str| line.starts_with("Usage:") || line.starts_with("For more");
@@ -107,18 +111,18 @@ async fn run(cli: &Cli, arguments: &[String]) -> u8 {
                 hint,
             } = Verdict::of(&failure, !counted.is_empty());
             let message = cli::veiled(&message, arguments);
-            eprintln!("error: {message}");
+            say(format_args!("error: {message}"));
             if let Some(file) = rejects {
-                eprintln!("the rejects so far are in {}", file.display());
+                say(format_args!("the rejects so far are in {}", file.display()));
             }
-            eprintln!("hint: {hint}");
+            say(format_args!("hint: {hint}"));
             let mut answer = Answer::failed(status, &counted, message);
             answer.rejects_file.clone_from(rejects);
             (answer, code)
         }
         None => {
             let message = "interrupted; nothing is half-written, run again to resume";
-            eprintln!("{message}");
+            say(message);
             let counted = reporter.so_far();
             let answer = Answer::failed(Status::Failed, &counted, message.to_owned());
             (answer, INTERRUPTED)
@@ -216,7 +220,7 @@ async fn obey_with(cli: &Cli, settings: &Settings, reporter: &Reporter) -> Resul
             let mut answer = output::of_verification(&found);
             let open = rejects::write(&target, file).await?;
             if open > 0 {
-                answer.text += &output::where_rejects_are(file, open);
+                answer.text.line(output::where_rejects_are(file, open));
                 answer.rejects_file = Some(file.to_owned());
             }
             return Ok(answer);
@@ -304,4 +308,12 @@ impl Verdict {
             hint,
         }
     }
+}
+
+/// What is said of an error, at the start or after the first records.
+#[cfg(test)]
+fn message_of(error: &Error, on_the_way: bool) -> String {
+    let failure = Failure::from(Error::new(error.kind().clone()));
+    let Verdict { message, .. } = Verdict::of(&failure, on_the_way);
+    format!("{message} {error}")
 }

@@ -1,7 +1,6 @@
 //! Answers on stdout: a report for people, or one JSON object.
 
 use std::{
-    fmt::Write as _,
     io::{Write as _, stdout},
     path::{Path, PathBuf},
 };
@@ -11,10 +10,11 @@ use authorstack_core::{
     migrate::{
         Counts, Destination, KindReport, KindVerification, Plan, Report, Status, Verification,
     },
+    shown,
 };
 use serde_json::{Map, Value, json};
 
-use crate::{cli::Form, settings::Settings};
+use crate::{cli::Form, console::Page, settings::Settings};
 
 /// What a command came to.
 pub(crate) struct Answer {
@@ -24,7 +24,7 @@ pub(crate) struct Answer {
     /// Members that only this command has.
     pub(crate) more: Map<String, Value>,
     /// The report for people.
-    pub(crate) text: String,
+    pub(crate) text: Page,
     pub(crate) rejects_file: Option<PathBuf>,
     pub(crate) error: Option<String>,
 }
@@ -35,7 +35,7 @@ impl Answer {
             status,
             kinds: kinds.iter().map(|kind| json!(kind)).collect(),
             more: Map::new(),
-            text: String::new(),
+            text: Page::default(),
             rejects_file: None,
             error: Some(error),
         }
@@ -44,7 +44,7 @@ impl Answer {
     /// Prints it. When nobody reads any more, the command has not failed.
     pub(crate) fn print(&self, command: Option<&str>, form: Form) {
         let text = match form {
-            Form::Text => self.text.clone(),
+            Form::Text => self.text.to_string(),
             Form::Json => {
                 let mut object = json!({
                     "command": command,
@@ -86,23 +86,43 @@ fn account(counts: &Counts) -> String {
     )
 }
 
-fn section(text: &mut String, title: &str, lines: impl IntoIterator<Item = String>) {
-    let mut lines = lines.into_iter().peekable();
-    if lines.peek().is_some() {
-        let _ = writeln!(text, "{title}:");
-        for line in lines {
-            let _ = writeln!(text, "  {line}");
-        }
-    }
-}
-
 pub(crate) fn of_plan(
     plan: &Plan,
     target: &Destination,
     settings: &Settings,
     security: &[(&'static str, ConnectionSecurity)],
 ) -> Answer {
-    let mut text = String::new();
+    let flags = settings.target_settings();
+    let flags: Vec<String> = flags
+        .map(|it| format!("--{}", it.replace('_', "-")))
+        .collect();
+    let connections: Map<String, Value> = security
+        .iter()
+        .map(|(setting, security)| ((*setting).to_owned(), security.as_str().into()))
+        .collect();
+    Answer {
+        status: plan.status,
+        kinds: plan.kinds.iter().map(|kind| json!(kind)).collect(),
+        more: object(json!({
+            "connections": connections,
+            "schema_migrations": plan.schema_migrations,
+            "blockers": plan.blockers,
+            "notes": plan.notes,
+            "collisions": plan.collisions,
+        })),
+        text: page_of_plan(plan, target.name(), &flags, security),
+        rejects_file: None,
+        error: None,
+    }
+}
+
+fn page_of_plan(
+    plan: &Plan,
+    target: &str,
+    flags: &[String],
+    security: &[(&'static str, ConnectionSecurity)],
+) -> Page {
+    let mut text = Page::default();
     let kinds = plan.kinds.iter().map(|kind| {
         let counts = &kind.report.counts;
         format!(
@@ -113,94 +133,84 @@ pub(crate) fn of_plan(
             grouped(counts.rejected)
         )
     });
-    section(&mut text, &format!("To {}", target.name()), kinds);
-    let flags = settings.target_settings();
-    let flags: Vec<String> = flags
-        .map(|it| format!("--{}", it.replace('_', "-")))
-        .collect();
+    text.section(format_args!("To {target}"), kinds);
     let title = format!(
         "No run can start until this is solved in the target ({})",
         flags.join(", ")
     );
-    section(&mut text, &title, plan.blockers.clone());
-    section(
-        &mut text,
+    text.section(title, &plan.blockers);
+    text.section(
         "A run applies these migrations first",
-        plan.schema_migrations.clone(),
+        &plan.schema_migrations,
     );
-    section(&mut text, "Notes on the target", plan.notes.clone());
+    text.section("Notes on the target", &plan.notes);
     let connections = security.iter();
     let connections = connections.map(|(setting, security)| format!("{setting:<18} {security}"));
-    section(&mut text, "Connections", connections);
+    text.section("Connections", connections);
     for kind in &plan.kinds {
         let fields = kind.rejected_fields.iter();
-        let fields = fields.map(|(field, count)| format!("{field}: {}", grouped(*count)));
+        let fields = fields.map(|(field, count)| format!("{}: {}", shown(field), grouped(*count)));
         let title = format!("Rejects among the {}, by field", kind.report.kind);
-        section(&mut text, &title, fields);
-        let shown = kind.examples.len() as u64;
+        text.section(title, fields);
+        let listed = kind.examples.len() as u64;
         let title = match kind.report.counts.rejected {
-            rejected if rejected > shown => format!("The first {shown} rejects"),
+            rejected if rejected > listed => format!("The first {listed} rejects"),
             _ => "These are the rejects".to_owned(),
         };
         let examples = kind
             .examples
             .iter()
-            .map(|reject| format!("{}  {}", reject.key, reject.reason));
-        section(&mut text, &title, examples);
+            .map(|reject| format!("{}  {}", shown(&reject.key), of_reason(&reject.reason)));
+        text.section(title, examples);
         let title = format!("Fields of the {} to look at", kind.report.kind);
-        let fields = kind.unknown_fields.iter().map(ToString::to_string);
-        section(&mut text, &title, fields);
+        text.section(title, &kind.unknown_fields);
     }
     let collisions = plan.collisions.iter().map(|pair| {
         format!(
-            "{} {} {:?}: {} would move, {} would not",
-            pair.kind, pair.field, pair.value, pair.first, pair.second
+            "{} {} \"{}\": {} would move, {} would not",
+            pair.kind,
+            pair.field,
+            shown(&pair.value),
+            pair.first,
+            pair.second
         )
     });
-    section(
-        &mut text,
-        "Records that share a value that must be unique",
-        collisions,
-    );
-    let security: Map<String, Value> = security
-        .iter()
-        .map(|(setting, security)| ((*setting).to_owned(), security.as_str().into()))
-        .collect();
-    let more = json!({
-        "connections": security,
-        "schema_migrations": plan.schema_migrations,
-        "blockers": plan.blockers,
-        "notes": plan.notes,
-        "collisions": plan.collisions,
-    });
-    Answer {
-        status: plan.status,
-        kinds: plan.kinds.iter().map(|kind| json!(kind)).collect(),
-        more: object(more),
-        text,
-        rejects_file: None,
-        error: None,
-    }
+    text.section("Records that share a value that must be unique", collisions);
+    text
 }
 
+/// The reasons of a reject, in one line with its key.
+fn of_reason(reason: &str) -> impl std::fmt::Display {
+    /// The most characters.
+    const MOST: usize = 2_000;
+    shown(reason).up_to(MOST)
+}
 /// What a run or a replay did, and where the open rejects are.
 pub(crate) fn of_report(report: &Report, rejects: Option<(&Path, u64)>) -> Answer {
-    let mut text = String::new();
+    let mut text = Page::default();
     let mut total = Counts::default();
     for kind in &report.kinds {
         total += kind.counts;
-        let _ = writeln!(text, "{:<18} {}", kind.kind, account(&kind.counts));
+        text.line(format_args!("{:<18} {}", kind.kind, account(&kind.counts)));
     }
     if report.kinds.len() > 1 {
-        let _ = writeln!(text, "{:<18} {}", "total", account(&total));
+        text.line(format_args!("{:<18} {}", "total", account(&total)));
     }
+    text.section(
+        "These lines are no open rejects, and were refused",
+        &report.refused,
+    );
     if let Some((path, count)) = rejects {
-        text.push_str(&where_rejects_are(path, count));
+        text.line(where_rejects_are(path, count));
+    }
+    let mut more = Map::new();
+    if !report.refused.is_empty() {
+        more.insert("refused".to_owned(), json!(report.refused));
     }
     Answer {
         status: report.status,
         kinds: report.kinds.iter().map(|kind| json!(kind)).collect(),
-        more: Map::new(),
+        more,
         text,
         rejects_file: rejects.map(|(path, _)| path.to_owned()),
         error: None,
@@ -209,15 +219,16 @@ pub(crate) fn of_report(report: &Report, rejects: Option<(&Path, u64)>) -> Answe
 
 /// The line that names the rejects file.
 pub(crate) fn where_rejects_are(path: &Path, count: u64) -> String {
-    let path = path.display();
+    let path = path.to_string_lossy();
+    let path = shown(&path);
     format!(
-        "{} rejects are in {path}: fix their lines, then `authorstack-migrate replay {path}`\n",
+        "{} rejects are in {path}: fix their lines, then `authorstack-migrate replay {path}`",
         grouped(count)
     )
 }
 
 pub(crate) fn of_verification(verification: &Verification) -> Answer {
-    let mut text = String::new();
+    let mut text = Page::default();
     for kind in &verification.kinds {
         let KindVerification {
             report,
@@ -229,8 +240,7 @@ pub(crate) fn of_verification(verification: &Verification) -> Answer {
             0 => String::new(),
             written => format!(", {} copied again", grouped(written)),
         };
-        let _ = writeln!(
-            text,
+        text.line(format_args!(
             "{:<18} {} equal{copied}, {} differing, {} rejected; {} of {} key ranges differ",
             report.kind,
             grouped(report.counts.unchanged),
@@ -238,17 +248,16 @@ pub(crate) fn of_verification(verification: &Verification) -> Answer {
             grouped(report.counts.rejected),
             grouped(*differing_ranges),
             grouped(*ranges)
-        );
-        let shown = kind.differences.len() as u64;
-        let lines = kind.differences.iter().map(ToString::to_string);
+        ));
+        let listed = kind.differences.len() as u64;
         let title = match report.differing {
-            differing if differing > shown => format!("The first {shown} that differ"),
+            differing if differing > listed => format!("The first {listed} that differ"),
             _ => "These differ".to_owned(),
         };
-        section(&mut text, &title, lines);
+        text.section(title, &kind.differences);
     }
     if verification.status == Status::Complete {
-        text.push_str("both sides are equal\n");
+        text.line("both sides are equal");
     }
     Answer {
         status: verification.status,
@@ -268,8 +277,182 @@ fn object(value: Value) -> Map<String, Value> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use authorstack_core::{
+        CommentId, Error, ErrorKind, Id, is_unseen,
+        migrate::{
+            Collision, Difference, DifferenceKind, Key, Kind, KindPlan, PlannedReject, RefusedLine,
+            UnknownField,
+        },
+    };
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::console::{is_legible, legible_lines};
+
+    fn report() -> KindReport {
+        let counts = Counts {
+            read: 4,
+            rejected: 4,
+            ..Counts::default()
+        };
+        KindReport {
+            kind: Kind::PostComments,
+            counts,
+            differing: 4,
+            seconds: 0.0,
+        }
+    }
+
+    fn plan(text: &str) -> Plan {
+        Plan {
+            status: Status::Blocked,
+            kinds: vec![KindPlan {
+                report: report(),
+                rejected_fields: BTreeMap::from([(text.to_owned(), 1)]),
+                examples: vec![PlannedReject {
+                    key: text.to_owned(),
+                    reason: text.to_owned(),
+                }],
+                unknown_fields: vec![UnknownField {
+                    field: text.to_owned(),
+                    records: 1,
+                    looks_secret: true,
+                    readable: true,
+                }],
+            }],
+            collisions: vec![Collision {
+                kind: Kind::Users,
+                field: "email",
+                value: text.to_owned(),
+                first: Id::new(),
+                second: Id::new(),
+            }],
+            schema_migrations: vec![text.to_owned()],
+            blockers: vec![text.to_owned()],
+            notes: vec![text.to_owned()],
+        }
+    }
+
+    fn verification(text: &str) -> Verification {
+        let id = text.parse().unwrap_or_else(|_: Error| CommentId::new());
+        Verification {
+            status: Status::Incomplete,
+            kinds: vec![KindVerification {
+                report: report(),
+                ranges: 1,
+                differing_ranges: 1,
+                differences: vec![Difference {
+                    key: Key::Comment(Id::new(), id),
+                    difference: DifferenceKind::Differs {
+                        fields: vec![text.to_owned(); 2],
+                    },
+                }],
+            }],
+        }
+    }
+
+    /// Every report, with this text wherever data can stand.
+    fn pages(text: &str) -> Vec<String> {
+        let moved = Report {
+            status: Status::Incomplete,
+            kinds: vec![report()],
+            refused: vec![RefusedLine {
+                kind: Kind::Users,
+                key: text.to_owned(),
+                reason: text.to_owned(),
+            }],
+        };
+        let errors = [
+            ErrorKind::Unavailable {
+                reason: text.to_owned().into(),
+            },
+            ErrorKind::Invalid {
+                field: text.to_owned().into(),
+                reason: text.to_owned().into(),
+            },
+            ErrorKind::Blocked {
+                reason: text.to_owned().into(),
+            },
+            ErrorKind::Configuration {
+                setting: "mongodb_url".into(),
+                reason: text.to_owned().into(),
+            },
+        ];
+        let mut failures = Page::default();
+        for kind in errors {
+            let error = Error::new(kind).for_record(text);
+            for on_the_way in [false, true] {
+                failures.line(crate::message_of(&error, on_the_way));
+            }
+        }
+        vec![
+            page_of_plan(&plan(text), text, &[text.to_owned()], &[]).to_string(),
+            of_report(&moved, Some((Path::new(text), 4)))
+                .text
+                .to_string(),
+            of_verification(&verification(text)).text.to_string(),
+            failures.to_string(),
+            legible_lines(
+                &format!("error: no such argument '{text}'\n\nUsage: tool"),
+                &[format!("--kind={text}")],
+            ),
+        ]
+    }
+
+    fn is_safe(page: &str) -> bool {
+        is_legible(page) && !page.contains(|c: char| c != '\n' && is_unseen(c))
+    }
+
+    /// Texts that a terminal obeys, that people do not see, and long ones.
+    fn hostile() -> impl Strategy<Value = String> {
+        let pieces = prop_oneof![
+            Just("\u{1b}[2J".to_owned()),
+            Just("\u{1b}]0;pwned\u{7}".to_owned()),
+            Just("\u{9b}31m".to_owned()),
+            Just("\u{9d}8;;http://example.org\u{9c}".to_owned()),
+            Just("\r\nboth sides are equal\n".to_owned()),
+            Just("\u{202e}\u{2066}\u{200f}\u{61c}".to_owned()),
+            Just("\u{200b}\u{200d}\u{feff}\u{e0041}\u{2028}".to_owned()),
+            "[\\x00-\\x1f\\x7f-\u{9f}]{1,8}",
+            any::<String>(),
+            Just("long ".repeat(2_000)),
+        ];
+        proptest::collection::vec(pieces, 1..6).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+        #[test]
+        fn no_report_lets_a_terminal_obey_data(text in hostile()) {
+            for (page, plain) in pages(&text).iter().zip(pages("plain")) {
+                prop_assert!(is_safe(page), "{:?}", page);
+                // What stands in data cannot look like lines of the tool.
+                prop_assert_eq!(page.lines().count(), plain.lines().count(), "{}", page);
+                prop_assert!(page.lines().all(|line| line.chars().count() < 5_000));
+            }
+        }
+
+        #[test]
+        fn json_is_exact(text in hostile()) {
+            let more = json!(plan(&text));
+            prop_assert_eq!(more["blockers"][0].as_str(), Some(text.as_str()));
+            prop_assert_eq!(more["kinds"][0]["examples"][0]["key"].as_str(), Some(text.as_str()));
+            let again: Value = serde_json::from_str(&more.to_string()).unwrap();
+            prop_assert_eq!(again, more);
+        }
+    }
+
+    #[test]
+    fn long_sections_are_cut() {
+        let mut page = Page::default();
+        page.section("Notes", (0..1_000).map(|n| n.to_string()));
+        assert_eq!(page.to_string().lines().count(), 102);
+        assert!(page.to_string().ends_with("  and 900 more\n"));
+    }
 
     #[test]
     fn thousands_have_commas() {

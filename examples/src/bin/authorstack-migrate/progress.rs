@@ -11,7 +11,7 @@ use std::{
 use authorstack_core::migrate::{Counts, Kind, KindReport, Progress};
 use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::output::grouped;
+use crate::{console::say, output::grouped};
 
 /// Plain lines of a kind are at least this far apart.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -81,7 +81,7 @@ impl Reporter {
 
     fn line(&self, text: &str) {
         if matches!(self.view, View::Lines) {
-            eprintln!("{text}");
+            say(text);
         }
     }
 }
