@@ -227,7 +227,12 @@ async fn a_server_elsewhere_gets_no_password_in_clear_text() {
         "{connections}"
     );
     assert_eq!(connections["mongodb_url"], "local", "{connections}");
-    let output = tool.command(&["plan"]).output().unwrap();
+    let mut command = tool.command(&["plan"]);
+    // A variable that is set to nothing names no file.
+    let output = command
+        .env("AUTHORSTACK_SUPABASE_CA_FILE", "")
+        .output()
+        .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("supabase_db_url    CLEAR TEXT"), "{text}");
     scratch.remove().await.unwrap();
