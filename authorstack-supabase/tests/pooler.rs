@@ -307,7 +307,9 @@ async fn a_server_that_goes_away_later_is_named_too() {
         let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
     });
     let url = changed(behind.as_str(), |url| url.set_port(Some(port)).unwrap());
-    let config = SupabaseConfig::new(url).connect_timeout(Duration::from_secs(1));
+    let config = SupabaseConfig::new(url)
+        .pool_mode(PoolMode::Session)
+        .connect_timeout(Duration::from_secs(1));
     let store = Host::connect(config).await.unwrap();
     server.await.unwrap();
     let error = store

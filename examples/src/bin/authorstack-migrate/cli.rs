@@ -259,6 +259,11 @@ pub(crate) fn veiled(text: &str, arguments: &[String]) -> String {
         let Some((before, _)) = argument.split_once("://") else {
             if has_secret(argument) {
                 veiled = veiled.replace(argument, "***");
+                // A message may repeat the value without the flag.
+                let flag = argument.strip_prefix("--");
+                if let Some((_, value)) = flag.and_then(|flag| flag.split_once('=')) {
+                    veiled = veiled.replace(value, "***");
+                }
             }
             continue;
         };
