@@ -135,14 +135,18 @@ async fn the_tool_runs_no_function_of_another_schema() {
     }
 
     // The way back writes to PostgreSQL.
-    postgres
-        .execute("delete from public.sales_data; delete from public.sync_logs")
-        .await
-        .unwrap();
+    let (back, _) = fresh().await;
+    let server = servers::setting("AUTHORSTACK_TEST_POSTGRES_URL");
+    let back = back.with_empty_postgres(&server).await.unwrap();
+    let mut postgres = back.postgres().await.unwrap();
+    shadow(&mut postgres, &role).await;
+    tool.mongodb_url = back.mongodb_url().to_owned();
+    tool.postgres_url = back.postgres_url();
     for command in ["run", "verify"] {
         let answer = tool.ask(&[command, "--from", "supabase"]).unwrap();
         assert_eq!(answer.code, Some(0), "{} {}", answer.json, answer.stderr);
     }
+    back.remove().await.unwrap();
     remove(&scratch, &role).await;
 }
 
