@@ -44,7 +44,7 @@ pub enum PoolMode {
     #[default]
     Auto,
     /// A direct connection, or a pooler in session mode: each connection has its own server
-    /// connection.
+    /// connection. Connecting fails if it finds a pooler in transaction mode.
     Session,
     /// A pooler in transaction mode: the server connection may change after every transaction.
     Transaction,

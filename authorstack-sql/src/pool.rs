@@ -258,36 +258,35 @@ impl Unit<'_> {
 }
 
 /// Connects, and closes the connections again: settings that are wrong are found before the first
-/// call. Returns the address, in transaction mode if a pooler in this mode was found.
+/// call. Returns whether a pooler in transaction mode was found, if that is not known already.
 ///
 /// # Errors
 /// Configuration, naming what is wrong; Unavailable if the server does not answer by the deadline.
-pub(crate) async fn look_at(address: Address, find_mode: bool, limit: Duration) -> Result<Address> {
-    let look = async {
-        let mut first = connect(&address).await?;
-        let shared = if find_mode {
+pub(crate) async fn look_at(address: &Address, limit: Duration) -> Result<bool> {
+    by_deadline(address, limit, async {
+        let mut first = connect(address).await?;
+        let shared = if address.transaction {
+            // A server may let us in and then say nothing.
+            ask(&mut first, "select", address).await?;
+            false
+        } else {
             // A role with a single connection has no pooler in front of it.
-            match connect(&address).await {
+            match connect(address).await {
                 Ok(mut second) => {
                     let shared = share_a_process(&mut first, &mut second).await;
                     close(second).await;
-                    shared.map_err(|error| error::from_connect(error, &address))?
+                    shared.map_err(|error| error::from_connect(error, address))?
                 }
-                Err(_) => false,
+                Err(_) => {
+                    ask(&mut first, "select", address).await?;
+                    false
+                }
             }
-        } else {
-            // A server may let us in and then say nothing.
-            ask(&mut first, "select", &address).await?;
-            false
         };
         close(first).await;
         Ok(shared)
-    };
-    Ok(if by_deadline(&address, limit, look).await? {
-        address.in_transaction_mode()
-    } else {
-        address
     })
+    .await
 }
 
 /// Whether one process of the server answers both connections, or several one of them: then there
@@ -295,9 +294,12 @@ pub(crate) async fn look_at(address: Address, find_mode: bool, limit: Duration) 
 async fn share_a_process(one: &mut PgConnection, other: &mut PgConnection) -> sqlx::Result<bool> {
     /// In a busy pooler, other clients may take the process in between.
     const ATTEMPTS: usize = 3;
-    const PROCESS: &str = "select pg_catalog.pg_backend_pid()";
-    const HELD: &str = "begin; select pg_catalog.pg_backend_pid()";
-    async fn process(connection: &mut PgConnection, sql: &'static str) -> sqlx::Result<i32> {
+    // Processes of two servers may have one number.
+    const PROCESS: &str = "select pg_catalog.concat(pg_catalog.pg_backend_pid(), ' ', \
+                           pg_catalog.pg_postmaster_start_time())";
+    const HELD: &str = "begin; select pg_catalog.concat(pg_catalog.pg_backend_pid(), ' ', \
+                        pg_catalog.pg_postmaster_start_time())";
+    async fn process(connection: &mut PgConnection, sql: &'static str) -> sqlx::Result<String> {
         let row = sqlx::raw_sql(sql).fetch_one(connection).await?;
         row.try_get(0)
     }

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
-use authorstack_core::Result;
+use authorstack_core::{Error, Result};
 use secrecy::SecretString;
 
 use crate::{
@@ -47,8 +47,21 @@ impl Settings {
     pub async fn connect(&self) -> Result<Pool> {
         let root = self.root_certificate.as_deref();
         let address = Address::read(&self.url, self.pool_mode, root, self.server)?;
-        let find_mode = self.pool_mode == PoolMode::Auto && !address.transaction;
-        let address = pool::look_at(address, find_mode, self.timeouts.connect).await?;
+        let address = match pool::look_at(&address, self.timeouts.connect).await? {
+            false => address,
+            // In the wrong mode, calls would run each other's statements.
+            true if self.pool_mode == PoolMode::Session => {
+                return Err(Error::configuration(
+                    self.server.setting,
+                    format!(
+                        "the pooler at {} is in transaction mode; set the pool mode to \
+                         PoolMode::Transaction, or to PoolMode::Auto, which finds it out",
+                        address.place()
+                    ),
+                ));
+            }
+            true => address.in_transaction_mode(),
+        };
         Ok(Pool::new(address, self.timeouts, self.max_connections))
     }
 }

@@ -11,7 +11,7 @@ mod common;
 use std::{sync::Arc, time::Duration};
 
 use authorstack_core::{
-    AuthId, BookFilter, Error, ErrorKind, Id, NewBook, NewUser, PageRequest, testing::servers,
+    AuthId, BookFilter, Error, ErrorKind, NewBook, NewUser, PageRequest, testing::servers,
 };
 use authorstack_supabase::{PoolMode, SupabaseConfig, SupabaseStore};
 use common::{Host, Via, on_database};
@@ -213,39 +213,10 @@ async fn connecting_finds_out_the_mode_on_any_port() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn the_wrong_mode_is_a_wrong_setting() {
-    on_database(async |database| {
-        database.migrated(Via::Direct).await;
-        let config = SupabaseConfig::new(database.url(Via::Pooler)).pool_mode(PoolMode::Session);
-        let store = Arc::new(Host::connect(config).await.unwrap());
-        // Statements that one connection has prepared are missing, or in the way, on another.
-        let calls = (0..8).map(|n| {
-            let store = Arc::clone(&store);
-            async move {
-                let mut errors = Vec::new();
-                for round in 0..20 {
-                    let page = PageRequest::first(5);
-                    let id = Id::new();
-                    let call = match (n + round) % 3 {
-                        0 => store.users().list(page).await.map(drop),
-                        1 => store.users().get(id).await.map(drop),
-                        _ => store.books().get(id, Id::new()).await.map(drop),
-                    };
-                    errors.extend(call.err());
-                }
-                errors
-            }
-        });
-        let errors = futures::future::join_all(calls).await.into_iter().flatten();
-        let mut errors: Vec<Error> = errors.collect();
-        errors.retain(|error| !matches!(error.kind(), ErrorKind::NotFound));
-        assert!(!errors.is_empty());
-        for error in errors {
-            assert_setting(&error, "PoolMode::Transaction");
-        }
-    })
-    .await;
+    let error = refused(servers::supabase_pooler_url(), PoolMode::Session).await;
+    assert_setting(&error, "PoolMode::Transaction");
 }
 
 #[tokio::test]
@@ -307,7 +278,9 @@ async fn a_server_that_goes_away_later_is_named_too() {
         let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
     });
     let url = changed(behind.as_str(), |url| url.set_port(Some(port)).unwrap());
-    let config = SupabaseConfig::new(url).connect_timeout(Duration::from_secs(1));
+    let config = SupabaseConfig::new(url)
+        .pool_mode(PoolMode::Transaction)
+        .connect_timeout(Duration::from_secs(1));
     let store = Host::connect(config).await.unwrap();
     server.await.unwrap();
     let error = store

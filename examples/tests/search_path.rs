@@ -14,9 +14,26 @@ use authorstack_examples::{dataset, scratch::Scratch, tool::Tool};
 use authorstack_postgres::{PostgresConfig, PostgresStore};
 use authorstack_supabase::{SupabaseConfig, SupabaseStore};
 use common::{TOOL, fresh};
-use sqlx::{AssertSqlSafe, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 const SHADOWS: &str = include_str!("common/shadows.sql");
+
+/// A role for one test on the plain server. The database that it has made functions in is dropped
+/// before it is.
+async fn low_privileged(database: &mut PgConnection) -> String {
+    let role = servers::fresh_name();
+    let create = format!("create role {role}; grant {role} to current_user");
+    database.execute(AssertSqlSafe(create)).await.unwrap();
+    role
+}
+
+async fn remove(scratch: &Scratch, role: &str) {
+    scratch.remove().await.unwrap();
+    let server = servers::setting("AUTHORSTACK_TEST_POSTGRES_URL");
+    let mut database = PgConnection::connect(&server).await.unwrap();
+    let drop = format!("drop role {role}");
+    database.execute(AssertSqlSafe(drop)).await.unwrap();
+}
 
 /// Makes the shadows as a role that may do no more than create functions in `public`.
 async fn shadow(database: &mut PgConnection, role: &str) {
@@ -94,7 +111,9 @@ async fn filled() -> Scratch {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_tool_runs_no_function_of_another_schema() {
     let scratch = filled().await;
-    shadow(&mut scratch.postgres().await.unwrap(), "pg_read_all_data").await;
+    let mut postgres = scratch.postgres().await.unwrap();
+    let role = low_privileged(&mut postgres).await;
+    shadow(&mut postgres, &role).await;
     shadow(&mut scratch.supabase().await.unwrap(), "anon").await;
     let mut tool = Tool::new(TOOL, &scratch).unwrap();
     let plan = tool.ask(&["plan"]).unwrap();
@@ -116,16 +135,19 @@ async fn the_tool_runs_no_function_of_another_schema() {
     }
 
     // The way back writes to PostgreSQL.
-    let mut database = scratch.postgres().await.unwrap();
-    database
-        .execute("delete from public.sales_data; delete from public.sync_logs")
-        .await
-        .unwrap();
+    let (back, _) = fresh().await;
+    let server = servers::setting("AUTHORSTACK_TEST_POSTGRES_URL");
+    let back = back.with_empty_postgres(&server).await.unwrap();
+    let mut postgres = back.postgres().await.unwrap();
+    shadow(&mut postgres, &role).await;
+    tool.mongodb_url = back.mongodb_url().to_owned();
+    tool.postgres_url = back.postgres_url();
     for command in ["run", "verify"] {
         let answer = tool.ask(&[command, "--from", "supabase"]).unwrap();
         assert_eq!(answer.code, Some(0), "{} {}", answer.json, answer.stderr);
     }
-    scratch.remove().await.unwrap();
+    back.remove().await.unwrap();
+    remove(&scratch, &role).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -133,7 +155,9 @@ async fn a_host_runs_no_function_of_another_schema() {
     let (scratch, _) = fresh().await;
     let postgres = servers::setting("AUTHORSTACK_TEST_POSTGRES_URL");
     let scratch = scratch.with_empty_postgres(&postgres).await.unwrap();
-    shadow(&mut scratch.postgres().await.unwrap(), "pg_read_all_data").await;
+    let mut postgres = scratch.postgres().await.unwrap();
+    let role = low_privileged(&mut postgres).await;
+    shadow(&mut postgres, &role).await;
     shadow(&mut scratch.supabase().await.unwrap(), "anon").await;
 
     let config = PostgresConfig::new(scratch.postgres_url().unwrap());
@@ -166,5 +190,5 @@ async fn a_host_runs_no_function_of_another_schema() {
         assert_eq!(feed.await.unwrap().items.len(), 1);
         store.close().await;
     }
-    scratch.remove().await.unwrap();
+    remove(&scratch, &role).await;
 }

@@ -188,6 +188,9 @@ async fn a_server_elsewhere_gets_no_password_in_clear_text() {
     let scratch = Scratch::create(&servers::fresh_name(), &mongodb, &supabase)
         .await
         .unwrap();
+    let (_, users) = dataset::sound_users(43, 2);
+    let database = scratch.mongodb().await.unwrap();
+    dataset::insert(&database, "users", &users).await.unwrap();
     let mut tool = Tool::new(TOOL, &scratch).unwrap();
 
     // Not an address of the loopback network, though it leads to this machine. The server has no
@@ -227,7 +230,12 @@ async fn a_server_elsewhere_gets_no_password_in_clear_text() {
         "{connections}"
     );
     assert_eq!(connections["mongodb_url"], "local", "{connections}");
-    let output = tool.command(&["plan"]).output().unwrap();
+    let mut command = tool.command(&["plan"]);
+    // A variable that is set to nothing names no file.
+    let output = command
+        .env("AUTHORSTACK_SUPABASE_CA_FILE", "")
+        .output()
+        .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("supabase_db_url    CLEAR TEXT"), "{text}");
     scratch.remove().await.unwrap();

@@ -3,7 +3,10 @@
 use std::{convert::Infallible, path::PathBuf};
 
 use authorstack_core::migrate::Kind;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{OsStringValueParser, TypedValueParser},
+};
 use secrecy::SecretString;
 
 const LONG_ABOUT: &str = "\
@@ -125,24 +128,16 @@ pub(crate) struct Options {
     #[arg(env = "AUTHORSTACK_MONGODB_URL", hide_env_values = true)]
     pub(crate) mongodb_url: Option<SecretString>,
     /// The certificate of the authority that signs MongoDB's
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "AUTHORSTACK_MONGODB_CA_FILE"
-    )]
+    #[arg(long, global = true, value_name = "FILE", value_parser = file())]
+    #[arg(env = "AUTHORSTACK_MONGODB_CA_FILE")]
     pub(crate) mongodb_ca_file: Option<PathBuf>,
     /// The PostgreSQL of the analytics, with the database in its path (default: authorstack)
     #[arg(long, global = true, value_name = "URL", value_parser = secret)]
     #[arg(env = "AUTHORSTACK_POSTGRES_URL", hide_env_values = true)]
     pub(crate) postgres_url: Option<SecretString>,
     /// The certificate of the authority that signs PostgreSQL's
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "AUTHORSTACK_POSTGRES_CA_FILE"
-    )]
+    #[arg(long, global = true, value_name = "FILE", value_parser = file())]
+    #[arg(env = "AUTHORSTACK_POSTGRES_CA_FILE")]
     pub(crate) postgres_ca_file: Option<PathBuf>,
     /// How the analytics' uuid columns hold ids [default: embedded]
     #[arg(long, global = true, value_enum, value_name = "FORM")]
@@ -155,12 +150,8 @@ pub(crate) struct Options {
     #[arg(env = "AUTHORSTACK_SUPABASE_DB_URL", hide_env_values = true)]
     pub(crate) supabase_db_url: Option<SecretString>,
     /// The certificate of the authority that signs the Supabase database's
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "AUTHORSTACK_SUPABASE_CA_FILE"
-    )]
+    #[arg(long, global = true, value_name = "FILE", value_parser = file())]
+    #[arg(env = "AUTHORSTACK_SUPABASE_CA_FILE")]
     pub(crate) supabase_ca_file: Option<PathBuf>,
     /// A file with settings [default: authorstack.toml, if it exists]
     #[arg(long, global = true, value_name = "FILE")]
@@ -243,6 +234,11 @@ fn secret(text: &str) -> Result<SecretString, Infallible> {
     Ok(SecretString::from(text))
 }
 
+/// The name of a file; empty where a variable is set to nothing.
+fn file() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
 fn kind(text: &str) -> Result<Kind, String> {
     text.parse().map_err(|_| {
         let names: Vec<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
@@ -264,6 +260,11 @@ pub(crate) fn veiled(text: &str, arguments: &[String]) -> String {
         let Some((before, _)) = argument.split_once("://") else {
             if has_secret(argument) {
                 veiled = veiled.replace(argument, "***");
+                // A message may repeat the value without the flag.
+                let flag = argument.strip_prefix("--");
+                if let Some((_, value)) = flag.and_then(|flag| flag.split_once('=')) {
+                    veiled = veiled.replace(value, "***");
+                }
             }
             continue;
         };
