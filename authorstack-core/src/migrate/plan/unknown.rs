@@ -91,10 +91,9 @@ impl UnknownFields {
         }
         let mut counted = BTreeSet::new();
         for (path, (looks_secret, readable)) in seen {
-            let mut field = shown(&path);
-            if self.found.len() >= MOST && !self.found.contains_key(&field) {
-                field = "…".to_owned();
-            }
+            let shown = shown(&path);
+            let is_one_more = self.found.len() >= MOST && !self.found.contains_key(&shown);
+            let field = if is_one_more { "…".into() } else { shown };
             let is_new = counted.insert(field.clone());
             let entry = self.found.entry(field.clone());
             let entry = entry.or_insert(UnknownField {
