@@ -11,15 +11,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use futures::stream::BoxStream;
 
 use crate::{
     AggregateRepository, Asin, AuthId, Book, BookFilter, BookPatch, BookRepository, Conversion,
     DailyAggregate, Days, Email, ErasureRepository, ErrorKind, Forecast, ForecastAccuracy,
-    ForecastRepository, Id, Insight, InsightKind, InsightRepository, InsightScope, NewBook,
+    ForecastRepository, Id, Insight, InsightKind, InsightRepository, InsightScope, Listed, NewBook,
     NewForecast, NewInsight, NewSale, NewSyncLog, NewUser, Overview, Page, PageRequest, Platform,
-    RefreshCounts, Result, Sale, SaleKey, SalesFilter, SalesRepository, SalesTotal, SyncLog,
+    RefreshReport, Result, Sale, SaleKey, SalesFilter, SalesRepository, SalesTotal, SyncLog,
     SyncLogRepository, TotalsBy, UpsertCounts, User, UserPatch, UserRepository,
     stores::{Analytics, Documents},
 };
@@ -168,7 +168,7 @@ joined! {
     impl BookRepository {
         fn create(user_id: Id<User>, book: NewBook) -> Book;
         fn get(user_id: Id<User>, id: Id<Book>) -> Book;
-        fn find_by_asin(user_id: Id<User>, asin: &Asin) -> Vec<Book>;
+        fn find_by_asin(user_id: Id<User>, asin: &Asin) -> Listed<Book>;
         fn list(user_id: Id<User>, filter: BookFilter, page: PageRequest) -> Page<Book>;
         fn update(user_id: Id<User>, id: Id<Book>, patch: BookPatch) -> Book;
         fn delete(user_id: Id<User>, id: Id<Book>) -> (), by delete_everywhere;
@@ -178,16 +178,17 @@ joined! {
         fn upsert(user_id: Id<User>, sales: &[NewSale]) -> UpsertCounts, by upsert_of_known;
         fn get(user_id: Id<User>, key: &SaleKey) -> Sale;
         fn delete(user_id: Id<User>, key: &SaleKey) -> ();
-        fn totals(user_id: Id<User>, filter: &SalesFilter, by: TotalsBy) -> Vec<SalesTotal>;
+        fn totals(user_id: Id<User>, filter: &SalesFilter, by: TotalsBy) -> Listed<SalesTotal>;
     }
     streams {
         fn stream(user_id: Id<User>, filter: SalesFilter) -> Sale;
     }
 
     impl AggregateRepository {
-        fn refresh(user_id: Id<User>, days: Days, conversion: &Conversion) -> RefreshCounts,
+        fn refresh(user_id: Id<User>, days: Days, conversion: &Conversion) -> RefreshReport,
             by refresh_of_known;
-        fn range(user_id: Id<User>, days: Days) -> Vec<DailyAggregate>;
+        fn range(user_id: Id<User>, days: Days) -> Listed<DailyAggregate>;
+        fn gaps(user_id: Id<User>, days: Days) -> Vec<NaiveDate>;
         fn overview(user_id: Id<User>, days: Days, top: u32) -> Overview;
     }
 
@@ -205,7 +206,7 @@ joined! {
 
     impl ForecastRepository {
         fn put(user_id: Id<User>, forecasts: Vec<NewForecast>) -> Vec<Forecast>, by put_of_known;
-        fn range(user_id: Id<User>, days: Days) -> Vec<Forecast>;
+        fn range(user_id: Id<User>, days: Days) -> Listed<Forecast>;
         fn fill_actuals(user_id: Id<User>, days: Days) -> u64;
         fn accuracy(user_id: Id<User>, days: Days) -> ForecastAccuracy;
     }
@@ -241,7 +242,7 @@ impl Joined<dyn AggregateRepository> {
         user_id: Id<User>,
         days: Days,
         conversion: &Conversion,
-    ) -> Result<RefreshCounts> {
+    ) -> Result<RefreshReport> {
         let write = self.store.refresh(user_id, days, conversion);
         self.both.for_user(user_id, write).await
     }

@@ -12,8 +12,8 @@ use std::{
 
 use authorstack_core::{
     AnalyticsStore, AuthorStack, Book, Days, DocumentStore, Documents, Error, ErrorKind, Id,
-    MemoryStore, MockUserRepository, NewBook, NewSyncLog, PageRequest, Platform, SalesFilter,
-    SyncStatus, User,
+    MemoryStore, NewBook, NewSyncLog, PageRequest, Platform, SalesFilter, SyncStatus, User,
+    mocks::MockUserRepository,
     services::Erasure,
     testing::{author, fill_analytics},
 };

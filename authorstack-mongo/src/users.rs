@@ -14,7 +14,8 @@ use crate::{
     document::{decode, encode},
     error::driver,
     page::in_one_batch,
-    pipeline::{Changes, contended, date, literal, platform_in_any_case}, store::{MongoStore, by_id, read_document},
+    pipeline::{Changes, contended, date, literal, platform_in_any_case},
+    store::{MongoStore, by_id, read_document},
 };
 
 #[derive(Debug)]

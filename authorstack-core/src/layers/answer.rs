@@ -1,9 +1,11 @@
 //! What layers may know of answers.
 
+use chrono::NaiveDate;
+
 use crate::{
-    Book, Boost, Checklist, Comment, Competitor, Done, Follow, FollowCounts, Forecast,
-    ForecastAccuracy, Insight, Listed, Overview, Page, Post, PostView, RefreshCounts, Sale,
-    SyncLog, UpsertCounts, User,
+    Book, Boost, Checklist, Comment, Competitor, Done, ErasedAnalytics, Follow, FollowCounts,
+    Forecast, ForecastAccuracy, Insight, Listed, Overview, Page, Post, PostView, RefreshReport,
+    Sale, SyncLog, UpsertCounts, User,
 };
 
 /// The answer of a call.
@@ -47,6 +49,6 @@ macro_rules! whole {
 
 whole! {
     (), bool, u64, Book, Boost, Checklist, Comment, Competitor, Follow, FollowCounts,
-    ForecastAccuracy, Insight, Post, PostView, RefreshCounts, Sale, SyncLog, UpsertCounts, User,
-    Vec<Forecast>,
+    ErasedAnalytics, ForecastAccuracy, Insight, Post, PostView, RefreshReport, Sale, SyncLog, UpsertCounts, User,
+    Vec<Forecast>, Vec<NaiveDate>,
 }

@@ -20,7 +20,14 @@ use crate::{
     AggregateRepository, Asin, AuthId, Book, BookFilter, BookPatch, BookRepository, Boost,
     BoostRepository, Checklist, ChecklistFilter, ChecklistPatch, ChecklistRepository, Comment,
     CommentId, CommunityRepository, Competitor, CompetitorPatch, CompetitorRepository, Conversion,
-    DailyAggregate, DateRange, Days, Done, DueTask, Email, ErasedAnalytics, ErasureRepository, Feed, Follow, FollowCounts, FollowRepository, Forecast, ForecastAccuracy, ForecastRepository, Id, Insight, InsightKind, InsightRepository, InsightScope, Listed, NewBook, NewBoost, NewChecklist, NewCompetitor, NewForecast, NewInsight, NewPost, NewSale, NewSyncLog, NewUser, Overview, Page, PageRequest, Platform, Post, PostPatch, PostView, Price, PricePoint, RefreshReport, Result, Sale, SaleKey, SalesFilter, SalesRepository, SalesTotal, Stores, SyncLog, SyncLogRepository, TaskChange, TotalsBy, UpsertCounts, User, UserPatch, UserRepository, check_credits,
+    DailyAggregate, DateRange, Days, Done, DueTask, Email, ErasedAnalytics, ErasureRepository,
+    Feed, Follow, FollowCounts, FollowRepository, Forecast, ForecastAccuracy, ForecastRepository,
+    Id, Insight, InsightKind, InsightRepository, InsightScope, Listed, NewBook, NewBoost,
+    NewChecklist, NewCompetitor, NewForecast, NewInsight, NewPost, NewSale, NewSyncLog, NewUser,
+    Overview, Page, PageRequest, Platform, Post, PostPatch, PostView, Price, PricePoint,
+    RefreshReport, Result, Sale, SaleKey, SalesFilter, SalesRepository, SalesTotal, Stores,
+    SyncLog, SyncLogRepository, TaskChange, TotalsBy, UpsertCounts, User, UserPatch,
+    UserRepository, check_credits,
     records::{community::check_comment, sales::check_batch},
 };
 

@@ -5,7 +5,8 @@ use chrono::NaiveDate;
 
 use super::store::{MemoryStore, Records};
 use crate::{
-    AggregateRepository, Conversion, DailyAggregate, Days, Id, Listed, Overview, RefreshReport, Result, User, records::rollup::roll_up,
+    AggregateRepository, Conversion, DailyAggregate, Days, Id, Listed, Overview, RefreshReport,
+    Result, User, records::rollup::roll_up,
 };
 
 #[derive(Debug)]

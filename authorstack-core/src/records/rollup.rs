@@ -15,8 +15,8 @@ use super::{
     ranking::{books, days, platforms},
 };
 use crate::{
-    Amount, Book, Currency, Error, Id, Platform, Result, Sale, SalesChannel, Sums, Unreadable, User,
-    values::days::check_day,
+    Amount, Book, Currency, Error, Id, Platform, Result, Sale, SalesChannel, Sums, Unreadable,
+    User, values::days::check_day,
 };
 
 /// The roll-up of a user's day, in the currency that the caller of
@@ -292,7 +292,7 @@ pub struct Gap {
 
 /// Why a day could not be rolled up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "camelCase")]
 pub enum GapReason {
     /// There are sales in these currencies, and no rate for them: supply one for each.
     WithoutRate(BTreeSet<Currency>),

@@ -26,7 +26,6 @@ pub struct Sale {
     /// The book. It may no longer exist: sales outlive their book.
     pub book_id: Id<Book>,
     /// Where it was sold: on a platform, or in a market of it.
-    #[serde(rename = "platform")]
     pub channel: SalesChannel,
     /// The day, as the platform reports it.
     pub date: NaiveDate,
@@ -146,7 +145,7 @@ json!(Sale);
 /// A [`NewSale`] as JSON has it: the key's fields beside the others.
 struct Reported {
     book_id: Id<Book>,
-    platform: Platform,
+    channel: SalesChannel,
     date: NaiveDate,
     revenue: Amount,
     currency: Currency,
@@ -157,7 +156,7 @@ struct Reported {
 input_json! {
     Reported;
     book_id: "bookId" required("say which book was sold"),
-    platform: "platform" required("say where it was sold"),
+    channel: "platform" required("say where it was sold"),
     date: "date" required("say on which day"),
     revenue: "revenue" required("say what was earned"),
     currency: "currency" required("name the currency of the revenue"),
@@ -171,7 +170,7 @@ impl<'de> Deserialize<'de> for NewSale {
         Ok(Self {
             key: SaleKey {
                 book_id: sale.book_id,
-                platform: sale.platform,
+                channel: sale.channel,
                 date: sale.date,
             },
             revenue: sale.revenue,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AuthorStack, Book, Days, Error, Forecast, ForecastAccuracy, Id, Insight, PageRequest, Platform,
-    Result, Sums, Unreadable, User, time, layers::Operation, records::ranking,
+    Result, Sums, Unreadable, User, layers::Operation, records::ranking, time,
 };
 
 /// An author's dashboard, computed from the roll-ups. It makes one or two calls to each repository,

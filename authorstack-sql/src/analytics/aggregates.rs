@@ -2,7 +2,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use authorstack_core::{
-    AggregateRepository, Book, Conversion, DailyAggregate, Days, Error, ErrorKind, Gap, GapReason, Id, Listed, Overview, RefreshReport, Result, SalesChannel, Sums, User, migrate::Stored,
+    AggregateRepository, Book, Conversion, DailyAggregate, Days, Error, ErrorKind, Gap, GapReason,
+    Id, Listed, Overview, RefreshReport, Result, SalesChannel, Sums, User, migrate::Stored,
     resilience::retry_on_conflict,
 };
 use chrono::NaiveDate;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use authorstack_core::{Cursor, Error, Id, Listed, Page, Result, Unreadable, User, migrate::Stored};
+use authorstack_core::{
+    Cursor, Error, Id, Listed, Page, Result, Unreadable, User, migrate::Stored,
+};
 use sqlx::{
     AssertSqlSafe,
     postgres::{PgArguments, PgRow},

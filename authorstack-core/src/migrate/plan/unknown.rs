@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{
     Extra,
-    migrate::{Kind, Record, redact::is_secret},
+    migrate::{Kind, Record, secrets::is_secret},
     shown,
 };
 
@@ -84,14 +84,14 @@ impl UnknownFields {
             for (key, value) in extra {
                 let path = join(name, key);
                 if readable {
-                    seen.insert(path.clone(), (is_secret(key), true));
+                    seen.insert(path.clone(), (is_secret(key, value), true));
                 }
                 secrets(&path, key, value, readable, &mut seen);
             }
         }
         let mut counted = BTreeSet::new();
         for (path, (looks_secret, readable)) in seen {
-            let shown = shown(&path);
+            let shown = shown(&path).up_to(LONGEST).to_string();
             let is_one_more = self.found.len() >= MOST && !self.found.contains_key(&shown);
             let field = if is_one_more { "…".into() } else { shown };
             let is_new = counted.insert(field.clone());
@@ -117,7 +117,7 @@ fn secrets(
     readable: bool,
     seen: &mut BTreeMap<String, (bool, bool)>,
 ) {
-    if is_secret(key) {
+    if is_secret(key, value) {
         seen.insert(path.to_owned(), (true, readable));
         return;
     }
@@ -142,19 +142,6 @@ fn join(path: &str, key: &str) -> String {
     } else {
         format!("{path}.{key}")
     }
-}
-
-/// The name as it may be printed.
-fn shown(path: &str) -> String {
-    let mut shown: String = path
-        .chars()
-        .take(LONGEST)
-        .flat_map(char::escape_debug)
-        .collect();
-    if path.chars().nth(LONGEST).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 /// The unknown fields of a record: the column that they would be in, the field that they are

@@ -31,7 +31,9 @@ use chrono::{DateTime, NaiveDate, Utc};
 use futures::{FutureExt, TryStreamExt, future::BoxFuture};
 
 use crate::{
-    AuthorStack, Book, Conversion, Currency, Days, ErasedAnalytics, Id, InsightKind, NewForecast, NewInsight, NewSale, PageRequest, Platform, Sale, SaleKey, SalesChannel, SalesFilter, Sums, SyncStatus, User, services::SalesIngest,
+    AuthorStack, Book, Conversion, Currency, Days, ErasedAnalytics, Id, InsightKind, NewForecast,
+    NewInsight, NewSale, PageRequest, Platform, Sale, SaleKey, SalesChannel, SalesFilter, Sums,
+    SyncStatus, User, services::SalesIngest,
 };
 
 /// An analytics store for one test, empty at first.

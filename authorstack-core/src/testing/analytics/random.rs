@@ -8,8 +8,9 @@ use serde_json::json;
 use super::Stage;
 use crate::{
     Amount, AuthorStack, Book, Conversion, Currency, DailyAggregate, Days, Forecast, Id, Insight,
-    InsightKind, InsightScope, Listed, MemoryStore, NewBook, NewForecast, NewInsight, NewSale, NewSyncLog, Order, PageRequest, Platform, Result, Sale, SaleKey, SalesChannel, SalesFilter, SyncLog,
-    SyncStatus, TotalsBy, User,
+    InsightKind, InsightScope, Listed, MemoryStore, NewBook, NewForecast, NewInsight, NewSale,
+    NewSyncLog, Order, PageRequest, Platform, Result, Sale, SaleKey, SalesChannel, SalesFilter,
+    SyncLog, SyncStatus, TotalsBy, User,
     migrate::{Record, Sink, SinkBatch},
     testing::{author, random},
 };

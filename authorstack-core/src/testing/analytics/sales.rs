@@ -3,8 +3,8 @@ use rust_decimal::Decimal;
 
 use super::{Stage, currency, day, days, sale, sums};
 use crate::{
-    Amount, Days, ErrorKind, Id, NewSale, Platform, SalesFilter, SalesTotal, Sums, TotalsBy,
-    TotalsGroup, UpsertCounts,
+    Amount, Days, ErrorKind, Id, Listed, NewSale, Platform, SalesFilter, SalesTotal, Sums,
+    TotalsBy, TotalsGroup, UpsertCounts,
 };
 
 fn counts(inserted: u64, updated: u64, unchanged: u64) -> UpsertCounts {
@@ -406,7 +406,7 @@ fn foreign(stage: Stage<'_>, channel: &str, date: &str, revenue: &str, code: &st
     new
 }
 
-async fn totals(stage: Stage<'_>, filter: &SalesFilter, by: TotalsBy) -> Vec<SalesTotal> {
+async fn totals(stage: Stage<'_>, filter: &SalesFilter, by: TotalsBy) -> Listed<SalesTotal> {
     let sales = stage.store.sales();
     sales.totals(stage.user, filter, by).await.unwrap()
 }

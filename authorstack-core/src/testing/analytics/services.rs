@@ -212,7 +212,7 @@ async fn written(stage: Stage<'_>) -> (Vec<Sale>, Vec<DailyAggregate>) {
     let sales = store.sales().stream(user, SalesFilter::of(Days::ALL));
     let sales: Vec<Sale> = sales.try_collect().await.unwrap();
     let aggregates = store.aggregates().range(user, Days::ALL).await;
-    (sales, aggregates.unwrap())
+    (sales, aggregates.unwrap().items)
 }
 
 pub async fn an_ingest_repeated_later_changes_nothing(stage: Stage<'_>) {
