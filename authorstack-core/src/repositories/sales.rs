@@ -17,7 +17,8 @@ pub trait SalesRepository: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// Invalid for a date outside the years 1 to 9999, or naming sales that the batch contains
     /// twice; Conflict naming those whose currency would change; NotFound when there is no such
-    /// user, also for an empty batch. Nothing is written then. A store's Timeout or Unavailable, as for every call.
+    /// user, also for an empty batch. Nothing is written then. A store's Timeout or Unavailable, as
+    /// for every call.
     async fn upsert(&self, user_id: Id<User>, sales: &[NewSale]) -> Result<UpsertCounts>;
 
     /// The sale with this key.
