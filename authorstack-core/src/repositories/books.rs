@@ -46,7 +46,9 @@ pub trait BookRepository: std::fmt::Debug + Send + Sync {
     /// NotFound; Conflict when `expected_updated_at` no longer holds; Invalid.
     async fn update(&self, user_id: Id<User>, id: Id<Book>, patch: BookPatch) -> Result<Book>;
 
-    /// Deletes a book.
+    /// Deletes a book, with its checklists, its boosts and the insights about it, in all stores of
+    /// the stack, the book last. A call that failed can be repeated, and continues. The sales stay:
+    /// they are money that was earned.
     ///
     /// # Errors
     /// NotFound.

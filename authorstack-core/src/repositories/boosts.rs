@@ -7,8 +7,8 @@ use crate::{Boost, Done, Id, Listed, NewBoost, Page, PageRequest, Result, User};
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait BoostRepository: std::fmt::Debug + Send + Sync {
-    /// Spends the user's credits and creates the boost, in one transaction. A repeated purchase,
-    /// that is one with the id of the first, returns its boost and spends nothing; see
+    /// Spends the user's credits and creates the boost, in one transaction. A purchase that is
+    /// repeated under its id returns the boost of the first one and spends nothing; see
     /// [`NewBoost`].
     ///
     /// # Errors

@@ -12,8 +12,9 @@ use crate::{
 /// Imports what a platform reports: writes the sales, refreshes the roll-ups of their days and logs
 /// the run.
 ///
-/// Running again with the same sales changes nothing, and completes what an interrupted run left
+/// Running again with the same sales, at any time, changes none of them, and completes what an interrupted run left
 /// undone: sales are upserted by their keys, and the roll-ups of all their days are refreshed.
+/// Every run has a log of its own.
 ///
 /// ```
 /// use authorstack_core::{

@@ -5,7 +5,7 @@ use futures::TryStreamExt;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::json;
 
-use super::Stage;
+use super::{Stage, holds_users};
 use crate::{
     Amount, AuthorStack, Book, Conversion, Currency, DailyAggregate, Days, Forecast, Id, Insight,
     InsightKind, InsightScope, Listed, MemoryStore, NewBook, NewForecast, NewInsight, NewSale,
@@ -32,6 +32,7 @@ pub async fn agrees(stage: Stage<'_>, seed: u64, operations: usize) {
     let mut both = Both {
         sides: [&model.stack(), stage.store],
         users: [stage.user, stage.stranger],
+        nobody: holds_users(stage.store).await.then(Id::new),
         own_book: stage.book,
         books: [stage.book, Id::new(), Id::new()],
         random: StdRng::seed_from_u64(seed),
@@ -91,6 +92,8 @@ fn all_days() -> Days {
 struct Both<'s> {
     sides: [&'s AuthorStack; 2],
     users: [Id<User>; 2],
+    /// An unknown user, for stacks that know who exists.
+    nobody: Option<Id<User>>,
     /// A book of the first user.
     own_book: Id<Book>,
     /// Books of sales; they need not exist.
@@ -181,6 +184,11 @@ impl Both<'_> {
     }
 
     fn user(&mut self) -> Id<User> {
+        if let Some(nobody) = self.nobody
+            && self.number(25) == 0
+        {
+            return nobody;
+        }
         let users = self.users;
         self.pick(&users)
     }
@@ -275,7 +283,19 @@ impl Both<'_> {
             }
             68..76 => self.step_with_logs().await,
             76..88 => self.step_with_insights().await,
-            _ => self.step_with_forecasts().await,
+            88..99 => self.step_with_forecasts().await,
+            _ => self.erase().await,
+        }
+    }
+
+    async fn erase(&mut self) {
+        let (user, book) = (self.user(), self.own_book);
+        if self.number(2) == 0 {
+            let what = format!("erase the analytics of {user}");
+            both!(self, what, |store| store.erasure().erase_user(user));
+        } else {
+            let what = format!("erase what {user} has about {book}");
+            both!(self, what, |store| store.erasure().erase_book(user, book));
         }
     }
 

@@ -156,14 +156,20 @@ impl Both<'_> {
                 let mut new = NewBoost::new(book.on(0), self.number(5), i64::from(self.number(30)));
                 new.position = self.chance(60).then(|| self.number(4));
                 new.starts_at = self.moment();
-                let what = format!("purchase {new:?}");
                 let times = if self.chance(20) { 2 } else { 1 };
-                for _ in 0..times {
+                for time in 0..times {
+                    // A client that repeats a purchase starts it later; some change it.
+                    if time > 0 {
+                        new.starts_at = self.moment();
+                        new.credits += i64::from(self.chance(20));
+                        new.position = new.position.filter(|_| !self.chance(20));
+                    }
+                    let what = format!("purchase {new:?}");
                     let orders = [0, 1].map(|side| NewBoost {
                         book_id: book.on(side),
                         ..new.clone()
                     });
-                    let bought = both!(self, what.clone(), |store, side| store
+                    let bought = both!(self, what, |store, side| store
                         .boosts()
                         .purchase(user.on(side), orders[side].clone()));
                     self.boosts
