@@ -8,7 +8,9 @@
 
 mod common;
 
-use authorstack_core::{AuthorStack, Book, ErrorKind, NewBook, NewUser, PageRequest, User};
+use authorstack_core::{
+    AuthorStack, Book, BookFilter, ErrorKind, NewBook, NewUser, PageRequest, Platform, User,
+};
 use common::{Via, as_role, on_database};
 
 async fn two_authors(store: &AuthorStack) -> (User, User, Book) {
@@ -211,6 +213,39 @@ async fn rows_that_make_no_sense_are_corrupt_and_named() {
             database.execute("update public.books set isbn = null, asin = null, platforms = '{}', metadata = '{}', published_date = null").await;
         }
         assert_eq!(store.books().get(ada.id, book.id).await.unwrap(), book);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_platform_that_an_owner_wrote_in_capitals_is_the_same() {
+    on_database(async |database| {
+        let store = database.migrated(Via::Direct).await;
+        let (ada, _, book) = two_authors(&store).await;
+        database
+            .execute(
+                "update public.books set platforms = '{Lulu,KDP}'; \
+                 update public.users set connected_platforms = '[{\"platform\": \"KDP\", \"note\": 1}]'",
+            )
+            .await;
+        let (users, now) = (store.users(), authorstack_core::time::now());
+        let filter = BookFilter {
+            platform: Some(Platform::KDP),
+            ..BookFilter::default()
+        };
+        let page = PageRequest::first(5);
+        let found = store.books().list(ada.id, filter, page).await.unwrap();
+        assert_eq!((found.items.len(), found.items[0].id), (1, book.id));
+        let user = users.connect_platform(ada.id, Platform::KDP, now).await;
+        let platforms = user.unwrap().connected_platforms;
+        assert_eq!((platforms.len(), platforms[0].connected_at), (1, Some(now)));
+        let user = users.mark_synced(ada.id, &Platform::KDP, now).await;
+        assert_eq!(user.unwrap().connected_platforms[0].last_sync, Some(now));
+        // The entry keeps its spelling.
+        let held = "select connected_platforms -> 0 ->> 'platform' from public.users order by id";
+        assert_eq!(database.texts(held).await[0], "KDP");
+        let user = users.disconnect_platform(ada.id, &Platform::KDP).await;
+        assert!(user.unwrap().connected_platforms.is_empty());
     })
     .await;
 }

@@ -355,7 +355,7 @@ pub fn check_batch(sales: &[NewSale]) -> Result<()> {
     }
     let batch = in_order(sales);
     let same = batch.chunk_by(|a, b| a.key == b.key);
-    let twice: Vec<String> = same.filter_map(|same| reported_twice(same)).collect();
+    let twice: Vec<String> = same.filter_map(reported_twice).collect();
     if twice.is_empty() {
         return Ok(());
     }

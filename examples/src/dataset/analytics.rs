@@ -142,6 +142,7 @@ pub(super) fn generate(seed: u64, owned: &[Owned], sales: usize) -> Analytics {
     if let Some(owner) = owned.first() {
         maker.dirty_references(*owner);
         maker.dirty_sales(*owner);
+        maker.dirty_platforms(*owner);
         maker.dirty_days(*owner);
         maker.dirty_logs(*owner);
         maker.dirty_insights(*owner);
@@ -268,26 +269,6 @@ impl Maker {
                 "'draft2digital', DAY, 1, 1, 0, 'USD', null",
             ),
             (
-                "a market in another currency",
-                Fate::Carried,
-                "'kdp:amazon.de', DAY, 1, 1, 0, 'EUR', null",
-            ),
-            (
-                "a platform in capitals",
-                Fate::Carried,
-                "'KDP', DAY, 1, 1, 0, 'USD', null",
-            ),
-            (
-                "a platform in small letters",
-                Fate::Carried,
-                "'kdp', '1999-12-31', 1, 1, 0, 'USD', null",
-            ),
-            (
-                "the same platform and day in capitals",
-                Fate::Rejected("date"),
-                "'Kdp', '1999-12-31', 2, 1, 0, 'USD', null",
-            ),
-            (
                 "the most that fits",
                 Fate::Carried,
                 "'kdp', DAY, 99999999.99, 2147483647, 0, 'USD', null",
@@ -346,6 +327,34 @@ impl Maker {
                 "synced at an infinite moment",
                 Fate::Rejected("synced_at"),
                 "'kdp', DAY, 1, 1, 0, 'USD', '-infinity'",
+            ),
+        ] {
+            self.dirty_sale(about, fate, &user, &book, rest);
+        }
+    }
+
+    fn dirty_platforms(&mut self, owner: Owned) {
+        let (user, book) = (uuid(owner.user), uuid(owner.book));
+        for (about, fate, rest) in [
+            (
+                "a market in another currency",
+                Fate::Carried,
+                "'kdp:amazon.de', DAY, 1, 1, 0, 'EUR', null",
+            ),
+            (
+                "a platform in capitals",
+                Fate::Carried,
+                "'KDP', DAY, 1, 1, 0, 'USD', null",
+            ),
+            (
+                "a platform in small letters",
+                Fate::Carried,
+                "'kdp', '1999-12-31', 1, 1, 0, 'USD', null",
+            ),
+            (
+                "the same platform and day in capitals",
+                Fate::Rejected("date"),
+                "'Kdp', '1999-12-31', 2, 1, 0, 'USD', null",
             ),
         ] {
             self.dirty_sale(about, fate, &user, &book, rest);
