@@ -341,10 +341,10 @@ impl Ordered {
         let mut taken = Vec::new();
         let Some(end) = end else { return Ok(taken) };
         while self.fill().await? {
-            match self.ready.pop_front_if(|(key, _)| *key <= end) {
-                Some(entry) => taken.push(entry),
-                None => break,
+            if self.ready.front().is_none_or(|(key, _)| *key > end) {
+                break;
             }
+            taken.extend(self.ready.pop_front());
         }
         Ok(taken)
     }
