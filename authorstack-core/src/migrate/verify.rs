@@ -430,8 +430,11 @@ impl Ordered {
     async fn until(&mut self, end: &Key) -> Result<(Vec<Entry>, bool)> {
         let (mut taken, mut bytes) = (Vec::new(), 0);
         while self.fill().await? {
-            let Some(entry) = self.ready.pop_front_if(|(key, _)| *key <= *end) else {
-                return Ok((taken, true));
+            if self.ready.front().is_none_or(|(key, _)| *key > *end) {
+                break;
+            }
+            let Some(entry) = self.ready.pop_front() else {
+                break;
             };
             bytes += size_of::<Entry>() + entry.0.text_len();
             taken.push(entry);

@@ -897,6 +897,15 @@ macro_rules! patch {
             }
 
             fn read<R: $crate::records::fields::PatchReader>(reader: &mut R) -> Option<Self> {
+                $($(
+                    static BESIDE: $crate::records::fields::Field =
+                        $crate::records::fields::Field {
+                            name: stringify!($beside),
+                            column: None,
+                            shape: $crate::records::fields::Shape::Moment,
+                            required: false,
+                        };
+                )+)?
                 let mut index = 0;
                 $(
                     let $field = $crate::records::fields::read_patched(
@@ -909,13 +918,6 @@ macro_rules! patch {
                 )+
                 let _ = index;
                 $($(
-                    static BESIDE: $crate::records::fields::Field =
-                        $crate::records::fields::Field {
-                            name: stringify!($beside),
-                            column: None,
-                            shape: $crate::records::fields::Shape::Moment,
-                            required: false,
-                        };
                     let $beside = $crate::records::fields::PatchField::read(&BESIDE, reader);
                 )+)?
                 Some(Self {
@@ -952,5 +954,6 @@ pub(crate) fn read_patched<P, R, C: PatchField<T>, T, I: PatchReader>(
     C::read(field, reader)
 }
 
-#[cfg(all(test, feature = "stores"))]
+#[cfg(test)]
+#[cfg(feature = "stores")]
 mod tests;

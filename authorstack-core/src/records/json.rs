@@ -378,12 +378,11 @@ impl Reader {
     fn end<T>(self, record: Option<T>) -> Result<T, Vec<Fault>> {
         match record {
             Some(record) if self.faults.is_empty() => Ok(record),
-            Some(_) => Err(self.faults),
             None if self.faults.is_empty() => Err(vec![Fault {
                 field: self.path,
                 problem: "has fields that cannot be read".to_owned(),
             }]),
-            None => Err(self.faults),
+            Some(_) | None => Err(self.faults),
         }
     }
 
@@ -427,16 +426,12 @@ impl Reader {
 
     /// Takes a field, which is missing if it is null.
     fn there(&mut self, field: &Field) -> Read<Json> {
+        // JSON of any form may be null. What a host sends as null is no value, if that may be.
+        let may_be_null =
+            field.shape == Shape::Json && (field.required || self.form == Form::Stored);
         match self.take(field) {
-            Ok(None) => Read::Missing,
-            // JSON of any form may be null. What a host sends as null is no value, if that may be.
-            Ok(Some(Json::Null))
-                if field.shape == Shape::Json && (field.required || self.form == Form::Stored) =>
-            {
-                Read::Value(Json::Null)
-            }
-            Ok(Some(Json::Null)) => Read::Missing,
-            Ok(Some(json)) => Read::Value(json),
+            Ok(Some(json)) if may_be_null || !json.is_null() => Read::Value(json),
+            Ok(_) => Read::Missing,
             Err(()) => Read::Refused,
         }
     }

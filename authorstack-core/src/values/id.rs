@@ -50,20 +50,24 @@ static PROCESS: LazyLock<Process> = LazyLock::new(|| {
             .hash_one(std::process::id())
             .to_be_bytes()
     };
-    let ([a, b, c, d, e, ..], [f, g, h, ..]) = (random(), random());
+    let mut five = [0; 5];
+    five.copy_from_slice(&random()[..5]);
+    let [first, second, third, ..] = random();
     Process {
-        random: [a, b, c, d, e],
-        counter: AtomicU32::new(u32::from_be_bytes([0, f, g, h])),
+        random: five,
+        counter: AtomicU32::new(u32::from_be_bytes([0, first, second, third])),
     }
 });
 
 fn new_bytes() -> [u8; 12] {
     let seconds = Utc::now().timestamp();
     // ObjectIds hold the last 32 bits, which suffice until 2106.
-    let [.., s0, s1, s2, s3] = seconds.to_be_bytes();
-    let [a, b, c, d, e] = PROCESS.random;
-    let [_, c0, c1, c2] = PROCESS.counter.fetch_add(1, Relaxed).to_be_bytes();
-    [s0, s1, s2, s3, a, b, c, d, e, c0, c1, c2]
+    let counter = PROCESS.counter.fetch_add(1, Relaxed);
+    let mut bytes = [0; 12];
+    bytes[..4].copy_from_slice(&seconds.to_be_bytes()[4..]);
+    bytes[4..9].copy_from_slice(&PROCESS.random);
+    bytes[9..].copy_from_slice(&counter.to_be_bytes()[1..]);
+    bytes
 }
 
 impl<T> Id<T> {

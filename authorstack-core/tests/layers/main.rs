@@ -2,6 +2,10 @@
 //! its own promise.
 
 #![allow(
+    clippy::incompatible_msrv,
+    reason = "tests are built with the workspace's Rust, not with core's oldest"
+)]
+#![allow(
     clippy::unwrap_used,
     clippy::panic,
     reason = "a failed check of a test panics"
