@@ -59,24 +59,12 @@ pub(crate) fn say(line: impl Display) {
     eprintln!("{}", legible(line));
 }
 
-/// A text of several lines, in which these arguments are quoted.
-pub(crate) fn legible_lines(text: &str, arguments: &[String]) -> String {
-    let mut text = text.to_owned();
-    for argument in arguments {
-        let value = argument.split_once('=').map(|(_, value)| value);
-        for quoted in [Some(argument.as_str()), value].into_iter().flatten() {
-            let plain = shown(quoted).to_string();
-            if plain != quoted {
-                text = text.replace(quoted, &plain);
-            }
-        }
-    }
-    let lines = text.lines().map(|line| legible(line) + "\n");
-    lines.collect()
+/// A text of several lines.
+pub(crate) fn legible_lines(text: &str) -> String {
+    text.lines().map(|line| legible(line) + "\n").collect()
 }
 
-/// Whether all of a text of several lines is legible.
-pub(crate) fn is_legible(text: &str) -> bool {
-    let mut lines = text.lines();
-    lines.all(|line| line.chars().count() <= LINE && !line.chars().any(is_unseen))
+/// Whether an argument can be printed as it is.
+pub(crate) fn is_legible(argument: &str) -> bool {
+    argument.chars().count() <= LINE && !argument.chars().any(is_unseen)
 }

@@ -19,6 +19,7 @@ use std::{
 use authorstack_core::{
     Error, ErrorKind, Result,
     migrate::{self, Destination, Status},
+    shown,
 };
 use clap::Parser;
 
@@ -68,12 +69,21 @@ fn wrong_usage(error: &clap::Error, arguments: &[String]) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
+    // clap repeats arguments as they are: it is given legible ones.
+    let legible = arguments.iter().map(|argument| {
+        if console::is_legible(argument) {
+            return argument.clone();
+        }
+        shown(&cli::veiled(argument, arguments)).to_string()
+    });
+    let again = Cli::try_parse_from(legible).err();
+    let error = again.as_ref().unwrap_or(error);
     let plain = error.to_string();
     let text = cli::veiled(&plain, arguments);
-    if text == plain && console::is_legible(&text) {
+    if text == plain && again.is_some() {
         let _ = error.print();
     } else {
-        eprint!("{}", console::legible_lines(&text, arguments));
+        eprint!("{}", console::legible_lines(&text));
     }
     if cli::asks_for_json(arguments) {
         let is_advice = |line: &str| line.starts_with("Usage:") || line.starts_with("For more");
