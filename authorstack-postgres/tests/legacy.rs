@@ -12,7 +12,7 @@ use authorstack_core::{
     Conversion, Days, ErrorKind, Id, NewSale, PageRequest, Platform, Sale, SaleKey, SalesFilter,
     TotalsBy, migrate::Kind,
 };
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 
 use crate::common::{on_database, stack};
 
@@ -195,29 +195,66 @@ async fn platforms_in_capitals_are_the_same_and_never_merged() {
 }
 
 #[tokio::test]
-async fn an_id_of_another_form_is_corrupt_and_named() {
+async fn rows_that_cannot_be_read_are_named_beside_the_others() {
     on_database(async |database| {
         database.execute(SCHEMA).await;
         database
             .execute(&format!(
                 "insert into sales_data (user_id, book_id, platform, date, revenue, units) values \
-                   ('{USER}', '12345678-1234-4234-9234-123456789abc', 'kdp', '2024-03-01', 1, 1)"
+                   ('{USER}', '{BOOK}', 'kdp', '2024-03-01', 1, 1), \
+                   ('{USER}', '12345678-1234-4234-9234-123456789abc', 'kdp', '2024-03-01', 1, 1), \
+                   ('{USER}', '{BOOK}', 'kdp', '2024-03-02', 'NaN', 1), \
+                   ('{USER}', '{BOOK}', 'gumroad', '2024-03-03', 1, 1); \
+                 insert into daily_aggregates (user_id, date, total_revenue, total_units, platform_breakdown) values \
+                   ('{USER}', '2024-03-01', 1, 1, '[1]'), ('{USER}', '2024-03-02', 2, 1, '{{}}'); \
+                 insert into revenue_forecasts (user_id, forecast_date, predicted_revenue) values \
+                   ('{USER}', '2024-03-01', 'NaN'), ('{USER}', '2024-03-02', 5); \
+                 insert into sync_logs (user_id, platform, status) values \
+                   ('{USER}', 'kdp', 'success'), ('{USER}', '', 'success'); \
+                 insert into ai_insights (user_id, insight_type, content, confidence) values \
+                   ('{USER}', 'x', '1', 'NaN'), ('{USER}', 'x', '1', 0.5)"
             ))
             .await;
         let store = database.store().await;
+        store.migrate().await.unwrap();
+        let stack = stack(&store);
         let user = Id::from_uuid(USER.parse().unwrap()).unwrap();
         let filter = SalesFilter::of(Days::ALL);
-        let error = stack(&store)
-            .sales()
-            .totals(user, &filter, TotalsBy::Book)
-            .await
-            .unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Corrupt { .. }), "{error}");
-        let shown = error.to_string();
+
+        let sales: Vec<_> = stack.sales().stream(user, filter.clone()).collect().await;
+        let refused: Vec<String> = sales
+            .iter()
+            .filter_map(|sale| Some(sale.as_ref().err()?.to_string()))
+            .collect();
+        assert_eq!((sales.len(), refused.len()), (4, 2), "{refused:?}");
+        assert!(refused[0].starts_with("sales.stream sales_data "), "{refused:?}");
+        let totals = stack.sales().totals(user, &filter, TotalsBy::Book).await.unwrap();
+        let named: Vec<(&str, &str)> = totals
+            .unreadable
+            .iter()
+            .map(|one| (one.key.as_str(), one.fields[0].as_str()))
+            .collect();
         assert!(
-            shown.contains("book_id") && shown.contains("12345678-1234"),
-            "{shown}"
+            named.contains(&("12345678-1234-4234-9234-123456789abc USD", "book_id")),
+            "{named:?}"
         );
+        let totals = stack.sales().totals(user, &filter, TotalsBy::Day).await.unwrap();
+        assert_eq!((totals.len(), totals.unreadable.len()), (2, 1), "{totals:?}");
+
+        let days = stack.aggregates().range(user, Days::ALL).await.unwrap();
+        assert_eq!((days.len(), days.unreadable.len()), (1, 1), "{days:?}");
+        let overview = stack.aggregates().overview(user, Days::ALL, 5).await.unwrap();
+        assert_eq!(overview.totals.revenue, "2".parse().unwrap());
+        assert_eq!(overview.unreadable, days.unreadable);
+        let forecasts = stack.forecasts().range(user, Days::ALL).await.unwrap();
+        assert_eq!((forecasts.len(), forecasts.unreadable.len()), (1, 1));
+        let page = PageRequest::first(5);
+        let logs = stack.sync_logs().recent(user, None, page.clone()).await.unwrap();
+        assert_eq!((logs.items.len(), logs.unreadable.len()), (1, 1), "{logs:?}");
+        let now = authorstack_core::time::now();
+        let insights = stack.insights().valid(user, now, page).await.unwrap();
+        assert_eq!((insights.items.len(), insights.unreadable.len()), (1, 1), "{insights:?}");
+        assert_eq!(insights.unreadable[0].fields, ["confidence"]);
         store.close().await;
     })
     .await;

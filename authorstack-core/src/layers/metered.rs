@@ -9,6 +9,8 @@ use crate::Result;
 ///
 /// - `authorstack_calls_total`, a counter with the labels `operation`, `store` and `outcome` (`ok`,
 ///   the kind of the error, or `dropped` if the host dropped the call);
+/// - `authorstack_unreadable_records_total`, a counter with the labels `operation` and `store`: the
+///   records that answers left out because they cannot be read;
 /// - `authorstack_call_duration_seconds`, a histogram with the labels `operation` and `store`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Metered;
@@ -21,9 +23,11 @@ impl Layer for Metered {
             store: call.store(),
             started: Instant::now(),
             outcome: "dropped",
+            unreadable: 0,
         };
         let reply = next.run().await;
         end.outcome = outcome(&reply);
+        end.unreadable = reply.as_ref().map_or(0, Reply::unreadable);
         reply
     }
 }
@@ -34,6 +38,7 @@ struct End {
     store: &'static str,
     started: Instant,
     outcome: &'static str,
+    unreadable: u64,
 }
 
 impl Drop for End {
@@ -41,6 +46,10 @@ impl Drop for End {
         let labels = [("operation", self.operation), ("store", self.store)];
         metrics::histogram!("authorstack_call_duration_seconds", &labels)
             .record(self.started.elapsed().as_secs_f64());
+        if self.unreadable > 0 {
+            metrics::counter!("authorstack_unreadable_records_total", &labels)
+                .increment(self.unreadable);
+        }
         let labels = [
             ("operation", self.operation),
             ("store", self.store),

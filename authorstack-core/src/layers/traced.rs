@@ -8,7 +8,8 @@ use crate::Result;
 
 /// Makes one `tracing` span for every call, at level debug: `authorstack.call` with the fields
 /// `operation`, `store`, `outcome` (`ok`, the kind of the error, or `dropped` if the host dropped
-/// the call) and `duration_ms`. It never contains a value of a record.
+/// the call) and `duration_ms`, and `unreadable` if the answer left out records that cannot be
+/// read: how many. It never contains a value of a record.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Traced;
 
@@ -21,6 +22,7 @@ impl Layer for Traced {
             store = call.store(),
             outcome = Empty,
             duration_ms = Empty,
+            unreadable = Empty,
         );
         let end = End {
             span: span.clone(),
@@ -31,6 +33,10 @@ impl Layer for Traced {
             let mut end = end;
             let reply = next.run().await;
             end.outcome = outcome(&reply);
+            let unreadable = reply.as_ref().map_or(0, Reply::unreadable);
+            if unreadable > 0 {
+                end.span.record("unreadable", unreadable);
+            }
             reply
         }
         .instrument(span)

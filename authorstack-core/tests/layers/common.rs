@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use authorstack_core::{
     Analytics, AnalyticsStore, AuthorStack, AuthorStackBuilder, Days, Error, Id, Listed,
     MemoryStore, NewSale, NewUser, PageRequest, Platform, Result, Sale, SaleKey, SalesFilter,
-    SalesRepository, SalesTotal, TotalsBy, UpsertCounts, User,
+    SalesRepository, SalesTotal, TotalsBy, Unreadable, UpsertCounts, User,
     layers::{Access, Call, Layer, Next, Operation, Reply},
 };
 use futures::{StreamExt, stream, stream::BoxStream};
@@ -263,6 +263,21 @@ impl Streaming {
             let sales = stream::iter((0..count).map(|number| Ok(sale(number))));
             let failure = stream::iter([Err(Error::unavailable("the line is cut"))]);
             sales.chain(failure).boxed()
+        })
+    }
+
+    /// Numbered sales, of which some cannot be read.
+    pub(crate) fn unreadable(count: i64, is_unreadable: fn(i64) -> bool) -> Self {
+        Self::new(move || {
+            let sales = (0..count).map(move |number| {
+                if is_unreadable(number) {
+                    let fields = vec!["currency".to_owned()];
+                    Err(Unreadable::new("sales_data", number.to_string(), fields).into())
+                } else {
+                    Ok(sale(number))
+                }
+            });
+            stream::iter(sales).boxed()
         })
     }
 

@@ -44,6 +44,14 @@ fn counted(snapshotter: &Snapshotter) -> Counted {
                 counts.insert([operation, store, label("outcome")], count);
             }
             (
+                MetricKind::Counter,
+                "authorstack_unreadable_records_total",
+                DebugValue::Counter(count),
+            ) => {
+                assert_eq!(names, ["operation", "store"]);
+                counts.insert([operation, store, "unreadable".to_owned()], count);
+            }
+            (
                 MetricKind::Histogram,
                 "authorstack_call_duration_seconds",
                 DebugValue::Histogram(samples),
@@ -87,6 +95,21 @@ fn every_call_is_counted_and_measured_once() {
         ([operation, store], usize::try_from(count).unwrap())
     });
     assert_eq!(durations, measured.collect());
+}
+
+#[test]
+fn records_that_cannot_be_read_are_counted() {
+    let (counts, _) = metered(|| async {
+        let store = Streaming::unreadable(5, |number| number > 2);
+        let stack = AuthorStack::builder().analytics(&store).layer(Metered);
+        let sales = stack.build().sales().stream(Id::new(), all_sales());
+        assert_eq!(sales.count().await, 5);
+    });
+    let of = |outcome| of(Operation::SalesStream, "streaming", outcome);
+    assert_eq!(
+        counts,
+        BTreeMap::from([(of("ok"), 1), (of("unreadable"), 2)])
+    );
 }
 
 #[test]

@@ -16,7 +16,7 @@ use authorstack_core::{
 use futures::{
     StreamExt, TryStreamExt,
     channel::mpsc,
-    stream::{BoxStream, FuturesUnordered},
+    stream::{self, BoxStream, FuturesUnordered},
 };
 use tokio::time::timeout;
 
@@ -79,6 +79,43 @@ async fn all_records_come_in_their_order() {
             .build();
         assert_eq!(numbers(sales(&shipped)).await, found);
     }
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_not_the_end() {
+    let store = Streaming::unreadable(7, |number| number % 3 == 0);
+    let stack = behind_three(&store);
+    let found: Vec<Result<i64, String>> = sales(&stack)
+        .map(|sale| sale.map(|sale| sale.id).map_err(|error| error.to_string()))
+        .collect()
+        .await;
+    let refused = |number: i64| {
+        Err(format!(
+            "sales.stream sales_data {number}: the stored record cannot be read: currency; correct \
+             or remove the record"
+        ))
+    };
+    assert_eq!(
+        found,
+        [
+            refused(0),
+            Ok(1),
+            Ok(2),
+            refused(3),
+            Ok(4),
+            Ok(5),
+            refused(6)
+        ]
+    );
+    assert_eq!(store.opened(), 1);
+
+    // Another error is.
+    let store = Streaming::new(|| {
+        let cut = Err(Error::unavailable("the line is cut"));
+        stream::iter([cut, Ok(sale(1))]).boxed()
+    });
+    let found: Vec<_> = sales(&behind_three(&store)).collect().await;
+    assert_eq!(found.len(), 1, "{found:?}");
 }
 
 #[tokio::test]
