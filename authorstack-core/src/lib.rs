@@ -21,6 +21,7 @@
 
 mod error;
 pub mod layers;
+pub mod limits;
 mod memory;
 pub mod migrate;
 mod records;

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use authorstack_core::{
     Checklist, ChecklistFilter, ChecklistPatch, ChecklistRepository, Cursor, DueTask, Error, Id,
     NewChecklist, Page, PageRequest, Result, TaskChange, TaskId, TaskPatch, User, fields::Patch,
+    limits,
 };
 use bson::{Bson, Document, doc, oid::ObjectId};
 use chrono::{DateTime, Utc};
@@ -35,6 +36,8 @@ fn demand(filter: &mut Document, change: &TaskChange) {
     match change {
         TaskChange::Add(task) => {
             filter.insert("tasks.id", doc! {"$ne": task.id.as_str()});
+            let last = format!("tasks.{}", limits::ENTRIES - 1);
+            filter.insert(last, doc! {"$exists": false});
         }
         TaskChange::Edit { id, .. }
         | TaskChange::Complete { id, .. }

@@ -3,7 +3,7 @@
 use std::io;
 
 use authorstack_core::{Error, Result};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter};
 use sqlx::{
@@ -106,6 +106,29 @@ impl<'r> Decode<'r, Postgres> for Moment {
             .and_then(DateTime::from_timestamp_micros);
         moment
             .map(Self)
+            .ok_or_else(|| "is infinite, or out of the range of AuthorStack's dates".into())
+    }
+}
+
+/// A day as `date`. The driver's own decoding panics outside chrono's range.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Day(pub(crate) NaiveDate);
+
+impl Type<Postgres> for Day {
+    fn type_info() -> PgTypeInfo {
+        <NaiveDate as Type<Postgres>>::type_info()
+    }
+}
+
+impl<'r> Decode<'r, Postgres> for Day {
+    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
+        if value.format() == PgValueFormat::Text {
+            return <NaiveDate as Decode<'r, Postgres>>::decode(value).map(Self);
+        }
+        let days = i32::from_be_bytes(value.as_bytes()?.try_into()?);
+        let day = NaiveDate::from_ymd_opt(2000, 1, 1)
+            .and_then(|first| first.checked_add_signed(TimeDelta::days(days.into())));
+        day.map(Self)
             .ok_or_else(|| "is infinite, or out of the range of AuthorStack's dates".into())
     }
 }

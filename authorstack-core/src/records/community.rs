@@ -8,7 +8,7 @@ use super::{
     fields::{Patch, Shape, fields, part_lists, patch, text_scalars},
 };
 use crate::{
-    AttachmentKind, CommentId, Error, Extra, Id, Result, User, WebUrl, time,
+    AttachmentKind, CommentId, Error, Extra, Id, Result, User, WebUrl, limits, time,
     values::{check_text, closed_set},
 };
 
@@ -158,7 +158,18 @@ pub(crate) fn check_comment(content: &str) -> Result<()> {
             "is empty; a comment says something",
         ));
     }
-    check_text("comments.content", content)
+    check_text("comments.content", content)?;
+    if content.len() > limits::LONG_TEXT {
+        return Err(Error::invalid(
+            "comments.content",
+            format!(
+                "is {} bytes long, and {} are the most; shorten it",
+                content.len(),
+                limits::LONG_TEXT
+            ),
+        ));
+    }
+    Ok(())
 }
 
 // The names are those within the post's document, except `postId`.
@@ -167,7 +178,7 @@ fields! {
     post_id: "postId" required("the post needs an id that is an objectId"),
     id: "id" required("give the comment an id"),
     author_id: "authorId" required("say who wrote it"),
-    content: "content" or(String::new()),
+    content: "content" most(limits::LONG_TEXT) or(String::new()),
     created_at: "createdAt" or(post_id.created_at()),
 }
 
@@ -268,7 +279,7 @@ fields! {
     Post, extra: extra, reserved: ["likes", "comments"];
     id: "_id" required("a post needs an id"),
     author_id: "authorId" required("say who wrote it"),
-    content: "content" or(String::new()),
+    content: "content" most(limits::LONG_TEXT) or(String::new()),
     attachments: "attachments",
     // A missing field must not make a post public.
     visibility: "visibility" or(Visibility::Followers),

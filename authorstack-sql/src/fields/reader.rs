@@ -7,7 +7,6 @@ use authorstack_core::{
     fields::{Field, FieldReader, Fields, Read, Scalar, Shape, Value},
     migrate::{KeyForm, Kind, Record, Stored},
 };
-use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
 use sqlx::{Decode, Postgres, Row, Type, postgres::PgRow};
@@ -18,7 +17,7 @@ use super::{
     values::{TextList, Whole},
 };
 use crate::{
-    codec::{Bytes, Moment},
+    codec::{Bytes, Day, Moment},
     ids::IdForm,
 };
 
@@ -148,7 +147,7 @@ impl FieldReader for RowReader<'_> {
             Shape::Whole(..) => self.take(field, |Whole(number)| scalar(Value::Whole(number))),
             Shape::Float => self.take(field, |number| scalar(Value::Float(number))),
             Shape::Decimal => self.take(field, |number: Decimal| scalar(Value::Decimal(number))),
-            Shape::Day => self.take(field, |day: NaiveDate| scalar(Value::Day(day))),
+            Shape::Day => self.take(field, |Day(day)| scalar(Value::Day(day))),
             Shape::Moment => self.take(field, |Moment(at)| scalar(Value::Moment(at))),
             Shape::Json => match self.json(field) {
                 Read::Value(json) => match scalar(Value::Json(&json)) {
@@ -199,6 +198,7 @@ impl FieldReader for RowReader<'_> {
             column: Some("extra"),
             shape: Shape::Json,
             required: false,
+            most: authorstack_core::limits::DOCUMENT,
         };
         self.take(&EXTRA, |Bytes(json)| {
             // Most records have no unknown fields.
