@@ -37,6 +37,7 @@ migrations! {
     "20261124000001", "authorstack_analytics";
     "20261125000000", "authorstack_rows";
     "20261126000000", "authorstack_return";
+    "20261127010000", "authorstack_rules";
 }
 
 /// The tables that the migrations create in `public`, each with its migration.

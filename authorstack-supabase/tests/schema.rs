@@ -15,13 +15,14 @@ use authorstack_core::{
 use common::{Cli, Via, on_database};
 use sqlx::Row;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "20261123000000_authorstack_bookkeeping.sql",
     "20261123000001_authorstack_users_books.sql",
     "20261124000000_authorstack_documents.sql",
     "20261124000001_authorstack_analytics.sql",
     "20261125000000_authorstack_rows.sql",
     "20261126000000_authorstack_return.sql",
+    "20261127010000_authorstack_rules.sql",
 ];
 const HISTORY: &str = "select version || ' ' || name || ' ' || statements::text \
                        from supabase_migrations.schema_migrations order by version";
