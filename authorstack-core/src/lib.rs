@@ -29,6 +29,7 @@ mod error;
 mod joined;
 pub mod json;
 pub mod layers;
+pub mod limits;
 #[cfg(feature = "stores")]
 mod memory;
 #[cfg(feature = "stores")]

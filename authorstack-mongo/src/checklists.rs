@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use authorstack_core::{
     Checklist, ChecklistFilter, ChecklistPatch, ChecklistRepository, DueTask, Error, Id,
     NewChecklist, Page, PageRequest, Result, TaskChange, TaskId, TaskPatch, User, fields::Patch,
-    migrate::Kind,
+    limits, migrate::Kind,
 };
 use bson::{Bson, Document, RawBsonRef, RawDocument, doc, oid::ObjectId};
 use chrono::{DateTime, Utc};
@@ -36,6 +36,8 @@ fn demand(filter: &mut Document, change: &TaskChange) {
     match change {
         TaskChange::Add(task) => {
             filter.insert("tasks.id", doc! {"$ne": task.id.as_str()});
+            let last = format!("tasks.{}", limits::ENTRIES - 1);
+            filter.insert(last, doc! {"$exists": false});
         }
         TaskChange::Edit { id, .. }
         | TaskChange::Complete { id, .. }

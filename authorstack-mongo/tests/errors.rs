@@ -8,16 +8,34 @@
 
 mod common;
 
-use authorstack_core::{BookPatch, ErrorKind, NewBook, NewUser, testing::author};
+use authorstack_core::{
+    BookMetadata, BookPatch, ErrorKind, Extra, NewBook, NewUser, limits, testing::author,
+};
 use bson::doc;
 use common::{documents, on_indexed};
 
+/// An unknown field of so many bytes.
+fn unknown(bytes: usize) -> Extra {
+    Extra::from_iter([("draft".to_owned(), "x".repeat(bytes).into())])
+}
+
+/// Nearly as large as a part may be.
+fn large() -> BookMetadata {
+    BookMetadata {
+        extra: unknown(limits::JSON - 100),
+        ..BookMetadata::default()
+    }
+}
+
+/// Each field is within its limit, but together they are more than MongoDB can hold.
 #[tokio::test]
 async fn a_document_beyond_16_mb_is_invalid() {
     on_indexed(async |store| {
         let ada = author(store, "ada").await;
         let mut book = NewBook::new("Long");
-        book.description = Some("x".repeat(17 << 20));
+        book.description = Some("x".repeat(limits::LONG_TEXT));
+        book.metadata = large();
+        book.extra = unknown(limits::DOCUMENT - 100);
         let error = store.books().create(ada.id, book).await.unwrap_err();
         assert!(
             matches!(error.kind(), ErrorKind::Invalid { field, .. } if field == "document"),
@@ -25,10 +43,10 @@ async fn a_document_beyond_16_mb_is_invalid() {
         );
 
         let mut book = NewBook::new("Long");
-        book.description = Some("x".repeat(9 << 20));
+        book.extra = unknown(limits::DOCUMENT - 100);
         let book = store.books().create(ada.id, book).await.unwrap();
         let patch = BookPatch {
-            subtitle: "y".repeat(9 << 20).into(),
+            metadata: Some(large()),
             ..BookPatch::default()
         };
         let error = store

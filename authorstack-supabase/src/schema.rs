@@ -38,6 +38,7 @@ migrations! {
     "20261125000000", "authorstack_rows";
     "20261126000000", "authorstack_return";
     "20261127000000", "authorstack_access";
+    "20261127010000", "authorstack_rules";
     "20261127030000", "authorstack_sales";
 }
 

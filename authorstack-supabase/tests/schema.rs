@@ -15,7 +15,7 @@ use authorstack_core::{
 use common::{Cli, Via, author, on_database};
 use sqlx::Row;
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "20261123000000_authorstack_bookkeeping.sql",
     "20261123000001_authorstack_users_books.sql",
     "20261124000000_authorstack_documents.sql",
@@ -23,6 +23,7 @@ const FILES: [&str; 8] = [
     "20261125000000_authorstack_rows.sql",
     "20261126000000_authorstack_return.sql",
     "20261127000000_authorstack_access.sql",
+    "20261127010000_authorstack_rules.sql",
     "20261127030000_authorstack_sales.sql",
 ];
 const HISTORY: &str = "select version || ' ' || name || ' ' || statements::text \

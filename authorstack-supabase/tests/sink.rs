@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use authorstack_core::{
     Book, BookMetadata, BookStatus, ConnectedPlatform, ErrorKind, Extra, Id, MemoryStore, NewBook,
-    NewUser, Platform, Preferences, SubscriptionTier, Theme, User,
+    NewUser, Platform, Preferences, SubscriptionTier, Theme, User, limits,
     migrate::{
         BatchLimits, Counts, Destination, Digest, Entry, Kind, Ledger, Load, Loaded, Position,
         Problem, Problems, Record, Reject, Rejected, Settled, Silent, Sink, Snapshot, Step,
@@ -195,7 +195,7 @@ fn full_book(user: &User) -> Book {
     let mut book = book(user, "The Tide House");
     book.subtitle = Some(String::new());
     book.author = Some("Ada \u{FFFF}".to_owned());
-    book.description = Some("ÿ".repeat(6 << 20));
+    book.description = Some("ÿ".repeat(limits::LONG_TEXT / 2));
     book.isbn = Some("978-3-16-148410-0".parse().unwrap());
     book.asin = Some("B08N5WRWNW".parse().unwrap());
     book.cover_url = Some("https://covers.example.org/1.png".to_owned());
@@ -216,7 +216,7 @@ fn full_book(user: &User) -> Book {
         series_position: Some(1.5),
         extra: extra(&json!({"trim": "6x9"})),
     };
-    book.extra = extra(&json!({"notes": []}));
+    book.extra = extra(&json!({"notes": [], "manuscript": "ÿ".repeat(6 << 20)}));
     book
 }
 
@@ -565,7 +565,12 @@ async fn a_settled_reject_stays_settled_until_its_source_changes() {
 async fn what_the_server_refuses_is_found_among_many() {
     on_database(async |database| {
         let target = database.migrated(Via::Direct).await.migration();
-        database.execute("alter table public.users add constraint users_name_check check (name not like '%7')").await;
+        database
+            .execute(
+                "alter table public.users drop constraint users_name_check, \
+             add constraint users_name_check check (name not like '%7')",
+            )
+            .await;
         let users: Vec<User> = (0..40).map(|n| user(&format!("u{n}"))).collect();
         let mut pass = Pass::begin(&target, Kind::Users).await;
         assert_eq!(pass.load(&records(&users)).await, counts(40, 36, 0, 4));
@@ -573,7 +578,11 @@ async fn what_the_server_refuses_is_found_among_many() {
         assert_eq!(rejects.len(), 4);
         for reject in rejects {
             assert_eq!(reject.problems.0[0].field, "name");
-            assert!(reject.problems.0[0].problem.contains("users_name_check"), "{:?}", reject.problems);
+            assert!(
+                reject.problems.0[0].problem.contains("users_name_check"),
+                "{:?}",
+                reject.problems
+            );
         }
         assert_eq!(database.count("public.users").await, 36);
     })

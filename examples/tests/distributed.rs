@@ -152,6 +152,6 @@ async fn analytics_alone_take_any_user() {
     let created = stack.users().create(new_author("ada")).await;
     fresh.remove().await;
     sales.unwrap();
-    let kind = created.unwrap_err().kind().name();
+    let kind = created.unwrap_err().kind().code();
     assert_eq!(kind, "unsupported");
 }

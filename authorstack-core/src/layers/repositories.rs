@@ -29,6 +29,7 @@ use crate::{
     SyncLog, SyncLogRepository, TaskChange, TotalsBy, UpsertCounts, User, UserPatch,
     UserRepository, check_credits,
     records::{community::check_comment, sales::check_batch},
+    values::time::check_moment,
 };
 
 /// A repository of a store, with layers around it.
@@ -247,11 +248,11 @@ layered! {
         UsersSpendCredits: fn spend_credits(id: Id<User>, amount: i64) -> User,
             user id, record id, check check_credits(amount);
         UsersConnectPlatform: fn connect_platform(id: Id<User>, platform: Platform, at: DateTime<Utc>) -> User,
-            user id, record id;
+            user id, record id, check check_moment("connectedPlatforms.connectedAt", at);
         UsersDisconnectPlatform: fn disconnect_platform(id: Id<User>, platform: &Platform) -> User,
             user id, record id;
         UsersMarkSynced: fn mark_synced(id: Id<User>, platform: &Platform, at: DateTime<Utc>) -> User,
-            user id, record id;
+            user id, record id, check check_moment("connectedPlatforms.lastSync", at);
     }
 
     impl BookRepository {
@@ -344,9 +345,9 @@ layered! {
         CompetitorsDelete: fn delete(user_id: Id<User>, id: Id<Competitor>) -> (),
             user user_id, record id;
         CompetitorsRecordPrice: fn record_price(user_id: Id<User>, id: Id<Competitor>, price: Price, at: DateTime<Utc>) -> Competitor,
-            user user_id, record id;
+            user user_id, record id, check check_moment("priceHistory.date", at);
         CompetitorsMarkChecked: fn mark_checked(user_id: Id<User>, id: Id<Competitor>, at: DateTime<Utc>) -> Competitor,
-            user user_id, record id;
+            user user_id, record id, check check_moment("lastChecked", at);
         CompetitorsHistory: fn history(user_id: Id<User>, id: Id<Competitor>, range: DateRange, page: PageRequest) -> Page<PricePoint>,
             user user_id, record id, check by_moment(&page);
         CompetitorsDueForCheck: fn due_for_check(before: DateTime<Utc>, limit: u32) -> Listed<Competitor>;

@@ -9,7 +9,8 @@ use super::{
     json::{input_json, json, patch_json},
 };
 use crate::{
-    Asin, Change, Error, Extra, Id, Isbn, Platform, Result, User, time, values::closed_set,
+    Asin, Change, Error, Extra, Id, Isbn, Platform, Result, User, WebUrl, limits, time,
+    values::{closed_set, excerpt},
 };
 
 /// A book of an author.
@@ -31,7 +32,7 @@ pub struct Book {
     pub isbn: Option<Isbn>,
     /// Amazon's id (ASIN).
     pub asin: Option<Asin>,
-    /// The address of the cover.
+    /// The address of the cover: `http` or `https`. An old app may have stored a path.
     pub cover_url: Option<String>,
     /// Genres, in the author's order.
     pub genres: Vec<String>,
@@ -103,7 +104,7 @@ pub struct NewBook {
     pub isbn: Option<Isbn>,
     /// Amazon's id (ASIN).
     pub asin: Option<Asin>,
-    /// The address of the cover.
+    /// The address of the cover: `http` or `https`.
     pub cover_url: Option<String>,
     /// Genres, in the author's order.
     pub genres: Vec<String>,
@@ -135,6 +136,7 @@ impl NewBook {
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_title(&self.title)?;
+        self.cover_url.as_deref().map_or(Ok(()), check_new_cover)?;
         self.clone().into_book(Id::new()).check()
     }
 
@@ -188,12 +190,39 @@ fn check_title(title: &str) -> Result<()> {
     }
 }
 
+/// A new cover is on the web, or it could be a script.
+fn check_new_cover(url: &str) -> Result<()> {
+    match url.parse::<WebUrl>() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Error::invalid(
+            "coverUrl",
+            format!(
+                "{} is not an address on the web; write it whole, like \
+                 https://example.org/cover.jpg",
+                excerpt(url)
+            ),
+        )),
+    }
+}
+
+/// A stored cover may also be a path, as old apps stored it: a text without a scheme.
+fn check_cover(url: &str) -> Result<()> {
+    let before_path = url.split(['/', '?', '#']).next().unwrap_or_default();
+    if before_path.contains(':') {
+        check_new_cover(url)
+    } else {
+        Ok(())
+    }
+}
+
 impl Book {
-    /// Checks what the field types cannot: every backend can store the record.
+    /// Checks what the field types cannot: every backend can store the record, and the cover is an
+    /// address on the web or a path.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
+        self.cover_url.as_deref().map_or(Ok(()), check_cover)?;
         check_fields(self)
     }
 }
@@ -226,7 +255,7 @@ fields! {
     title: "title" required("a book needs a title"),
     subtitle: "subtitle",
     author: "author",
-    description: "description",
+    description: "description" most(limits::LONG_TEXT),
     isbn: "isbn",
     asin: "asin",
     cover_url: "coverUrl",
@@ -271,7 +300,7 @@ pub struct BookPatch {
     pub isbn: Change<Isbn>,
     /// Amazon's id (ASIN).
     pub asin: Change<Asin>,
-    /// The address of the cover.
+    /// The address of the cover: `http` or `https`.
     pub cover_url: Change<String>,
     /// New genres; they replace all old ones.
     pub genres: Option<Vec<String>>,
@@ -294,6 +323,9 @@ impl BookPatch {
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         self.title.as_deref().map_or(Ok(()), check_title)?;
+        if let Change::Set(url) = &self.cover_url {
+            check_new_cover(url)?;
+        }
         check_patch(self)
     }
 

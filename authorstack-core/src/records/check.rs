@@ -1,18 +1,24 @@
 //! Checks that every backend can store a record. The checks go by the list of fields, so no field
-//! is forgotten.
+//! is forgotten. Supabase's tables have the same rules as constraints
+//! (`20261127010000_authorstack_rules.sql`); its test `accepted` holds the two together.
+
+mod json;
 
 use std::fmt;
 
 use serde::Serialize;
 
+use json::measure;
+
 use super::{
     extra::{find_nul, nul_in_value},
     fields::{Field, FieldValue, FieldWriter, Fields, Patch, PatchWriter, Value},
 };
-use crate::{Change, Error, Extra, Result};
+use crate::{Change, Error, Extra, Result, limits, values::time::check_moment};
 
 /// Refuses a record that some backend cannot store: text with NUL characters, numbers that are not
-/// finite, unknown fields with the name of a known one.
+/// finite, unknown fields with the name of a known one, and what is beyond the
+/// [`limits`](crate::limits).
 pub(crate) fn check_fields<T: Fields>(record: &T) -> Result<()> {
     record.write(&mut Checker::of::<T>(Path::Root))
 }
@@ -56,6 +62,8 @@ impl fmt::Display for Path<'_> {
 struct Checker<'p> {
     within: Path<'p>,
     knows: fn(&str) -> bool,
+    /// Whether this is part of JSON, whose size is checked as a whole.
+    in_json: bool,
 }
 
 impl<'p> Checker<'p> {
@@ -63,35 +71,91 @@ impl<'p> Checker<'p> {
         Self {
             within,
             knows: T::knows,
+            in_json: false,
         }
     }
 
-    fn text(&self, name: &str, text: &str) -> Result<()> {
+    /// For a part with fields of its own, within JSON.
+    fn of_part<T: Fields>(within: Path<'p>) -> Self {
+        Self {
+            in_json: true,
+            ..Self::of::<T>(within)
+        }
+    }
+
+    fn text(&self, field: &Field, text: &str) -> Result<()> {
+        if text.len() > field.most {
+            return Err(self.too_large(field.name, "is", text.len(), field.most, "long"));
+        }
         match text.find('\0') {
             None => Ok(()),
             Some(at) => Err(Error::invalid(
-                Path::Field(&self.within, name).to_string(),
+                Path::Field(&self.within, field.name).to_string(),
                 format!(
                     "holds a NUL character at byte {at}, which PostgreSQL cannot store; remove it"
                 ),
             )),
         }
     }
+
+    fn entries(&self, field: &Field, count: usize) -> Result<()> {
+        if count <= limits::ENTRIES {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            Path::Field(&self.within, field.name).to_string(),
+            format!(
+                "has {count} entries, and {} are the most; remove some",
+                limits::ENTRIES
+            ),
+        ))
+    }
+
+    /// Checks the size and the depth of a column's JSON.
+    fn json(&self, name: &str, json: &(impl Serialize + ?Sized), most: usize) -> Result<()> {
+        if self.in_json {
+            return Ok(());
+        }
+        let size = measure(json);
+        if size.bytes > most {
+            return Err(self.too_large(name, "as JSON is", size.bytes, most, "large"));
+        }
+        if size.levels > limits::LEVELS {
+            return Err(Error::invalid(
+                Path::Field(&self.within, name).to_string(),
+                format!(
+                    "is nested more than {} levels deep; flatten it",
+                    limits::LEVELS
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn too_large(&self, name: &str, is: &str, found: usize, most: usize, large: &str) -> Error {
+        Error::invalid(
+            Path::Field(&self.within, name).to_string(),
+            format!("{is} {found} bytes {large}, and {most} are the most; shorten it"),
+        )
+    }
 }
 
 impl FieldWriter for Checker<'_> {
     fn value(&mut self, field: &'static Field, value: Option<Value<'_>>) -> Result<()> {
         match value {
-            Some(Value::Text(text)) => self.text(field.name, text),
-            Some(Value::Texts(list)) => list
-                .texts()
-                .try_for_each(|text| self.text(field.name, text)),
+            Some(Value::Text(text)) => self.text(field, text),
+            Some(Value::Texts(list)) => {
+                self.entries(field, list.count())?;
+                list.texts().try_for_each(|text| self.text(field, text))
+            }
+            Some(Value::Moment(at)) => check_moment(Path::Field(&self.within, field.name), at),
             Some(Value::Float(number)) if !number.is_finite() => Err(Error::invalid(
                 Path::Field(&self.within, field.name).to_string(),
                 format!("{number} is not a finite number"),
             )),
             Some(Value::Json(json)) => match nul_in_value(json) {
-                None => Ok(()),
+                None => self.json(field.name, json, field.most),
                 Some(rest) => Err(holds_nul(format!(
                     "{}{rest}",
                     Path::Field(&self.within, field.name)
@@ -105,21 +169,26 @@ impl FieldWriter for Checker<'_> {
                 | Value::Float(_)
                 | Value::Decimal(_)
                 | Value::Day(_)
-                | Value::Moment(_)
                 | Value::Sums(_),
             ) => Ok(()),
         }
     }
 
     fn part<T: Fields + Serialize>(&mut self, field: &'static Field, part: &T) -> Result<()> {
-        part.write(&mut Checker::of::<T>(Path::Field(&self.within, field.name)))
+        part.write(&mut Checker::of_part::<T>(Path::Field(
+            &self.within,
+            field.name,
+        )))?;
+        self.json(field.name, part, field.most)
     }
 
     fn parts<T: Fields + Serialize>(&mut self, field: &'static Field, parts: &[T]) -> Result<()> {
+        self.entries(field, parts.len())?;
         let list = Path::Field(&self.within, field.name);
         parts.iter().enumerate().try_for_each(|(index, part)| {
-            part.write(&mut Checker::of::<T>(Path::Index(&list, index)))
-        })
+            part.write(&mut Checker::of_part::<T>(Path::Index(&list, index)))
+        })?;
+        self.json(field.name, parts, field.most)
     }
 
     fn extra(&mut self, extra: &Extra) -> Result<()> {
@@ -130,7 +199,9 @@ impl FieldWriter for Checker<'_> {
             ));
         }
         match find_nul(extra) {
-            None => Ok(()),
+            // Most records have no unknown fields.
+            None if extra.is_empty() => Ok(()),
+            None => self.json("extra", extra, limits::DOCUMENT),
             Some(found) => Err(holds_nul(Path::Field(&self.within, &found).to_string())),
         }
     }

@@ -11,7 +11,7 @@ use super::{
     json::{input_json, json, patch_json},
 };
 use crate::{
-    Book, Change, Error, ErrorKind, Extra, Id, Result, TaskId, User, time, values::excerpt,
+    Book, Change, Error, ErrorKind, Extra, Id, Result, TaskId, User, limits, time, values::excerpt,
 };
 
 /// A list of tasks for a book.
@@ -321,6 +321,14 @@ impl Checklist {
                 if self.tasks.iter().any(|present| present.id == task.id) {
                     return Err(Error::already_exists("tasks.id"));
                 }
+                if self.tasks.len() >= limits::ENTRIES {
+                    let reason = format!(
+                        "has {} tasks already, the most that there may be; remove one, or begin \
+                         another checklist",
+                        self.tasks.len()
+                    );
+                    return Err(Error::invalid("tasks", reason));
+                }
                 self.tasks.push(task);
             }
             TaskChange::Edit { id, patch } => patch.apply(self.task(&id)?),
@@ -401,7 +409,7 @@ fields! {
     Task, extra: extra;
     id: "id" required("give the task an id"),
     title: "title" required("name the task"),
-    description: "description",
+    description: "description" most(limits::LONG_TEXT),
     completed: "completed" or(false),
     due_date: "dueDate",
     completed_at: "completedAt",
@@ -458,10 +466,8 @@ impl TaskChange {
         match self {
             Self::Add(task) => task.check_new(),
             Self::Edit { patch, .. } => patch.check(),
-            Self::Complete { .. }
-            | Self::Reopen { .. }
-            | Self::Remove { .. }
-            | Self::Reorder(_) => Ok(()),
+            Self::Complete { at, .. } => time::check_moment("tasks.completedAt", *at),
+            Self::Reopen { .. } | Self::Remove { .. } | Self::Reorder(_) => Ok(()),
         }
     }
 

@@ -9,7 +9,8 @@ use super::{
     json::{input_json, json, patch_json},
 };
 use crate::{
-    AttachmentKind, CommentId, Error, Extra, Id, Result, User, WebUrl, time, values::closed_set,
+    AttachmentKind, CommentId, Error, Extra, Id, Result, User, WebUrl, limits, time,
+    values::closed_set,
 };
 
 /// A post in the community's feed. Its likes and comments are read on their own: there may be
@@ -152,7 +153,18 @@ pub(crate) fn check_comment(content: &str) -> Result<()> {
             "is empty; a comment says something",
         ));
     }
-    crate::values::check_text("comments.content", content)
+    crate::values::check_text("comments.content", content)?;
+    if content.len() > limits::LONG_TEXT {
+        return Err(Error::invalid(
+            "comments.content",
+            format!(
+                "is {} bytes long, and {} are the most; shorten it",
+                content.len(),
+                limits::LONG_TEXT
+            ),
+        ));
+    }
+    Ok(())
 }
 
 json!(Post, Attachment, Like, Comment);
@@ -171,7 +183,7 @@ fields! {
     post_id: "postId" required("the post needs an id that is an objectId"),
     id: "id" required("give the comment an id"),
     author_id: "authorId" required("say who wrote it"),
-    content: "content" or(String::new()),
+    content: "content" most(limits::LONG_TEXT) or(String::new()),
     created_at: "createdAt" or(post_id.created_at()),
 }
 
@@ -272,7 +284,7 @@ fields! {
     Post, extra: extra, reserved: ["likes", "comments"];
     id: "_id" required("a post needs an id"),
     author_id: "authorId" required("say who wrote it"),
-    content: "content" or(String::new()),
+    content: "content" most(limits::LONG_TEXT) or(String::new()),
     attachments: "attachments",
     // A missing field must not make a post public.
     visibility: "visibility" or(Visibility::Followers),

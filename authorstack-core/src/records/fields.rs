@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use super::sums::Breakdown;
-use crate::{Change, Error, Extra, Id, Result};
+use crate::{Change, Error, Extra, Id, Result, limits};
 
 /// A field of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,9 @@ pub struct Field {
     pub shape: Shape,
     /// Whether a record must have a value.
     pub required: bool,
+    /// The largest size in bytes: of a text, of each text of a list, of JSON as PostgreSQL writes
+    /// it. Zero where the form itself limits the size. See [`limits`].
+    pub most: usize,
 }
 
 /// The form of a field's values.
@@ -66,6 +69,26 @@ impl Shape {
     #[must_use]
     pub const fn is_json(self) -> bool {
         matches!(self, Self::Json | Self::Sums | Self::Part | Self::Parts)
+    }
+
+    /// The largest size of such a value in bytes, unless the field says otherwise.
+    #[must_use]
+    pub const fn most(self) -> usize {
+        match self {
+            Self::Text | Self::TextOrEmpty => limits::TEXT,
+            Self::Texts => limits::ENTRY,
+            Self::Part | Self::Parts => limits::JSON,
+            Self::Json => limits::DOCUMENT,
+            // Sums have one entry for each book or platform that sold.
+            Self::Sums
+            | Self::Id
+            | Self::Bool
+            | Self::Whole(..)
+            | Self::Float
+            | Self::Decimal
+            | Self::Day
+            | Self::Moment => 0,
+        }
     }
 }
 
@@ -519,7 +542,8 @@ pub(crate) const fn is_needed<R, T: FieldValue>(_: fn(&R) -> &T) -> bool {
 
 /// Lists the fields of a record, each as `field: "name"`, followed by these options in this order:
 /// `column("…")` if the column has another name than the field; `shape(…)` if the type allows more
-/// values than the field; then one of `required("…")` with the advice for a missing value, `or(…)`
+/// values than the field; `most(…)` if its texts may have another size than the shape's; then one of
+/// `required("…")` with the advice for a missing value, `or(…)`
 /// with the default of a missing value (it may use earlier fields), or `computed(…)` for a value
 /// that follows from earlier fields and has no column.
 macro_rules! fields {
@@ -527,7 +551,7 @@ macro_rules! fields {
         $record:ty $(, extra: $extra:ident)? $(, reserved: [$($reserved:literal),+])?
         $(, outside: [$($outside:literal),+])?;
         $($field:ident: $name:literal
-            $(column($column:literal))? $(shape($shape:expr))?
+            $(column($column:literal))? $(shape($shape:expr))? $(most($most:expr))?
             $(required($way_out:literal))? $(or($default:expr))? $(computed($computed:expr))?,)+
     ) => {
         impl $crate::records::fields::Fields for $record {
@@ -538,6 +562,9 @@ macro_rules! fields {
                     shape: $crate::records::fields::shape!($record, $field $(, $shape)?),
                     required: $crate::records::fields::required!(
                         $record, $field $(, required $way_out)? $(, or $default)? $(, computed $computed)?
+                    ),
+                    most: $crate::records::fields::most!(
+                        $crate::records::fields::shape!($record, $field $(, $shape)?) $(, $most)?
                     ),
                 },
             )+];
@@ -603,6 +630,16 @@ macro_rules! shape {
     };
 }
 pub(crate) use shape;
+
+macro_rules! most {
+    ($shape:expr) => {
+        $shape.most()
+    };
+    ($shape:expr, $most:expr) => {
+        $most
+    };
+}
+pub(crate) use most;
 
 macro_rules! required {
     ($record:ty, $field:ident) => {
@@ -903,6 +940,7 @@ macro_rules! patch {
                             name: stringify!($beside),
                             column: None,
                             shape: $crate::records::fields::Shape::Moment,
+                            most: $crate::records::fields::Shape::Moment.most(),
                             required: false,
                         };
                 )+)?

@@ -793,6 +793,8 @@ macro_rules! input_json {
                         name: $name,
                         column: None,
                         shape: $crate::records::fields::shape_of(|input: &$input| &input.$field),
+                        most: $crate::records::fields::shape_of(|input: &$input| &input.$field)
+                            .most(),
                         required: $crate::records::fields::required!(
                             $input, $field $(, required $way_out)? $(, or $default)?
                         ),

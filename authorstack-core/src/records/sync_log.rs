@@ -8,7 +8,7 @@ use super::{
     fields::{Shape, fields, text_scalars},
     json::{input_json, json},
 };
-use crate::{Id, Platform, Result, User, time, values::closed_set};
+use crate::{Id, Platform, Result, User, limits, time, values::closed_set};
 
 closed_set! {
     /// How a sync ended.
@@ -112,6 +112,6 @@ fields! {
     platform: "platform" required("say from which platform"),
     status: "status" required("say how it ended"),
     records_synced: "records_synced" or(0),
-    error_message: "error_message",
+    error_message: "error_message" most(limits::LONG_TEXT),
     synced_at: "synced_at",
 }

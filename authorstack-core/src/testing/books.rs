@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{author, users::assert_kind};
 use crate::{
     AuthorStack, Book, BookFilter, BookMetadata, BookPatch, BookStatus, Change, ErrorKind, Id,
-    NewBook, Order, PageRequest, Platform, User, layers::Operation,
+    NewBook, Order, PageRequest, Platform, User, layers::Operation, limits,
 };
 
 fn at(text: &str) -> DateTime<Utc> {
@@ -412,10 +412,107 @@ pub async fn a_series_position_is_finite(store: &AuthorStack) {
 pub async fn a_long_description_survives(store: &AuthorStack) {
     let ada = author(store, "ada").await;
     let mut new = full_book();
-    new.description = Some("long ".repeat(2 << 20));
+    new.description = Some("long ".repeat(limits::LONG_TEXT / 5));
+    new.title = "ä".repeat(limits::TEXT / 2);
+    new.genres = vec!["x".repeat(limits::ENTRY); limits::ENTRIES];
+    let manuscript = "long ".repeat(2 << 20);
+    new.extra.insert("manuscript".to_owned(), manuscript.into());
     let created = store.books().create(ada.id, new).await.unwrap();
     let read = store.books().get(ada.id, created.id).await.unwrap();
-    assert!(read == created, "a description of 10 MB came back changed");
+    assert!(
+        read == created,
+        "an unknown field of 10 MB came back changed"
+    );
+}
+
+/// A text that is longer than a limit.
+fn longer(than: usize) -> String {
+    "x".repeat(than + 1)
+}
+
+/// JSON of so many levels.
+fn nested(levels: usize) -> serde_json::Value {
+    (1..levels).fold(json!(1), |inner, _| json!([inner]))
+}
+
+/// Changes that make a book larger than the limits, and the field that is then at fault.
+const BEYOND_LIMITS: &[(&str, fn(&mut NewBook))] = &[
+    ("title", |book| book.title = longer(limits::TEXT)),
+    ("description", |book| {
+        book.description = Some(longer(limits::LONG_TEXT));
+    }),
+    ("genres", |book| {
+        book.genres = vec![String::new(); limits::ENTRIES + 1];
+    }),
+    ("genres", |book| book.genres = vec![longer(limits::ENTRY)]),
+    ("metadata.series", |book| {
+        book.metadata.series = Some(longer(limits::TEXT));
+    }),
+    ("metadata", |book| {
+        let text = longer(limits::JSON).into();
+        book.metadata.extra.insert("notes".to_owned(), text);
+    }),
+    ("metadata", |book| {
+        let deep = nested(limits::LEVELS);
+        book.metadata.extra.insert("deep".to_owned(), deep);
+    }),
+    ("extra", |book| {
+        let text = longer(limits::DOCUMENT).into();
+        book.extra.insert("notes".to_owned(), text);
+    }),
+    ("extra", |book| {
+        let deep = nested(limits::LEVELS);
+        book.extra.insert("deep".to_owned(), deep);
+    }),
+    ("publishedDate", |book| {
+        book.published_date = Some(at("+262000-01-01T00:00:00Z"));
+    }),
+];
+
+pub async fn what_is_beyond_a_limit_is_refused(store: &AuthorStack) {
+    let ada = author(store, "ada").await;
+    for (wrong, change) in BEYOND_LIMITS {
+        let mut book = full_book();
+        change(&mut book);
+        let refused = store.books().create(ada.id, book).await;
+        assert_kind!(refused, ErrorKind::Invalid { field, .. } if field == *wrong);
+    }
+    // The deepest that is accepted.
+    let mut book = full_book();
+    let deep = nested(limits::LEVELS - 1);
+    book.extra.insert("deep".to_owned(), deep);
+    let created = store.books().create(ada.id, book).await.unwrap();
+    let read = store.books().get(ada.id, created.id).await.unwrap();
+    assert_eq!(read, created);
+    let patch = BookPatch {
+        subtitle: longer(limits::TEXT).into(),
+        ..BookPatch::default()
+    };
+    let refused = store.books().update(ada.id, created.id, patch).await;
+    assert_kind!(refused, ErrorKind::Invalid { field, .. } if field == "subtitle");
+}
+
+pub async fn a_cover_is_on_the_web(store: &AuthorStack) {
+    let ada = author(store, "ada").await;
+    let book = store.books().create(ada.id, full_book()).await.unwrap();
+    for url in [
+        "javascript:alert(1)",
+        "java\nscript:alert(1)",
+        "data:,x",
+        "cover.png",
+        "",
+    ] {
+        let mut new = full_book();
+        new.cover_url = Some(url.to_owned());
+        let refused = store.books().create(ada.id, new).await;
+        assert_kind!(refused, ErrorKind::Invalid { field, .. } if field == "coverUrl");
+        let patch = BookPatch {
+            cover_url: url.to_owned().into(),
+            ..BookPatch::default()
+        };
+        let refused = store.books().update(ada.id, book.id, patch).await;
+        assert_kind!(refused, ErrorKind::Invalid { field, .. } if field == "coverUrl");
+    }
 }
 
 pub async fn far_dates_survive(store: &AuthorStack) {

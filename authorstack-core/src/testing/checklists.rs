@@ -8,7 +8,7 @@ use super::{author, users::assert_kind};
 use crate::{
     AuthorStack, Book, Change, Checklist, ChecklistFilter, ChecklistPatch, ChecklistRepositoryExt,
     ChecklistTemplate, Cursor, ErrorKind, Id, NewBook, NewChecklist, NewTask, Order, PageRequest,
-    TaskId, TaskPatch, TemplateTask, User, layers::Operation,
+    TaskId, TaskPatch, TemplateTask, User, layers::Operation, limits,
 };
 
 fn at(text: &str) -> DateTime<Utc> {
@@ -43,6 +43,21 @@ pub async fn an_empty_checklist_has_no_progress(store: &AuthorStack) {
     assert_eq!(checklist.template_id, None);
     let read = store.checklists().get(user, checklist.id).await.unwrap();
     assert_eq!(read, checklist);
+}
+
+pub async fn a_checklist_has_a_thousand_tasks_at_most(store: &AuthorStack) {
+    let (user, checklist) = with_tasks(store, limits::ENTRIES).await;
+    let (checklists, id) = (store.checklists(), checklist.id);
+    let refused = checklists
+        .add_task(user, id, NewTask::new("One more"))
+        .await;
+    assert_kind!(refused, ErrorKind::Invalid { field, .. } if field == "tasks");
+    let first = checklist.tasks[0].id.clone();
+    checklists.remove_task(user, id, first).await.unwrap();
+    let added = checklists
+        .add_task(user, id, NewTask::new("One more"))
+        .await;
+    assert_eq!(added.unwrap().tasks.len(), limits::ENTRIES);
 }
 
 pub async fn a_template_makes_tasks_with_due_dates(store: &AuthorStack) {

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{author, clock_moved, users::assert_kind};
 use crate::{
     Attachment, AttachmentKind, AuthorStack, CommentId, Cursor, ErrorKind, Feed, Id, NewPost,
-    Order, PageRequest, Post, PostPatch, User, Visibility,
+    Order, PageRequest, Post, PostPatch, User, Visibility, limits,
 };
 
 async fn post(store: &AuthorStack, author: Id<User>, visibility: Visibility) -> Post {
@@ -85,6 +85,20 @@ pub async fn a_post_says_something_and_has_an_author(store: &AuthorStack) {
     let url = "https://example.org/a.jpg".parse().unwrap();
     picture.attachments = vec![Attachment::new(AttachmentKind::IMAGE, url)];
     community.create(ada, picture).await.unwrap();
+}
+
+pub async fn long_posts_and_comments_are_refused(store: &AuthorStack) {
+    let ada = author(store, "ada").await.id;
+    let most = "x".repeat(limits::LONG_TEXT);
+    let (community, long) = (store.community(), format!("{most}x"));
+    let post = community.create(ada, NewPost::new(most.clone())).await;
+    let post = post.unwrap().id;
+    let comment = community.comment(ada, post, most).await.unwrap();
+    assert_eq!(comment.content.len(), limits::LONG_TEXT);
+    let refused = community.create(ada, NewPost::new(long.clone())).await;
+    assert_kind!(refused, ErrorKind::Invalid { field, .. } if field == "content");
+    let refused = community.comment(ada, post, long).await;
+    assert_kind!(refused, ErrorKind::Invalid { field, .. } if field == "comments.content");
 }
 
 pub async fn followers_posts_are_for_followers_and_their_author(store: &AuthorStack) {

@@ -162,12 +162,15 @@ macro_rules! conformance {
             nul_in_a_book_is_invalid,
             a_series_position_is_finite,
             a_long_description_survives,
+            what_is_beyond_a_limit_is_refused,
+            a_cover_is_on_the_web,
             far_dates_survive,
             dates_are_in_milliseconds,
             deletes_once,
         }
         $crate::__conformance_cases! { $fresh, checklists:
             an_empty_checklist_has_no_progress,
+            a_checklist_has_a_thousand_tasks_at_most,
             a_template_makes_tasks_with_due_dates,
             unknown_fields_of_a_checklist_survive_changes,
             a_checklist_needs_a_book_of_the_user,
@@ -195,6 +198,7 @@ macro_rules! conformance {
         $crate::__conformance_cases! { $fresh, community:
             every_field_of_a_post_survives,
             a_post_says_something_and_has_an_author,
+            long_posts_and_comments_are_refused,
             followers_posts_are_for_followers_and_their_author,
             the_feed_stays_right_while_posts_arrive,
             likes_count_once,

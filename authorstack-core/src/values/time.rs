@@ -1,6 +1,8 @@
 //! Moments in UTC and in whole milliseconds, as BSON dates store them.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
+
+use crate::{Error, Result, limits};
 
 /// The current time, in whole milliseconds.
 #[must_use]
@@ -12,6 +14,17 @@ pub fn now() -> DateTime<Utc> {
 #[must_use]
 pub fn to_millis(moment: DateTime<Utc>) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(moment.timestamp_millis()).unwrap_or(moment)
+}
+
+/// Refuses a moment outside the [`limits`](crate::limits).
+pub(crate) fn check_moment(field: impl std::fmt::Display, moment: DateTime<Utc>) -> Result<()> {
+    let (first, last) = (limits::FIRST_YEAR, limits::LAST_YEAR);
+    if (first..=last).contains(&moment.year()) {
+        Ok(())
+    } else {
+        let reason = format!("{moment} is outside the years {first} to {last}; correct it");
+        Err(Error::invalid(field.to_string(), reason))
+    }
 }
 
 /// The `updated_at` of a change made now to a record last changed at `previous`: always later than

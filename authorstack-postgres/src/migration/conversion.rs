@@ -4,6 +4,7 @@
 use authorstack_core::{
     Error, Result,
     fields::{Field, Shape},
+    limits,
     migrate::Kind,
 };
 use authorstack_sql::{IdForm, row_digest};
@@ -64,8 +65,10 @@ const CURRENCY: Trouble =
 const STATUS: Trouble = Trouble::Value("is not one of success, partial, failed");
 const CONFIDENCE: Trouble = Trouble::Value("is not within 0 and 1; correct it, or set none");
 const JSON: Trouble = Trouble::Value(
-    "holds a number that is larger than any double, or is nested more than 120 levels deep",
+    "holds a number that is larger than any double, is nested more than 100 levels deep, or has more \
+     than 16000000 bytes",
 );
+const TEXT: Trouble = Trouble::Value("is longer than the target holds; shorten it");
 const BREAKDOWN: Trouble = Trouble::Value(
     "is no object of sums with revenue, units and page_reads by name; refresh the day's roll-up, \
      or leave it out",
@@ -218,7 +221,10 @@ impl Conversion {
                     );
                 }
                 (_, Shape::Moment) => more(MOMENT, &wrong_moment(column)),
-                (_, Shape::Json) => more(JSON, &wrong_json(&value)),
+                (_, Shape::Json) => more(JSON, &wrong_json(&value, field.most)),
+                (_, Shape::Text) => {
+                    more(TEXT, &format!("octet_length({value}) > {}", field.most));
+                }
                 ("book_breakdown", _) => {
                     more(
                         BREAKDOWN,
@@ -419,9 +425,10 @@ pub(super) fn folded(name: &str) -> String {
     format!("lower({name} collate \"C\")")
 }
 
-/// SQL that is true for moments that `chrono` cannot hold.
+/// SQL that is true for moments outside core's limits.
 fn wrong_moment(column: &str) -> String {
-    format!("not isfinite(c.raw_{column}) or c.raw_{column} >= '262142-01-01 00:00:00'")
+    let end = limits::LAST_YEAR + 1;
+    format!("c.raw_{column} < '4713-01-01 00:00:00 BC' or c.raw_{column} >= '{end}-01-01 00:00:00'")
 }
 
 /// SQL that is true if core refuses a name: it must have 1 to 50 bytes, no control characters and
@@ -435,12 +442,14 @@ fn wrong_name(name: &str) -> String {
     )
 }
 
-/// SQL that is true for JSON with numbers too large for a double, or nested too deep for readers.
-fn wrong_json(json: &str) -> String {
+/// SQL that is true for JSON beyond core's limits, or with numbers too large for a double.
+fn wrong_json(json: &str, most: usize) -> String {
+    let levels = limits::LEVELS;
     format!(
         "jsonb_path_exists({json}, '$.** ? (@.type() == \"number\" \
            && (@ > 1.7976931348623157e308 || @ < -1.7976931348623157e308))') \
-         or jsonb_path_exists({json}, '$.**{{121}}')"
+         or jsonb_path_exists({json}, 'strict $.**{{{levels}}}') \
+         or octet_length({json}::text) > {most}"
     )
 }
 

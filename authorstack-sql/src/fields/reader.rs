@@ -250,6 +250,7 @@ impl FieldReader for RowReader<'_> {
             column: Some("extra"),
             shape: Shape::Json,
             required: false,
+            most: authorstack_core::limits::DOCUMENT,
         };
         self.take(&EXTRA, |Bytes(json)| {
             // Most records have no unknown fields.

@@ -171,8 +171,8 @@ impl Maker {
             },
         );
         self.patch_last(Kind::Books, b"Caf\x01\x02", b"Caf\xe9\xff");
-        self.book_case(author, "a description of 10 MB", Carried, |book| {
-            book.insert("description", "All work and no play. ".repeat(476_626));
+        self.book_case(author, "an unknown field of 10 MB", Carried, |book| {
+            book.insert("manuscript", "All work and no play. ".repeat(476_626));
         });
         self.book_case(
             author,

@@ -121,7 +121,7 @@ impl Maker {
                 vec![doc! { "type": "audio", "url": url, "seconds": 12.5 }],
             );
         });
-        self.post_case(author, "a text of 10 MB", Carried, |post| {
+        self.post_case(author, "a text of 10 MB", Rejected("content"), |post| {
             post.insert("content", "All work and no play. ".repeat(476_626));
         });
         self.post_case(author, "a date before 1970", Carried, |post| {

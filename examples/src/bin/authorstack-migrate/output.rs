@@ -282,9 +282,9 @@ mod tests {
     use std::collections::BTreeMap;
 
     use authorstack_core::{
-        CommentId, Error, ErrorKind, Id, is_unseen,
+        Error, ErrorKind, Id, is_unseen,
         migrate::{
-            Collision, Difference, DifferenceKind, Key, Kind, KindPlan, PlannedReject, RefusedLine,
+            Collision, Difference, DifferenceKind, Kind, KindPlan, PlannedReject, RefusedLine,
             UnknownField,
         },
     };
