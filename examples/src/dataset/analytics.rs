@@ -346,16 +346,6 @@ impl Maker {
                 Fate::Carried,
                 "'KDP', DAY, 1, 1, 0, 'USD', null",
             ),
-            (
-                "a platform in small letters",
-                Fate::Carried,
-                "'kdp', '1999-12-31', 1, 1, 0, 'USD', null",
-            ),
-            (
-                "the same platform and day in capitals",
-                Fate::Rejected("date"),
-                "'Kdp', '1999-12-31', 2, 1, 0, 'USD', null",
-            ),
         ] {
             self.dirty_sale(about, fate, &user, &book, rest);
         }
