@@ -489,26 +489,23 @@ impl Dice {
     ) -> Option<String> {
         let hostile = self.wild;
         let value = match (column, kind) {
-            ("follower_id" | "user_id", "uuid") => world.author.to_string(),
             ("author_id", "uuid") if table == "follows" => {
                 world.targets[row % world.targets.len()].to_string()
             }
-            ("author_id", "uuid") => world.author.to_string(),
+            ("follower_id" | "user_id" | "author_id", "uuid") => world.author.to_string(),
             ("book_id", "uuid") => world.books[self.below(world.books.len())].to_string(),
             ("post_id", "uuid") => world.posts[row % world.posts.len()].to_string(),
             ("competitor_id", "uuid") => world.rivals[self.below(world.rivals.len())].to_string(),
             ("id", "uuid") => {
-                if hostile && self.one_in(3) {
-                    Uuid::from_u128(u128::from(self.roll()) << 64 | u128::from(self.roll()))
-                        .to_string()
-                } else if hostile && self.one_in(3) {
-                    "ffffffff-ffff-8fff-8fff-ffffff000000".to_owned()
-                } else {
-                    Id::<()>::new().to_uuid().to_string()
+                let odd = if hostile { self.below(3) } else { 0 };
+                match odd {
+                    0 => Id::<()>::new().to_uuid().to_string(),
+                    1 => "ffffffff-ffff-8fff-8fff-ffffff000000".to_owned(),
+                    _ => Uuid::from_u64_pair(self.roll(), self.roll()).to_string(),
                 }
             }
             (_, "uuid") => Uuid::nil().to_string(),
-            ("tasks", _) => self.list(|dice, index| dice.task(index)),
+            ("tasks", _) => self.list(Self::task),
             ("attachments", _) => self.list(|dice, _| dice.attachment()),
             ("connected_platforms", _) => self.list(|dice, _| {
                 let (at, sync) = (dice.json_moment(), dice.json_moment());
@@ -807,10 +804,10 @@ async fn compare(
     owner.execute(AssertSqlSafe(make)).await.unwrap();
     let mut tally = Tally::default();
     let before = problems.len();
-    let mut made = 0;
-    while made < count {
+    let mut done = 0;
+    while done < count {
         let mut rows = Vec::new();
-        let first = made;
+        let first = done;
         let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
         let mut fixed = String::new();
         if !insert {
@@ -841,7 +838,7 @@ async fn compare(
                 )
             });
         }
-        made = first + rows.len();
+        done = first + rows.len();
         let rows = if insert {
             format!("values {}", rows.join(", "))
         } else {
@@ -875,14 +872,14 @@ async fn compare(
                  end; \
                end loop; \
              end $do$; commit",
-            made - 1
+            done - 1
         );
         writer.execute(AssertSqlSafe(write)).await.unwrap();
 
         // As the SDK reads the same rows.
         let columns = kind.column_names().join(", ");
         let read = format!(
-            "select {columns}, n, state from {free} where n >= {first} and n < {made} order by n"
+            "select {columns}, n, state from {free} where n >= {first} and n < {done} order by n"
         );
         // By the extended protocol: the decoder reads the binary form.
         let found = sqlx::query(AssertSqlSafe(read))

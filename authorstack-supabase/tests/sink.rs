@@ -809,7 +809,7 @@ async fn inspecting_says_what_is_there_and_changes_nothing() {
     on_database(async |database| {
         let target = database.store(Via::Direct).await.migration();
         let state = target.inspect().await.unwrap();
-        assert_eq!(state.pending_migrations.len(), 6);
+        assert_eq!(state.pending_migrations.len(), 7);
         assert!(state.records.is_empty() && state.blockers.is_empty());
         target.prepare().await.unwrap();
         move_all(&target, Kind::Users, &records(&[user("a")])).await;

@@ -435,8 +435,11 @@ fn nested(levels: usize) -> serde_json::Value {
     (1..levels).fold(json!(1), |inner, _| json!([inner]))
 }
 
-/// Changes that make a book larger than the limits, and the field that is then at fault.
-const BEYOND_LIMITS: &[(&str, fn(&mut NewBook))] = &[
+/// A change of a book, and the field that is then at fault.
+type Fault = (&'static str, fn(&mut NewBook));
+
+/// Changes that make a book larger than the limits.
+const BEYOND_LIMITS: &[Fault] = &[
     ("title", |book| book.title = longer(limits::TEXT)),
     ("description", |book| {
         book.description = Some(longer(limits::LONG_TEXT));
