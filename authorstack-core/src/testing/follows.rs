@@ -28,7 +28,7 @@ pub async fn a_follow_repeated_later_is_the_first(store: &AuthorStack) {
     clock_moved().await;
     assert_eq!(follows.follow(ada, bob).await.unwrap(), first);
     let page = follows.followers(bob, PageRequest::default()).await;
-    assert_eq!(page.unwrap().items, [first.clone()]);
+    assert_eq!(page.unwrap().items, std::slice::from_ref(&first));
     follows.unfollow(ada, bob).await.unwrap();
     clock_moved().await;
     let anew = follows.follow(ada, bob).await.unwrap();

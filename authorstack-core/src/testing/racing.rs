@@ -46,6 +46,9 @@ where
 }
 
 /// Repeats a call that met others, as a host does.
+///
+/// # Errors
+/// Those of the call that are not to be repeated.
 pub async fn settled<T, F>(call: impl Fn() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
