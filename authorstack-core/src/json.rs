@@ -35,7 +35,57 @@ pub fn parse_numbers_as_texts(json: &[u8]) -> serde_json::Result<Value> {
 }
 
 fn read(json: &[u8], numbers: Numbers) -> serde_json::Result<Value> {
-    let mut reader = serde_json::Deserializer::from_slice(json);
+    match read_as(json, json, numbers) {
+        // `serde_json` takes a double near the largest one for a larger one.
+        Err(error) if error.is_syntax() => read_as(json, &without_fractions(json), numbers),
+        read => read,
+    }
+}
+
+/// The text with each number that becomes a double replaced by another one, of the same form for
+/// `serde_json`. What is no number stays.
+fn without_fractions(json: &[u8]) -> Vec<u8> {
+    let written = Written {
+        json,
+        at: Cell::new(0),
+        skipped: Cell::new(0),
+    };
+    let (mut text, mut copied) = (Vec::with_capacity(json.len()), 0);
+    while let Some(number) = written.next() {
+        let end = written.at.get();
+        if is_double(number) {
+            text.extend_from_slice(&json[copied..end - number.len()]);
+            text.extend_from_slice(b"0.5");
+            copied = end;
+        }
+    }
+    text.extend_from_slice(&json[copied..]);
+    text
+}
+
+/// Whether JSON has such a number, and a reader makes a double of it.
+fn is_double(number: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (mantissa, exponent) = match number.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (number, None),
+    };
+    let (whole, fraction) = match mantissa.split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (mantissa, None),
+    };
+    let whole = whole.strip_prefix('-').unwrap_or(whole);
+    let is_number = digits(whole)
+        && (whole == "0" || !whole.starts_with('0'))
+        && fraction.is_none_or(digits)
+        && exponent.is_none_or(|it| digits(it.strip_prefix(['+', '-']).unwrap_or(it)));
+    let is_whole = fraction.is_none() && exponent.is_none();
+    is_number && (!is_whole || (number.parse::<i64>().is_err() && number.parse::<u64>().is_err()))
+}
+
+/// Reads a text whose numbers are those of `json`.
+fn read_as(json: &[u8], text: &[u8], numbers: Numbers) -> serde_json::Result<Value> {
+    let mut reader = serde_json::Deserializer::from_slice(text);
     let written = Written {
         json,
         at: Cell::new(0),
@@ -406,6 +456,21 @@ mod tests {
             read.unwrap(),
             json!({"a": ["1", "-2.50", "1e3", "7"], "b": "12345678901234567890.12"})
         );
+    }
+
+    #[test]
+    fn the_largest_doubles_are_read() {
+        for float in [f64::MAX, f64::MIN, f64::MIN_POSITIVE, 5e-324] {
+            for text in [format!("[{float:?}]"), format!("[{float:e}]")] {
+                let read = parse(text.as_bytes()).map(|read| read[0].as_f64());
+                assert_eq!(read.unwrap(), Some(float), "{text}");
+            }
+        }
+        for wrong in [
+            "[1.2.3]", "[01.5]", "[1.]", "[-]", "[1e]", "[1e400]", "[.5]", "[+1.0]",
+        ] {
+            assert!(parse(wrong.as_bytes()).is_err(), "{wrong}");
+        }
     }
 
     #[test]
