@@ -53,7 +53,9 @@ pub mod testing;
 pub mod values;
 
 /// The crates whose types are in this crate's signatures, in the versions that it uses.
-pub use {bson, chrono, rust_decimal, serde_json};
+#[cfg(feature = "bson")]
+pub use bson;
+pub use {chrono, rust_decimal, serde_json};
 
 pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "stores")]
