@@ -161,6 +161,7 @@ fn rankings_are_objects() {
         days: vec![(day, sums)],
         platforms: vec![(Platform::KDP, sums)],
         books: vec![(book, sums)],
+        unreadable: Vec::new(),
     };
     let json = to_value(&overview).unwrap();
     assert_eq!(
