@@ -14,12 +14,12 @@ use serde_json::Value;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
-    BatchLimits, Counts, Destination, Digest, DigestSum, Key, Kind, KindReport, Problems, Progress,
-    Record, Scanned, Settled, Snapshot, Status, Step,
+    BatchLimits, Counts, Destination, Digest, DigestSum, Key, KeyForm, Kind, KindReport, Problems,
+    Progress, Record, Scanned, Settled, Snapshot, Status, Step,
     destination::named,
     run::{Lane, Prepared, START, check_sides_as_they_are, checked, in_order},
 };
-use crate::{Error, Result, Unreadable, layers::Operation};
+use crate::{Error, Id, Result, Unreadable, layers::Operation};
 
 /// The result of comparing both sides.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -348,14 +348,35 @@ fn entry(record: &Record) -> Entry {
     (record.key(), Digest::of(record))
 }
 
+/// The key that a store's text stands for. A store may write ids as UUIDs.
+fn key_of(kind: Kind, text: &str) -> Option<Key> {
+    if let Ok(key) = Key::parse(kind, text) {
+        return Some(key);
+    }
+    let (first, rest) = match text.split_once('.') {
+        Some((first, rest)) => (first, Some(rest)),
+        None => (text, None),
+    };
+    let id = Id::<Record>::from_uuid(first.parse().ok()?).ok()?;
+    let text = match (kind.description().key, rest) {
+        (KeyForm::Id, None) => id.to_string(),
+        (KeyForm::Comment, Some(comment)) => format!("{id}.{comment}"),
+        // Dates and second ids have other forms there.
+        (KeyForm::Id | KeyForm::Comment | KeyForm::Like | KeyForm::Price | KeyForm::Row, _) => {
+            return None;
+        }
+    };
+    Key::parse(kind, &text).ok()
+}
+
 /// The entries of the target. One that cannot be read differs from every record.
 fn target_batch(kind: Kind, items: Vec<Scanned>) -> TargetBatch {
     let mut batch = TargetBatch::default();
     for item in items {
-        match (item.outcome, Key::parse(kind, &item.key)) {
+        match (item.outcome, key_of(kind, &item.key)) {
             (Ok(record), _) => batch.entries.push(entry(&record)),
-            (Err(_), Ok(key)) => batch.entries.push((key, Digest::UNREADABLE)),
-            (Err(problems), Err(_)) => batch.keyless.add(Keyless {
+            (Err(_), Some(key)) => batch.entries.push((key, Digest::UNREADABLE)),
+            (Err(problems), None) => batch.keyless.add(Keyless {
                 count: 1,
                 first: vec![(item.key, fields_of(&problems))],
             }),
