@@ -598,9 +598,10 @@ impl Comparison<'_> {
                 (Some((key, _)), Some(_)) => unequal.push((key.clone(), Unequal::Both)),
                 (Some((key, _)), None) => unequal.push((key.clone(), Unequal::Missing)),
                 (None, Some((key, their))) => {
-                    let how = match *their == Digest::UNREADABLE {
-                        true => Unequal::Unreadable,
-                        false => Unequal::Extra,
+                    let how = if *their == Digest::UNREADABLE {
+                        Unequal::Unreadable
+                    } else {
+                        Unequal::Extra
                     };
                     unequal.push((key.clone(), how));
                 }
@@ -637,10 +638,9 @@ impl Comparison<'_> {
                     self.counts.unchanged += 1;
                 }
                 Unequal::Both if self.purpose == Purpose::Repair => to_copy.push(key),
-                Unequal::Both => self.differs(key).await?,
+                Unequal::Both | Unequal::Unreadable => self.differs(key).await?,
                 Unequal::Extra if self.replayed.contains_key(&key) => {}
                 Unequal::Extra => self.note(key.to_string(), DifferenceKind::OnlyInTarget),
-                Unequal::Unreadable => self.differs(key).await?,
             }
         }
         if self.differing > before || !to_copy.is_empty() {

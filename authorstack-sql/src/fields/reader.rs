@@ -31,8 +31,10 @@ pub fn read<T: Stored>(row: &PgRow, ids: IdForm) -> Result<T> {
     reader.end(T::KIND, record)
 }
 
-/// Reads a row that begins with the columns of a record, for a list: a row that cannot be read is
-/// named.
+/// Reads a row that begins with the columns of a record, for a list.
+///
+/// # Errors
+/// The name of a row that cannot be read, and its fields at fault.
 pub fn read_listed<T: Stored>(row: &PgRow, ids: IdForm) -> Result<T, Unreadable> {
     let mut reader = RowReader::new(row, ids);
     match T::read(&mut reader) {
