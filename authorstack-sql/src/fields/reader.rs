@@ -53,6 +53,11 @@ pub fn read_record(kind: Kind, row: &PgRow, ids: IdForm) -> Result<Record> {
     reader.end(kind, record)
 }
 
+/// The number of a row, in a column of any integer type.
+pub(crate) fn row_number(row: &PgRow, index: usize) -> Option<i64> {
+    row.try_get(index).ok().map(|Whole(number)| number)
+}
+
 /// Reads the columns one by one.
 struct RowReader<'r> {
     row: &'r PgRow,
