@@ -270,13 +270,12 @@ impl CommunityRepository for MongoCommunity {
         ]);
         let store = &self.0;
         let found = store.aggregate_rows(&store.posts, pipeline).await?;
-        let read = |row: &&RawDocument| match row.get_object_id("_id") {
-            Ok(user) => Ok(Id::from_object_id(user)),
-            Err(_) => {
+        let read = |row: &&RawDocument| {
+            let user = row.get_object_id("_id").map(Id::from_object_id);
+            user.map_err(|_| {
                 let key = format!("{id}.{}", key_of(row.as_bytes()).unwrap_or_default());
-                let fields = vec!["likes".to_owned()];
-                Err(Unreadable::new(Kind::PostLikes.as_str(), key, fields))
-            }
+                Unreadable::new(Kind::PostLikes.as_str(), key, vec!["likes".to_owned()])
+            })
         };
         let behind = |row: &&RawDocument| behind_id(row, "_id", request.sort_order());
         Ok(Page::from_rows(

@@ -114,7 +114,7 @@ impl Edge {
 }
 
 /// The cursor behind a document of a list that is ordered by ids. Ids of other types come before or
-/// after all ObjectIds; they fill at most one page.
+/// after all of ours; they fill at most one page.
 pub(crate) fn behind_id(row: &RawDocument, field: &str, order: Order) -> Option<Cursor> {
     let (id, edge) = id_or_edge::<()>(row, field);
     match edge {

@@ -14,12 +14,12 @@ use serde_json::Value;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
-    BatchLimits, Counts, Destination, Digest, DigestSum, Key, Kind, KindReport, Problems, Progress,
-    Record, Scanned, Settled, Snapshot, Status, Step,
+    BatchLimits, Counts, Destination, Digest, DigestSum, Key, KeyForm, Kind, KindReport, Problems,
+    Progress, Record, Scanned, Settled, Snapshot, Status, Step,
     destination::named,
     run::{Lane, Prepared, START, check_sides_as_they_are, checked, in_order},
 };
-use crate::{Error, Result, Unreadable, layers::Operation, shown};
+use crate::{Error, Id, Result, Unreadable, layers::Operation, shown};
 
 /// The result of comparing both sides.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -359,14 +359,35 @@ fn entry(record: &Record) -> Entry {
     (record.key(), Digest::of(record))
 }
 
+/// The key that a store's text stands for. A store may write ids as UUIDs.
+fn key_of(kind: Kind, text: &str) -> Option<Key> {
+    if let Ok(key) = Key::parse(kind, text) {
+        return Some(key);
+    }
+    let (first, rest) = match text.split_once('.') {
+        Some((first, rest)) => (first, Some(rest)),
+        None => (text, None),
+    };
+    let id = Id::<Record>::from_uuid(first.parse().ok()?).ok()?;
+    let text = match (kind.description().key, rest) {
+        (KeyForm::Id, None) => id.to_string(),
+        (KeyForm::Comment, Some(comment)) => format!("{id}.{comment}"),
+        // Dates and second ids have other forms there.
+        (KeyForm::Id | KeyForm::Comment | KeyForm::Like | KeyForm::Price | KeyForm::Row, _) => {
+            return None;
+        }
+    };
+    Key::parse(kind, &text).ok()
+}
+
 /// The entries of the target. One that cannot be read differs from every record.
 fn target_batch(kind: Kind, items: Vec<Scanned>) -> TargetBatch {
     let mut batch = TargetBatch::default();
     for item in items {
-        match (item.outcome, Key::parse(kind, &item.key)) {
+        match (item.outcome, key_of(kind, &item.key)) {
             (Ok(record), _) => batch.entries.push(entry(&record)),
-            (Err(_), Ok(key)) => batch.entries.push((key, Digest::UNREADABLE)),
-            (Err(problems), Err(_)) => batch.keyless.add(Keyless {
+            (Err(_), Some(key)) => batch.entries.push((key, Digest::UNREADABLE)),
+            (Err(problems), None) => batch.keyless.add(Keyless {
                 count: 1,
                 first: vec![(item.key, fields_of(&problems))],
             }),
@@ -591,9 +612,10 @@ impl Comparison<'_> {
                 (Some((key, _)), Some(_)) => unequal.push((key.clone(), Unequal::Both)),
                 (Some((key, _)), None) => unequal.push((key.clone(), Unequal::Missing)),
                 (None, Some((key, their))) => {
-                    let how = match *their == Digest::UNREADABLE {
-                        true => Unequal::Unreadable,
-                        false => Unequal::Extra,
+                    let how = if *their == Digest::UNREADABLE {
+                        Unequal::Unreadable
+                    } else {
+                        Unequal::Extra
                     };
                     unequal.push((key.clone(), how));
                 }
@@ -630,10 +652,9 @@ impl Comparison<'_> {
                     self.counts.unchanged += 1;
                 }
                 Unequal::Both if self.purpose == Purpose::Repair => to_copy.push(key),
-                Unequal::Both => self.differs(key).await?,
+                Unequal::Both | Unequal::Unreadable => self.differs(key).await?,
                 Unequal::Extra if self.replayed.contains_key(&key) => {}
                 Unequal::Extra => self.note(key.to_string(), DifferenceKind::OnlyInTarget),
-                Unequal::Unreadable => self.differs(key).await?,
             }
         }
         if self.differing > before || !to_copy.is_empty() {

@@ -13,7 +13,7 @@ use sqlx::{
 use uuid::Uuid;
 
 use super::dialect::Dialect;
-use crate::{ArgumentWriter, Pool, Statement, get, read, read_listed};
+use crate::{ArgumentWriter, Pool, Statement, fields::row_number, get, read, read_listed};
 
 /// The connections, and the form of the rows.
 #[derive(Debug, Clone)]
@@ -60,7 +60,7 @@ impl Base {
 
     /// The page of rows whose first column is their number.
     pub(super) fn numbered<T: Stored>(&self, rows: &[PgRow], limit: u32) -> Page<T> {
-        let number = |row: &PgRow| get(row, 0).ok().map(Cursor::behind_row);
+        let number = |row: &PgRow| row_number(row, 0).map(Cursor::behind_row);
         Page::from_rows(rows, limit, |row| self.listed(row), number)
     }
 

@@ -32,8 +32,10 @@ pub fn read<T: Stored>(row: &PgRow, ids: IdForm) -> Result<T> {
     reader.end(T::KIND, record)
 }
 
-/// Reads a row that begins with the columns of a record, for a list: a row that cannot be read is
-/// named.
+/// Reads a row that begins with the columns of a record, for a list.
+///
+/// # Errors
+/// The name of a row that cannot be read, and its fields at fault.
 pub fn read_listed<T: Stored>(row: &PgRow, ids: IdForm) -> Result<T, Unreadable> {
     let mut reader = RowReader::new(row, ids);
     match T::read(&mut reader) {
@@ -50,6 +52,11 @@ pub fn read_record(kind: Kind, row: &PgRow, ids: IdForm) -> Result<Record> {
     let mut reader = RowReader::new(row, ids);
     let record = kind.read(&mut reader);
     reader.end(kind, record)
+}
+
+/// The number of a row, in a column of any integer type.
+pub(crate) fn row_number(row: &PgRow, index: usize) -> Option<i64> {
+    row.try_get(index).ok().map(|Whole(number)| number)
 }
 
 /// Reads the columns one by one.
