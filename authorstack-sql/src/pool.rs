@@ -271,16 +271,13 @@ pub(crate) async fn look_at(address: &Address, limit: Duration) -> Result<bool> 
             false
         } else {
             // A role with a single connection has no pooler in front of it.
-            match connect(address).await {
-                Ok(mut second) => {
-                    let shared = share_a_process(&mut first, &mut second).await;
-                    close(second).await;
-                    shared.map_err(|error| error::from_connect(error, address))?
-                }
-                Err(_) => {
-                    ask(&mut first, "select", address).await?;
-                    false
-                }
+            if let Ok(mut second) = connect(address).await {
+                let shared = share_a_process(&mut first, &mut second).await;
+                close(second).await;
+                shared.map_err(|error| error::from_connect(error, address))?
+            } else {
+                ask(&mut first, "select", address).await?;
+                false
             }
         };
         close(first).await;
