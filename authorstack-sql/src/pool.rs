@@ -141,14 +141,15 @@ impl Pool {
     /// Configuration, naming what is wrong; Unavailable if the server does not answer.
     pub async fn open(&self) -> Result<PgConnection> {
         let address = &self.inner.address;
-        by_deadline(address, self.inner.timeouts.connect, async {
+        let open = async {
             let mut connection = connect(address).await?;
             if !address.transaction {
                 ask(&mut connection, NO_SEARCH_PATH, address).await?;
             }
             Ok(connection)
-        })
-        .await
+        };
+        // The driver's future is large, and callers are part of larger ones.
+        by_deadline(address, self.inner.timeouts.connect, Box::pin(open)).await
     }
 
     /// Closes a connection that is outside the pool.
@@ -263,7 +264,7 @@ impl Unit<'_> {
 /// # Errors
 /// Configuration, naming what is wrong; Unavailable if the server does not answer by the deadline.
 pub(crate) async fn look_at(address: &Address, limit: Duration) -> Result<bool> {
-    by_deadline(address, limit, async {
+    let look = async {
         let mut first = connect(address).await?;
         let shared = if address.transaction {
             // A server may let us in and then say nothing.
@@ -282,8 +283,8 @@ pub(crate) async fn look_at(address: &Address, limit: Duration) -> Result<bool> 
         };
         close(first).await;
         Ok(shared)
-    })
-    .await
+    };
+    by_deadline(address, limit, Box::pin(look)).await
 }
 
 /// Whether one process of the server answers both connections, or several one of them: then there
