@@ -11,7 +11,7 @@ use authorstack_core::{
 };
 use authorstack_mongo::{MongoConfig, MongoStore};
 use bson::{Bson, DateTime, Document, doc, oid::ObjectId};
-use common::{Fresh, documents, on_empty, on_indexed};
+use common::{Fresh, documents, on_indexed};
 
 fn price(text: &str) -> authorstack_core::Price {
     text.parse().unwrap()

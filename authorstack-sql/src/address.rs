@@ -162,8 +162,8 @@ impl Address {
             let mut given = known.iter().rev();
             given.find_map(|(name, value)| names.contains(&name.as_str()).then_some(value))
         };
-        let named = value(["sslrootcert", "ssl-root-cert", "ssl-ca"]).map(Path::new);
-        if let Some(file) = root_certificate.or(named) {
+        let in_url = value(["sslrootcert", "ssl-root-cert", "ssl-ca"]).map(Path::new);
+        if let Some(file) = root_certificate.or(in_url) {
             // The driver also takes the certificate itself.
             let is_inline = file.to_string_lossy().contains("-----BEGIN CERTIFICATE");
             if let Some(error) = File::open(file).err().filter(|_| !is_inline) {
@@ -175,7 +175,7 @@ impl Address {
             }
             options = options.ssl_root_cert(file);
         }
-        let has_root = root_certificate.or(named).is_some() || is_set("PGSSLROOTCERT");
+        let has_root = root_certificate.or(in_url).is_some() || is_set("PGSSLROOTCERT");
         let says_mode = names("sslmode") || names("ssl-mode") || is_set("PGSSLMODE");
         options = match (options.get_ssl_mode(), is_local(&options)) {
             (_, false) if !says_mode => options.ssl_mode(PgSslMode::VerifyFull),

@@ -141,14 +141,15 @@ impl Pool {
     /// Configuration, naming what is wrong; Unavailable if the server does not answer.
     pub async fn open(&self) -> Result<PgConnection> {
         let address = &self.inner.address;
-        by_deadline(address, self.inner.timeouts.connect, async {
+        let open = async {
             let mut connection = connect(address).await?;
             if !address.transaction {
                 ask(&mut connection, NO_SEARCH_PATH, address).await?;
             }
             Ok(connection)
-        })
-        .await
+        };
+        // The driver's future is large, and callers are part of larger ones.
+        by_deadline(address, self.inner.timeouts.connect, Box::pin(open)).await
     }
 
     /// Closes a connection that is outside the pool.
@@ -263,7 +264,7 @@ impl Unit<'_> {
 /// # Errors
 /// Configuration, naming what is wrong; Unavailable if the server does not answer by the deadline.
 pub(crate) async fn look_at(address: &Address, limit: Duration) -> Result<bool> {
-    by_deadline(address, limit, async {
+    let look = async {
         let mut first = connect(address).await?;
         let shared = if address.transaction {
             // A server may let us in and then say nothing.
@@ -271,22 +272,19 @@ pub(crate) async fn look_at(address: &Address, limit: Duration) -> Result<bool> 
             false
         } else {
             // A role with a single connection has no pooler in front of it.
-            match connect(address).await {
-                Ok(mut second) => {
-                    let shared = share_a_process(&mut first, &mut second).await;
-                    close(second).await;
-                    shared.map_err(|error| error::from_connect(error, address))?
-                }
-                Err(_) => {
-                    ask(&mut first, "select", address).await?;
-                    false
-                }
+            if let Ok(mut second) = connect(address).await {
+                let shared = share_a_process(&mut first, &mut second).await;
+                close(second).await;
+                shared.map_err(|error| error::from_connect(error, address))?
+            } else {
+                ask(&mut first, "select", address).await?;
+                false
             }
         };
         close(first).await;
         Ok(shared)
-    })
-    .await
+    };
+    by_deadline(address, limit, Box::pin(look)).await
 }
 
 /// Whether one process of the server answers both connections, or several one of them: then there

@@ -280,10 +280,10 @@ impl Catalog {
 /// [`find`] in a transaction of its own.
 async fn find_alone(store: &SupabaseStore, connection: &mut PgConnection) -> Result<Found> {
     let begin = connection.begin_with(BEGIN);
-    let begun = with_deadline(store.timeouts().operation, async {
+    let mut transaction = with_deadline(store.timeouts().operation, async {
         begin.await.map_err(from_sqlx)
-    });
-    let mut transaction = begun.await?;
+    })
+    .await?;
     let found = find(store, &mut transaction).await?;
     transaction.commit().await.map_err(from_sqlx)?;
     Ok(found)

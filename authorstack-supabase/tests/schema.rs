@@ -228,7 +228,10 @@ async fn a_missing_schema_says_what_to_do() {
             matches!(error.kind(), ErrorKind::Unsupported { .. }),
             "{error:?}"
         );
-        assert!(error.to_string().contains("migrate"), "{error}");
+        assert!(
+            error.to_string().contains("SupabaseStore::prepare"),
+            "{error}"
+        );
     })
     .await;
 }
