@@ -10,11 +10,11 @@
 use std::sync::Arc;
 
 use authorstack_core::{
-    Error, ErrorKind, Extra, Id, MemoryStore, Result, User, UserPatch, is_unseen,
+    Error, ErrorKind, Extra, MemoryStore, Result, User, UserPatch, is_unseen,
     migrate::{
-        BatchLimits, Counts, Destination, Difference, DifferenceKind, Key, Kind, Ledger, Load,
-        Problem, Problems, Record, RefusedLine, Reject, RejectLine, Rejected, Report, RunOptions,
-        Silent, Snapshot, Status, Step, TransactionalSink, replay, run,
+        BatchLimits, Counts, Destination, Difference, DifferenceKind, Kind, Ledger, Load, Problem,
+        Problems, Record, RefusedLine, Reject, RejectLine, Rejected, Report, RunOptions, Silent,
+        Snapshot, Status, Step, TransactionalSink, replay, run,
     },
     testing::new_author,
 };

@@ -84,7 +84,7 @@ impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         /// The most fields that are named.
         const MOST: usize = 20;
-        write!(f, "{}: ", shown(&self.key.to_string()))?;
+        write!(f, "{}: ", shown(&self.key))?;
         match &self.difference {
             DifferenceKind::MissingInTarget => f.write_str("missing in the target"),
             DifferenceKind::OnlyInTarget => f.write_str("only in the target"),
