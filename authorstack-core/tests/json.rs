@@ -184,7 +184,7 @@ fn rankings_are_objects() {
         "series": [{"date": "2024-03-01", "revenue": "9.50", "units": 3, "pageReads": 0}],
         "books": [{"bookId": ID, "revenue": "9.50", "units": 3, "pageReads": 0}],
         "platforms": [{"platform": "kdp", "revenue": "9.50", "units": 3, "pageReads": 0}],
-        "insights": [], "forecasts": [],
+        "insights": [], "forecasts": [], "gaps": [],
         "accuracy": {"days": 1, "mape": "17.5000", "bias": null},
     });
     becomes::<DashboardSummary>(&summary, &summary);

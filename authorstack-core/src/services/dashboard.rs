@@ -98,6 +98,7 @@ pub struct DashboardSummary {
     pub revenue_change: Option<Decimal>,
     /// Days of this period and of the one before that have sales and no roll-up: they were not
     /// refreshed yet, or could not be, as for want of a rate. The sums lack their sales.
+    #[serde(default)]
     pub gaps: Vec<NaiveDate>,
     /// The sums of each day, also of days without sales.
     #[serde(with = "ranking::days")]

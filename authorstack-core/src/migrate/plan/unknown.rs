@@ -265,7 +265,8 @@ mod tests {
         }));
         post.attachments = vec![image];
         for n in 0..500 {
-            post.extra.insert(format!("token{n}"), json!(n));
+            post.extra
+                .insert(format!("token{n}"), json!(format!("t{n}")));
         }
         let post = [post.into_post(Id::new()).into()];
         let shown = found(&post, &[(Kind::CommunityPosts, "attachments")]);

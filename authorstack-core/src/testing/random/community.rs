@@ -14,8 +14,13 @@ impl Both<'_> {
                 both!(self, "follow".into(), |store, side| store
                     .follows()
                     .follow(follower.on(side), author.on(side)));
+                self.follows.push((follower, author));
             }
             3 => {
+                // Any two users seldom follow each other.
+                let held = self.follows.clone();
+                let held = self.pick(&held).filter(|_| self.chance(80));
+                let (follower, author) = held.unwrap_or((follower, author));
                 both!(self, "unfollow".into(), |store, side| store
                     .follows()
                     .unfollow(follower.on(side), author.on(side)));

@@ -59,6 +59,7 @@ pub async fn agrees(store: &AuthorStack, seed: u64, operations: usize) {
         tasks: Vec::new(),
         posts: Vec::new(),
         comments: Vec::new(),
+        follows: Vec::new(),
         boosts: Vec::new(),
         competitors: Vec::new(),
     };
@@ -129,6 +130,8 @@ struct Both<'s> {
     tasks: Vec<PartTwin<Checklist>>,
     posts: Vec<(Twin<User>, Twin<Post>)>,
     comments: Vec<PartTwin<Post>>,
+    /// Who began to follow whom.
+    follows: Vec<(Twin<User>, Twin<User>)>,
     boosts: Vec<(Twin<User>, Twin<Boost>)>,
     competitors: Vec<(Twin<User>, Twin<Competitor>)>,
 }
