@@ -168,7 +168,7 @@ joined! {
     impl BookRepository {
         fn create(user_id: Id<User>, book: NewBook) -> Book;
         fn get(user_id: Id<User>, id: Id<Book>) -> Book;
-        fn find_by_asin(user_id: Id<User>, asin: &Asin) -> Listed<Book>;
+        fn list_by_asin(user_id: Id<User>, asin: &Asin) -> Listed<Book>;
         fn list(user_id: Id<User>, filter: BookFilter, page: PageRequest) -> Page<Book>;
         fn update(user_id: Id<User>, id: Id<Book>, patch: BookPatch) -> Book;
         fn delete(user_id: Id<User>, id: Id<Book>) -> (), by delete_everywhere;
@@ -187,26 +187,26 @@ joined! {
     impl AggregateRepository {
         fn refresh(user_id: Id<User>, days: Days, conversion: &Conversion) -> RefreshReport,
             by refresh_of_known;
-        fn range(user_id: Id<User>, days: Days) -> Listed<DailyAggregate>;
+        fn list(user_id: Id<User>, days: Days) -> Listed<DailyAggregate>;
         fn gaps(user_id: Id<User>, days: Days) -> Vec<NaiveDate>;
         fn overview(user_id: Id<User>, days: Days, top: u32) -> Overview;
     }
 
     impl SyncLogRepository {
-        fn append(user_id: Id<User>, log: NewSyncLog) -> SyncLog, by append_of_known;
-        fn recent(user_id: Id<User>, platform: Option<Platform>, page: PageRequest) -> Page<SyncLog>;
+        fn create(user_id: Id<User>, log: NewSyncLog) -> SyncLog, by create_of_known;
+        fn list(user_id: Id<User>, platform: Option<Platform>, page: PageRequest) -> Page<SyncLog>;
     }
 
     impl InsightRepository {
-        fn put(user_id: Id<User>, insight: NewInsight) -> Insight, by put_of_known;
+        fn create(user_id: Id<User>, insight: NewInsight) -> Insight, by create_of_known;
         fn latest(user_id: Id<User>, scope: InsightScope, kind: &InsightKind, at: DateTime<Utc>) -> Insight;
-        fn valid(user_id: Id<User>, at: DateTime<Utc>, page: PageRequest) -> Page<Insight>;
-        fn purge_expired(at: DateTime<Utc>) -> u64;
+        fn list_valid(user_id: Id<User>, at: DateTime<Utc>, page: PageRequest) -> Page<Insight>;
+        fn delete_expired(at: DateTime<Utc>) -> u64;
     }
 
     impl ForecastRepository {
-        fn put(user_id: Id<User>, forecasts: Vec<NewForecast>) -> Vec<Forecast>, by put_of_known;
-        fn range(user_id: Id<User>, days: Days) -> Listed<Forecast>;
+        fn create(user_id: Id<User>, forecasts: Vec<NewForecast>) -> Vec<Forecast>, by create_of_known;
+        fn list(user_id: Id<User>, days: Days) -> Listed<Forecast>;
         fn fill_actuals(user_id: Id<User>, days: Days) -> u64;
         fn accuracy(user_id: Id<User>, days: Days) -> ForecastAccuracy;
     }
@@ -249,20 +249,20 @@ impl Joined<dyn AggregateRepository> {
 }
 
 impl Joined<dyn SyncLogRepository> {
-    async fn append_of_known(&self, user_id: Id<User>, log: NewSyncLog) -> Result<SyncLog> {
-        let write = self.store.append(user_id, log);
+    async fn create_of_known(&self, user_id: Id<User>, log: NewSyncLog) -> Result<SyncLog> {
+        let write = self.store.create(user_id, log);
         self.both.for_user(user_id, write).await
     }
 }
 
 impl Joined<dyn InsightRepository> {
-    async fn put_of_known(&self, user_id: Id<User>, insight: NewInsight) -> Result<Insight> {
+    async fn create_of_known(&self, user_id: Id<User>, insight: NewInsight) -> Result<Insight> {
         let book = insight.book_id;
         let write = async {
             if let Some(book) = book {
                 self.both.own_book(user_id, book).await?;
             }
-            self.store.put(user_id, insight).await
+            self.store.create(user_id, insight).await
         };
         let written = self.both.for_user(user_id, write).await?;
         let Some(book) = book else {
@@ -279,12 +279,12 @@ impl Joined<dyn InsightRepository> {
 }
 
 impl Joined<dyn ForecastRepository> {
-    async fn put_of_known(
+    async fn create_of_known(
         &self,
         user_id: Id<User>,
         forecasts: Vec<NewForecast>,
     ) -> Result<Vec<Forecast>> {
-        let write = self.store.put(user_id, forecasts);
+        let write = self.store.create(user_id, forecasts);
         self.both.for_user(user_id, write).await
     }
 }

@@ -61,9 +61,9 @@ async fn filled() -> (MemoryStore, Id<User>, Id<Book>) {
 async fn has_analytics(store: &MemoryStore, user: Id<User>) -> bool {
     let analytics = store.analytics();
     let mut sales = analytics.sales.stream(user, SalesFilter::of(Days::ALL));
-    let days = analytics.aggregates.range(user, Days::ALL).await.unwrap();
+    let days = analytics.aggregates.list(user, Days::ALL).await.unwrap();
     let logs = analytics.sync_logs;
-    let logs = logs.recent(user, None, PageRequest::first(1)).await;
+    let logs = logs.list(user, None, PageRequest::first(1)).await;
     sales.next().await.is_some() || !days.is_empty() || !logs.unwrap().items.is_empty()
 }
 
@@ -126,7 +126,7 @@ async fn what_is_written_during_a_delete_goes_too() {
     let mut users = MockUserRepository::new();
     users.expect_delete().returning(move |id| {
         // Another host writes a log; then the user is gone for it.
-        at_once(held.analytics().sync_logs.append(id, log())).map(drop)
+        at_once(held.analytics().sync_logs.create(id, log())).map(drop)
     });
     let stack = Faulty::new(&store, users).stack(&store);
     stack.users().delete(user).await.unwrap();
@@ -137,7 +137,7 @@ async fn what_is_written_during_a_delete_goes_too() {
 async fn what_is_written_for_a_user_who_goes_meanwhile_is_erased() {
     let (store, user, _) = filled().await;
     let stack = Faulty::new(&store, users_there_for(&store, 1)).stack(&store);
-    let refused = stack.sync_logs().append(user, log()).await.unwrap_err();
+    let refused = stack.sync_logs().create(user, log()).await.unwrap_err();
     assert!(refused.is_not_found(), "{refused:?}");
     assert!(!has_analytics(&store, user).await);
 }
@@ -147,11 +147,11 @@ async fn nothing_is_touched_for_a_user_who_was_never_there() {
     // A wrong database of documents must not cost a host its sales.
     let (store, user, _) = filled().await;
     let stack = Faulty::new(&store, users_there_for(&store, 0)).stack(&store);
-    let refused = stack.sync_logs().append(user, log()).await.unwrap_err();
+    let refused = stack.sync_logs().create(user, log()).await.unwrap_err();
     assert!(refused.is_not_found(), "{refused:?}");
     assert!(has_analytics(&store, user).await);
     let page = store.analytics().sync_logs;
-    let page = page.recent(user, None, PageRequest::default()).await;
+    let page = page.list(user, None, PageRequest::default()).await;
     assert_eq!(page.unwrap().items.len(), 1);
 }
 
@@ -168,9 +168,9 @@ async fn a_write_is_not_undone_because_nobody_could_look() {
         at_once(held.documents().users.get(id))
     });
     let stack = Faulty::new(&store, users).stack(&store);
-    stack.sync_logs().append(user, log()).await.unwrap();
+    stack.sync_logs().create(user, log()).await.unwrap();
     let logs = store.analytics().sync_logs;
-    let logs = logs.recent(user, None, PageRequest::default()).await;
+    let logs = logs.list(user, None, PageRequest::default()).await;
     assert_eq!(logs.unwrap().items.len(), 2);
 }
 
@@ -182,7 +182,7 @@ async fn a_user_who_cannot_be_read_is_there() {
         .expect_get()
         .returning(|_| Err(Error::corrupt("credits: a list")));
     let stack = Faulty::new(&store, users).stack(&store);
-    stack.sync_logs().append(user, log()).await.unwrap();
+    stack.sync_logs().create(user, log()).await.unwrap();
 }
 
 #[tokio::test]

@@ -102,7 +102,7 @@ async fn fill_for(
     let asin = "B08N5WRWNW".parse().unwrap();
     let competitors = stack.competitors();
     let rival = competitors
-        .track(user, NewCompetitor::new(asin))
+        .create(user, NewCompetitor::new(asin))
         .await
         .unwrap();
     for (price, at) in [

@@ -33,7 +33,7 @@ impl BookRepository for MongoBooks {
         store.get(&store.books, own(user_id, id)).await
     }
 
-    async fn find_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Listed<Book>> {
+    async fn list_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Listed<Book>> {
         let store = &self.0;
         // Reading also accepts an ASIN in lower case.
         let spellings = [asin.as_str().to_owned(), asin.as_str().to_ascii_lowercase()];

@@ -369,7 +369,7 @@ impl CommunityRepository for MongoCommunity {
         ))
     }
 
-    async fn remove_comment(
+    async fn delete_comment(
         &self,
         user_id: Id<User>,
         id: Id<Post>,

@@ -90,7 +90,7 @@ fn ceiling(at: DateTime<Utc>) -> Bson {
 
 #[async_trait]
 impl CompetitorRepository for MongoCompetitors {
-    async fn track(&self, user_id: Id<User>, new: NewCompetitor) -> Result<Competitor> {
+    async fn create(&self, user_id: Id<User>, new: NewCompetitor) -> Result<Competitor> {
         let store = &self.0;
         let competitor = new.into_competitor(user_id);
         let document = encode_with_arrays(&competitor, "genre")?;

@@ -163,7 +163,7 @@ async fn a_history_keeps_the_newest_up_to_its_limit() {
     let store = Fresh::on(MongoStore::connect_and_prepare(config).await.unwrap());
     let ada = author(&store, "ada").await.id;
     let rival = NewCompetitor::new("B08N5WRWNW".parse().unwrap());
-    let rival = store.competitors().track(ada, rival).await.unwrap();
+    let rival = store.competitors().create(ada, rival).await.unwrap();
     for day in [5, 1, 4, 2, 3] {
         let at = format!("2024-05-0{day}T00:00:00Z").parse().unwrap();
         let competitors = store.competitors();

@@ -290,7 +290,7 @@ async fn filters_see_what_reading_sees() {
         assert_eq!(ids(genre).await, [scalar]);
         let kdp = Some(authorstack_core::Platform::KDP);
         assert_eq!(ids(BookFilter { platform: kdp, ..BookFilter::default() }).await, [scalar]);
-        let found = books.find_by_asin(user, &"B08N5WRWNW".parse().unwrap()).await.unwrap();
+        let found = books.list_by_asin(user, &"B08N5WRWNW".parse().unwrap()).await.unwrap();
         assert_eq!(found[0].id, scalar);
     })
     .await;

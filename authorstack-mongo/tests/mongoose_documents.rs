@@ -65,7 +65,7 @@ async fn mongoose_reads_and_changes_what_we_write() {
             .await
             .unwrap();
         let rival = NewCompetitor::new("B08N5WRWNW".parse().unwrap());
-        let rival = store.competitors().track(ada, rival).await.unwrap();
+        let rival = store.competitors().create(ada, rival).await.unwrap();
         let (price, seen) = ("4.99".parse().unwrap(), at("2024-05-01T00:00:00Z"));
         store
             .competitors()
@@ -179,7 +179,7 @@ async fn we_read_and_change_what_mongoose_writes() {
             .await
             .unwrap();
         community
-            .remove_comment(ada, post, "c1".parse().unwrap())
+            .delete_comment(ada, post, "c1".parse().unwrap())
             .await
             .unwrap();
         let patch = PostPatch {

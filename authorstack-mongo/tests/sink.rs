@@ -75,7 +75,7 @@ async fn filled(users: usize) -> MemoryStore {
         let asin = "B08N5WRWNW".parse().unwrap();
         let rival = stack
             .competitors()
-            .track(user, NewCompetitor::new(asin))
+            .create(user, NewCompetitor::new(asin))
             .await;
         let rival = rival.unwrap().id;
         for (price, at) in [

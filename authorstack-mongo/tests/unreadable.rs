@@ -57,7 +57,7 @@ impl<'s> Stage<'s> {
         let boost = NewBoost::new(book, 7, 10);
         store.boosts().purchase(ada, boost).await.unwrap();
         let rival = NewCompetitor::new("B08N5WRWNW".parse().unwrap());
-        let rival = store.competitors().track(ada, rival).await.unwrap().id;
+        let rival = store.competitors().create(ada, rival).await.unwrap().id;
         for price in ["1", "2"] {
             let noted =
                 store
@@ -266,7 +266,7 @@ async fn lists_and_jobs_go_past_what_cannot_be_read() {
         let stage = Stage::new(store).await;
         stage.plant().await;
         let asin = "B08N5WRWNW".parse().unwrap();
-        let found = store.books().find_by_asin(stage.ada, &asin).await.unwrap();
+        let found = store.books().list_by_asin(stage.ada, &asin).await.unwrap();
         assert_eq!((found.len(), found.unreadable.len()), (1, 1), "{found:?}");
         // The first of the board and of the job is the one that cannot be read.
         let first = store.boosts().leaderboard(Utc::now(), 1).await.unwrap();

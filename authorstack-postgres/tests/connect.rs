@@ -16,7 +16,7 @@ async fn one_step_makes_a_fresh_database_usable() {
         let logs = async || {
             let stack = stack(&bare);
             let logs = stack.sync_logs();
-            let page = logs.recent(Id::new(), None, PageRequest::first(5)).await;
+            let page = logs.list(Id::new(), None, PageRequest::first(5)).await;
             page.map(|page| page.items.len())
         };
         let error = logs().await.unwrap_err();

@@ -71,7 +71,7 @@ async fn what_an_old_app_left_is_read_and_written_on() {
 
         let dollars = Conversion::into("USD".parse().unwrap());
         let aggregates = stack.aggregates();
-        let old = aggregates.range(user, Days::ALL).await.unwrap();
+        let old = aggregates.list(user, Days::ALL).await.unwrap();
         assert_eq!(old[0].totals.revenue, "0.30".parse().unwrap());
         assert_eq!(old[0].book_breakdown[&book].revenue, "0.3".parse().unwrap());
         let overview = aggregates.overview(user, Days::ALL, 5).await.unwrap();
@@ -91,12 +91,12 @@ async fn what_an_old_app_left_is_read_and_written_on() {
             )]
         );
 
-        let logs = stack.sync_logs().recent(user, None, PageRequest::first(5)).await.unwrap();
+        let logs = stack.sync_logs().list(user, None, PageRequest::first(5)).await.unwrap();
         assert_eq!((logs.items[0].records_synced, logs.items[0].synced_at), (0, None));
         let now = authorstack_core::time::now();
-        let valid = stack.insights().valid(user, now, PageRequest::first(5)).await.unwrap();
+        let valid = stack.insights().list_valid(user, now, PageRequest::first(5)).await.unwrap();
         assert_eq!((&valid.items[0].kind, valid.items[0].valid_until), (&None, None));
-        let forecasts = stack.forecasts().range(user, Days::ALL).await.unwrap();
+        let forecasts = stack.forecasts().list(user, Days::ALL).await.unwrap();
         assert_eq!(forecasts[0].predicted, None);
         store.close().await;
     })
@@ -181,7 +181,7 @@ async fn platforms_in_capitals_are_the_same_and_never_merged() {
                     from daily_aggregates order by date";
         assert_eq!(database.texts(json).await, ["true 3.00", "true 7.00", "false 8.00"]);
         let page = PageRequest::first(5);
-        let logs = stack.sync_logs().recent(user, Some(Platform::KDP), page).await.unwrap();
+        let logs = stack.sync_logs().list(user, Some(Platform::KDP), page).await.unwrap();
         assert_eq!(logs.items.len(), 1);
 
         // What the error advises.
@@ -241,18 +241,18 @@ async fn rows_that_cannot_be_read_are_named_beside_the_others() {
         let totals = stack.sales().totals(user, &filter, TotalsBy::Day).await.unwrap();
         assert_eq!((totals.len(), totals.unreadable.len()), (2, 1), "{totals:?}");
 
-        let days = stack.aggregates().range(user, Days::ALL).await.unwrap();
+        let days = stack.aggregates().list(user, Days::ALL).await.unwrap();
         assert_eq!((days.len(), days.unreadable.len()), (1, 1), "{days:?}");
         let overview = stack.aggregates().overview(user, Days::ALL, 5).await.unwrap();
         assert_eq!(overview.totals.revenue, "2".parse().unwrap());
         assert_eq!(overview.unreadable, days.unreadable);
-        let forecasts = stack.forecasts().range(user, Days::ALL).await.unwrap();
+        let forecasts = stack.forecasts().list(user, Days::ALL).await.unwrap();
         assert_eq!((forecasts.len(), forecasts.unreadable.len()), (1, 1));
         let page = PageRequest::first(5);
-        let logs = stack.sync_logs().recent(user, None, page.clone()).await.unwrap();
+        let logs = stack.sync_logs().list(user, None, page.clone()).await.unwrap();
         assert_eq!((logs.items.len(), logs.unreadable.len()), (1, 1), "{logs:?}");
         let now = authorstack_core::time::now();
-        let insights = stack.insights().valid(user, now, page).await.unwrap();
+        let insights = stack.insights().list_valid(user, now, page).await.unwrap();
         assert_eq!((insights.items.len(), insights.unreadable.len()), (1, 1), "{insights:?}");
         assert_eq!(insights.unreadable[0].fields, ["confidence"]);
         store.close().await;

@@ -623,14 +623,14 @@ async fn new_rows_are_numbered_behind_those_that_came() {
         };
         let logged = stack(&store)
             .sync_logs()
-            .append(user, new.clone())
+            .create(user, new.clone())
             .await
             .unwrap();
         assert_eq!(logged.id, 42);
         // The end of another pass does not set the numbers back.
         apply(&migration, Kind::SyncLogs, &[], &[Key::Row(42)]).await;
         migration.finish(Kind::SyncLogs).await.unwrap();
-        let logged = stack(&store).sync_logs().append(user, new).await.unwrap();
+        let logged = stack(&store).sync_logs().create(user, new).await.unwrap();
         assert_eq!(logged.id, 43);
         store.close().await;
     })

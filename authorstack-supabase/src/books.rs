@@ -20,10 +20,10 @@ pub(crate) struct SupabaseBooks(pub(crate) SupabaseStore);
 
 static INSERT: LazyLock<String> = LazyLock::new(insert::<Book>);
 static GET: LazyLock<String> = LazyLock::new(|| select::<Book>("where id = $1 and user_id = $2"));
-static FIND_BY_ASIN: LazyLock<String> =
+static LIST_BY_ASIN: LazyLock<String> =
     LazyLock::new(|| select::<Book>("where asin = $1 and user_id = $2 order by id limit $3"));
 static FIND_MORE_BY_ASIN: LazyLock<String> =
-    LazyLock::new(|| format!("{} offset $4", *FIND_BY_ASIN));
+    LazyLock::new(|| format!("{} offset $4", *LIST_BY_ASIN));
 static SELECT_OF_USER: LazyLock<String> = LazyLock::new(|| select::<Book>("where user_id = "));
 static UPDATE: LazyLock<String> = LazyLock::new(|| {
     update::<BookPatch>(
@@ -53,9 +53,9 @@ impl BookRepository for SupabaseBooks {
         self.0.one(select).await
     }
 
-    async fn find_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Listed<Book>> {
+    async fn list_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Listed<Book>> {
         let first = |limit: i64| {
-            query(FIND_BY_ASIN.as_str())
+            query(LIST_BY_ASIN.as_str())
                 .bind(asin.as_str())
                 .bind(user_id.to_uuid())
                 .bind(limit)

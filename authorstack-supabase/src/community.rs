@@ -417,7 +417,7 @@ impl CommunityRepository for SupabaseCommunity {
         ))
     }
 
-    async fn remove_comment(
+    async fn delete_comment(
         &self,
         user_id: Id<User>,
         id: Id<Post>,

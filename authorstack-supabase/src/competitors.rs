@@ -106,7 +106,7 @@ impl SupabaseCompetitors {
 
 #[async_trait]
 impl CompetitorRepository for SupabaseCompetitors {
-    async fn track(&self, user_id: Id<User>, competitor: NewCompetitor) -> Result<Competitor> {
+    async fn create(&self, user_id: Id<User>, competitor: NewCompetitor) -> Result<Competitor> {
         let competitor = competitor.into_competitor(user_id);
         let insert = query_with(INSERT.as_str(), arguments(&competitor)?);
         match self.0.fetch_optional(insert).await {

@@ -402,7 +402,7 @@ async fn ids_and_moments_are_not_the_owner_s_to_write() {
         let own = ada.id.to_uuid();
         let post = store.community().create(ada.id, NewPost::new("Out now")).await.unwrap();
         let rival = authorstack_core::NewCompetitor::new("B08N5WRWNW".parse().unwrap());
-        let rival = store.competitors().track(ada.id, rival).await.unwrap();
+        let rival = store.competitors().create(ada.id, rival).await.unwrap();
         let far = "'261999-12-31'";
         let late = "ffffffff-ffff-8fff-8fff-ffffff000000";
         let (post_id, rival_id) = (post.id.to_uuid(), rival.id.to_uuid());

@@ -36,9 +36,13 @@ async fn fill(store: &AuthorStack, user: Id<User>, book_id: Id<Book>) {
     assert_eq!(run.await.unwrap().refreshed.written, 1);
     let mut insight = NewInsight::new(InsightKind::TREND, json!({ "text": "up" }));
     insight.book_id = Some(book_id);
-    store.insights().put(user, insight).await.unwrap();
+    store.insights().create(user, insight).await.unwrap();
     let forecast = NewForecast::new(date, "30.00".parse().unwrap());
-    store.forecasts().put(user, vec![forecast]).await.unwrap();
+    store
+        .forecasts()
+        .create(user, vec![forecast])
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -109,10 +113,10 @@ async fn nothing_is_written_for_a_user_or_a_book_that_is_not_there() {
             insight
         };
         for book in [strangers_book, Id::new()] {
-            let refused = store.insights().put(ada.id, insight(Some(book))).await;
+            let refused = store.insights().create(ada.id, insight(Some(book))).await;
             assert!(refused.unwrap_err().is_not_found());
         }
-        let unknown = store.insights().put(Id::new(), insight(None)).await;
+        let unknown = store.insights().create(Id::new(), insight(None)).await;
         assert!(unknown.unwrap_err().is_not_found());
         let date = "2024-03-01".parse().unwrap();
         let key = SaleKey::new(Id::new(), Platform::KDP, date);

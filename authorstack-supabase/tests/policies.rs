@@ -71,7 +71,7 @@ impl World {
         commented.unwrap();
         let boost = NewBoost::new(own_book, 7, 10);
         let rival = NewCompetitor::new("B08N5WRWNW".parse().unwrap());
-        let competitor = store.competitors().track(author.id, rival).await.unwrap();
+        let competitor = store.competitors().create(author.id, rival).await.unwrap();
         let price = "4.99".parse().unwrap();
         let now = authorstack_core::time::now();
         let competitors = store.competitors();

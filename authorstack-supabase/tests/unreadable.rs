@@ -231,9 +231,9 @@ async fn every_page_returns_what_can_be_read_and_names_the_rest() {
                 => [("competitors", "currentPrice")],
             "prices": |page| store.competitors().history(ada, rival, DateRange::default(), page).await
                 => [("competitor_prices", "date"), ("competitor_prices", "price")],
-            "logs": |page| store.sync_logs().recent(ada, None, page).await
+            "logs": |page| store.sync_logs().list(ada, None, page).await
                 => [("sync_logs", "platform")],
-            "insights": |page| store.insights().valid(ada, "2024-01-01T00:00:00Z".parse().unwrap(), page).await
+            "insights": |page| store.insights().list_valid(ada, "2024-01-01T00:00:00Z".parse().unwrap(), page).await
                 => [("ai_insights", "confidence")],
         );
         let error = store.community().get(ada, "ffffffffffffffffffffffff".parse().unwrap()).await;
@@ -265,8 +265,8 @@ async fn lists_jobs_streams_and_sums_go_past_what_cannot_be_read() {
             .totals(ada, &all(), TotalsBy::Platform)
             .await
             .unwrap();
-        let days = store.aggregates().range(ada, Days::ALL).await.unwrap();
-        let forecasts = store.forecasts().range(ada, Days::ALL).await.unwrap();
+        let days = store.aggregates().list(ada, Days::ALL).await.unwrap();
+        let forecasts = store.forecasts().list(ada, Days::ALL).await.unwrap();
         let overview = store
             .aggregates()
             .overview(ada, Days::ALL, 5)
@@ -277,7 +277,7 @@ async fn lists_jobs_streams_and_sums_go_past_what_cannot_be_read() {
         stage.plant(database).await;
         let good = store.books().create(ada, book).await.unwrap();
 
-        let found = store.books().find_by_asin(ada, &asin).await.unwrap();
+        let found = store.books().list_by_asin(ada, &asin).await.unwrap();
         assert_eq!(found.items, [good]);
         assert_eq!(
             found.unreadable[0].to_string().split(' ').next(),
@@ -314,9 +314,9 @@ async fn lists_jobs_streams_and_sums_go_past_what_cannot_be_read() {
             .await
             .unwrap();
         assert_eq!((&found[..], found.unreadable.len()), (&totals[..], 1));
-        let found = store.aggregates().range(ada, Days::ALL).await.unwrap();
+        let found = store.aggregates().list(ada, Days::ALL).await.unwrap();
         assert_eq!((&found[..], found.unreadable.len()), (&days[..], 1));
-        let found = store.forecasts().range(ada, Days::ALL).await.unwrap();
+        let found = store.forecasts().list(ada, Days::ALL).await.unwrap();
         assert_eq!((&found[..], found.unreadable.len()), (&forecasts[..], 1));
         let found = store
             .aggregates()

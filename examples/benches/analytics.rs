@@ -289,7 +289,7 @@ impl<'s> Stage<'s> {
         for _ in 0..20 {
             self.stack
                 .insights()
-                .put(self.user, insight.clone())
+                .create(self.user, insight.clone())
                 .await?;
         }
         let forecasts: Result<Vec<NewForecast>> = self
@@ -297,7 +297,7 @@ impl<'s> Stage<'s> {
             .iter()
             .map(|date| Ok(NewForecast::new(date, "90.00".parse()?)))
             .collect();
-        self.stack.forecasts().put(self.user, forecasts?).await?;
+        self.stack.forecasts().create(self.user, forecasts?).await?;
         self.pool.execute("vacuum analyze").await?;
 
         let dashboard = Dashboard::new(self.stack);

@@ -61,7 +61,7 @@ operations! {
     "books":
         BooksCreate "create" Write,
         BooksGet "get" Read,
-        BooksFindByAsin "find_by_asin" Read,
+        BooksListByAsin "list_by_asin" Read,
         BooksList "list" Read,
         BooksUpdate "update" Write,
         BooksDelete "delete" Write,
@@ -91,7 +91,7 @@ operations! {
         CommunityLikers "likers" Read,
         CommunityComment "comment" Write,
         CommunityComments "comments" Read,
-        CommunityRemoveComment "remove_comment" Write,
+        CommunityDeleteComment "delete_comment" Write,
     "boosts":
         BoostsPurchase "purchase" Write,
         BoostsGet "get" Read,
@@ -99,7 +99,7 @@ operations! {
         BoostsLeaderboard "leaderboard" Read,
         BoostsExpireDue "expire_due" Write,
     "competitors":
-        CompetitorsTrack "track" Write,
+        CompetitorsCreate "create" Write,
         CompetitorsGet "get" Read,
         CompetitorsGetByAsin "get_by_asin" Read,
         CompetitorsList "list" Read,
@@ -118,20 +118,20 @@ operations! {
         SalesIngest "ingest" Write,
     "aggregates":
         AggregatesRefresh "refresh" Write,
-        AggregatesRange "range" Read,
+        AggregatesList "list" Read,
         AggregatesGaps "gaps" Read,
         AggregatesOverview "overview" Read,
     "sync_logs":
-        SyncLogsAppend "append" Write,
-        SyncLogsRecent "recent" Read,
+        SyncLogsCreate "create" Write,
+        SyncLogsList "list" Read,
     "insights":
-        InsightsPut "put" Write,
+        InsightsCreate "create" Write,
         InsightsLatest "latest" Read,
-        InsightsValid "valid" Read,
-        InsightsPurgeExpired "purge_expired" Write,
+        InsightsListValid "list_valid" Read,
+        InsightsDeleteExpired "delete_expired" Write,
     "forecasts":
-        ForecastsPut "put" Write,
-        ForecastsRange "range" Read,
+        ForecastsCreate "create" Write,
+        ForecastsList "list" Read,
         ForecastsFillActuals "fill_actuals" Write,
         ForecastsAccuracy "accuracy" Read,
     "erasure":

@@ -259,7 +259,7 @@ layered! {
         BooksCreate: fn create(user_id: Id<User>, book: NewBook) -> Book,
             user user_id, check book.check();
         BooksGet: fn get(user_id: Id<User>, id: Id<Book>) -> Book, user user_id, record id;
-        BooksFindByAsin: fn find_by_asin(user_id: Id<User>, asin: &Asin) -> Listed<Book>, user user_id;
+        BooksListByAsin: fn list_by_asin(user_id: Id<User>, asin: &Asin) -> Listed<Book>, user user_id;
         BooksList: fn list(user_id: Id<User>, filter: BookFilter, page: PageRequest) -> Page<Book>,
             user user_id, check by_id(&page);
         BooksUpdate: fn update(user_id: Id<User>, id: Id<Book>, patch: BookPatch) -> Book,
@@ -317,7 +317,7 @@ layered! {
             user author_id, record id, check check_comment(&content);
         CommunityComments: fn comments(viewer_id: Id<User>, id: Id<Post>, page: PageRequest) -> Page<Comment>,
             user viewer_id, record id, check by_moment(&page);
-        CommunityRemoveComment: fn remove_comment(user_id: Id<User>, id: Id<Post>, comment: CommentId) -> (),
+        CommunityDeleteComment: fn delete_comment(user_id: Id<User>, id: Id<Post>, comment: CommentId) -> (),
             user user_id, record CommentOf(id, comment.clone());
     }
 
@@ -332,7 +332,7 @@ layered! {
     }
 
     impl CompetitorRepository {
-        CompetitorsTrack: fn track(user_id: Id<User>, competitor: NewCompetitor) -> Competitor,
+        CompetitorsCreate: fn create(user_id: Id<User>, competitor: NewCompetitor) -> Competitor,
             user user_id, check competitor.check();
         CompetitorsGet: fn get(user_id: Id<User>, id: Id<Competitor>) -> Competitor,
             user user_id, record id;
@@ -368,33 +368,33 @@ layered! {
     impl AggregateRepository {
         AggregatesRefresh: fn refresh(user_id: Id<User>, days: Days, conversion: &Conversion) -> RefreshReport,
             user user_id;
-        AggregatesRange: fn range(user_id: Id<User>, days: Days) -> Listed<DailyAggregate>, user user_id;
+        AggregatesList: fn list(user_id: Id<User>, days: Days) -> Listed<DailyAggregate>, user user_id;
         AggregatesGaps: fn gaps(user_id: Id<User>, days: Days) -> Vec<NaiveDate>, user user_id;
         AggregatesOverview: fn overview(user_id: Id<User>, days: Days, top: u32) -> Overview,
             user user_id;
     }
 
     impl SyncLogRepository {
-        SyncLogsAppend: fn append(user_id: Id<User>, log: NewSyncLog) -> SyncLog,
+        SyncLogsCreate: fn create(user_id: Id<User>, log: NewSyncLog) -> SyncLog,
             user user_id, check log.check();
-        SyncLogsRecent: fn recent(user_id: Id<User>, platform: Option<Platform>, page: PageRequest) -> Page<SyncLog>,
+        SyncLogsList: fn list(user_id: Id<User>, platform: Option<Platform>, page: PageRequest) -> Page<SyncLog>,
             user user_id, check by_row(&page);
     }
 
     impl InsightRepository {
-        InsightsPut: fn put(user_id: Id<User>, insight: NewInsight) -> Insight,
+        InsightsCreate: fn create(user_id: Id<User>, insight: NewInsight) -> Insight,
             user user_id, check insight.check();
         InsightsLatest: fn latest(user_id: Id<User>, scope: InsightScope, kind: &InsightKind, at: DateTime<Utc>) -> Insight,
             user user_id;
-        InsightsValid: fn valid(user_id: Id<User>, at: DateTime<Utc>, page: PageRequest) -> Page<Insight>,
+        InsightsListValid: fn list_valid(user_id: Id<User>, at: DateTime<Utc>, page: PageRequest) -> Page<Insight>,
             user user_id, check by_row(&page);
-        InsightsPurgeExpired: fn purge_expired(at: DateTime<Utc>) -> u64;
+        InsightsDeleteExpired: fn delete_expired(at: DateTime<Utc>) -> u64;
     }
 
     impl ForecastRepository {
-        ForecastsPut: fn put(user_id: Id<User>, forecasts: Vec<NewForecast>) -> Vec<Forecast>,
+        ForecastsCreate: fn create(user_id: Id<User>, forecasts: Vec<NewForecast>) -> Vec<Forecast>,
             user user_id, check forecasts.iter().try_for_each(NewForecast::check);
-        ForecastsRange: fn range(user_id: Id<User>, days: Days) -> Listed<Forecast>, user user_id;
+        ForecastsList: fn list(user_id: Id<User>, days: Days) -> Listed<Forecast>, user user_id;
         ForecastsFillActuals: fn fill_actuals(user_id: Id<User>, days: Days) -> u64, user user_id;
         ForecastsAccuracy: fn accuracy(user_id: Id<User>, days: Days) -> ForecastAccuracy,
             user user_id;

@@ -73,7 +73,7 @@ impl AggregateRepository for MemoryAggregates {
         self.recompute(user_id, days, conversion)
     }
 
-    async fn range(&self, user_id: Id<User>, days: Days) -> Result<Listed<DailyAggregate>> {
+    async fn list(&self, user_id: Id<User>, days: Days) -> Result<Listed<DailyAggregate>> {
         Ok(self.0.lock().roll_ups(user_id, days).into())
     }
 

@@ -53,7 +53,7 @@ fn page_by_row<T: Clone>(
 
 #[async_trait]
 impl SyncLogRepository for MemorySyncLogs {
-    async fn append(&self, user_id: Id<User>, log: NewSyncLog) -> Result<SyncLog> {
+    async fn create(&self, user_id: Id<User>, log: NewSyncLog) -> Result<SyncLog> {
         let mut records = self.0.lock();
         records.known_user(user_id)?;
         let mut log = log.into_sync_log(user_id);
@@ -62,7 +62,7 @@ impl SyncLogRepository for MemorySyncLogs {
         Ok(log)
     }
 
-    async fn recent(
+    async fn list(
         &self,
         user_id: Id<User>,
         platform: Option<Platform>,
@@ -78,7 +78,7 @@ impl SyncLogRepository for MemorySyncLogs {
 
 #[async_trait]
 impl InsightRepository for MemoryInsights {
-    async fn put(&self, user_id: Id<User>, insight: NewInsight) -> Result<Insight> {
+    async fn create(&self, user_id: Id<User>, insight: NewInsight) -> Result<Insight> {
         let mut insight = insight.into_insight(user_id);
         let mut records = self.0.lock();
         records.known_user(user_id)?;
@@ -108,7 +108,7 @@ impl InsightRepository for MemoryInsights {
         newest.ok_or_else(Error::not_found)
     }
 
-    async fn valid(
+    async fn list_valid(
         &self,
         user_id: Id<User>,
         at: DateTime<Utc>,
@@ -119,7 +119,7 @@ impl InsightRepository for MemoryInsights {
         page_by_row(&records.insights, &page, |insight| insight.id, matches)
     }
 
-    async fn purge_expired(&self, at: DateTime<Utc>) -> Result<u64> {
+    async fn delete_expired(&self, at: DateTime<Utc>) -> Result<u64> {
         let mut records = self.0.lock();
         let before = records.insights.len();
         records
@@ -145,7 +145,11 @@ impl MemoryForecasts {
 
 #[async_trait]
 impl ForecastRepository for MemoryForecasts {
-    async fn put(&self, user_id: Id<User>, forecasts: Vec<NewForecast>) -> Result<Vec<Forecast>> {
+    async fn create(
+        &self,
+        user_id: Id<User>,
+        forecasts: Vec<NewForecast>,
+    ) -> Result<Vec<Forecast>> {
         let made = forecasts.into_iter();
         let mut made: Vec<Forecast> = made
             .map(|forecast| forecast.into_forecast(user_id))
@@ -159,7 +163,7 @@ impl ForecastRepository for MemoryForecasts {
         Ok(made)
     }
 
-    async fn range(&self, user_id: Id<User>, days: Days) -> Result<Listed<Forecast>> {
+    async fn list(&self, user_id: Id<User>, days: Days) -> Result<Listed<Forecast>> {
         Ok(self.newest(user_id, days).into())
     }
 

@@ -28,7 +28,7 @@ impl BookRepository for MemoryBooks {
         own.cloned().ok_or_else(Error::not_found)
     }
 
-    async fn find_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Listed<Book>> {
+    async fn list_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Listed<Book>> {
         let records = self.0.lock();
         let own = records
             .books

@@ -184,7 +184,7 @@ impl CommunityRepository for MemoryCommunity {
         })
     }
 
-    async fn remove_comment(
+    async fn delete_comment(
         &self,
         user_id: Id<User>,
         id: Id<Post>,

@@ -58,7 +58,7 @@ impl MemoryCompetitors {
 
 #[async_trait]
 impl CompetitorRepository for MemoryCompetitors {
-    async fn track(&self, user_id: Id<User>, competitor: NewCompetitor) -> Result<Competitor> {
+    async fn create(&self, user_id: Id<User>, competitor: NewCompetitor) -> Result<Competitor> {
         let competitor = competitor.into_competitor(user_id);
         let mut records = self.0.lock();
         records.known_user(user_id)?;

@@ -33,7 +33,7 @@ pub trait AggregateRepository: std::fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Only those of the store.
-    async fn range(&self, user_id: Id<User>, days: Days) -> Result<Listed<DailyAggregate>>;
+    async fn list(&self, user_id: Id<User>, days: Days) -> Result<Listed<DailyAggregate>>;
 
     /// The days with sales and without a roll-up, in order: they were not refreshed yet, or could
     /// not be rolled up. No sum of roll-ups counts them.

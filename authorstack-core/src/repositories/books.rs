@@ -27,7 +27,7 @@ pub trait BookRepository: std::fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Only those of the store.
-    async fn find_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Listed<Book>>;
+    async fn list_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Listed<Book>>;
 
     /// A page of the user's books that match the filter.
     ///

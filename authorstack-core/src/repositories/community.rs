@@ -94,7 +94,7 @@ pub trait CommunityRepository: std::fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// NotFound, also if the user may not remove the comment.
-    async fn remove_comment(
+    async fn delete_comment(
         &self,
         user_id: Id<User>,
         id: Id<Post>,

@@ -18,7 +18,7 @@ pub trait CompetitorRepository: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// NotFound when there is no such user; AlreadyExists for `asin` when the user watches it
     /// already; Invalid; Timeout or Unavailable of a store, as for every call.
-    async fn track(&self, user_id: Id<User>, competitor: NewCompetitor) -> Result<Competitor>;
+    async fn create(&self, user_id: Id<User>, competitor: NewCompetitor) -> Result<Competitor>;
 
     /// A competitor of the user.
     ///

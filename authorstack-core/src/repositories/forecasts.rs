@@ -11,13 +11,14 @@ pub trait ForecastRepository: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// NotFound when there is no such user, where the stack holds users too; Invalid; Timeout or
     /// Unavailable of a store, as for every call. Nothing is written then.
-    async fn put(&self, user_id: Id<User>, forecasts: Vec<NewForecast>) -> Result<Vec<Forecast>>;
+    async fn create(&self, user_id: Id<User>, forecasts: Vec<NewForecast>)
+    -> Result<Vec<Forecast>>;
 
     /// The newest forecast of each of these days, ordered by day.
     ///
     /// # Errors
     /// Only those of the store.
-    async fn range(&self, user_id: Id<User>, days: Days) -> Result<Listed<Forecast>>;
+    async fn list(&self, user_id: Id<User>, days: Days) -> Result<Listed<Forecast>>;
 
     /// Sets the actual revenue in all forecasts of these days, from the roll-ups. Returns how many
     /// forecasts changed. What was earned on a day with sales and no roll-up is not known: its

@@ -12,7 +12,7 @@ pub trait InsightRepository: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// NotFound when there is no such user or book of theirs, where the stack holds these too;
     /// Invalid; Timeout or Unavailable of a store, as for every call.
-    async fn put(&self, user_id: Id<User>, insight: NewInsight) -> Result<Insight>;
+    async fn create(&self, user_id: Id<User>, insight: NewInsight) -> Result<Insight>;
 
     /// The newest insight of a kind about the user or a book that is valid at a given time.
     ///
@@ -31,7 +31,7 @@ pub trait InsightRepository: std::fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Invalid for a cursor of a different list.
-    async fn valid(
+    async fn list_valid(
         &self,
         user_id: Id<User>,
         at: DateTime<Utc>,
@@ -43,5 +43,5 @@ pub trait InsightRepository: std::fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Only those of the store.
-    async fn purge_expired(&self, at: DateTime<Utc>) -> Result<u64>;
+    async fn delete_expired(&self, at: DateTime<Utc>) -> Result<u64>;
 }

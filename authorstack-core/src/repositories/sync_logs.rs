@@ -11,13 +11,13 @@ pub trait SyncLogRepository: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// NotFound when there is no such user, where the stack holds users too; Invalid; Timeout or
     /// Unavailable of a store, as for every call.
-    async fn append(&self, user_id: Id<User>, log: NewSyncLog) -> Result<SyncLog>;
+    async fn create(&self, user_id: Id<User>, log: NewSyncLog) -> Result<SyncLog>;
 
     /// A page of the user's logs, ordered by number; only those of the platform, if one is given.
     ///
     /// # Errors
     /// Invalid for a cursor of a different list.
-    async fn recent(
+    async fn list(
         &self,
         user_id: Id<User>,
         platform: Option<Platform>,

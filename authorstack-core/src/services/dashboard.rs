@@ -156,8 +156,8 @@ impl Dashboard {
         let (overview, gaps, insights, forecasts) = tokio::try_join!(
             self.stack.aggregates().overview(user_id, days, query.top),
             self.stack.aggregates().gaps(user_id, both),
-            self.stack.insights().valid(user_id, query.at, newest),
-            self.stack.forecasts().range(user_id, days),
+            self.stack.insights().list_valid(user_id, query.at, newest),
+            self.stack.forecasts().list(user_id, days),
         )?;
         let unreadable = [
             overview.unreadable,

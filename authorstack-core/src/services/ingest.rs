@@ -134,7 +134,7 @@ impl SalesIngest {
             records_synced: i32::try_from(progress.taken).unwrap_or(i32::MAX),
             error_message: message(&progress.rejected, &refreshed.gaps, failure.as_ref()),
         };
-        let logged = self.stack.sync_logs().append(user_id, log).await;
+        let logged = self.stack.sync_logs().create(user_id, log).await;
         match failure {
             Some(error) => Err(error),
             None => Ok(IngestReport {

@@ -136,7 +136,7 @@ pub async fn a_book_of_another_user_is_not_found(store: &AuthorStack) {
     assert_kind!(books.delete(bob.id, book.id).await, ErrorKind::NotFound);
     assert_eq!(titles(store, bob.id, BookFilter::default()).await, [""; 0]);
     let asin = book.asin.clone().unwrap();
-    assert_eq!(books.find_by_asin(bob.id, &asin).await.unwrap(), []);
+    assert_eq!(books.list_by_asin(bob.id, &asin).await.unwrap(), []);
     assert_eq!(books.get(ada.id, book.id).await.unwrap(), book);
 }
 
@@ -147,11 +147,11 @@ pub async fn asin_finds_the_users_books(store: &AuthorStack) {
     let second = books.create(ada.id, full_book()).await.unwrap();
     let asin = "b08n5wrwnw".parse().unwrap();
     assert_eq!(
-        books.find_by_asin(ada.id, &asin).await.unwrap(),
+        books.list_by_asin(ada.id, &asin).await.unwrap(),
         [first, second]
     );
     let other = "B000000000".parse().unwrap();
-    assert_eq!(books.find_by_asin(ada.id, &other).await.unwrap(), []);
+    assert_eq!(books.list_by_asin(ada.id, &other).await.unwrap(), []);
 }
 
 async fn walk(

@@ -317,20 +317,20 @@ pub async fn a_comment_goes_by_its_author_or_the_posts(store: &AuthorStack) {
         let comment = community.comment(follower, id, "Bravo".to_owned()).await;
         ids.push(comment.unwrap().id);
     }
-    let refused = community.remove_comment(stranger, id, ids[0].clone()).await;
+    let refused = community.delete_comment(stranger, id, ids[0].clone()).await;
     assert_kind!(refused, ErrorKind::NotFound);
     assert_eq!(community.get(writer, id).await.unwrap().comment_count, 2);
     // A user who no longer sees the post can still remove their comment.
     store.follows().unfollow(follower, writer).await.unwrap();
     community
-        .remove_comment(follower, id, ids[0].clone())
+        .delete_comment(follower, id, ids[0].clone())
         .await
         .unwrap();
     community
-        .remove_comment(writer, id, ids[1].clone())
+        .delete_comment(writer, id, ids[1].clone())
         .await
         .unwrap();
-    let again = community.remove_comment(writer, id, ids[1].clone()).await;
+    let again = community.delete_comment(writer, id, ids[1].clone()).await;
     assert_kind!(again, ErrorKind::NotFound);
     assert_eq!(community.get(writer, id).await.unwrap().comment_count, 0);
 }
@@ -399,7 +399,7 @@ pub async fn deleting_a_post_takes_likes_and_comments(store: &AuthorStack) {
     community.delete(writer, id).await.unwrap();
     assert_kind!(community.delete(writer, id).await, ErrorKind::NotFound);
     assert_kind!(community.get(writer, id).await, ErrorKind::NotFound);
-    let refused = community.remove_comment(follower, id, comment.id).await;
+    let refused = community.delete_comment(follower, id, comment.id).await;
     assert_kind!(refused, ErrorKind::NotFound);
 }
 

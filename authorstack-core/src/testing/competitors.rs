@@ -28,7 +28,7 @@ fn rival(asin: &str) -> NewCompetitor {
 
 async fn tracked(store: &AuthorStack) -> (Id<User>, Competitor) {
     let user = author(store, "ada").await.id;
-    let tracked = store.competitors().track(user, rival("B08N5WRWNW")).await;
+    let tracked = store.competitors().create(user, rival("B08N5WRWNW")).await;
     (user, tracked.unwrap())
 }
 
@@ -64,7 +64,7 @@ pub async fn every_field_of_a_competitor_survives(store: &AuthorStack) {
         .as_object()
         .unwrap()
         .clone();
-    let created = store.competitors().track(user, new.clone()).await.unwrap();
+    let created = store.competitors().create(user, new.clone()).await.unwrap();
     assert_eq!(created.asin.as_str(), "B08N5WRWNW");
     assert_eq!((created.current_price, created.last_checked), (None, None));
     assert_eq!((&created.title, &created.extra), (&new.title, &new.extra));
@@ -84,12 +84,12 @@ pub async fn an_asin_is_tracked_once_by_a_user(store: &AuthorStack) {
     let (ada, first) = tracked(store).await;
     let bob = author(store, "bob").await.id;
     let competitors = store.competitors();
-    let refused = competitors.track(ada, rival("B08N5WRWNW")).await;
+    let refused = competitors.create(ada, rival("B08N5WRWNW")).await;
     assert_kind!(refused, ErrorKind::AlreadyExists { field } if field == "asin");
-    let theirs = competitors.track(bob, rival("B08N5WRWNW")).await.unwrap();
+    let theirs = competitors.create(bob, rival("B08N5WRWNW")).await.unwrap();
     assert_ne!(theirs.id, first.id);
     assert_kind!(competitors.get(bob, first.id).await, ErrorKind::NotFound);
-    let unknown = competitors.track(Id::new(), rival("B000000000")).await;
+    let unknown = competitors.create(Id::new(), rival("B000000000")).await;
     assert_kind!(unknown, ErrorKind::NotFound);
     let other = "B000000000".parse().unwrap();
     assert_kind!(
@@ -101,7 +101,7 @@ pub async fn an_asin_is_tracked_once_by_a_user(store: &AuthorStack) {
 pub async fn an_asin_tracked_at_once_is_tracked_once(store: &AuthorStack) {
     let ada = author(store, "ada").await.id;
     let competitors = store.competitors();
-    let calls = (0..15).map(|_| competitors.track(ada, rival("B08N5WRWNW")));
+    let calls = (0..15).map(|_| competitors.create(ada, rival("B08N5WRWNW")));
     let outcomes = join_all(calls).await;
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
     let page = competitors.list(ada, PageRequest::default()).await.unwrap();
@@ -270,7 +270,7 @@ pub async fn the_longest_unchecked_come_first(store: &AuthorStack) {
     let mut ids = Vec::new();
     for n in 0..5 {
         let tracked = competitors
-            .track(user, rival(&format!("B00000000{n}")))
+            .create(user, rival(&format!("B00000000{n}")))
             .await;
         ids.push(tracked.unwrap().id);
     }
@@ -332,7 +332,7 @@ pub async fn competitors_come_in_pages_and_go(store: &AuthorStack) {
     let mut made = Vec::new();
     for n in 0..3 {
         let tracked = competitors
-            .track(user, rival(&format!("B00000000{n}")))
+            .create(user, rival(&format!("B00000000{n}")))
             .await;
         made.push(tracked.unwrap());
     }
@@ -348,7 +348,7 @@ pub async fn competitors_come_in_pages_and_go(store: &AuthorStack) {
         competitors.delete(user, made[2].id).await,
         ErrorKind::NotFound
     );
-    let again = competitors.track(user, rival("B000000002")).await.unwrap();
+    let again = competitors.create(user, rival("B000000002")).await.unwrap();
     let seen = history(store, user, again.id, DateRange::default()).await;
     assert_eq!(seen, [], "the history went with the competitor");
     let page = competitors

@@ -109,7 +109,7 @@ pub async fn competitors_race(store: &AuthorStack, count: usize) {
     let mut ids = Vec::new();
     for number in 0..count {
         let new = NewCompetitor::new(asin(number));
-        ids.push(store.competitors().track(ada, new).await.unwrap().id);
+        ids.push(store.competitors().create(ada, new).await.unwrap().id);
     }
     each_deleted_once(store, ids, move |store, id, _| async move {
         store.competitors().delete(ada, id).await
@@ -174,7 +174,7 @@ pub async fn a_comment_is_removed_once(store: &AuthorStack) {
     }
     each_deleted_once(store, ids, move |store, id, thread| async move {
         let community = store.community();
-        community.remove_comment(users[thread % 2], post, id).await
+        community.delete_comment(users[thread % 2], post, id).await
     })
     .await;
     let view = store.community().get(users[0], post).await.unwrap();

@@ -565,7 +565,7 @@ pub async fn deleting_removes_all_that_is_theirs(store: &AuthorStack) {
         let boost = NewBoost::new(book, 7, 10);
         store.boosts().purchase(user, boost).await.unwrap();
         let rival = NewCompetitor::new("B08N5WRWNW".parse().unwrap());
-        store.competitors().track(user, rival).await.unwrap();
+        store.competitors().create(user, rival).await.unwrap();
         let post = community
             .create(user, NewPost::new("Out now"))
             .await

@@ -78,10 +78,10 @@ pub(crate) async fn make_every_call(stack: &AuthorStack) -> Vec<Made> {
     let insights = stack.insights();
     make!(
         made,
-        InsightsPut,
+        InsightsCreate,
         Some(ada),
         None,
-        insights.put(ada, insight)
+        insights.create(ada, insight)
     );
     make!(
         made,
@@ -182,10 +182,10 @@ async fn books(
     make!(made, BooksGet, of, record!(book), books.get(ada, book));
     make!(
         made,
-        BooksFindByAsin,
+        BooksListByAsin,
         of,
         None,
-        books.find_by_asin(ada, &asin)
+        books.list_by_asin(ada, &asin)
     );
     let filter = BookFilter {
         genre: Some(MARK.to_owned()),
@@ -324,8 +324,8 @@ async fn community(stack: &AuthorStack, ada: Id<User>, bob: Id<User>, made: &mut
         posts.comments(bob, post, page())
     );
     let both = format!("{post}.{comment}");
-    let removed = posts.remove_comment(bob, post, comment);
-    make!(made, CommunityRemoveComment, bobs, record!(both), removed);
+    let removed = posts.delete_comment(bob, post, comment);
+    make!(made, CommunityDeleteComment, bobs, record!(both), removed);
     make!(made, CommunityDelete, adas, it, posts.delete(ada, post));
 }
 
@@ -364,7 +364,7 @@ async fn competitors(stack: &AuthorStack, ada: Id<User>, made: &mut Vec<Made>) {
     let asin = "B08N5WRWNW".parse().unwrap();
     let mut new = NewCompetitor::new("B08N5WRWNW".parse().unwrap());
     new.title = Some(MARK.to_owned());
-    let rival = make!(made, CompetitorsTrack, of, None, rivals.track(ada, new));
+    let rival = make!(made, CompetitorsCreate, of, None, rivals.create(ada, new));
     let rival = rival.map_or_else(Id::new, |rival| rival.id);
     let it = record!(rival);
     make!(made, CompetitorsGet, of, it, rivals.get(ada, rival));
@@ -443,7 +443,7 @@ async fn sales_and_roll_ups(
         None,
         rollups.refresh(ada, days, &conversion)
     );
-    make!(made, AggregatesRange, of, None, rollups.range(ada, days));
+    make!(made, AggregatesList, of, None, rollups.list(ada, days));
     make!(made, AggregatesGaps, of, None, rollups.gaps(ada, days));
     make!(
         made,
@@ -465,13 +465,13 @@ async fn logs_insights_and_forecasts(stack: &AuthorStack, ada: Id<User>, made: &
         error_message: Some(MARK.to_owned()),
     };
     let logs = stack.sync_logs();
-    make!(made, SyncLogsAppend, of, None, logs.append(ada, log));
+    make!(made, SyncLogsCreate, of, None, logs.create(ada, log));
     make!(
         made,
-        SyncLogsRecent,
+        SyncLogsList,
         of,
         None,
-        logs.recent(ada, Some(platform), page())
+        logs.list(ada, Some(platform), page())
     );
 
     let day = "2024-03-01".parse().unwrap();
@@ -480,23 +480,29 @@ async fn logs_insights_and_forecasts(stack: &AuthorStack, ada: Id<User>, made: &
     let mut insight = NewInsight::new(kind.clone(), MARK.into());
     let outdated = Utc::now() - TimeDelta::days(1);
     insight.valid_until = Some(outdated);
-    make!(made, InsightsPut, of, None, insights.put(ada, insight));
+    make!(
+        made,
+        InsightsCreate,
+        of,
+        None,
+        insights.create(ada, insight)
+    );
     let before = outdated - TimeDelta::days(1);
     let latest = insights.latest(ada, InsightScope::User, &kind, before);
     make!(made, InsightsLatest, of, None, latest);
     make!(
         made,
-        InsightsValid,
+        InsightsListValid,
         of,
         None,
-        insights.valid(ada, before, page())
+        insights.list_valid(ada, before, page())
     );
     make!(
         made,
-        InsightsPurgeExpired,
+        InsightsDeleteExpired,
         None,
         None,
-        insights.purge_expired(Utc::now())
+        insights.delete_expired(Utc::now())
     );
 
     let (forecasts, mut forecast) = (
@@ -506,12 +512,12 @@ async fn logs_insights_and_forecasts(stack: &AuthorStack, ada: Id<User>, made: &
     forecast.factors = Some(MARK.into());
     make!(
         made,
-        ForecastsPut,
+        ForecastsCreate,
         of,
         None,
-        forecasts.put(ada, vec![forecast])
+        forecasts.create(ada, vec![forecast])
     );
-    make!(made, ForecastsRange, of, None, forecasts.range(ada, days));
+    make!(made, ForecastsList, of, None, forecasts.list(ada, days));
     make!(
         made,
         ForecastsFillActuals,

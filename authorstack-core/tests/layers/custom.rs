@@ -88,7 +88,7 @@ async fn a_repeated_call_has_all_its_values() {
     let forecast = NewForecast::new("2024-03-01".parse().unwrap(), "5".parse().unwrap());
     let kept = stack
         .forecasts()
-        .put(user, vec![forecast.clone(), forecast])
+        .create(user, vec![forecast.clone(), forecast])
         .await;
     assert_eq!(kept.unwrap().len(), 2);
 }

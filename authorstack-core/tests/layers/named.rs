@@ -166,10 +166,10 @@ async fn the_cursor_of_another_list_is_invalid_even_where_the_record_is_missing(
     is_invalid(Of::CompetitorsList, rivals.list(user, by_moment())).await;
     let history = rivals.history(user, Id::new(), range, by_id());
     is_invalid(Of::CompetitorsHistory, history).await;
-    let logs = stack.sync_logs().recent(user, None, by_id());
-    is_invalid(Of::SyncLogsRecent, logs).await;
-    let valid = stack.insights().valid(user, at, by_moment());
-    is_invalid(Of::InsightsValid, valid).await;
+    let logs = stack.sync_logs().list(user, None, by_id());
+    is_invalid(Of::SyncLogsList, logs).await;
+    let valid = stack.insights().list_valid(user, at, by_moment());
+    is_invalid(Of::InsightsListValid, valid).await;
 }
 
 #[tokio::test]

@@ -290,7 +290,7 @@ impl AggregateRepository for SqlAggregates {
         retry_on_conflict(|| self.recompute(user_id, days, conversion)).await
     }
 
-    async fn range(&self, user_id: Id<User>, days: Days) -> Result<Listed<DailyAggregate>> {
+    async fn list(&self, user_id: Id<User>, days: Days) -> Result<Listed<DailyAggregate>> {
         let select = statement(&self.texts.range)
             .bind(self.base.uuid(user_id))
             .bind(days.first())
@@ -329,9 +329,9 @@ impl AggregateRepository for SqlAggregates {
         match summed {
             // Some roll-up cannot be read: the others are summed here.
             Err(error) if is_of_data(&error) => {
-                let found = self.range(user_id, days).await?;
+                let found = self.list(user_id, days).await?;
                 let earlier = match before {
-                    Some(before) => self.range(user_id, before).await?,
+                    Some(before) => self.list(user_id, before).await?,
                     None => Listed::default(),
                 };
                 let mut overview = Overview::of(&found, &earlier, top as usize);

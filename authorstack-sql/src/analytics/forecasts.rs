@@ -74,7 +74,11 @@ impl SqlForecasts {
 
 #[async_trait]
 impl ForecastRepository for SqlForecasts {
-    async fn put(&self, user_id: Id<User>, forecasts: Vec<NewForecast>) -> Result<Vec<Forecast>> {
+    async fn create(
+        &self,
+        user_id: Id<User>,
+        forecasts: Vec<NewForecast>,
+    ) -> Result<Vec<Forecast>> {
         if forecasts.is_empty() {
             self.base.known_user(user_id).await?;
             return Ok(Vec::new());
@@ -92,7 +96,7 @@ impl ForecastRepository for SqlForecasts {
         Ok(stored)
     }
 
-    async fn range(&self, user_id: Id<User>, days: Days) -> Result<Listed<Forecast>> {
+    async fn list(&self, user_id: Id<User>, days: Days) -> Result<Listed<Forecast>> {
         let select = statement(&self.texts.range)
             .bind(self.base.uuid(user_id))
             .bind(days.first())
@@ -112,7 +116,7 @@ impl ForecastRepository for SqlForecasts {
     }
 
     async fn accuracy(&self, user_id: Id<User>, days: Days) -> Result<ForecastAccuracy> {
-        let newest = self.range(user_id, days).await?;
+        let newest = self.list(user_id, days).await?;
         Ok(ForecastAccuracy::of(&newest))
     }
 }

@@ -85,7 +85,7 @@ impl SqlInsights {
 
 #[async_trait]
 impl InsightRepository for SqlInsights {
-    async fn put(&self, user_id: Id<User>, insight: NewInsight) -> Result<Insight> {
+    async fn create(&self, user_id: Id<User>, insight: NewInsight) -> Result<Insight> {
         let insight = insight.into_insight(user_id);
         let insert = statement_with(&self.texts.put, self.base.arguments(&insight)?);
         let row = self.base.pool.fetch_optional(insert).await?;
@@ -109,7 +109,7 @@ impl InsightRepository for SqlInsights {
         self.base.read(&row.ok_or_else(Error::not_found)?)
     }
 
-    async fn valid(
+    async fn list_valid(
         &self,
         user_id: Id<User>,
         at: DateTime<Utc>,
@@ -129,7 +129,7 @@ impl InsightRepository for SqlInsights {
         Ok(self.base.numbered(&rows, page.limit()))
     }
 
-    async fn purge_expired(&self, at: DateTime<Utc>) -> Result<u64> {
+    async fn delete_expired(&self, at: DateTime<Utc>) -> Result<u64> {
         check_moment("at", at)?;
         let delete = statement(&self.texts.purge).bind(Moment(at));
         let row = self.base.pool.fetch_optional(delete).await?;

@@ -57,7 +57,7 @@ impl SqlSyncLogs {
 
 #[async_trait]
 impl SyncLogRepository for SqlSyncLogs {
-    async fn append(&self, user_id: Id<User>, log: NewSyncLog) -> Result<SyncLog> {
+    async fn create(&self, user_id: Id<User>, log: NewSyncLog) -> Result<SyncLog> {
         let log = log.into_sync_log(user_id);
         let insert = statement_with(&self.texts.append, self.base.arguments(&log)?);
         let row = self.base.pool.fetch_optional(insert).await?;
@@ -65,7 +65,7 @@ impl SyncLogRepository for SqlSyncLogs {
             .read(&row.ok_or_else(|| Error::internal("an insert returned no row"))?)
     }
 
-    async fn recent(
+    async fn list(
         &self,
         user_id: Id<User>,
         platform: Option<Platform>,

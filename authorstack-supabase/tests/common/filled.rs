@@ -69,7 +69,7 @@ pub async fn filled() -> MemoryStore {
         let mut rival = NewCompetitor::new("B08N5WRWNW".parse().unwrap());
         rival.extra = extra.clone();
         let competitors = store.competitors();
-        let rival = competitors.track(user, rival).await.unwrap();
+        let rival = competitors.create(user, rival).await.unwrap();
         for (price, on) in [
             ("0", "1960-01-01"),
             ("123456789012.345", "2024-05-01"),

@@ -26,7 +26,7 @@ async fn refresh(stage: Stage<'_>, days: Days) -> RefreshReport {
 
 async fn stored(stage: Stage<'_>) -> Vec<DailyAggregate> {
     let aggregates = stage.store.aggregates();
-    let listed = aggregates.range(stage.user, Days::ALL).await.unwrap();
+    let listed = aggregates.list(stage.user, Days::ALL).await.unwrap();
     listed.items
 }
 
@@ -138,10 +138,10 @@ pub async fn a_refresh_stays_within_its_days_and_user(stage: Stage<'_>) {
         counts(0, 0)
     );
     assert_eq!(stored(stage).await, found);
-    let theirs = aggregates.range(stage.stranger, Days::ALL).await.unwrap();
+    let theirs = aggregates.list(stage.stranger, Days::ALL).await.unwrap();
     assert_eq!(theirs.len(), 3);
     let some = aggregates
-        .range(stage.stranger, days("2024-03-02", "2024-03-09"))
+        .list(stage.stranger, days("2024-03-02", "2024-03-09"))
         .await
         .unwrap();
     assert_eq!(some.len(), 2);

@@ -17,9 +17,9 @@ async fn fill_strangers(stage: Stage<'_>) -> ErasedAnalytics {
     let run = ingest.run(stranger, &Platform::KDP, sales, &dollars);
     run.await.unwrap();
     let insight = NewInsight::new(InsightKind::TREND, serde_json::json!("up"));
-    store.insights().put(stranger, insight).await.unwrap();
+    store.insights().create(stranger, insight).await.unwrap();
     let forecast = NewForecast::new(day("2024-03-01"), "3".parse().unwrap());
-    let forecasts = store.forecasts().put(stranger, vec![forecast]);
+    let forecasts = store.forecasts().create(stranger, vec![forecast]);
     forecasts.await.unwrap();
     held(store, stranger).await
 }
@@ -58,7 +58,7 @@ pub async fn an_erasure_that_broke_off_continues(stage: Stage<'_>) {
     let none = store.erasure().erase_user(user).await.unwrap();
     assert_eq!(none.total(), 0);
     let log = super::sync_logs::success();
-    store.sync_logs().append(user, log).await.unwrap();
+    store.sync_logs().create(user, log).await.unwrap();
 
     let report = Erasure::new(store).run(user).await.unwrap();
     assert_eq!(report.analytics.map(|erased| erased.sync_logs), Some(1));
@@ -117,7 +117,7 @@ pub async fn deleting_a_book_erases_its_insights_only(stage: Stage<'_>) {
     };
     assert_eq!(held(store, user).await, left);
     let insights = store.insights();
-    let page = insights.valid(user, moment("2024-03-01"), PageRequest::first(9));
+    let page = insights.list_valid(user, moment("2024-03-01"), PageRequest::first(9));
     let page = page.await.unwrap();
     assert!(page.items.iter().all(|insight| insight.book_id.is_none()));
     let rolled = store.aggregates().overview(user, Days::ALL, 5).await;

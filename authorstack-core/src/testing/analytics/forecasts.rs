@@ -9,12 +9,12 @@ fn forecast(date: &str, predicted: &str) -> NewForecast {
 
 async fn put(stage: Stage<'_>, forecasts: Vec<NewForecast>) -> Vec<Forecast> {
     let repository = stage.store.forecasts();
-    repository.put(stage.user, forecasts).await.unwrap()
+    repository.create(stage.user, forecasts).await.unwrap()
 }
 
 async fn range(stage: Stage<'_>) -> Vec<Forecast> {
     let repository = stage.store.forecasts();
-    let listed = repository.range(stage.user, Days::ALL).await.unwrap();
+    let listed = repository.list(stage.user, Days::ALL).await.unwrap();
     listed.items
 }
 
@@ -51,7 +51,7 @@ pub async fn every_field_of_a_forecast_survives(stage: Stage<'_>) {
     let others = stage
         .store
         .forecasts()
-        .range(stage.stranger, Days::ALL)
+        .list(stage.stranger, Days::ALL)
         .await;
     assert!(others.unwrap().is_empty());
 }
@@ -68,7 +68,7 @@ pub async fn the_newest_forecast_of_a_day_counts(stage: Stage<'_>) {
     assert_eq!(found[0], newer[0]);
     let repository = stage.store.forecasts();
     let some = repository
-        .range(stage.user, days("2024-03-02", "2024-03-09"))
+        .list(stage.user, days("2024-03-02", "2024-03-09"))
         .await
         .unwrap();
     assert_eq!(some, found[1..]);
@@ -85,7 +85,7 @@ pub async fn actuals_come_from_the_roll_ups(stage: Stage<'_>) {
     ];
     put(stage, dates.map(|date| forecast(date, "50")).into()).await;
     repository
-        .put(stage.stranger, vec![forecast("2024-03-01", "1")])
+        .create(stage.stranger, vec![forecast("2024-03-01", "1")])
         .await
         .unwrap();
     sell(stage).await;
@@ -110,7 +110,7 @@ pub async fn actuals_come_from_the_roll_ups(stage: Stage<'_>) {
         .await
         .unwrap();
     assert_eq!(repository.fill_actuals(stage.user, over).await.unwrap(), 1);
-    let theirs = repository.range(stage.stranger, Days::ALL).await.unwrap();
+    let theirs = repository.list(stage.stranger, Days::ALL).await.unwrap();
     assert_eq!(theirs[0].actual, None);
 }
 
@@ -175,7 +175,7 @@ pub async fn a_bad_forecast_writes_nothing(stage: Stage<'_>) {
     far.date = day("0001-01-01").pred_opt().unwrap();
     for (bad, named) in [(nul, "factors.0"), (far, "forecast_date")] {
         let batch = vec![good.clone(), bad];
-        let error = repository.put(stage.user, batch).await.unwrap_err();
+        let error = repository.create(stage.user, batch).await.unwrap_err();
         assert!(
             matches!(error.kind(), ErrorKind::Invalid { field, .. } if field == named),
             "{error}"

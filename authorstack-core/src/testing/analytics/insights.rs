@@ -19,15 +19,15 @@ pub async fn the_newest_valid_insight_of_a_kind_is_found(stage: Stage<'_>) {
     assert!(none.is_not_found(), "{none}");
 
     let lasting = insights
-        .put(stage.user, insight(InsightKind::TREND, "up"))
+        .create(stage.user, insight(InsightKind::TREND, "up"))
         .await
         .unwrap();
     let mut brief = insight(InsightKind::TREND, "down");
     brief.valid_until = Some(now + TimeDelta::hours(1));
     brief.confidence = Some("0.07".parse().unwrap());
-    let brief = insights.put(stage.user, brief).await.unwrap();
+    let brief = insights.create(stage.user, brief).await.unwrap();
     insights
-        .put(stage.user, insight(InsightKind::PRICING, "4.99"))
+        .create(stage.user, insight(InsightKind::PRICING, "4.99"))
         .await
         .unwrap();
     assert_eq!(latest(now).await.unwrap(), brief);
@@ -45,7 +45,7 @@ pub async fn insights_of_the_user_and_of_books_are_apart(stage: Stage<'_>) {
     let now = time::now();
     let mut about_book = insight(InsightKind::TREND, "the book");
     about_book.book_id = Some(stage.book);
-    let about_book = insights.put(stage.user, about_book).await.unwrap();
+    let about_book = insights.create(stage.user, about_book).await.unwrap();
     let of_user = insights
         .latest(stage.user, InsightScope::User, &InsightKind::TREND, now)
         .await
@@ -65,18 +65,18 @@ pub async fn what_is_outdated_is_purged(stage: Stage<'_>) {
     for hours in [-2, -1, 0, 1] {
         let mut new = insight(InsightKind::FORECAST, "soon over");
         new.valid_until = Some(now + TimeDelta::hours(hours));
-        insights.put(stage.user, new.clone()).await.unwrap();
-        insights.put(stage.stranger, new).await.unwrap();
+        insights.create(stage.user, new.clone()).await.unwrap();
+        insights.create(stage.stranger, new).await.unwrap();
     }
     insights
-        .put(stage.user, insight(InsightKind::FORECAST, "for ever"))
+        .create(stage.user, insight(InsightKind::FORECAST, "for ever"))
         .await
         .unwrap();
-    assert_eq!(insights.purge_expired(now).await.unwrap(), 6);
-    assert_eq!(insights.purge_expired(now).await.unwrap(), 0);
+    assert_eq!(insights.delete_expired(now).await.unwrap(), 6);
+    assert_eq!(insights.delete_expired(now).await.unwrap(), 0);
     let long_ago = now - TimeDelta::days(9);
     let left = insights
-        .valid(stage.user, long_ago, PageRequest::first(9))
+        .list_valid(stage.user, long_ago, PageRequest::first(9))
         .await
         .unwrap();
     assert_eq!(left.items.len(), 2);
@@ -90,13 +90,13 @@ pub async fn valid_insights_come_in_pages(stage: Stage<'_>) {
         let mut new = insight(InsightKind::PRICING, &n.to_string());
         new.valid_until = (n == 1).then_some(now);
         new.book_id = (n == 2).then_some(stage.book);
-        made.push(insights.put(stage.user, new).await.unwrap());
+        made.push(insights.create(stage.user, new).await.unwrap());
     }
     made.remove(1);
     let mut seen = Vec::new();
     let mut request = PageRequest::first(2).order(Order::OldestFirst);
     loop {
-        let page = insights.valid(stage.user, now, request).await.unwrap();
+        let page = insights.list_valid(stage.user, now, request).await.unwrap();
         seen.extend(page.items);
         let Some(next) = page.next else { break };
         request = PageRequest::first(2).order(Order::OldestFirst).after(next);
@@ -112,7 +112,7 @@ pub async fn nul_in_an_insight_is_invalid(stage: Stage<'_>) {
         json!({ "\0": 1 }),
     ] {
         let new = NewInsight::new(InsightKind::TREND, content);
-        let error = insights.put(stage.user, new).await.unwrap_err();
+        let error = insights.create(stage.user, new).await.unwrap_err();
         assert!(
             matches!(error.kind(), ErrorKind::Invalid { field, .. } if field.starts_with("content")),
             "{error}"

@@ -99,14 +99,18 @@ pub async fn fill_analytics(store: &AuthorStack, user: Id<User>, book: Id<Book>)
     let content = serde_json::json!({ "text": "up \u{201c}", "by": [1, 2.5, null] });
     let mut insight = NewInsight::new(InsightKind::TREND, content);
     insight.confidence = Some("0.07".parse().unwrap());
-    store.insights().put(user, insight.clone()).await.unwrap();
+    store
+        .insights()
+        .create(user, insight.clone())
+        .await
+        .unwrap();
     insight.book_id = Some(book);
     insight.valid_until = Some("2030-01-01T00:00:00.125Z".parse().unwrap());
-    store.insights().put(user, insight).await.unwrap();
+    store.insights().create(user, insight).await.unwrap();
     let mut forecast = NewForecast::new(day("2024-03-01"), "30.10".parse().unwrap());
     forecast.factors = Some(serde_json::json!({ "season": 1.0 }));
     let forecasts = store.forecasts();
-    forecasts.put(user, vec![forecast]).await.unwrap();
+    forecasts.create(user, vec![forecast]).await.unwrap();
     let filled = forecasts.fill_actuals(user, Days::month(day("2024-03-01")));
     assert_eq!(filled.await.unwrap(), 1);
 }
@@ -122,10 +126,12 @@ async fn held(store: &AuthorStack, user: Id<User>) -> ErasedAnalytics {
     let page = || PageRequest::first(100);
     let sales = store.sales().stream(user, SalesFilter::of(Days::ALL));
     let sales: Vec<Sale> = sales.try_collect().await.unwrap();
-    let aggregates = store.aggregates().range(user, Days::ALL).await.unwrap();
-    let logs = store.sync_logs().recent(user, None, page()).await.unwrap();
-    let insights = store.insights().valid(user, moment("2024-03-01"), page());
-    let forecasts = store.forecasts().range(user, Days::ALL).await.unwrap();
+    let aggregates = store.aggregates().list(user, Days::ALL).await.unwrap();
+    let logs = store.sync_logs().list(user, None, page()).await.unwrap();
+    let insights = store
+        .insights()
+        .list_valid(user, moment("2024-03-01"), page());
+    let forecasts = store.forecasts().list(user, Days::ALL).await.unwrap();
     ErasedAnalytics {
         sales: sales.len() as u64,
         aggregates: aggregates.len() as u64,

@@ -27,13 +27,13 @@ pub async fn insights_are_purged_once(stage: Stage<'_>) {
         let mut insight = NewInsight::new(InsightKind::TREND, serde_json::json!("up"));
         insight.valid_until = Some(outdated);
         let insights = stage.store.insights();
-        insights.put(stage.user, insight).await.unwrap();
+        insights.create(stage.user, insight).await.unwrap();
     }
     let shared = stage.store.clone();
     let purged = race(move |_| {
         let store = shared.clone();
         async move {
-            let purge = || store.insights().purge_expired(outdated);
+            let purge = || store.insights().delete_expired(outdated);
             settled(purge).await.unwrap()
         }
     })
@@ -46,7 +46,10 @@ pub async fn actuals_are_filled_once(stage: Stage<'_>) {
         let date = day(&format!("2024-03-{n:02}"));
         NewForecast::new(date, "9".parse().unwrap())
     });
-    let forecasts = stage.store.forecasts().put(stage.user, forecasts.collect());
+    let forecasts = stage
+        .store
+        .forecasts()
+        .create(stage.user, forecasts.collect());
     forecasts.await.unwrap();
     let (shared, user) = (stage.store.clone(), stage.user);
     let filled = race(move |_| {

@@ -368,7 +368,7 @@ impl Both<'_> {
         both!(
             self,
             what,
-            |store| store.aggregates().range(user, days),
+            |store| store.aggregates().list(user, days),
             bare
         );
         let what = format!("days without a roll-up of {user}, {days}");
@@ -393,7 +393,7 @@ impl Both<'_> {
             both!(
                 self,
                 what,
-                |store| store.sync_logs().append(user, log.clone()),
+                |store| store.sync_logs().create(user, log.clone()),
                 bare_log
             );
             return;
@@ -413,7 +413,7 @@ impl Both<'_> {
             what,
             |store| store
                 .sync_logs()
-                .recent(user, platform.clone(), request.clone()),
+                .list(user, platform.clone(), request.clone()),
             bare
         );
     }
@@ -433,7 +433,7 @@ impl Both<'_> {
                 both!(
                     self,
                     what,
-                    |store| store.insights().put(user, new.clone()),
+                    |store| store.insights().create(user, new.clone()),
                     bare_insight
                 );
             }
@@ -458,13 +458,13 @@ impl Both<'_> {
                 both!(
                     self,
                     what,
-                    |store| store.insights().valid(user, at, request.clone()),
+                    |store| store.insights().list_valid(user, at, request.clone()),
                     bare
                 );
             }
             _ => {
                 let what = format!("purge what is outdated at {at}");
-                both!(self, what, |store| store.insights().purge_expired(at));
+                both!(self, what, |store| store.insights().delete_expired(at));
             }
         }
     }
@@ -485,7 +485,7 @@ impl Both<'_> {
                 both!(
                     self,
                     what,
-                    |store| store.forecasts().put(user, new.clone()),
+                    |store| store.forecasts().create(user, new.clone()),
                     bare
                 );
             }
@@ -502,12 +502,7 @@ impl Both<'_> {
             _ => {
                 let what = format!("forecasts of {user}, {days}");
                 let bare = |all: Listed<Forecast>| all.map(bare_forecast);
-                both!(
-                    self,
-                    what,
-                    |store| store.forecasts().range(user, days),
-                    bare
-                );
+                both!(self, what, |store| store.forecasts().list(user, days), bare);
             }
         }
     }

@@ -32,7 +32,7 @@ pub async fn an_ingest_writes_refreshes_and_logs(stage: Stage<'_>) {
     );
     let logs = stage.store.sync_logs();
     let page = logs
-        .recent(stage.user, None, PageRequest::first(5))
+        .list(stage.user, None, PageRequest::first(5))
         .await
         .unwrap();
     assert_eq!(page.items, [report.log]);
@@ -121,7 +121,7 @@ pub async fn a_missing_rate_leaves_the_sales_and_says_so(stage: Stage<'_>) {
     let aggregates = stage.store.aggregates();
     assert!(
         aggregates
-            .range(stage.user, Days::ALL)
+            .list(stage.user, Days::ALL)
             .await
             .unwrap()
             .is_empty()
@@ -163,7 +163,7 @@ pub async fn a_report_of_several_markets_is_one_ingest(stage: Stage<'_>) {
         assert_eq!((counts.inserted, counts.unchanged), (inserted, unchanged));
     }
     let aggregates = stage.store.aggregates();
-    let rolled = aggregates.range(stage.user, Days::ALL).await.unwrap();
+    let rolled = aggregates.list(stage.user, Days::ALL).await.unwrap();
     // 6.98 - 2.97 + 0
     assert_eq!(rolled[0].totals, sums("4.01", 1, 312));
     assert_eq!(rolled[0].platform_breakdown.len(), 1);
@@ -184,12 +184,12 @@ pub async fn an_ingest_leaves_other_days_alone(stage: Stage<'_>) {
     let run = service.run(stage.user, &Platform::GUMROAD, vec![euros], &with_euros);
     assert_eq!(run.await.unwrap().refreshed.written, 1);
     let aggregates = stage.store.aggregates();
-    let before = aggregates.range(stage.user, Days::ALL).await.unwrap();
+    let before = aggregates.list(stage.user, Days::ALL).await.unwrap();
     // A run that knows no rate of euros, for the days around.
     let around = ["2024-03-01", "2024-03-03"].map(|date| sale(stage.book, "kdp", date, "1"));
     let report = ingest(stage, around.into()).await;
     assert_eq!(report.log.status, SyncStatus::Success);
-    let after = aggregates.range(stage.user, Days::ALL).await.unwrap();
+    let after = aggregates.list(stage.user, Days::ALL).await.unwrap();
     assert_eq!((after.len(), &after[1]), (3, &before[0]));
 }
 
@@ -211,7 +211,7 @@ async fn written(stage: Stage<'_>) -> (Vec<Sale>, Vec<DailyAggregate>) {
     let (user, store) = (stage.user, stage.store);
     let sales = store.sales().stream(user, SalesFilter::of(Days::ALL));
     let sales: Vec<Sale> = sales.try_collect().await.unwrap();
-    let aggregates = store.aggregates().range(user, Days::ALL).await;
+    let aggregates = store.aggregates().list(user, Days::ALL).await;
     (sales, aggregates.unwrap().items)
 }
 
@@ -244,7 +244,7 @@ pub async fn far_days_are_refreshed_apart(stage: Stage<'_>) {
     let report = ingest(stage, sales.into()).await;
     assert_eq!(report.refreshed.written, 3);
     let aggregates = stage.store.aggregates();
-    let rolled = aggregates.range(stage.user, Days::ALL).await.unwrap();
+    let rolled = aggregates.list(stage.user, Days::ALL).await.unwrap();
     assert_eq!(rolled.len(), 3);
 }
 
@@ -265,16 +265,16 @@ pub async fn a_dashboard_shows_every_part(stage: Stage<'_>) {
         NewForecast::new(day("2024-03-02"), "4".parse().unwrap()),
         NewForecast::new(day("2024-03-05"), "9".parse().unwrap()),
     ];
-    forecasts.put(stage.user, predicted).await.unwrap();
+    forecasts.create(stage.user, predicted).await.unwrap();
     let range = days("2024-03-02", "2024-03-04");
     forecasts.fill_actuals(stage.user, range).await.unwrap();
     let insights = stage.store.insights();
     let now = time::now();
     let mut outdated = NewInsight::new(InsightKind::TREND, json!("down"));
     outdated.valid_until = Some(now - TimeDelta::hours(1));
-    insights.put(stage.user, outdated).await.unwrap();
+    insights.create(stage.user, outdated).await.unwrap();
     let up = NewInsight::new(InsightKind::TREND, json!("up"));
-    let up = insights.put(stage.user, up).await.unwrap();
+    let up = insights.create(stage.user, up).await.unwrap();
 
     let dashboard = Dashboard::new(stage.store);
     let mut query = DashboardQuery::of(range);

@@ -22,10 +22,10 @@ pub async fn logs_come_back_newest_first(stage: Stage<'_>) {
     failed.status = SyncStatus::Failed;
     failed.error_message = Some("429 – too many calls; “later”".to_owned());
     let first = logs
-        .append(stage.user, log(Platform::KDP, i32::MAX))
+        .create(stage.user, log(Platform::KDP, i32::MAX))
         .await
         .unwrap();
-    let second = logs.append(stage.user, failed.clone()).await.unwrap();
+    let second = logs.create(stage.user, failed.clone()).await.unwrap();
     assert!(second.id > first.id);
     assert!(
         second
@@ -34,13 +34,13 @@ pub async fn logs_come_back_newest_first(stage: Stage<'_>) {
     );
     assert_eq!(second.error_message, failed.error_message);
     let page = logs
-        .recent(stage.user, None, PageRequest::first(10))
+        .list(stage.user, None, PageRequest::first(10))
         .await
         .unwrap();
     assert_eq!(page.items, [second, first]);
     assert_eq!(page.next, None);
     let others = logs
-        .recent(stage.stranger, None, PageRequest::first(10))
+        .list(stage.stranger, None, PageRequest::first(10))
         .await
         .unwrap();
     assert!(others.items.is_empty());
@@ -54,7 +54,7 @@ pub async fn logs_are_paged_and_filtered(stage: Stage<'_>) {
         } else {
             Platform::GUMROAD
         };
-        logs.append(stage.user, log(platform, n)).await.unwrap();
+        logs.create(stage.user, log(platform, n)).await.unwrap();
     }
     for (order, expected) in [
         (Order::NewestFirst, [6, 4, 2, 0]),
@@ -64,7 +64,7 @@ pub async fn logs_are_paged_and_filtered(stage: Stage<'_>) {
         let mut request = PageRequest::first(3).order(order);
         loop {
             let page = logs
-                .recent(stage.user, Some(Platform::KDP), request)
+                .list(stage.user, Some(Platform::KDP), request)
                 .await
                 .unwrap();
             seen.extend(page.items.iter().map(|log| log.records_synced));
@@ -76,7 +76,7 @@ pub async fn logs_are_paged_and_filtered(stage: Stage<'_>) {
         assert_eq!(seen, expected);
     }
     let foreign = PageRequest::first(3).after(crate::Cursor::behind(stage.user));
-    let error = logs.recent(stage.user, None, foreign).await.unwrap_err();
+    let error = logs.list(stage.user, None, foreign).await.unwrap_err();
     assert!(
         matches!(error.kind(), ErrorKind::Invalid { field, .. } if field == "cursor"),
         "{error}"
@@ -87,13 +87,13 @@ pub async fn nul_in_a_message_is_invalid(stage: Stage<'_>) {
     let logs = stage.store.sync_logs();
     let mut bad = log(Platform::KDP, 1);
     bad.error_message = Some("a\0b".to_owned());
-    let error = logs.append(stage.user, bad).await.unwrap_err();
+    let error = logs.create(stage.user, bad).await.unwrap_err();
     assert!(
         matches!(error.kind(), ErrorKind::Invalid { field, .. } if field == "error_message"),
         "{error}"
     );
     let page = logs
-        .recent(stage.user, None, PageRequest::first(3))
+        .list(stage.user, None, PageRequest::first(3))
         .await
         .unwrap();
     assert!(page.items.is_empty());

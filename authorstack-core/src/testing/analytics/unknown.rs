@@ -56,21 +56,21 @@ pub async fn nothing_is_written_for_nobody(stage: Stage<'_>) {
         ),
         (
             "a log",
-            store.sync_logs().append(nobody, success()).await.map(drop),
+            store.sync_logs().create(nobody, success()).await.map(drop),
         ),
         (
             "an insight",
-            store.insights().put(nobody, insight).await.map(drop),
+            store.insights().create(nobody, insight).await.map(drop),
         ),
         (
             "no forecasts",
-            store.forecasts().put(nobody, Vec::new()).await.map(drop),
+            store.forecasts().create(nobody, Vec::new()).await.map(drop),
         ),
         (
             "a forecast",
             store
                 .forecasts()
-                .put(nobody, vec![forecast])
+                .create(nobody, vec![forecast])
                 .await
                 .map(drop),
         ),
@@ -98,11 +98,11 @@ pub async fn an_insight_is_about_a_book_of_the_user(stage: Stage<'_>) {
     };
     let unknown = Id::new();
     assert_kind!(
-        insights.put(stage.user, about(unknown)).await,
+        insights.create(stage.user, about(unknown)).await,
         ErrorKind::NotFound
     );
     assert_kind!(
-        insights.put(stage.stranger, about(stage.book)).await,
+        insights.create(stage.stranger, about(stage.book)).await,
         ErrorKind::NotFound
     );
     for (user, book) in [(stage.user, unknown), (stage.stranger, stage.book)] {
@@ -110,6 +110,9 @@ pub async fn an_insight_is_about_a_book_of_the_user(stage: Stage<'_>) {
         let found = insights.latest(user, scope, &InsightKind::TREND, crate::time::now());
         assert_kind!(found.await, ErrorKind::NotFound);
     }
-    let put = insights.put(stage.user, about(stage.book)).await.unwrap();
+    let put = insights
+        .create(stage.user, about(stage.book))
+        .await
+        .unwrap();
     assert_eq!(put.book_id, Some(stage.book));
 }

@@ -98,7 +98,7 @@ impl Both<'_> {
                 if let Some(comment) = self.pick(&comments) {
                     let by = if self.chance(50) { author } else { viewer };
                     let what = "remove a comment".into();
-                    both!(self, what, |store, side| store.community().remove_comment(
+                    both!(self, what, |store, side| store.community().delete_comment(
                         by.on(side),
                         comment.of.on(side),
                         comment.texts[side].parse().unwrap()

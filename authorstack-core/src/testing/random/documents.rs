@@ -360,7 +360,7 @@ impl Both<'_> {
                 let what = format!("track {asin}");
                 let tracked = both!(self, what, |store, side| store
                     .competitors()
-                    .track(user.on(side), new.clone()));
+                    .create(user.on(side), new.clone()));
                 self.competitors
                     .extend(tracked.as_ref().map(|rival| (user, Twin::of(rival))));
             }
