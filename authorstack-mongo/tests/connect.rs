@@ -109,14 +109,26 @@ async fn debug_shows_no_secret() {
 #[tokio::test]
 async fn a_call_keeps_its_deadline() {
     on_empty(async |store| {
-        let name = store.mongo.database().name().to_owned();
+        let database = store.mongo.database();
+        let slow = doc! { "$function": {
+            "body": "function() { sleep(5000); return true; }", "args": [], "lang": "js",
+        } };
+        documents(&store.mongo, "held")
+            .insert_one(doc! { "_id": 1 })
+            .await
+            .unwrap();
+        database
+            .create_collection("users")
+            .view_on("held")
+            .pipeline([doc! { "$match": { "$expr": slow } }])
+            .await
+            .unwrap();
         let config = MongoConfig::new(servers::mongodb_url())
-            .database(name)
-            .operation_timeout(Duration::from_nanos(1));
+            .database(database.name().to_owned())
+            .operation_timeout(Duration::from_millis(100));
         let stack = AuthorStack::builder()
             .documents(&MongoStore::connect(config).await.unwrap())
             .build();
-        // The deadline is over before anything can be said.
         let error = stack
             .users()
             .list(PageRequest::default())

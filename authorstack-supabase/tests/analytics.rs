@@ -126,7 +126,7 @@ async fn nothing_is_written_for_a_user_or_a_book_that_is_not_there() {
         let conversion = Conversion::into("USD".parse().unwrap());
         let aggregates = store.aggregates();
         let nothing = aggregates.refresh(Id::new(), Days::month(date), &conversion);
-        assert_eq!(nothing.await.unwrap().written, 0);
+        assert!(nothing.await.unwrap_err().is_not_found());
     })
     .await;
 }
