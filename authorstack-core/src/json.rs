@@ -300,6 +300,37 @@ impl Values<'_> {
     }
 }
 
+/// Reads a decimal number, also in scientific notation, with all its digits: a text that would be
+/// rounded is refused.
+///
+/// ```
+/// use authorstack_core::json::parse_decimal;
+///
+/// assert_eq!(parse_decimal("3e-1"), parse_decimal("0.3"));
+/// assert_eq!(parse_decimal("1.5E3").map(|number| number.to_string()), Some("1500".to_owned()));
+/// assert_eq!(parse_decimal("1e-29"), None);
+/// assert_eq!(parse_decimal("1e-9223372036854775808"), None);
+/// ```
+#[must_use]
+pub fn parse_decimal(text: &str) -> Option<Decimal> {
+    let Some((digits, exponent)) = text.split_once(['e', 'E']) else {
+        return Decimal::from_str_exact(text).ok();
+    };
+    let mut number = Decimal::from_str_exact(digits).ok()?;
+    let scale = i64::from(number.scale()).checked_sub(exponent.parse().ok()?)?;
+    if scale < 0 {
+        number.set_scale(0).ok()?;
+        for _ in 0..scale.unsigned_abs().min(100) {
+            number = number.checked_mul(Decimal::TEN)?;
+        }
+        // Zero with any exponent is zero.
+        (scale >= -100 || number.is_zero()).then_some(number)
+    } else {
+        number.set_scale(scale.try_into().ok()?).ok()?;
+        Some(number)
+    }
+}
+
 /// The decimal number that JSON holds: a text, or a number of at most fifteen significant digits.
 /// The reader of a longer number with a fraction has only the double nearest to it.
 ///
@@ -308,8 +339,8 @@ impl Values<'_> {
 pub(crate) fn decimal_of(json: &Value) -> Result<Decimal, String> {
     const MOST: usize = 15;
     match json {
-        Value::String(text) => Decimal::from_str_exact(text.trim())
-            .map_err(|_| format!("{} is not a decimal number", excerpt(text))),
+        Value::String(text) => parse_decimal(text.trim())
+            .ok_or_else(|| format!("{} is not a decimal number", excerpt(text))),
         Value::Number(number) => {
             let text = number.to_string();
             let (digits, exponent) = text.split_once(['e', 'E']).unwrap_or((&text, "0"));

@@ -41,9 +41,7 @@ fn sums(entry: &Value) -> Option<Sums> {
 
 /// An old app may have written a number as a text, or in scientific notation.
 fn decimal(number: &Value) -> Option<Decimal> {
-    let text = number.as_str()?;
-    let exact = Decimal::from_str_exact(text);
-    exact.or_else(|_| Decimal::from_scientific(text)).ok()
+    json::parse_decimal(number.as_str()?)
 }
 
 /// The sums that JSON holds.
