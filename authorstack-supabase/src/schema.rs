@@ -40,6 +40,7 @@ migrations! {
     "20261127000000", "authorstack_access";
     "20261127010000", "authorstack_rules";
     "20261127030000", "authorstack_sales";
+    "20261127040000", "authorstack_counts";
 }
 
 /// The tables that the migrations create in `public`, each with its migration.

@@ -20,6 +20,7 @@ use authorstack_core::{
         verify,
     },
     services::{Dashboard, DashboardQuery},
+    testing::new_author,
 };
 use chrono::{DateTime, Utc};
 use common::{Database, Host, Via, filled::filled, on_database};
@@ -405,6 +406,43 @@ async fn a_comparison_counts_what_the_target_cannot_read() {
         for kind in &verified.kinds {
             assert_eq!(kind.report.differing, 0, "{kind:?}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_post_that_breaks_a_rule_hinders_nobody() {
+    on_database(async |database| {
+        let store = database.migrated(Via::Direct).await;
+        let mut authors = Vec::new();
+        for name in ["ada", "bob", "eve"] {
+            let author = store.users().create(new_author(name)).await.unwrap();
+            authors.push(author.id);
+        }
+        let [ada, bob, eve] = authors[..] else {
+            panic!("{authors:?}")
+        };
+        let community = store.community();
+        let bad = community.create(eve, NewPost::new("Loud")).await.unwrap();
+        let good = community.create(ada, NewPost::new("Calm")).await.unwrap();
+        for post in [bad.id, good.id] {
+            community.like(bob, post).await.unwrap();
+        }
+        // The rule came later than the post.
+        let rule = "alter table public.community_posts \
+                    add constraint community_posts_content_calm check (content <> 'Loud') not valid";
+        database.execute(rule).await;
+
+        assert_eq!(community.like(ada, bad.id).await.unwrap(), 1);
+        let said = community.comment(ada, bad.id, "Hello".to_owned()).await;
+        assert_eq!(said.unwrap().content, "Hello");
+        // One statement counts all posts that somebody liked.
+        store.users().delete(bob).await.unwrap();
+        assert_eq!(community.get(ada, good.id).await.unwrap().like_count, 0);
+        let view = community.get(ada, bad.id).await.unwrap();
+        assert_eq!((view.like_count, view.comment_count), (1, 0));
+        let likers = community.likers(ada, bad.id, PageRequest::first(5)).await;
+        assert_eq!(likers.unwrap().items.len(), 1);
     })
     .await;
 }
