@@ -541,13 +541,20 @@ mod tests {
             (json!(1e-7), "0.0000001"),
             (json!(1e20), "100000000000000000000"),
             (json!("0.1234567890123456789"), "0.1234567890123456789"),
+            (json!("1e3"), "1000"),
+            (json!("3E-1"), "0.3"),
+            (json!("0e99"), "0"),
+            (json!("-1.50e1"), "-15.0"),
         ] {
             assert_eq!(decimal_of(&json).unwrap().to_string(), decimal, "{json}");
         }
         let refused = decimal_of(&json!(0.1 + 0.2)).unwrap_err();
         assert!(refused.contains("write it as a text"), "{refused}");
         for json in [
-            json!("1e3"),
+            json!("1e-29"),
+            json!("1e29"),
+            json!("1e"),
+            json!("1e1e1"),
             json!("x"),
             json!(""),
             json!(1e300),
