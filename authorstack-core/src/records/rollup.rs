@@ -108,7 +108,7 @@ fields! {
     date: "date" required("say which day"),
     total_revenue: "total_revenue" required("say what was earned"),
     total_units: "total_units" shape(INTEGER) required("say how many were sold"),
-    total_page_reads: "total_page_reads" shape(INTEGER) or(0),
+    total_page_reads: "total_page_reads" shape(INTEGER) vital("they are paid") or(0),
     platform_breakdown: "platform_breakdown" or(BTreeMap::new()),
     book_breakdown: "book_breakdown" or(BTreeMap::new()),
 }

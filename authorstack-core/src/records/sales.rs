@@ -192,8 +192,8 @@ fields! {
     date: "date" required("say on which day"),
     revenue: "revenue" required("say what was earned"),
     units: "units" required("say how many were sold"),
-    page_reads: "page_reads" or(0),
-    currency: "currency" shape(Shape::Text) or(Currency::usd()),
+    page_reads: "page_reads" vital("they are paid") or(0),
+    currency: "currency" shape(Shape::Text) vital("an amount needs one") or(Currency::usd()),
     synced_at: "synced_at",
 }
 
