@@ -969,7 +969,8 @@ macro_rules! patch {
                             column: None,
                             shape: $crate::records::fields::Shape::Moment,
                             most: $crate::records::fields::Shape::Moment.most(),
-                            required: false,
+                            vital: false,
+                    required: false,
                         };
                 )+)?
                 let mut index = 0;
