@@ -13,7 +13,7 @@
 //! | a part or a list of parts as JSON: preferences, connected platforms, metadata, tasks, attachments | [`JSON`] |
 //! | unknown fields (`extra`), an insight's content, a forecast's factors | [`DOCUMENT`] |
 //! | levels of any JSON, and each of its numbers | [`LEVELS`], the largest double |
-//! | platforms, providers, kinds of attachments and insights | 50 bytes |
+//! | platforms, providers, kinds of attachments and insights | 50 characters |
 //! | ids of tasks and comments | 200 bytes |
 //! | e-mail addresses, ids of accounts | 255 bytes |
 //! | prices | 15 significant digits |
