@@ -492,7 +492,7 @@ fn problems_say_the_way_out() {
         ),
         (
             problem(user_with("subscriptionTier", "gold")),
-            "subscriptionTier: \"gold\" is not one of free, pro, enterprise; correct it or remove the field",
+            "subscriptionTier: \"gold\" is not one of free, starter, professional, enterprise; correct it or remove the field",
         ),
         (
             problem(book_with("genres", vec![5])),
