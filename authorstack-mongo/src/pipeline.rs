@@ -124,15 +124,16 @@ pub(crate) fn array_of(field: &str) -> Document {
     doc! {"$cond": [{"$isArray": field}, field, []]}
 }
 
-/// The list of a field, as documents are read: a single value is a list of one.
+/// The list of a field, as documents are read: a single id, text or object is a list of one. Other
+/// values, such as a count of likes, are no list.
 pub(crate) fn list_of(field: &str) -> Document {
-    let missing = doc! {"$in": [{"$type": field}, ["missing", "null", "undefined"]]};
+    let single = doc! {"$in": [{"$type": field}, ["objectId", "string", "object"]]};
     doc! {"$switch": {
         "branches": [
             {"case": {"$isArray": field}, "then": array_of(field)},
-            {"case": missing, "then": []},
+            {"case": single, "then": [field]},
         ],
-        "default": [field],
+        "default": [],
     }}
 }
 

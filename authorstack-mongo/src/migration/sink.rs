@@ -16,7 +16,7 @@ use bson::{
 use crate::{
     document::{encode, encode_comment, encode_with_arrays, to_document},
     error::driver,
-    pipeline::{date, forms_of, list_of, literal, moment},
+    pipeline::{array_of, date, forms_of, literal, moment},
     store::MongoStore,
 };
 
@@ -482,6 +482,18 @@ fn with_parts(kind: Kind, marks: &[Bson], parts: Vec<Bson>) -> Result<Document> 
         "cond": {"$not": [of_these]},
     }};
     Ok(doc! {"$concatArrays": [others, literal(parts)]})
+}
+
+/// The array of a field; any other value stays in it as its only item.
+fn list_of(field: &str) -> Document {
+    let missing = doc! {"$in": [{"$type": field}, ["missing", "null", "undefined"]]};
+    doc! {"$switch": {
+        "branches": [
+            {"case": {"$isArray": field}, "then": array_of(field)},
+            {"case": missing, "then": []},
+        ],
+        "default": [field],
+    }}
 }
 
 fn raw(document: &Document) -> Result<RawDocumentBuf> {
