@@ -1,7 +1,7 @@
 //! How large the fields of records may be, on every backend. The checks of the SDK and the checks of
 //! the database refuse what is larger; nothing is cut off.
 //!
-//! Sizes are in bytes of UTF-8. JSON counts as PostgreSQL writes it, with a space after each comma
+//! Sizes are in bytes of UTF-8; those of names are in characters. JSON counts as PostgreSQL writes it, with a space after each comma
 //! and each colon of objects.
 //!
 //! | what | limit |

@@ -10,3 +10,5 @@ create or replace function authorstack.is_name(name text) returns boolean
 alter table public.sales_data
   drop constraint if exists sales_data_platform_check,
   add constraint sales_data_platform_check check (char_length(platform) between 1 and 50);
+
+insert into authorstack.schema_version (version) values ('20261128030000');
