@@ -32,6 +32,7 @@ mod sink;
 mod sink_set;
 mod snapshot;
 mod source_set;
+mod stranger;
 mod verify;
 
 pub use changes::{ChangeBatch, Changes, RecordChange};
@@ -57,4 +58,5 @@ pub use sink::{Applied, Sink, SinkBatch, SinkState, TransactionalSink};
 pub use sink_set::SinkSet;
 pub use snapshot::Snapshot;
 pub use source_set::SourceSet;
+pub use stranger::Stranger;
 pub use verify::{Difference, DifferenceKind, KindVerification, Verification, verify};

@@ -3,3 +3,4 @@
 mod parts;
 mod sink;
 mod snapshot;
+mod strangers;

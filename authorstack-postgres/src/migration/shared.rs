@@ -179,6 +179,13 @@ impl Shared {
         .await
     }
 
+    /// Whether the database has a kind's table. Without it, there are no rows of that kind.
+    pub(super) async fn has_table(&self, kind: Kind) -> Result<bool> {
+        let look = query("select to_regclass('public.' || $1) is not null").bind(kind.as_str());
+        let rows = self.fetch_all(look).await?;
+        rows.first().map_or(Ok(false), |row| get(row, 0))
+    }
+
     /// Runs a reading statement in its own transaction.
     pub(super) async fn fetch_all(&self, statement: Statement<'_>) -> Result<Vec<PgRow>> {
         let mut connection = self.begin().await?;
@@ -196,6 +203,9 @@ impl Shared {
     ) -> Result<()> {
         let limit = self.pool.timeouts().load;
         let sql = self.conversion(kind)?.references(to)?;
+        if !self.has_table(kind).await? {
+            return Ok(());
+        }
         let mut connection = self.begin().await?;
         let select = self.pool.statement(query(AssertSqlSafe(sql)));
         let mut rows = select.fetch(&mut connection);

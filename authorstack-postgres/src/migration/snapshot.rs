@@ -5,11 +5,11 @@ use authorstack_core::{
     Error, Result,
     migrate::{
         BatchLimits, Kind, Original, Position, Problems, Record, RowSource, Scanned, ScannedBatch,
-        Snapshot,
+        Snapshot, Stranger,
     },
     resilience::with_deadline,
 };
-use authorstack_sql::get;
+use authorstack_sql::{IDENTITY, get};
 use futures::{
     StreamExt,
     stream::{self, BoxStream},
@@ -17,7 +17,7 @@ use futures::{
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, query};
 
-use super::{NAME, PostgresMigration, check::check, decode, encode, shared::PAGE};
+use super::{NAME, PostgresMigration, check::check, decode, encode, shared::PAGE, strangers};
 
 #[async_trait]
 impl Snapshot for PostgresMigration {
@@ -29,15 +29,27 @@ impl Snapshot for PostgresMigration {
         Kind::ANALYTICS
     }
 
-    async fn check(&self) -> Result<()> {
+    async fn check(&self, kinds: &[Kind]) -> Result<()> {
         let mut connection = self.shared.begin().await?;
         let limit = self.shared.pool.timeouts().operation;
-        with_deadline(limit, check(&mut connection)).await?;
+        with_deadline(limit, check(&mut connection, kinds)).await?;
         self.shared.end(connection).await
+    }
+
+    async fn strangers(&self, kinds: &[Kind]) -> Result<Vec<Stranger>> {
+        strangers::strangers(&self.shared, kinds).await
+    }
+
+    async fn databases(&self) -> Result<Vec<String>> {
+        let rows = self.shared.fetch_all(query(IDENTITY)).await?;
+        rows.iter().map(|row| get(row, 0)).collect()
     }
 
     async fn count(&self, kind: Kind) -> Result<u64> {
         self.shared.conversion(kind)?;
+        if !self.shared.has_table(kind).await? {
+            return Ok(0);
+        }
         let count = query(AssertSqlSafe(count(kind)));
         let rows = self.shared.fetch_all(count).await?;
         let count = rows.first().map_or(Ok(0), |row| get::<i64>(row, 0))?;
@@ -59,6 +71,9 @@ impl Snapshot for PostgresMigration {
         let most = limits.records.clamp(1, PAGE);
         stream::try_unfold(after, move |after| async move {
             let conversion = shared.conversion(kind)?;
+            if !shared.has_table(kind).await? {
+                return Ok(None);
+            }
             let sql = conversion.records("t.id > $1", "limit $2");
             let limit = i64::try_from(most).unwrap_or(i64::MAX);
             let select = query(AssertSqlSafe(sql)).bind(after).bind(limit);
@@ -81,7 +96,7 @@ impl Snapshot for PostgresMigration {
         let conversion = self.shared.conversion(kind)?;
         // A key that is not a number belongs to no row.
         let numbers: Vec<i64> = keys.iter().filter_map(|key| key.parse().ok()).collect();
-        if numbers.is_empty() {
+        if numbers.is_empty() || !self.shared.has_table(kind).await? {
             return Ok(Vec::new());
         }
         let sql = conversion.records("t.id = any ($1)", "");
