@@ -680,12 +680,16 @@ impl Comparison<'_> {
                 .map(|(_, index)| theirs[*index].0.clone())
                 .collect();
             let read = self.target.fetch(self.kind, &keys).await?;
-            let found: HashMap<Key, Digest> =
-                target_batch(self.kind, read).entries.into_iter().collect();
+            let read = target_batch(self.kind, read);
+            let unreadable = read.keyless.count > 0;
+            let found: HashMap<Key, Digest> = read.entries.into_iter().collect();
             for (_, index) in now {
                 let (key, digest) = &mut theirs[*index];
-                if let Some(now) = found.get(key) {
-                    *digest = *now;
+                match found.get(key) {
+                    Some(now) => *digest = *now,
+                    // It has a key, but the store names what cannot be read in another form.
+                    None if unreadable => *digest = Digest::UNREADABLE,
+                    None => {}
                 }
             }
             let both = now.iter().filter_map(|(our, _)| *our);

@@ -81,15 +81,13 @@ pub(super) async fn copy<'r>(
     Ok(copy.finish().await?)
 }
 
-/// Writes the form in which the server gives a record back: the fields of a row of COPY, with JSON
+/// Writes the form in which the server gives a record back: a row of COPY, with JSON
 /// in the server's own form. Returns whether it is known exactly.
 pub(super) fn write_stored(record: &Record, form: &mut Vec<u8>) -> bool {
-    let mut buffer = Buffer {
-        bytes: std::mem::take(form),
-        exact: Some(true),
-        ..Buffer::default()
-    };
-    let written = record.write(&mut buffer);
+    let mut buffer = Buffer::default();
+    std::mem::swap(&mut buffer.bytes, form);
+    buffer.exact = Some(true);
+    let written = buffer.record(record);
     *form = buffer.bytes;
     written.is_ok() && buffer.exact == Some(true)
 }
@@ -141,7 +139,7 @@ impl Buffer {
     }
 
     fn moment(&mut self, moment: DateTime<Utc>) -> Result<()> {
-        if moment.timestamp_subsec_nanos() % 1_000 != 0 {
+        if !moment.timestamp_subsec_nanos().is_multiple_of(1_000) {
             self.is_inexact();
         }
         match postgres_micros(moment) {

@@ -118,6 +118,8 @@ impl Rows for StoredDigests {
 fn stored_digest(row: &PgRow) -> Result<Digest> {
     let mut failed = None;
     let digest = Digest::of_pieces(|add| {
+        // A table has at most 1,600 columns.
+        add(&i16::try_from(row.len()).unwrap_or(i16::MAX).to_be_bytes());
         for column in 0..row.len() {
             match row.try_get_raw(column) {
                 Ok(value) if value.is_null() => add(&NULL),
