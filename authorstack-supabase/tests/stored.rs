@@ -1,6 +1,10 @@
 //! `verify` compares digests of the form in which the server holds records.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed check of a test panics"
+)]
 
 mod common;
 
@@ -188,8 +192,8 @@ async fn values_that_change_places_are_found_and_put_right() {
             assert_eq!(found.report.differing, expected.len() as u64, "{found:?}");
             for (difference, field) in found.differences.iter().zip(expected) {
                 let found = match &difference.difference {
-                    DifferenceKind::Differs { fields } => fields.clone(),
-                    DifferenceKind::UnreadableInTarget { fields } => fields.clone(),
+                    DifferenceKind::Differs { fields }
+                    | DifferenceKind::UnreadableInTarget { fields } => fields.clone(),
                     other => vec![format!("{other:?}")],
                 };
                 assert!(found.iter().any(|name| name == field), "{found:?}");
