@@ -9,6 +9,7 @@ use authorstack_core::{
         BatchLimits, Kind, Original, Position, Problem, Problems, Record, Scanned, ScannedBatch,
         Snapshot,
     },
+    resilience::with_deadline,
     values::excerpt,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -36,7 +37,7 @@ use crate::{
     extended_json::{Form, Path, append_fields, document_to_json},
     pipeline::literal,
     raw::{Elements, Raw},
-    store::{MongoStore, by_id, own_fields},
+    store::{MongoStore, by_id, documents, own_fields},
 };
 
 /// The kinds that the schema's collections hold.
@@ -129,9 +130,11 @@ impl Snapshot for MongoStore {
     }
 
     async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {
+        let mut found = Vec::new();
         let Some(within_wholes) = Within::of(kind) else {
-            let wholes = self.wholes(kind, keys).await?;
-            return Ok(wholes.iter().map(|bytes| scanned(kind, bytes)).collect());
+            let see = |bytes: &[u8]| found.push(scanned(kind, bytes));
+            self.each_whole(kind, keys, see).await?;
+            return Ok(found);
         };
         let wanted: HashSet<String> = keys
             .iter()
@@ -139,12 +142,11 @@ impl Snapshot for MongoStore {
             .collect();
         let wanted: Vec<String> = wanted.into_iter().collect();
         let keys: HashSet<&str> = keys.iter().map(String::as_str).collect();
-        let mut found = Vec::new();
-        for whole in self.wholes(kind, &wanted).await? {
-            let parts = within_wholes.parts(&whole);
-            let parts = parts.map(|(_, part)| part);
+        let see = |whole: &[u8]| {
+            let parts = within_wholes.parts(whole).map(|(_, part)| part);
             found.extend(parts.filter(|part| keys.contains(part.key.as_str())));
-        }
+        };
+        self.each_whole(kind, &wanted, see).await?;
         Ok(found)
     }
 
@@ -280,21 +282,33 @@ impl MongoStore {
         }
     }
 
-    /// The existing documents with these keys, with the fields that the kind needs.
-    async fn wholes(&self, kind: Kind, keys: &[String]) -> Result<Vec<Vec<u8>>> {
-        let mut found = Vec::with_capacity(keys.len());
+    /// Shows the existing documents with these keys, with the fields that the kind needs. One answer
+    /// of the server is held at a time.
+    async fn each_whole(
+        &self,
+        kind: Kind,
+        keys: &[String],
+        mut see: impl FnMut(&[u8]) + Send,
+    ) -> Result<()> {
+        let deadline = self.deadline;
         for some in keys.chunks(WHOLES_AT_ONCE as usize) {
             let ids = some.iter().filter_map(|key| id_from(key)).filter(is_id);
             let options = FindOptions::builder()
                 .projection(projection(kind))
                 .read_concern(ReadConcern::majority())
                 .build();
-            let filter = any_of(ids);
-            let read = |bytes: &[u8]| Ok(bytes.to_vec());
-            let collection = self.collection(kind)?;
-            found.extend(self.find(collection, filter, options, read).await?);
+            let find = self.collection(kind)?.find(any_of(ids));
+            let mut cursor = driver(deadline, find.with_options(options).batch()).await?;
+            loop {
+                let next = with_deadline(deadline, async { Ok(cursor.next().await) });
+                let Some(answer) = next.await? else { break };
+                let answer = answer.map_err(|error| map(&error, deadline))?;
+                for document in documents(&answer, deadline)? {
+                    see(document?.as_bytes());
+                }
+            }
         }
-        Ok(found)
+        Ok(())
     }
 
     async fn check_database(&self) -> Result<()> {
