@@ -30,7 +30,9 @@ pub use fields::{
 pub use fields::{ArrayWriter, WriteIds};
 pub use ids::IdForm;
 pub use kept::{KEPT_CONNECTIONS, KeptConnections};
-pub use migration::{check_dates, each_value, is_same_record, refusal, taken_by};
-pub use pool::{BEGIN, Pool, Statement, Unit};
+pub use migration::{
+    READ_ONLY, check_dates, each_value, is_same_record, read_only_blocker, refusal, taken_by,
+};
+pub use pool::{BEGIN, Pool, Statement, Unit, WHOLE_TABLES};
 pub use settings::Settings;
 pub use task::{Aborting, spawned};

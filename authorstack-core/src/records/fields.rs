@@ -22,10 +22,18 @@ pub struct Field {
     pub shape: Shape,
     /// Whether a record must have a value.
     pub required: bool,
+    /// Whether identity, ownership or money depends on it. In a migration, a value that makes no
+    /// sense rejects the record here; in any other field it is set aside ([`SET_ASIDE`]).
+    pub vital: bool,
     /// The largest size in bytes: of a text, of each text of a list, of JSON as PostgreSQL writes
     /// it. Zero where the form itself limits the size. See [`limits`].
     pub most: usize,
 }
+
+/// The unknown field in which a migration keeps the values that make no sense: an object from the
+/// name of the field to the value as the source has it. It is in `extra` of the record, or of the
+/// part, that has the field; the field itself is empty there.
+pub const SET_ASIDE: &str = "_setAside";
 
 /// The form of a field's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -615,7 +623,8 @@ pub(crate) const fn is_needed<R, T: FieldValue>(_: fn(&R) -> &T) -> bool {
 
 /// Lists the fields of a record, each as `field: "name"`, followed by these options in this order:
 /// `column("…")` if the column has another name than the field; `shape(…)` if the type allows more
-/// values than the field; `most(…)` if its texts may have another size than the shape's; then one of
+/// values than the field; `most(…)` if its texts may have another size than the shape's; `vital("…")` with the reason if
+/// identity, ownership or money depends on it though it is not required; then one of
 /// `required("…")` with the advice for a missing value, `or(…)`
 /// with the default of a missing value (it may use earlier fields), or `computed(…)` for a value
 /// that follows from earlier fields and has no column.
@@ -625,6 +634,7 @@ macro_rules! fields {
         $(, outside: [$($outside:literal),+])?;
         $($field:ident: $name:literal
             $(column($column:literal))? $(shape($shape:expr))? $(most($most:expr))?
+            $(vital($vital:literal))?
             $(required($way_out:literal))? $(or($default:expr))? $(computed($computed:expr))?,)+
     ) => {
         impl $crate::records::fields::Fields for $record {
@@ -635,6 +645,13 @@ macro_rules! fields {
                     shape: $crate::records::fields::shape!($record, $field $(, $shape)?),
                     required: $crate::records::fields::required!(
                         $record, $field $(, required $way_out)? $(, or $default)? $(, computed $computed)?
+                    ),
+                    vital: $crate::records::fields::vital!(
+                        $crate::records::fields::shape!($record, $field $(, $shape)?);
+                        $crate::records::fields::required!(
+                            $record, $field $(, required $way_out)? $(, or $default)? $(, computed $computed)?
+                        )
+                        $(; $vital)?
                     ),
                     most: $crate::records::fields::most!(
                         $crate::records::fields::shape!($record, $field $(, $shape)?) $(, $most)?
@@ -729,6 +746,17 @@ macro_rules! required {
     };
 }
 pub(crate) use required;
+
+/// Ids say what a record is and whose; required fields make it a record.
+macro_rules! vital {
+    ($shape:expr; $required:expr) => {
+        $required || matches!($shape, $crate::records::fields::Shape::Id)
+    };
+    ($shape:expr; $required:expr; $vital:literal) => {
+        true
+    };
+}
+pub(crate) use vital;
 
 macro_rules! is_some {
     () => {
@@ -1014,7 +1042,8 @@ macro_rules! patch {
                             column: None,
                             shape: $crate::records::fields::Shape::Moment,
                             most: $crate::records::fields::Shape::Moment.most(),
-                            required: false,
+                            vital: false,
+                    required: false,
                         };
                 )+)?
                 let mut index = 0;

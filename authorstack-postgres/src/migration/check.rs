@@ -14,7 +14,8 @@ pub(super) async fn check(connection: &mut PgConnection) -> Result<()> {
         let look = query(
             "select to_regclass('public.' || $1) is not null, \
                     coalesce(has_table_privilege(to_regclass('public.' || $1), 'select'), true), \
-                    current_setting('server_encoding') = 'UTF8'",
+                    current_setting('server_encoding') = 'UTF8', \
+                    coalesce(row_security_active(to_regclass('public.' || $1)), false)",
         );
         let row = look
             .persistent(false)
@@ -31,6 +32,13 @@ pub(super) async fn check(connection: &mut PgConnection) -> Result<()> {
         if !get::<bool>(&row, 1)? {
             let hint = SERVER.role_hint;
             return wrong(format!("the role may not read {kind}; {hint}"));
+        }
+        if get::<bool>(&row, 3)? {
+            return wrong(format!(
+                "row level security hides rows of {kind} from the role; connect as the table's \
+                 owner, give the role BYPASSRLS, or disable row level security on the table: a \
+                 migration must see every row"
+            ));
         }
         if !get::<bool>(&row, 2)? {
             return wrong(

@@ -154,6 +154,9 @@ impl Conversion {
                 _ => stored,
             });
         }
+        if self.kind.has_extra() {
+            columns.push("null::jsonb".to_owned());
+        }
         (columns, joins)
     }
 

@@ -8,7 +8,8 @@ use authorstack_core::{
     resilience::with_deadline,
 };
 use authorstack_sql::{
-    IdForm, KeptConnections, Pool, Statement, from_sqlx, get, name_deadline, read_record,
+    IdForm, KeptConnections, Pool, Statement, WHOLE_TABLES, from_sqlx, get, name_deadline,
+    read_record,
 };
 use futures::TryStreamExt;
 use serde_json::Value;
@@ -82,12 +83,12 @@ impl Shared {
         };
         // No timeouts: it may wait for the reader of its rows.
         with_deadline(self.pool.timeouts().operation, async {
-            raw_sql(
-                "begin isolation level repeatable read read only; set local search_path = ''; \
+            raw_sql(AssertSqlSafe(format!(
+                "begin isolation level repeatable read read only; {WHOLE_TABLES}; \
                  set local statement_timeout = 0; \
                  set local idle_in_transaction_session_timeout = 0; \
-                 set local jit = off",
-            )
+                 set local jit = off"
+            )))
             .execute(&mut connection)
             .await
             .map_err(failed)?;
@@ -137,7 +138,7 @@ impl Shared {
         // The server gives up a little later than the client.
         let limit = (timeouts.load + Duration::from_secs(5)).as_millis();
         let begin = format!(
-            "begin isolation level read committed; set local search_path = ''; \
+            "begin isolation level read committed; {WHOLE_TABLES}; \
              set local statement_timeout = {limit}; set local jit = off"
         );
         with_deadline(timeouts.operation, async {

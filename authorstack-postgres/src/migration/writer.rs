@@ -84,7 +84,10 @@ impl Incoming {
                 _ => format!("i.{column}"),
             })
         });
-        let values: Vec<String> = values.collect();
+        let extra = kind
+            .has_extra()
+            .then(|| "i.extra::jsonb as extra".to_owned());
+        let values: Vec<String> = values.chain(extra).collect();
         let select = format!(
             "select {} from unnest({}) as i ({})",
             values.join(", "),

@@ -7,9 +7,9 @@ use authorstack_core::{
     },
     resilience::with_deadline,
 };
-use authorstack_sql::{IdForm, get};
+use authorstack_sql::{IdForm, WHOLE_TABLES, get};
 use futures::TryStreamExt;
-use sqlx::{PgConnection, Row, postgres::PgRow, query, raw_sql};
+use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow, query, raw_sql};
 use tokio::sync::mpsc;
 
 use super::{
@@ -155,10 +155,10 @@ pub(super) async fn begin_reading(
     store: &SupabaseStore,
     connection: &mut PgConnection,
 ) -> Result<()> {
-    let begin = raw_sql(
-        "begin read only; set local search_path = ''; set local statement_timeout = 0; \
-         set local idle_in_transaction_session_timeout = 0",
-    )
+    let begin = raw_sql(AssertSqlSafe(format!(
+        "begin read only; {WHOLE_TABLES}; set local statement_timeout = 0; \
+         set local idle_in_transaction_session_timeout = 0"
+    )))
     .execute(connection);
     with_deadline(store.timeouts().operation, async {
         begin.await.map(drop).map_err(from_sqlx)
