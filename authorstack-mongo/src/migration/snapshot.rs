@@ -250,14 +250,14 @@ impl MongoStore {
         }
     }
 
-    /// How a kind's collection is read in the order of `_id`.
-    async fn order(&self, kind: Kind) -> Result<Order> {
+    /// What a kind's collection is.
+    pub(super) async fn form(&self, kind: Kind) -> Result<CollectionForm> {
         let name = self.collection(kind)?.name();
         let list = doc! {"listCollections": 1, "filter": {"name": name}};
         let answer = match driver(self.deadline, self.database.run_command(list)).await {
             // Who may not list collections may still read one.
             Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied { .. }) => {
-                return Ok(Order::Indexed);
+                return Ok(CollectionForm::Collection);
             }
             answer => answer?,
         };
@@ -268,17 +268,27 @@ impl MongoStore {
         let is_clustered = listed
             .and_then(|listed| listed.get_document("options").ok())
             .is_some_and(|options| options.contains_key("clusteredIndex"));
-        match form {
-            Some("timeseries") => Err(Error::configuration(
+        Ok(match form {
+            Some("timeseries") => CollectionForm::TimeSeries,
+            Some("view") => CollectionForm::View,
+            _ if is_clustered => CollectionForm::Clustered,
+            _ => CollectionForm::Collection,
+        })
+    }
+
+    /// How a kind's collection is read in the order of `_id`.
+    async fn order(&self, kind: Kind) -> Result<Order> {
+        match self.form(kind).await? {
+            CollectionForm::Collection => Ok(Order::Indexed),
+            CollectionForm::Clustered | CollectionForm::View => Ok(Order::Sorted),
+            CollectionForm::TimeSeries => Err(Error::configuration(
                 SETTING,
                 format!(
-                    "{name} is a time series, whose documents have no keys; copy them to a \
-                     collection of this name, in this database or another one"
+                    "{} is a time series, whose documents have no keys; copy them to a collection \
+                     of this name, in this database or another one",
+                    self.collection(kind)?.name()
                 ),
             )),
-            Some("view") => Ok(Order::Sorted),
-            _ if is_clustered => Ok(Order::Sorted),
-            _ => Ok(Order::Indexed),
         }
     }
 
@@ -313,10 +323,15 @@ impl MongoStore {
 
     async fn check_database(&self) -> Result<()> {
         let names = driver(self.deadline, self.database.list_collection_names()).await?;
-        if KINDS
-            .iter()
-            .any(|kind| names.iter().any(|name| name == kind.as_str()))
-        {
+        let mut is_ours = false;
+        for kind in KINDS {
+            if names.iter().any(|name| name == kind.as_str()) {
+                is_ours = true;
+                // Refused here, nothing has moved yet.
+                self.order(*kind).await?;
+            }
+        }
+        if is_ours {
             return Ok(());
         }
         let database = self.database.name();
@@ -384,6 +399,16 @@ fn twice(kind: Kind, document: &[u8]) -> Error {
             excerpt(&key)
         ),
     )
+}
+
+/// What stands under a collection's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CollectionForm {
+    Collection,
+    /// A collection without an index of `_id` beside its documents.
+    Clustered,
+    View,
+    TimeSeries,
 }
 
 /// How the documents of a collection come in the order of `_id`.
