@@ -13,7 +13,7 @@ use bson::{
     Bson, Document, RawArrayBuf, RawDocument, RawDocumentBuf, doc, oid::ObjectId, raw::cstr,
 };
 
-use super::snapshot::CollectionForm;
+use super::collection::{CollectionForm, no_such};
 use crate::{
     document::{encode, encode_comment, encode_with_arrays, to_document},
     error::driver,
@@ -121,13 +121,6 @@ impl Sink for MongoStore {
     async fn finish(&self, _: Kind) -> Result<()> {
         Ok(())
     }
-}
-
-/// The error for a kind that MongoDB does not hold.
-pub(super) fn no_such(kind: Kind) -> Error {
-    Error::new(ErrorKind::Unsupported {
-        what: format!("MongoDB holds no {kind}").into(),
-    })
 }
 
 /// The array of a kind whose records are inside documents.

@@ -16,7 +16,6 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
 use futures::{StreamExt, stream::BoxStream};
 use mongodb::{
-    Collection,
     action::Find,
     error::ErrorKind as DriverKind,
     options::{FindOptions, Hint, ReadConcern},
@@ -25,8 +24,8 @@ use mongodb::{
 use serde_json::{Map, Value};
 
 use super::{
+    collection::CollectionForm,
     parts::{Parts, Place, Within},
-    sink::no_such,
 };
 use crate::{
     document::{
@@ -233,49 +232,6 @@ fn resumed_at(kind: Kind, position: Position) -> Result<(String, Option<Place>)>
 }
 
 impl MongoStore {
-    pub(super) fn collection(&self, kind: Kind) -> Result<&Collection<RawDocumentBuf>> {
-        match kind {
-            Kind::Users => Ok(&self.users),
-            Kind::Books => Ok(&self.books),
-            Kind::Checklists => Ok(&self.checklists),
-            Kind::Follows => Ok(&self.follows),
-            Kind::CommunityPosts | Kind::PostLikes | Kind::PostComments => Ok(&self.posts),
-            Kind::MarketplaceBoosts => Ok(&self.boosts),
-            Kind::Competitors | Kind::CompetitorPrices => Ok(&self.competitors),
-            Kind::SalesData
-            | Kind::DailyAggregates
-            | Kind::SyncLogs
-            | Kind::AiInsights
-            | Kind::RevenueForecasts => Err(no_such(kind)),
-        }
-    }
-
-    /// What a kind's collection is.
-    pub(super) async fn form(&self, kind: Kind) -> Result<CollectionForm> {
-        let name = self.collection(kind)?.name();
-        let list = doc! {"listCollections": 1, "filter": {"name": name}};
-        let answer = match driver(self.deadline, self.database.run_command(list)).await {
-            // Who may not list collections may still read one.
-            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied { .. }) => {
-                return Ok(CollectionForm::Collection);
-            }
-            answer => answer?,
-        };
-        let listed = answer.get_document("cursor").ok();
-        let listed = listed.and_then(|cursor| cursor.get_array("firstBatch").ok());
-        let listed = listed.and_then(|batch| batch.first()?.as_document());
-        let form = listed.and_then(|listed| listed.get_str("type").ok());
-        let is_clustered = listed
-            .and_then(|listed| listed.get_document("options").ok())
-            .is_some_and(|options| options.contains_key("clusteredIndex"));
-        Ok(match form {
-            Some("timeseries") => CollectionForm::TimeSeries,
-            Some("view") => CollectionForm::View,
-            _ if is_clustered => CollectionForm::Clustered,
-            _ => CollectionForm::Collection,
-        })
-    }
-
     /// How a kind's collection is read in the order of `_id`.
     async fn order(&self, kind: Kind) -> Result<Order> {
         match self.form(kind).await? {
@@ -399,16 +355,6 @@ fn twice(kind: Kind, document: &[u8]) -> Error {
             excerpt(&key)
         ),
     )
-}
-
-/// What stands under a collection's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CollectionForm {
-    Collection,
-    /// A collection without an index of `_id` beside its documents.
-    Clustered,
-    View,
-    TimeSeries,
 }
 
 /// How the documents of a collection come in the order of `_id`.
