@@ -120,6 +120,11 @@ impl Conversion {
         self.table.iter().find(|column| column.name == name)
     }
 
+    /// Whether the table gives each row a number of its own.
+    pub(super) fn has_numbers(&self) -> bool {
+        self.column("id").is_some_and(|column| column.is_key)
+    }
+
     /// SQL for the id in a column whose text may have its digits; null for other types.
     fn digits(&self, name: &str) -> Option<String> {
         self.column(name).and_then(columns::digits)

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::{
-    columns,
+    columns::{self, Column},
     conversion::{Conversion, ID_MAP, Trouble},
     encode,
     id_map::IdMap,
@@ -79,6 +79,11 @@ impl Shared {
     ) -> Result<Conversion> {
         self.known(kind)?;
         let table = columns::of_table(self, connection, kind).await?;
+        self.conversion_of(kind, table)
+    }
+
+    /// How rows of a table with these columns are converted.
+    pub(super) fn conversion_of(&self, kind: Kind, table: Vec<Column>) -> Result<Conversion> {
         Conversion::new(kind, self.ids, self.has_map(), table)
     }
 

@@ -17,7 +17,12 @@ use futures::{
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, query};
 
-use super::{NAME, PostgresMigration, check::check, decode, encode, shared::PAGE};
+use super::{
+    NAME, PostgresMigration,
+    check::{check, fits},
+    decode, encode,
+    shared::PAGE,
+};
 
 #[async_trait]
 impl Snapshot for PostgresMigration {
@@ -33,6 +38,8 @@ impl Snapshot for PostgresMigration {
         let mut connection = self.shared.begin().await?;
         let limit = self.shared.pool.timeouts().operation;
         with_deadline(limit, check(&mut connection)).await?;
+        let limit = self.shared.pool.timeouts().load;
+        with_deadline(limit, fits(&self.shared, &mut connection)).await?;
         self.shared.end(connection).await
     }
 
