@@ -57,7 +57,11 @@ async fn read(migration: &PostgresMigration, kind: Kind) -> Vec<String> {
         let again = migration.decode(kind, &json);
         match &item.outcome {
             Ok(record) => assert_eq!(again.as_ref(), Ok(record), "{json}"),
-            Err(_) => assert!(again.is_err(), "{json}"),
+            // What the server cannot hold as JSON is a text there, and a text is JSON.
+            Err(problems) => assert!(
+                again.is_err() || ["content", "factors"].contains(&problems.0[0].field.as_str()),
+                "{json}"
+            ),
         }
     }
     items
@@ -97,7 +101,7 @@ async fn what_converts_without_loss_is_converted() {
                  ('{USER}', '6B0379CA3F6979BE1A457C2E', ' KDP ', '2024-02-29', 19.99, 3, '7', 'eur', \
                    '2024-03-01 01:00:00+02'), \
                  ('{USER}', '{BOOK}', 'kdp', '2023-02-29', 0.1, 5000000000, '1.0', 'USD', null), \
-                 ('{USER}', 'stray', 'kdp', '2024-01-01T00:00:00Z', 19.989999999999998, 1, 'x', \
+                 ('{USER}', 'stray', 'kdp', '2024-01-01T00:00:00Z', 19.985, 1, 'x', \
                    null, null)"
             ),
         )
@@ -105,11 +109,11 @@ async fn what_converts_without_loss_is_converted() {
         let rows = read(&migration, Kind::SalesData).await;
         assert_eq!(
             rows[0],
-            r#"{"id":1,"user_id":"6b0379ca3f6979be1a457c2c","book_id":"6b0379ca3f6979be1a457c2e","platform":"kdp","date":"2024-02-29","revenue":"19.99","units":3,"page_reads":7,"currency":"EUR","synced_at":"2024-02-29T23:00:00Z"}"#
+            r#"{"id":1,"userId":"6b0379ca3f6979be1a457c2c","bookId":"6b0379ca3f6979be1a457c2e","platform":"kdp","date":"2024-02-29","revenue":"19.99","units":3,"pageReads":7,"currency":"EUR","syncedAt":"2024-02-29T23:00:00Z"}"#
         );
         assert!(rows[1].contains("date: \"2023-02-29\" is not one day"), "{}", rows[1]);
         assert!(rows[1].contains("units: 5000000000 is not a whole number"), "{}", rows[1]);
-        for said in ["book_id: \"stray\" is neither", "revenue: 19.98", "page_reads: \"x\""] {
+        for said in ["book_id: \"stray\" is neither", "revenue: 19.985 is not an amount", "page_reads: \"x\""] {
             assert!(rows[2].contains(said), "{}", rows[2]);
         }
     })
@@ -125,7 +129,7 @@ async fn amounts_are_not_rounded() {
                 "alter table sales_data alter revenue type numeric(12,4), \
                    alter units type smallint, alter synced_at type text; \
                  insert into sales_data (user_id, book_id, platform, date, revenue, units, synced_at) \
-                 select '{USER}', '{BOOK}', 'kdp', '2024-01-01'::date + n, amount, n, \
+                 select '{USER}', '{BOOK}', 'kdp', '2024-01-01'::date + n::integer, amount, n, \
                    '2024-01-01 10:00' \
                  from unnest(array[0.0043, 12.5, 99999999.99, 'NaN', -0.01]) \
                    with ordinality as a (amount, n); \

@@ -477,6 +477,11 @@ fn json(t: &str, is_json: &str) -> String {
     )
 }
 
+/// A value of the type `json`, as `jsonb`: as a text, if that cannot hold it.
+pub(super) fn json_or_text(value: &str) -> String {
+    format!("coalesce({}, to_jsonb({value}::text))", json(value, "true"))
+}
+
 /// Whether a text is JSON. Servers before version 16 cannot be asked, so brackets are taken away
 /// from the inside out.
 fn is_json(t: &str) -> String {

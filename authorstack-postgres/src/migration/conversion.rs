@@ -526,28 +526,20 @@ impl Conversion {
     /// SQL for the row as JSON text. Where there is no content, it has none either: for JSON, null
     /// is a value. Types that the server cannot always make into JSON are texts there.
     fn original(&self) -> String {
-        let as_texts = self.table.iter().filter(|column| column.is_json());
         let mut original = "to_jsonb(c.original)".to_owned();
-        let texts: Vec<String> = as_texts
-            .map(|column| {
-                let (name, key) = (quoted(&column.name), constant(&column.name));
-                format!(", {key}, (c.original).{name}::text")
-            })
-            .collect();
-        if !texts.is_empty() {
-            // Such a column would fail the whole row.
-            let others: Vec<String> = self
-                .table
-                .iter()
-                .filter(|column| !column.is_json())
-                .map(|column| {
-                    let (name, key) = (quoted(&column.name), constant(&column.name));
-                    format!("jsonb_build_object({key}, (c.original).{name})")
-                })
-                .collect();
-            let texts = texts.concat();
-            let texts = texts.trim_start_matches(", ");
-            original = format!("({} || jsonb_build_object({texts}))", others.join(" || "));
+        if self.table.iter().any(Column::is_json) {
+            // One value that the server cannot make into JSON would fail the whole row.
+            let columns = self.table.iter().map(|column| {
+                let value = format!("(c.original).{}", quoted(&column.name));
+                let value = if column.is_json() {
+                    columns::json_or_text(&value)
+                } else {
+                    value
+                };
+                format!("jsonb_build_object({}, {value})", constant(&column.name))
+            });
+            let columns: Vec<String> = columns.collect();
+            original = format!("({})", columns.join(" || "));
         }
         let mut readings = self.readings.iter();
         if readings.any(|(name, field, _)| *name == "content" && self.is_missing(name, field)) {

@@ -41,6 +41,11 @@ pub(super) struct Shared {
     writers: KeptConnections,
 }
 
+/// Values become texts, and texts values, in the same way whatever the settings of the database:
+/// floats with all their digits, dates of ISO 8601, moments in UTC.
+const EXACT_TEXTS: &str = "set local extra_float_digits = 1; set local datestyle = 'ISO, YMD'; \
+     set local timezone = 'UTC'";
+
 pub(super) fn failed(error: sqlx::Error) -> Error {
     from_sqlx(error, &SERVER)
 }
@@ -118,7 +123,7 @@ impl Shared {
         with_deadline(self.pool.timeouts().operation, async {
             raw_sql(AssertSqlSafe(format!(
                 "begin isolation level repeatable read read only; {WHOLE_TABLES}; \
-                 set local statement_timeout = 0; \
+                 {EXACT_TEXTS}; set local statement_timeout = 0; \
                  set local idle_in_transaction_session_timeout = 0; \
                  set local jit = off"
             )))
@@ -171,7 +176,7 @@ impl Shared {
         // The server gives up a little later than the client.
         let limit = (timeouts.load + Duration::from_secs(5)).as_millis();
         let begin = format!(
-            "begin isolation level read committed; {WHOLE_TABLES}; \
+            "begin isolation level read committed; {WHOLE_TABLES}; {EXACT_TEXTS}; \
              set local statement_timeout = {limit}; set local jit = off"
         );
         with_deadline(timeouts.operation, async {
