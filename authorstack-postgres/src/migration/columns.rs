@@ -137,7 +137,7 @@ impl Column {
 
     /// The value for this column in the object `i.extra`. Where a column needs a value and there is
     /// none, it gets its default.
-    pub(super) fn from_extra(&self, kind: Kind) -> String {
+    pub(super) fn value_in_extra(&self, kind: Kind) -> String {
         let (name, key) = (quoted(&self.name), constant(&self.name));
         let value = format!(
             "(jsonb_populate_record(null::public.{kind}, \

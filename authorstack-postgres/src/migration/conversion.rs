@@ -222,27 +222,29 @@ impl Conversion {
     /// The columns that the schema does not know, as one object; null if there are none. A column
     /// `extra` of the schema's own form is merged into it.
     fn extra(&self) -> String {
-        let mut parts = Vec::new();
+        let (mut own, mut parts) = (None, Vec::new());
         for column in self.unknown() {
-            parts.push(match column.extra() {
-                Some(value) => format!(
-                    "case when t.{name} is null then '{{}}' \
-                       else jsonb_build_object({key}, {value}) end",
-                    name = quoted(&column.name),
-                    key = constant(&column.name),
-                ),
-                None => "case when t.extra is null then '{}' \
-                     when jsonb_typeof(t.extra) = 'object' then t.extra \
-                     else jsonb_build_object('extra', t.extra) end"
-                    .to_owned(),
-            });
+            let Some(value) = column.extra() else {
+                own = Some(
+                    "case when t.extra is null then '{}' \
+                       when jsonb_typeof(t.extra) = 'object' then t.extra \
+                       else jsonb_build_object('extra', t.extra) end"
+                        .to_owned(),
+                );
+                continue;
+            };
+            parts.push(format!(
+                "case when t.{name} is null then '{{}}' \
+                   else jsonb_build_object({key}, {value}) end",
+                name = quoted(&column.name),
+                key = constant(&column.name),
+            ));
         }
+        // Columns of the old app win.
+        let parts: Vec<String> = own.into_iter().chain(parts).collect();
         if parts.is_empty() {
             return "null::jsonb".to_owned();
         }
-        // The table's own columns win.
-        parts.reverse();
-        parts.sort_by_key(|part| !part.contains("t.extra is null then"));
         format!("nullif({}, '{{}}'::jsonb)", parts.join(" || "))
     }
 

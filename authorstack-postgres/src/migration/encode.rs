@@ -42,8 +42,7 @@ fn value_length(text: &str) -> usize {
                 continue;
             }
             '[' | '{' => depth += 1,
-            ',' if depth == 0 => return at,
-            ']' | '}' if depth == 0 => return at,
+            ',' | ']' | '}' if depth == 0 => return at,
             ']' | '}' => depth -= 1,
             _ => {}
         }

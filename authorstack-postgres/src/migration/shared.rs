@@ -68,7 +68,7 @@ impl Shared {
     }
 
     /// Refuses a kind without a table here.
-    pub(super) fn known(&self, kind: Kind) -> Result<()> {
+    pub(super) fn known(kind: Kind) -> Result<()> {
         if Kind::ANALYTICS.contains(&kind) {
             Ok(())
         } else {
@@ -82,7 +82,7 @@ impl Shared {
         connection: &mut PgConnection,
         kind: Kind,
     ) -> Result<Conversion> {
-        self.known(kind)?;
+        Self::known(kind)?;
         let table = columns::of_table(self, connection, kind).await?;
         self.conversion_of(kind, table)
     }
@@ -300,13 +300,13 @@ impl Shared {
         flags: &[bool],
         original: &str,
         references: &[Option<Uuid>],
-    ) -> Result<Problems> {
+    ) -> Problems {
         let rules = conversion.rules.iter();
         let broken = rules.zip(flags).filter(|(_, broken)| **broken);
         let broken: Vec<_> = broken.map(|(rule, _)| rule).collect();
         let mut problems = Problems::default();
         if broken.is_empty() {
-            return Ok(problems);
+            return problems;
         }
         let row = encode::row(original);
         for rule in broken {
@@ -330,7 +330,7 @@ impl Shared {
             };
             problems.push(Problem::new(rule.field, problem));
         }
-        Ok(problems)
+        problems
     }
 
     /// Reads a row of `Conversion::records`.
@@ -343,7 +343,7 @@ impl Shared {
         let (flags, original) = (row.len().saturating_sub(2), row.len().saturating_sub(1));
         let (flags, original): (Vec<bool>, &str) = (get(row, flags)?, get(row, original)?);
         let number: i64 = get(row, 0)?;
-        let problems = self.problems(conversion, kind, &flags, original, &[])?;
+        let problems = self.problems(conversion, kind, &flags, original, &[]);
         let outcome = if problems.is_empty() {
             let record = read_record(kind, row, IdForm::Embedded);
             record.map_err(|error| unreadable(kind, &error).into())

@@ -21,7 +21,7 @@ use super::{
     NAME, PostgresMigration,
     check::{check, fits},
     decode, encode,
-    shared::PAGE,
+    shared::{PAGE, Shared},
 };
 
 #[async_trait]
@@ -44,7 +44,7 @@ impl Snapshot for PostgresMigration {
     }
 
     async fn count(&self, kind: Kind) -> Result<u64> {
-        self.shared.known(kind)?;
+        Shared::known(kind)?;
         let count = query(AssertSqlSafe(count(kind)));
         let rows = self.shared.fetch_all(count).await?;
         let count = rows.first().map_or(Ok(0), |row| get::<i64>(row, 0))?;
@@ -83,7 +83,7 @@ impl Snapshot for PostgresMigration {
     }
 
     async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {
-        self.shared.known(kind)?;
+        Shared::known(kind)?;
         // A key that is not a number belongs to no row.
         let numbers: Vec<i64> = keys.iter().filter_map(|key| key.parse().ok()).collect();
         if numbers.is_empty() {
