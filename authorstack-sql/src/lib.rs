@@ -20,7 +20,7 @@ pub use __settings_methods as settings_methods;
 pub use address::{Address, PoolMode, Server, Timeouts};
 pub use analytics::{Dialect, analytics, row_digest};
 pub use codec::{
-    Bytes, Day, Jsonb, Moment, check_moment, first_moment, postgres_micros, write_json,
+    Bytes, Day, Jsonb, Moment, check_moment, first_moment, moment_at, postgres_micros, write_json,
 };
 pub use error::{from_sqlx, get, has_code, is_data_error, is_duplicate_object, name_deadline};
 pub use fields::{

@@ -51,7 +51,7 @@ pub use rows::{
     RowsWritten,
 };
 pub use run::{RunOptions, run};
-pub use scanned::{BatchLimits, Original, Position, Scanned, ScannedBatch};
+pub use scanned::{BatchLimits, Original, Position, Scanned, ScannedBatch, StoredDigests};
 pub use secrets::looks_like_secret;
 pub use sink::{Applied, Sink, SinkBatch, SinkState, TransactionalSink};
 pub use sink_set::SinkSet;

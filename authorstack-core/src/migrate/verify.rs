@@ -15,7 +15,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
     BatchLimits, Counts, Destination, Digest, DigestSum, Key, KeyForm, Kind, KindReport, Problems,
-    Progress, Record, Scanned, Settled, Snapshot, Status, Step,
+    Progress, Record, Scanned, ScannedBatch, Settled, Snapshot, Status, Step, StoredDigests,
     destination::named,
     run::{Lane, Prepared, START, check_sides_as_they_are, checked, in_order},
 };
@@ -267,6 +267,7 @@ async fn compare_kind(
         purpose,
         replayed_keys: replayed.iter().map(keys).collect(),
         replayed,
+        by_stored_form: false,
         counts: Counts::default(),
         differing: 0,
         ranges: 0,
@@ -300,19 +301,37 @@ async fn compare_streams(
 ) -> Result<()> {
     let kind = comparison.kind;
     let mut tasks = JoinSet::new();
+    // The target need not be decoded if the source's records can be brought into its form. Where
+    // the digests differ, the records themselves are compared.
+    let by_stored_form = target.stored(kind, BatchLimits::default()).is_some();
+    comparison.by_stored_form = by_stored_form;
     let mut sources = pump(&mut tasks, |sender| {
-        let source = Arc::clone(source);
+        let (source, target) = (Arc::clone(source), target.clone());
         Box::pin(async move {
             let scan = source.scan(kind, START, BatchLimits::default());
             let scan = scan.map_err(|error| error.in_operation(Operation::Scan));
-            forward(scan.boxed(), sender, |batch| digest_batch(batch.items)).await;
+            let convert = |batch: ScannedBatch| {
+                if by_stored_form {
+                    let mut form = Vec::new();
+                    source_batch(batch.items, |record| {
+                        stored_digest(&target, record, &mut form)
+                    })
+                } else {
+                    digest_batch(batch.items)
+                }
+            };
+            forward(scan.boxed(), sender, convert).await;
         })
     });
     let targets = pump(&mut tasks, |sender| {
         let target = target.clone();
         Box::pin(async move {
-            let scan = target.scan(kind, START, BatchLimits::default());
-            forward(scan, sender, |batch| target_batch(kind, batch.items)).await;
+            if let Some(stored) = target.stored(kind, BatchLimits::default()) {
+                forward(stored, sender, |stored| stored_batch(kind, stored)).await;
+            } else {
+                let scan = target.scan(kind, START, BatchLimits::default());
+                forward(scan, sender, |batch| target_batch(kind, batch.items)).await;
+            }
         })
     });
     let mut targets = Ordered::new(targets);
@@ -396,12 +415,37 @@ fn target_batch(kind: Kind, items: Vec<Scanned>) -> TargetBatch {
     batch
 }
 
+/// The entries of a target that gave the digests of its stored form.
+fn stored_batch(kind: Kind, stored: StoredDigests) -> TargetBatch {
+    let mut batch = target_batch(kind, stored.others);
+    // What has no key of ours is no record, so nothing comes in between here.
+    batch.entries.extend(stored.entries);
+    batch
+}
+
+/// The digest of the form in which the target would hold a record; its own if that is not known.
+fn stored_digest(target: &Destination, record: &Record, form: &mut Vec<u8>) -> Digest {
+    /// A buffer that is larger after a large record is not kept.
+    const KEPT: usize = 1 << 20;
+    form.clear();
+    form.shrink_to(KEPT);
+    if target.write_stored(record, form) {
+        Digest::of_bytes(form)
+    } else {
+        Digest::of(record)
+    }
+}
+
 fn digest_batch(items: Vec<Scanned>) -> SourceBatch {
+    source_batch(items, Digest::of)
+}
+
+fn source_batch(items: Vec<Scanned>, mut digest_of: impl FnMut(&Record) -> Digest) -> SourceBatch {
     let mut batch = SourceBatch::default();
     for item in items {
         let digest = item.outcome.is_err().then(|| item.original_digest());
         match checked(item.outcome) {
-            Ok(record) => batch.entries.push(entry(&record)),
+            Ok(record) => batch.entries.push((record.key(), digest_of(&record))),
             Err((record, problems)) => {
                 let original = || Digest::of_bytes(&item.original.bytes(record.as_ref()));
                 batch.unmovable.push(Unmovable {
@@ -501,6 +545,8 @@ struct Comparison<'a> {
     replayed: HashMap<Key, Settled>,
     /// The records that replays made, by their keys in the source.
     replayed_keys: HashMap<String, Key>,
+    /// Whether the digests are those of the form in which the target holds records.
+    by_stored_form: bool,
     counts: Counts,
     differing: u64,
     ranges: u64,
@@ -591,6 +637,79 @@ impl Comparison<'_> {
 
     async fn range(&mut self, ours: &[Entry], theirs: &[Entry]) -> Result<()> {
         self.ranges += 1;
+        if sum(ours) == sum(theirs) {
+            self.counts.unchanged += ours.len() as u64;
+            return Ok(());
+        }
+        if self.by_stored_form {
+            let (mut ours, mut theirs) = (ours.to_vec(), theirs.to_vec());
+            self.by_record(&mut ours, &mut theirs).await?;
+            self.unequal_range(&ours, &theirs).await
+        } else {
+            self.unequal_range(ours, theirs).await
+        }
+    }
+
+    /// Replaces digests of stored forms that differ by those of the records: one record may have
+    /// several forms, and a form may be no record.
+    async fn by_record(&self, ours: &mut [Entry], theirs: &mut [Entry]) -> Result<()> {
+        /// The bytes of records that are fetched at once, and their number.
+        const MOST_BYTES: usize = 4 << 20;
+        const MOST: usize = 500;
+        // Equal digests leave nothing to ask.
+        let mut asked: Vec<(Option<usize>, usize)> = Vec::new();
+        let mut at = 0;
+        for (index, (key, digest)) in theirs.iter().enumerate() {
+            at += ours[at..].partition_point(|(our, _)| our < key);
+            match ours.get(at) {
+                Some((our, same)) if our == key => {
+                    if same != digest {
+                        asked.push((Some(at), index));
+                    }
+                }
+                _ => asked.push((None, index)),
+            }
+        }
+        // Records of unknown size: a few first, then as many as their sizes allow.
+        let (mut asked, mut part) = (asked.as_slice(), 8);
+        while !asked.is_empty() {
+            let (now, rest) = asked.split_at(part.min(asked.len()));
+            asked = rest;
+            let keys: Vec<Key> = now
+                .iter()
+                .map(|(_, index)| theirs[*index].0.clone())
+                .collect();
+            let read = self.target.fetch(self.kind, &keys).await?;
+            let found: HashMap<Key, Digest> =
+                target_batch(self.kind, read).entries.into_iter().collect();
+            for (_, index) in now {
+                let (key, digest) = &mut theirs[*index];
+                if let Some(now) = found.get(key) {
+                    *digest = *now;
+                }
+            }
+            let both = now.iter().filter_map(|(our, _)| *our);
+            let keys: Vec<String> = both.clone().map(|our| ours[our].0.to_string()).collect();
+            if keys.is_empty() {
+                part = MOST;
+                continue;
+            }
+            let read = named(Operation::Fetch, self.source.fetch(self.kind, &keys)).await?;
+            let bytes: usize = read.iter().map(|item| item.original.len()).sum();
+            part = (MOST_BYTES / (bytes / keys.len()).max(1)).clamp(1, MOST);
+            let found: HashMap<Key, Digest> = digest_batch(read).entries.into_iter().collect();
+            for our in both {
+                let (key, digest) = &mut ours[our];
+                if let Some(now) = found.get(key) {
+                    *digest = *now;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Handles a range that differs.
+    async fn unequal_range(&mut self, ours: &[Entry], theirs: &[Entry]) -> Result<()> {
         if sum(ours) == sum(theirs) {
             self.counts.unchanged += ours.len() as u64;
             return Ok(());
