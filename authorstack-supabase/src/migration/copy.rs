@@ -87,6 +87,7 @@ pub(super) fn write_stored(record: &Record, form: &mut Vec<u8>) -> bool {
     let mut buffer = Buffer {
         bytes: std::mem::take(form),
         exact: Some(true),
+        extra_may_be_null: record.kind().is_numbered(),
         ..Buffer::default()
     };
     let written = record.write(&mut buffer);
