@@ -60,6 +60,7 @@ pub use {chrono, rust_decimal, serde_json};
 pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "stores")]
 pub use memory::MemoryStore;
+pub use records::fields::SET_ASIDE;
 pub use records::{
     book::{Book, BookFilter, BookMetadata, BookPatch, BookStatus, NewBook},
     boost::{Boost, NewBoost, first_free_position},

@@ -123,7 +123,9 @@ pub(crate) async fn missing_columns(
     connection: &mut PgConnection,
     kind: Kind,
 ) -> Result<Vec<String>> {
-    let columns = kind.column_names();
+    // A table of an old app has no such column; the schema's migrations add it.
+    let mut columns = kind.column_names();
+    columns.retain(|column| *column != "extra");
     let missing = query(
         "select array(select name from unnest($2::text[]) as name where not exists ( \
            select from pg_catalog.pg_attribute \

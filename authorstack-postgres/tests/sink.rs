@@ -11,8 +11,8 @@ mod common;
 use std::{collections::BTreeMap, sync::Arc};
 
 use authorstack_core::{
-    Amount, Book, DailyAggregate, Forecast, Id, Insight, MemoryStore, NewSyncLog, Sale, Sums,
-    SyncLog, SyncStatus, User,
+    Amount, Book, DailyAggregate, Extra, Forecast, Id, Insight, MemoryStore, NewSyncLog, Sale,
+    Sums, SyncLog, SyncStatus, User,
     migrate::{
         Applied, BatchLimits, Destination, Key, Kind, Problems, Record, RunOptions, ScannedBatch,
         Silent, Sink, SinkBatch, Snapshot, Status, plan, repair, run, verify,
@@ -65,6 +65,7 @@ fn sale(id: i64, user_id: Id<User>, book_id: Id<Book>, date: &str) -> Sale {
         page_reads: 450,
         currency: "USD".parse().unwrap(),
         synced_at: Some("2024-03-02T04:05:06.789Z".parse().unwrap()),
+        extra: Extra::new(),
     }
 }
 
@@ -80,6 +81,7 @@ fn day(id: i64, user_id: Id<User>, books: &[Id<Book>], date: &str) -> DailyAggre
             ("my \"shop\"".parse().unwrap(), sums("-10.00", 2, 0)),
         ]),
         book_breakdown: by_book.collect(),
+        extra: Extra::new(),
     }
 }
 
@@ -92,6 +94,7 @@ fn log(id: i64, user_id: Id<User>) -> SyncLog {
         records_synced: 17,
         error_message: Some("half of it: \u{1f4d6}".to_owned()),
         synced_at: Some("1969-12-31T23:59:59.999Z".parse().unwrap()),
+        extra: Extra::new(),
     }
 }
 
@@ -105,6 +108,7 @@ fn insight(id: i64, user_id: Id<User>, book_id: Option<Id<Book>>, content: Value
         confidence: Some("0.85".parse().unwrap()),
         valid_until: Some("2030-01-01T00:00:00Z".parse().unwrap()),
         created_at: Some("2024-01-01T00:00:00Z".parse().unwrap()),
+        extra: Extra::new(),
     }
 }
 
@@ -118,6 +122,7 @@ fn forecast(id: i64, user_id: Id<User>) -> Forecast {
         confidence: None,
         factors: Some(json!({"season": [1, 1.0, 1e16, "x"], "none": null})),
         created_at: Some("2024-01-01T00:00:00Z".parse().unwrap()),
+        extra: Extra::new(),
     }
 }
 
@@ -646,7 +651,8 @@ async fn what_is_there_is_seen_before_a_run() {
             empty.pending_migrations,
             [
                 "20261124000000_analytics.sql",
-                "20261127030000_platforms.sql"
+                "20261127030000_platforms.sql",
+                "20261128000000_extra.sql"
             ]
         );
         assert_eq!(

@@ -11,12 +11,12 @@ mod common;
 use std::sync::Arc;
 
 use authorstack_core::{
-    Id,
+    ErrorKind, Id,
     migrate::{
         Absent, BatchLimits, Key, Kind, Position, RowRange, Scanned, ScannedBatch, Snapshot,
     },
 };
-use authorstack_postgres::{IdMap, PostgresMigration};
+use authorstack_postgres::{IdMap, PostgresConfig, PostgresMigration, PostgresStore};
 use futures::TryStreamExt;
 
 use crate::common::{Database, on_database};
@@ -145,6 +145,95 @@ async fn rows_of_absent_records_are_refused_by_name() {
             Key::Row(9).to_string()
         );
         reader.close().await.unwrap();
+    })
+    .await;
+}
+
+/// A migration as another role, which may read the tables.
+async fn as_reader(database: &Database, role: &str) -> PostgresMigration {
+    let mut url: url::Url = database.url().parse().unwrap();
+    url.set_username(role).unwrap();
+    url.set_password(Some("read")).unwrap();
+    let store = PostgresStore::connect(PostgresConfig::new(url)).await;
+    store.unwrap().migration(IdMap::default())
+}
+
+#[tokio::test]
+async fn rows_that_row_level_security_hides_are_not_taken_for_none() {
+    on_database(async |database| {
+        let migration = insights(database).await;
+        migration.check().await.unwrap();
+        let role = format!("{}_reader", database.name);
+        database
+            .execute(&format!(
+                "create role {role} login password 'read'; \
+                 grant select on all tables in schema public to {role}; \
+                 alter table ai_insights enable row level security"
+            ))
+            .await;
+        let reader = as_reader(database, &role).await;
+        let checked = reader.check().await;
+        let counted = reader.count(Kind::AiInsights).await;
+        let scanned: Result<Vec<ScannedBatch>, _> = reader
+            .scan(Kind::AiInsights, None, BatchLimits::default())
+            .try_collect()
+            .await;
+        database
+            .execute(&format!(
+                "revoke all on all tables in schema public from {role}; drop role {role}"
+            ))
+            .await;
+        let error = checked.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Configuration { .. }));
+        let message = error.to_string();
+        for part in ["row level security", "ai_insights", "BYPASSRLS"] {
+            assert!(message.contains(part), "{message}");
+        }
+        for error in [counted.unwrap_err(), scanned.unwrap_err()] {
+            let is_denied = matches!(error.kind(), ErrorKind::PermissionDenied { .. });
+            assert!(is_denied, "{error}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn settings_of_the_database_change_no_meaning() {
+    on_database(async |database| {
+        insights(database).await;
+        let read = async || {
+            let migration = database.store().await.migration(IdMap::default());
+            let scan = migration.scan(Kind::AiInsights, None, BatchLimits::default());
+            let batches: Vec<ScannedBatch> = scan.try_collect().await.unwrap();
+            let items = batches.into_iter().flat_map(|batch| batch.items);
+            let items = items.map(|item| {
+                let outcome = item.outcome.map_err(|problems| problems.to_string());
+                (item.key, outcome, item.original.bytes(None))
+            });
+            items.collect::<Vec<_>>()
+        };
+        database
+            .execute(
+                "update ai_insights set insight_type = 'trend', \
+                   valid_until = '2024-02-03 04:05:06', confidence = 0.5",
+            )
+            .await;
+        let before = read().await;
+        assert_eq!(before.len(), 5);
+        let name = &database.name;
+        for setting in [
+            "standard_conforming_strings to off",
+            "datestyle to 'German, DMY'",
+            "timezone to 'Asia/Kathmandu'",
+            "bytea_output to 'escape'",
+            "intervalstyle to 'sql_standard'",
+            "extra_float_digits to -10",
+            "row_security to off",
+        ] {
+            let alter = format!("alter database \"{name}\" set {setting}");
+            database.execute(&alter).await;
+        }
+        assert_eq!(read().await, before);
     })
     .await;
 }

@@ -25,12 +25,14 @@ pub use codec::{
 pub use error::{from_sqlx, get, has_code, is_data_error, is_duplicate_object, name_deadline};
 pub use fields::{
     ArgumentWriter, arguments, insert, integer, is_integer, json_columns, parameter, placeholders,
-    read, read_listed, read_record, select, sums_of, update, width, write_sums,
+    read, read_listed, read_record, read_sum, select, sums_of, update, width, write_sums,
 };
 pub use fields::{ArrayWriter, WriteIds};
 pub use ids::IdForm;
 pub use kept::{KEPT_CONNECTIONS, KeptConnections};
-pub use migration::{check_dates, each_value, is_same_record, refusal, taken_by};
-pub use pool::{BEGIN, Pool, Statement, Unit};
+pub use migration::{
+    READ_ONLY, check_dates, each_value, is_same_record, read_only_blocker, refusal, taken_by,
+};
+pub use pool::{BEGIN, Pool, Statement, Unit, WHOLE_TABLES};
 pub use settings::Settings;
 pub use task::{Aborting, spawned};

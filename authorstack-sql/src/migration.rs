@@ -7,7 +7,34 @@ use authorstack_core::{
 };
 use serde::Serialize;
 
-use crate::codec::postgres_micros;
+use sqlx::postgres::PgRow;
+
+use crate::{codec::postgres_micros, error::get};
+
+/// Asks whether the database takes writes; for [`read_only_blocker`].
+pub const READ_ONLY: &str = "select pg_is_in_recovery(), \
+    current_setting('default_transaction_read_only') = 'on', current_database()::text";
+
+/// Why a database takes no writes, from the answer to [`READ_ONLY`]; `None` if it takes some.
+///
+/// # Errors
+/// Corrupt if the row is another answer.
+pub fn read_only_blocker(row: &PgRow) -> Result<Option<String>> {
+    let (is_replica, is_read_only): (bool, bool) = (get(row, 0)?, get(row, 1)?);
+    let name: String = get(row, 2)?;
+    Ok(if is_replica {
+        Some(format!(
+            "the server of {name} is a replica, which takes no writes; name the primary server"
+        ))
+    } else if is_read_only {
+        Some(format!(
+            "the database {name} takes no writes: default_transaction_read_only is on; set it off \
+             for the database or the role"
+        ))
+    } else {
+        None
+    })
+}
 
 /// The problems of a record's dates in columns of their own.
 #[must_use]

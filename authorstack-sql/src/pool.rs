@@ -25,10 +25,20 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 ///
 /// Connections in session mode have this path from the beginning. A pooler in transaction mode
 /// gives each transaction another session, so that only the transaction can set it.
-pub const BEGIN: &str = "begin; set local search_path = ''";
+///
+/// A backslash in a statement is a backslash, whatever a database's settings say: patterns have some.
+pub const BEGIN: &str =
+    "begin; set local search_path = ''; set local standard_conforming_strings = on";
 
 /// The same for a session.
-const NO_SEARCH_PATH: &str = "set search_path = ''";
+const SESSION: &str = "set search_path = ''; set standard_conforming_strings = on";
+
+/// For transactions that copy or compare whole tables, behind [`BEGIN`] or instead of its settings.
+/// With row level security, the server would answer with the rows that the role may see, as if
+/// there were no others; without it, it raises. Texts of binary values have one form.
+pub const WHOLE_TABLES: &str = "set local search_path = ''; \
+    set local standard_conforming_strings = on; set local row_security = off; \
+    set local bytea_output = 'hex'; set local intervalstyle = 'iso_8601'";
 
 /// A statement with its parameters.
 pub type Statement<'q> = Query<'q, Postgres, PgArguments>;
@@ -76,7 +86,7 @@ impl Pool {
             });
         if !address.transaction {
             let first: Arc<str> =
-                format!("{NO_SEARCH_PATH}; set statement_timeout = {server_side}").into();
+                format!("{SESSION}; set statement_timeout = {server_side}").into();
             options = options.after_connect(move |connection, _| {
                 let first = Arc::clone(&first);
                 Box::pin(async move {
@@ -144,7 +154,7 @@ impl Pool {
         let open = async {
             let mut connection = connect(address).await?;
             if !address.transaction {
-                ask(&mut connection, NO_SEARCH_PATH, address).await?;
+                ask(&mut connection, SESSION, address).await?;
             }
             Ok(connection)
         };

@@ -89,8 +89,8 @@ async fn described(database: &Database) -> Vec<String> {
           from unnest(relacl) as one) as of (acl) on true \
         where oid in ('public.sales_data'::regclass, 'public.sales_data_id_seq'::regclass) \
         union all \
-        select format('column grant %s: %s', attname, attacl) \
-        from pg_attribute where attrelid = 'public.sales_data'::regclass and attacl is not null \
+        select format('column grant %s: %s', attname, one) \
+        from pg_attribute, unnest(attacl) as one where attrelid = 'public.sales_data'::regclass \
         union all \
         select format('%s, %s, %s', relrowsecurity, relforcerowsecurity, obj_description(oid)) \
         from pg_class where oid = 'public.sales_data'::regclass";

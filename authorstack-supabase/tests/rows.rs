@@ -39,7 +39,7 @@ async fn rows(database: &Database, numbers: &[i64], user: Id<User>, revenue: &st
     let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
     let sql = format!(
         "copy (select id, '{user}'::uuid, '{user}'::uuid, 'kdp'::text, date '2024-01-01' + id::int, \
-           {revenue}::numeric(10,2), 1, 0, 'USD'::text, null::timestamptz \
+           {revenue}::numeric(10,2), 1, 0, 'USD'::text, null::timestamptz, null::jsonb \
          from unnest(array[{}]::bigint[]) as id) to stdout (format binary)",
         numbers.join(", "),
         user = user.to_uuid(),

@@ -34,10 +34,13 @@ impl MemoryAggregates {
             !stale
         });
         for (date, mut day) in fresh {
-            day.id = match records.aggregates.get(&(user_id, date)) {
-                Some(held) => held.id,
-                None => records.next_row(),
-            };
+            match records.aggregates.get(&(user_id, date)) {
+                Some(held) => {
+                    day.id = held.id;
+                    day.extra.clone_from(&held.extra);
+                }
+                None => day.id = records.next_row(),
+            }
             let before = records.aggregates.insert((user_id, date), day.clone());
             report.written += u64::from(before != Some(day));
         }

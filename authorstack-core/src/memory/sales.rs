@@ -5,8 +5,8 @@ use futures::stream::{self, BoxStream, StreamExt};
 
 use super::store::MemoryStore;
 use crate::{
-    Error, Id, Listed, NewSale, Result, Sale, SaleKey, SalesFilter, SalesRepository, SalesTotal,
-    TotalsBy, UpsertCounts, User,
+    Error, Extra, Id, Listed, NewSale, Result, Sale, SaleKey, SalesFilter, SalesRepository,
+    SalesTotal, TotalsBy, UpsertCounts, User,
     records::sales::{currency_conflict, in_order, total_sales},
     time,
 };
@@ -58,6 +58,7 @@ impl MemorySales {
                         page_reads: sale.page_reads,
                         currency: sale.currency.clone(),
                         synced_at: Some(now),
+                        extra: Extra::new(),
                     };
                     records.sales.insert(place, row);
                     counts.inserted += 1;

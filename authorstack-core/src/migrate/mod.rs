@@ -57,4 +57,7 @@ pub use sink::{Applied, Sink, SinkBatch, SinkState, TransactionalSink};
 pub use sink_set::SinkSet;
 pub use snapshot::Snapshot;
 pub use source_set::SourceSet;
-pub use verify::{Difference, DifferenceKind, KindVerification, Verification, verify};
+pub use verify::{
+    Acceptance, AcceptedRejects, Difference, DifferenceKind, KindVerification, Unexpected,
+    UnexpectedReject, Verification, verify, verify_accepting,
+};

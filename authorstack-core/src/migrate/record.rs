@@ -30,6 +30,7 @@ const PRICE_FIELDS: &[Field; 1 + PricePoint::FIELDS.len()] = &{
         column: Some("competitor_id"),
         shape: Shape::Id,
         required: true,
+        vital: true,
         most: 0,
     };
     let mut fields = [competitor; 1 + PricePoint::FIELDS.len()];

@@ -1,3 +1,4 @@
+mod accepted;
 mod rows;
 
 use std::{
@@ -21,10 +22,14 @@ use super::{
 };
 use crate::{Error, Id, Result, Unreadable, layers::Operation, shown};
 
+use accepted::Listed;
+pub use accepted::{Acceptance, AcceptedRejects, Unexpected, UnexpectedReject};
+
 /// The result of comparing both sides.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Verification {
-    /// Complete if both sides are equal and nothing is rejected, else incomplete.
+    /// Complete if both sides are equal and nothing is rejected but what is accepted, else
+    /// incomplete.
     pub status: Status,
     /// The result of each kind.
     pub kinds: Vec<KindVerification>,
@@ -43,6 +48,20 @@ pub struct KindVerification {
     pub differing_ranges: u64,
     /// The first records that differ.
     pub differences: Vec<Difference>,
+    /// How its rejects compare with those that are accepted; `None` if none are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acceptance: Option<Acceptance>,
+}
+
+impl KindVerification {
+    /// Whether both sides are equal, and nothing is rejected but what is accepted.
+    fn is_clean(&self) -> bool {
+        let are_rejects_right = match &self.acceptance {
+            Some(acceptance) => acceptance.is_exact(),
+            None => self.report.counts.rejected == 0,
+        };
+        self.report.differing == 0 && are_rejects_right
+    }
 }
 
 /// A record that differs between the two sides.
@@ -134,6 +153,24 @@ pub async fn verify(
     compare(&source, target, kinds, Purpose::Verify, progress).await
 }
 
+/// Compares both sides as [`verify`] does, and accepts exactly these rejects of the kinds. A reject
+/// that is not among them makes the result incomplete, and so does one of them that is none any
+/// more: both are listed in [`KindVerification::acceptance`].
+///
+/// # Errors
+/// As for [`verify`].
+pub async fn verify_accepting(
+    source: Arc<dyn Snapshot>,
+    target: &Destination,
+    kinds: &[Kind],
+    accepted: AcceptedRejects,
+    progress: &dyn Progress,
+) -> Result<Verification> {
+    check_sides_as_they_are(source.as_ref(), target, kinds).await?;
+    let accepted = Some(accepted);
+    compare_accepting(&source, target, kinds, Purpose::Verify, accepted, progress).await
+}
+
 /// The purpose of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -150,13 +187,23 @@ pub(super) async fn compare(
     purpose: Purpose,
     progress: &dyn Progress,
 ) -> Result<Verification> {
-    let mut found = Vec::new();
+    compare_accepting(source, target, kinds, purpose, None, progress).await
+}
+
+async fn compare_accepting(
+    source: &Arc<dyn Snapshot>,
+    target: &Destination,
+    kinds: &[Kind],
+    purpose: Purpose,
+    mut accepted: Option<AcceptedRejects>,
+    progress: &dyn Progress,
+) -> Result<Verification> {
+    let mut found: Vec<KindVerification> = Vec::new();
     for kind in in_order(kinds) {
-        found.push(compare_kind(source, target, kind, purpose, progress).await?);
+        let accepted = accepted.as_mut().map(|accepted| accepted.of(kind));
+        found.push(compare_kind(source, target, kind, purpose, accepted, progress).await?);
     }
-    let clean = found.iter().all(|kind: &KindVerification| {
-        kind.report.differing == 0 && kind.report.counts.rejected == 0
-    });
+    let clean = found.iter().all(KindVerification::is_clean);
     Ok(Verification {
         status: if clean {
             Status::Complete
@@ -250,6 +297,7 @@ async fn compare_kind(
     target: &Destination,
     kind: Kind,
     purpose: Purpose,
+    accepted: Option<Listed>,
     progress: &dyn Progress,
 ) -> Result<KindVerification> {
     let started = Instant::now();
@@ -265,6 +313,7 @@ async fn compare_kind(
         target,
         kind,
         purpose,
+        accepted,
         replayed_keys: replayed.iter().map(keys).collect(),
         replayed,
         by_stored_form: false,
@@ -289,6 +338,7 @@ async fn compare_kind(
         ranges: comparison.ranges,
         differing_ranges: comparison.differing_ranges,
         differences: comparison.differences,
+        acceptance: comparison.accepted.map(Listed::ended),
     })
 }
 
@@ -541,6 +591,8 @@ struct Comparison<'a> {
     target: &'a Destination,
     kind: Kind,
     purpose: Purpose,
+    /// The rejects that are accepted.
+    accepted: Option<Listed>,
     /// The records that replays made, by their keys.
     replayed: HashMap<Key, Settled>,
     /// The records that replays made, by their keys in the source.
@@ -623,7 +675,7 @@ impl Comparison<'_> {
             if self.exists(fixed).await? {
                 self.counts.unchanged += 1;
             } else {
-                self.counts.rejected += 1;
+                self.reject(&key, digest);
             }
         }
         Ok(())
@@ -817,7 +869,7 @@ impl Comparison<'_> {
     /// key, or is lost. Counts it unless it is lost. Returns whether it is lost.
     async fn is_missing(&mut self, key: &Key, known: Option<&Settled>) -> Result<bool> {
         match known.map(|settled| &settled.replayed_as) {
-            Some(None) => self.counts.rejected += 1,
+            Some(None) => self.readable_reject(&key.to_string()).await?,
             Some(Some(other)) if other != key && self.exists(Some(other)).await? => {
                 self.counts.unchanged += 1;
             }

@@ -44,7 +44,7 @@ impl Boost {
     /// [`ErrorKind::Invalid`], naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         if self.credits_spent < 0 {
-            let reason = format!("{} is below zero", self.credits_spent);
+            let reason = format!("{} is below zero; correct it", self.credits_spent);
             return Err(Error::invalid("credits_spent", reason));
         }
         if self.expires_at < self.started_at {
@@ -106,10 +106,10 @@ fields! {
     user_id: "userId" required("say who paid"),
     duration_days: "duration" column("duration") required("say for how many days"),
     position: "position" required("say which position it holds"),
-    credits_spent: "credits_spent" shape(Shape::COUNT) or(0),
-    active: "active" or(false),
-    started_at: "startedAt" or(id.created_at()),
-    expires_at: "expiresAt" or(end_of(started_at, duration_days)),
+    credits_spent: "credits_spent" shape(Shape::COUNT) vital("they were paid") or(0),
+    active: "active" vital("it was paid") or(false),
+    started_at: "startedAt" vital("it was paid") or(id.created_at()),
+    expires_at: "expiresAt" vital("it was paid") or(end_of(started_at, duration_days)),
 }
 
 /// When a boost ends; its start if the end would be after the last possible date.

@@ -22,10 +22,18 @@ pub struct Field {
     pub shape: Shape,
     /// Whether a record must have a value.
     pub required: bool,
+    /// Whether identity, ownership or money depends on it. In a migration, a value that makes no
+    /// sense rejects the record here; in any other field it is set aside ([`SET_ASIDE`]).
+    pub vital: bool,
     /// The largest size in bytes: of a text, of each text of a list, of JSON as PostgreSQL writes
     /// it. Zero where the form itself limits the size. See [`limits`].
     pub most: usize,
 }
+
+/// The unknown field in which a migration keeps the values that make no sense: an object from the
+/// name of the field to the value as the source has it. It is in `extra` of the record, or of the
+/// part, that has the field; the field itself is empty there.
+pub const SET_ASIDE: &str = "_setAside";
 
 /// The form of a field's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +72,25 @@ pub enum Shape {
 impl Shape {
     /// A whole number of zero or more.
     pub const COUNT: Self = Self::Whole(0, i64::MAX);
+
+    /// What such a value is called in messages.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Id => "an id",
+            Self::Text | Self::TextOrEmpty => "a text",
+            Self::Texts => "a list of texts",
+            Self::Bool => "true or false",
+            Self::Whole(..) => "a whole number",
+            Self::Float => "a number",
+            Self::Decimal => "a decimal number",
+            Self::Day => "a day",
+            Self::Moment => "a moment",
+            Self::Json => "JSON",
+            Self::Sums => "sums",
+            Self::Part => "an object",
+            Self::Parts => "a list of objects",
+        }
+    }
 
     /// Whether the values are JSON in a table.
     #[must_use]
@@ -117,6 +144,25 @@ pub enum Value<'v> {
     Json(&'v serde_json::Value),
     /// A map from a text to sums.
     Sums(&'v dyn Breakdown),
+}
+
+impl Value<'_> {
+    /// What it is called in messages.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Id(_) => Shape::Id.name(),
+            Self::Text(_) => Shape::Text.name(),
+            Self::Texts(_) => Shape::Texts.name(),
+            Self::Bool(_) => Shape::Bool.name(),
+            Self::Whole(_) => "a whole number",
+            Self::Float(_) => Shape::Float.name(),
+            Self::Decimal(_) => Shape::Decimal.name(),
+            Self::Day(_) => Shape::Day.name(),
+            Self::Moment(_) => Shape::Moment.name(),
+            Self::Json(_) => Shape::Json.name(),
+            Self::Sums(_) => Shape::Sums.name(),
+        }
+    }
 }
 
 /// A list of texts.
@@ -270,6 +316,16 @@ pub trait Scalar: Sized {
     /// # Errors
     /// Invalid, with the problem of the value.
     fn of(value: Value<'_>) -> Result<Self>;
+
+    /// Converts a text that another program stored. It may be written in another way than
+    /// AuthorStack would: blanks around a name, or a name of a closed set in capitals, have one
+    /// meaning.
+    ///
+    /// # Errors
+    /// As of [`Scalar::of`].
+    fn of_stored(text: &str) -> Result<Self> {
+        Self::of(Value::Text(text))
+    }
 }
 
 /// The type of a field.
@@ -294,7 +350,7 @@ pub trait FieldValue: Sized {
 pub(crate) fn unexpected<T>(expected: &str, found: Value<'_>) -> Result<T> {
     Err(Error::invalid(
         "value",
-        format!("expected {expected}, found {found:?}"),
+        format!("expected {expected}, found {}; correct it", found.name()),
     ))
 }
 
@@ -312,7 +368,7 @@ macro_rules! scalars {
                 match value {
                     $($pattern => $of,)+
                     #[allow(unreachable_patterns, reason = "some take all")]
-                    other => unexpected(stringify!($type), other),
+                    other => unexpected(<Self as Scalar>::SHAPE.name(), other),
                 }
             }
         }
@@ -369,9 +425,29 @@ macro_rules! scalar_field {
 }
 pub(crate) use scalar_field;
 
+/// A name that another program stored: blanks around it mean nothing, nor do capitals if only the
+/// name in small letters is valid.
+pub(crate) fn stored_name<T: std::str::FromStr<Err = Error>>(text: &str) -> Result<T> {
+    text.parse().or_else(|error| {
+        let name = text.trim();
+        let read = name.parse();
+        read.or_else(|_| name.to_ascii_lowercase().parse())
+            .map_err(|_: Error| error)
+    })
+}
+
 /// Text types that validate their value.
 macro_rules! text_scalars {
-    ($shape:expr, $($type:ty),+) => {$(
+    ($shape:expr, $($type:ty),+) => {
+        $crate::records::fields::text_scalars!(
+            @ $shape, |text| $crate::records::fields::stored_name(text), $($type),+
+        );
+    };
+    // Ids of other programs: each character counts.
+    ($shape:expr; $($type:ty),+) => {
+        $crate::records::fields::text_scalars!(@ $shape, |text| text.parse(), $($type),+);
+    };
+    (@ $shape:expr, |$text:ident| $stored:expr, $($type:ty),+) => {$(
         impl $crate::records::fields::Scalar for $type {
             const SHAPE: $crate::records::fields::Shape = $shape;
 
@@ -385,6 +461,10 @@ macro_rules! text_scalars {
                     other => $crate::records::fields::unexpected("a text", other),
                 }
             }
+
+            fn of_stored($text: &str) -> $crate::Result<Self> {
+                $stored
+            }
         }
         $crate::records::fields::scalar_field!($type);
     )+};
@@ -393,17 +473,15 @@ pub(crate) use text_scalars;
 
 text_scalars!(
     Shape::Text,
-    crate::AuthId,
     crate::AuthProvider,
     crate::AttachmentKind,
-    crate::CommentId,
     crate::Email,
     crate::InsightKind,
     crate::Platform,
     crate::SalesChannel,
-    crate::TaskId,
     crate::WebUrl
 );
+text_scalars!(Shape::Text; crate::AuthId, crate::CommentId, crate::TaskId);
 text_scalars!(
     Shape::TextOrEmpty,
     crate::Asin,
@@ -413,7 +491,10 @@ text_scalars!(
 
 /// A whole number of a narrower type.
 fn whole<T: TryFrom<i64>>(number: i64) -> Result<T> {
-    T::try_from(number).map_err(|_| Error::invalid("value", format!("{number} is out of range")))
+    T::try_from(number).map_err(|_| {
+        let reason = format!("{number} is larger or smaller than the field can hold; correct it");
+        Error::invalid("value", reason)
+    })
 }
 
 scalars! {
@@ -542,7 +623,8 @@ pub(crate) const fn is_needed<R, T: FieldValue>(_: fn(&R) -> &T) -> bool {
 
 /// Lists the fields of a record, each as `field: "name"`, followed by these options in this order:
 /// `column("…")` if the column has another name than the field; `shape(…)` if the type allows more
-/// values than the field; `most(…)` if its texts may have another size than the shape's; then one of
+/// values than the field; `most(…)` if its texts may have another size than the shape's; `vital("…")` with the reason if
+/// identity, ownership or money depends on it though it is not required; then one of
 /// `required("…")` with the advice for a missing value, `or(…)`
 /// with the default of a missing value (it may use earlier fields), or `computed(…)` for a value
 /// that follows from earlier fields and has no column.
@@ -552,6 +634,7 @@ macro_rules! fields {
         $(, outside: [$($outside:literal),+])?;
         $($field:ident: $name:literal
             $(column($column:literal))? $(shape($shape:expr))? $(most($most:expr))?
+            $(vital($vital:literal))?
             $(required($way_out:literal))? $(or($default:expr))? $(computed($computed:expr))?,)+
     ) => {
         impl $crate::records::fields::Fields for $record {
@@ -562,6 +645,13 @@ macro_rules! fields {
                     shape: $crate::records::fields::shape!($record, $field $(, $shape)?),
                     required: $crate::records::fields::required!(
                         $record, $field $(, required $way_out)? $(, or $default)? $(, computed $computed)?
+                    ),
+                    vital: $crate::records::fields::vital!(
+                        $crate::records::fields::shape!($record, $field $(, $shape)?);
+                        $crate::records::fields::required!(
+                            $record, $field $(, required $way_out)? $(, or $default)? $(, computed $computed)?
+                        )
+                        $(; $vital)?
                     ),
                     most: $crate::records::fields::most!(
                         $crate::records::fields::shape!($record, $field $(, $shape)?) $(, $most)?
@@ -656,6 +746,17 @@ macro_rules! required {
     };
 }
 pub(crate) use required;
+
+/// Ids say what a record is and whose; required fields make it a record.
+macro_rules! vital {
+    ($shape:expr; $required:expr) => {
+        $required || matches!($shape, $crate::records::fields::Shape::Id)
+    };
+    ($shape:expr; $required:expr; $vital:literal) => {
+        true
+    };
+}
+pub(crate) use vital;
 
 macro_rules! is_some {
     () => {
@@ -941,7 +1042,8 @@ macro_rules! patch {
                             column: None,
                             shape: $crate::records::fields::Shape::Moment,
                             most: $crate::records::fields::Shape::Moment.most(),
-                            required: false,
+                            vital: false,
+                    required: false,
                         };
                 )+)?
                 let mut index = 0;

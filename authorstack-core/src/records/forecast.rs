@@ -12,7 +12,7 @@ use super::{
     fields::fields,
     json::{input_json, json},
 };
-use crate::{Amount, Confidence, Id, Result, User, time, values::days::check_day};
+use crate::{Amount, Confidence, Extra, Id, Result, User, time, values::days::check_day};
 
 /// The revenue that a model predicts for a user's day, in the currency of their roll-ups.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +33,8 @@ pub struct Forecast {
     pub factors: Option<Value>,
     /// When it was made; `None` if an old app did not write it.
     pub created_at: Option<DateTime<Utc>>,
+    /// Fields that the schema does not know, such as columns of an old app.
+    pub extra: Extra,
 }
 
 /// A forecast to be stored.
@@ -86,6 +88,7 @@ impl NewForecast {
             confidence,
             factors,
             created_at: Some(time::now()),
+            extra: Extra::new(),
         }
     }
 }
@@ -101,12 +104,12 @@ input_json! {
 }
 
 fields! {
-    Forecast;
+    Forecast, extra: extra;
     id: "id" required("give the row a number"),
     user_id: "user_id" required("say whose revenue"),
     date: "forecast_date" column("forecast_date") required("say of which day"),
-    predicted: "predicted_revenue" column("predicted_revenue"),
-    actual: "actual_revenue" column("actual_revenue"),
+    predicted: "predicted_revenue" column("predicted_revenue") vital("it is an amount"),
+    actual: "actual_revenue" column("actual_revenue") vital("it is an amount"),
     confidence: "confidence",
     factors: "factors",
     created_at: "created_at",

@@ -8,7 +8,7 @@ use super::{
     fields::fields,
     json::{input_json, json},
 };
-use crate::{Book, Confidence, Id, InsightKind, Result, User, time};
+use crate::{Book, Confidence, Extra, Id, InsightKind, Result, User, time};
 
 /// A model's finding about a user or one of their books.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +29,8 @@ pub struct Insight {
     pub valid_until: Option<DateTime<Utc>>,
     /// When it was made; `None` if an old app did not write it.
     pub created_at: Option<DateTime<Utc>>,
+    /// Fields that the schema does not know, such as columns of an old app.
+    pub extra: Extra,
 }
 
 /// An insight to be stored.
@@ -86,6 +88,7 @@ impl NewInsight {
             confidence,
             valid_until: valid_until.map(time::to_millis),
             created_at: Some(time::now()),
+            extra: Extra::new(),
         }
     }
 }
@@ -102,7 +105,7 @@ input_json! {
 }
 
 fields! {
-    Insight;
+    Insight, extra: extra;
     id: "id" required("give the row a number"),
     user_id: "user_id" required("say whom it is for"),
     book_id: "book_id",

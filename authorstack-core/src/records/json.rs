@@ -798,6 +798,7 @@ macro_rules! input_json {
                         required: $crate::records::fields::required!(
                             $input, $field $(, required $way_out)? $(, or $default)?
                         ),
+                        vital: true,
                     },
                 )+];
                 let mut index = 0;

@@ -8,6 +8,7 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    check::check_fields,
     fields::{
         Field, FieldReader, FieldValue, FieldWriter, Fields, Read, Scalar, Shape, Value, fields,
     },
@@ -15,8 +16,8 @@ use super::{
     ranking::{books, days, platforms},
 };
 use crate::{
-    Amount, Book, Currency, Error, Id, Platform, Result, Sale, SalesChannel, Sums, Unreadable,
-    User, values::days::check_day,
+    Amount, Book, Currency, Error, Extra, Id, Platform, Result, Sale, SalesChannel, Sums,
+    Unreadable, User, values::days::check_day,
 };
 
 /// The roll-up of a user's day, in the currency that the caller of
@@ -35,6 +36,8 @@ pub struct DailyAggregate {
     pub platform_breakdown: BTreeMap<Platform, Sums>,
     /// The sales of each book.
     pub book_breakdown: BTreeMap<Id<Book>, Sums>,
+    /// Fields that the schema does not know, such as columns of an old app.
+    pub extra: Extra,
 }
 
 /// The fields as the schema names them.
@@ -47,6 +50,7 @@ struct Columns {
     total_page_reads: i64,
     platform_breakdown: BTreeMap<Platform, Sums>,
     book_breakdown: BTreeMap<Id<Book>, Sums>,
+    extra: Extra,
 }
 
 impl From<Columns> for DailyAggregate {
@@ -62,6 +66,7 @@ impl From<Columns> for DailyAggregate {
             },
             platform_breakdown: columns.platform_breakdown,
             book_breakdown: columns.book_breakdown,
+            extra: columns.extra,
         }
     }
 }
@@ -77,6 +82,7 @@ impl From<DailyAggregate> for Columns {
             total_page_reads: day.totals.page_reads,
             platform_breakdown: day.platform_breakdown,
             book_breakdown: day.book_breakdown,
+            extra: day.extra,
         }
     }
 }
@@ -88,20 +94,21 @@ impl DailyAggregate {
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_day("date", self.date)?;
-        check_totals(self)
+        check_totals(self)?;
+        check_fields(self)
     }
 }
 
 json!(DailyAggregate);
 
 fields! {
-    Columns;
+    Columns, extra: extra;
     id: "id" required("give the row a number"),
     user_id: "user_id" required("say whose day it is"),
     date: "date" required("say which day"),
     total_revenue: "total_revenue" required("say what was earned"),
     total_units: "total_units" shape(INTEGER) required("say how many were sold"),
-    total_page_reads: "total_page_reads" shape(INTEGER) or(0),
+    total_page_reads: "total_page_reads" shape(INTEGER) vital("they are paid") or(0),
     platform_breakdown: "platform_breakdown" or(BTreeMap::new()),
     book_breakdown: "book_breakdown" or(BTreeMap::new()),
 }
@@ -150,10 +157,7 @@ where
     fn of(value: Value<'_>) -> Result<Self> {
         match value {
             Value::Sums(breakdown) => added_up(breakdown.sums()),
-            other => Err(Error::invalid(
-                "value",
-                format!("expected sums, found {other:?}"),
-            )),
+            other => super::fields::unexpected("sums", other),
         }
     }
 }
@@ -402,6 +406,7 @@ pub fn roll_up<'s>(
             totals: Sums::default(),
             platform_breakdown: BTreeMap::new(),
             book_breakdown: BTreeMap::new(),
+            extra: Extra::new(),
         });
         day.totals += sums;
         *day.platform_breakdown
@@ -515,6 +520,7 @@ mod tests {
                 page_reads,
                 currency: currency(code),
                 synced_at: None,
+                extra: Extra::new(),
             },
         );
         proptest::collection::vec(sale, 0..40)

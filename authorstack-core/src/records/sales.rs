@@ -12,7 +12,7 @@ use super::{
     sums::Sums,
 };
 use crate::{
-    Amount, Book, Currency, Days, Error, Id, Market, Platform, Result, SalesChannel, User,
+    Amount, Book, Currency, Days, Error, Extra, Id, Market, Platform, Result, SalesChannel, User,
     values::days::{check_day, first_of_month, first_of_week},
 };
 
@@ -39,6 +39,8 @@ pub struct Sale {
     pub currency: Currency,
     /// When it was last written; `None` if an old app did not write it.
     pub synced_at: Option<DateTime<Utc>>,
+    /// Fields that the schema does not know, such as columns of an old app.
+    pub extra: Extra,
 }
 
 /// The key of a sale, unique for each user.
@@ -182,7 +184,7 @@ impl<'de> Deserialize<'de> for NewSale {
 }
 
 fields! {
-    Sale;
+    Sale, extra: extra;
     id: "id" required("give the row a number"),
     user_id: "user_id" required("say whose sale it is"),
     book_id: "book_id" required("say which book was sold"),
@@ -190,8 +192,8 @@ fields! {
     date: "date" required("say on which day"),
     revenue: "revenue" required("say what was earned"),
     units: "units" required("say how many were sold"),
-    page_reads: "page_reads" or(0),
-    currency: "currency" shape(Shape::Text) or(Currency::usd()),
+    page_reads: "page_reads" vital("they are paid") or(0),
+    currency: "currency" shape(Shape::Text) vital("an amount needs one") or(Currency::usd()),
     synced_at: "synced_at",
 }
 

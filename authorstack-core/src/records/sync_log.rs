@@ -8,7 +8,7 @@ use super::{
     fields::{Shape, fields, text_scalars},
     json::{input_json, json},
 };
-use crate::{Id, Platform, Result, User, limits, time, values::closed_set};
+use crate::{Extra, Id, Platform, Result, User, limits, time, values::closed_set};
 
 closed_set! {
     /// How a sync ended.
@@ -38,6 +38,8 @@ pub struct SyncLog {
     pub error_message: Option<String>,
     /// When it ended; `None` if an old app did not write it.
     pub synced_at: Option<DateTime<Utc>>,
+    /// Fields that the schema does not know, such as columns of an old app.
+    pub extra: Extra,
 }
 
 /// A sync log to be stored.
@@ -79,6 +81,7 @@ impl NewSyncLog {
             records_synced,
             error_message,
             synced_at: Some(time::now()),
+            extra: Extra::new(),
         }
     }
 }
@@ -106,7 +109,7 @@ input_json! {
 }
 
 fields! {
-    SyncLog;
+    SyncLog, extra: extra;
     id: "id" required("give the row a number"),
     user_id: "user_id" required("say whose sales"),
     platform: "platform" required("say from which platform"),

@@ -192,7 +192,7 @@ impl User {
         if self.credits < 0 {
             return Err(Error::invalid(
                 "credits",
-                format!("{} is below zero", self.credits),
+                format!("{} is below zero; correct it", self.credits),
             ));
         }
         check_fields(self)
@@ -220,11 +220,11 @@ fields! {
     User, extra: extra;
     id: "_id" required("a user needs an id"),
     auth_id: "authId" required("a user needs the id of an account"),
-    auth_provider: "authProvider" or(AuthProvider::APPWRITE),
+    auth_provider: "authProvider" vital("whose account it is") or(AuthProvider::APPWRITE),
     email: "email" required("a user needs an e-mail address"),
     name: "name" or(String::new()),
     subscription_tier: "subscriptionTier" or(SubscriptionTier::default()),
-    credits: "credits" shape(Shape::COUNT) or(0),
+    credits: "credits" shape(Shape::COUNT) vital("they were paid") or(0),
     preferences: "preferences",
     connected_platforms: "connectedPlatforms",
     created_at: "createdAt" or(id.created_at()),

@@ -13,7 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Analytics, AnalyticsStore, AuthorStack, AuthorStackBuilder, Days, Error, Id, Listed,
+    Analytics, AnalyticsStore, AuthorStack, AuthorStackBuilder, Days, Error, Extra, Id, Listed,
     MemoryStore, NewSale, NewUser, PageRequest, Platform, Result, Sale, SaleKey, SalesFilter,
     SalesRepository, SalesTotal, TotalsBy, Unreadable, UpsertCounts, User,
     layers::{Access, Call, Layer, Next, Operation, Reply},
@@ -224,6 +224,7 @@ pub(crate) fn sale(number: i64) -> Sale {
         page_reads: 0,
         currency: "USD".parse().unwrap(),
         synced_at: None,
+        extra: Extra::new(),
     }
 }
 

@@ -9,12 +9,13 @@ use authorstack_core::{
         BatchLimits, Kind, Original, Position, Problem, Problems, Record, Scanned, ScannedBatch,
         Snapshot,
     },
+    resilience::with_deadline,
+    values::excerpt,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
 use futures::{StreamExt, stream::BoxStream};
 use mongodb::{
-    Collection,
     action::Find,
     error::ErrorKind as DriverKind,
     options::{FindOptions, Hint, ReadConcern},
@@ -23,8 +24,8 @@ use mongodb::{
 use serde_json::{Map, Value};
 
 use super::{
+    collection::CollectionForm,
     parts::{Parts, Place, Within},
-    sink::no_such,
 };
 use crate::{
     document::{
@@ -33,8 +34,9 @@ use crate::{
     },
     error::{SETTING, driver, map},
     extended_json::{Form, Path, append_fields, document_to_json},
+    pipeline::literal,
     raw::{Elements, Raw},
-    store::{MongoStore, by_id, own_fields},
+    store::{MongoStore, by_id, documents, own_fields},
 };
 
 /// The kinds that the schema's collections hold.
@@ -63,6 +65,8 @@ impl Snapshot for MongoStore {
     async fn count(&self, kind: Kind) -> Result<u64> {
         let count = async {
             let collection = self.collection(kind)?;
+            // Says first what cannot be read at all.
+            self.order(kind).await?;
             let documents = driver(self.deadline, collection.estimated_document_count());
             let Some(within_wholes) = Within::of(kind) else {
                 return documents.await;
@@ -119,14 +123,17 @@ impl Snapshot for MongoStore {
             batch: None,
             fresh: true,
             resumed: false,
+            order: None,
         };
         futures::stream::unfold(Some(scan), Scan::step).boxed()
     }
 
     async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {
+        let mut found = Vec::new();
         let Some(within_wholes) = Within::of(kind) else {
-            let wholes = self.wholes(kind, keys).await?;
-            return Ok(wholes.iter().map(|bytes| scanned(kind, bytes)).collect());
+            let see = |bytes: &[u8]| found.push(scanned(kind, bytes));
+            self.each_whole(kind, keys, see).await?;
+            return Ok(found);
         };
         let wanted: HashSet<String> = keys
             .iter()
@@ -134,12 +141,11 @@ impl Snapshot for MongoStore {
             .collect();
         let wanted: Vec<String> = wanted.into_iter().collect();
         let keys: HashSet<&str> = keys.iter().map(String::as_str).collect();
-        let mut found = Vec::new();
-        for whole in self.wholes(kind, &wanted).await? {
-            let parts = within_wholes.parts(&whole);
-            let parts = parts.map(|(_, part)| part);
+        let see = |whole: &[u8]| {
+            let parts = within_wholes.parts(whole).map(|(_, part)| part);
             found.extend(parts.filter(|part| keys.contains(part.key.as_str())));
-        }
+        };
+        self.each_whole(kind, &wanted, see).await?;
         Ok(found)
     }
 
@@ -226,46 +232,62 @@ fn resumed_at(kind: Kind, position: Position) -> Result<(String, Option<Place>)>
 }
 
 impl MongoStore {
-    pub(super) fn collection(&self, kind: Kind) -> Result<&Collection<RawDocumentBuf>> {
-        match kind {
-            Kind::Users => Ok(&self.users),
-            Kind::Books => Ok(&self.books),
-            Kind::Checklists => Ok(&self.checklists),
-            Kind::Follows => Ok(&self.follows),
-            Kind::CommunityPosts | Kind::PostLikes | Kind::PostComments => Ok(&self.posts),
-            Kind::MarketplaceBoosts => Ok(&self.boosts),
-            Kind::Competitors | Kind::CompetitorPrices => Ok(&self.competitors),
-            Kind::SalesData
-            | Kind::DailyAggregates
-            | Kind::SyncLogs
-            | Kind::AiInsights
-            | Kind::RevenueForecasts => Err(no_such(kind)),
+    /// How a kind's collection is read in the order of `_id`.
+    async fn order(&self, kind: Kind) -> Result<Order> {
+        match self.form(kind).await? {
+            CollectionForm::Collection => Ok(Order::Indexed),
+            CollectionForm::Clustered | CollectionForm::View => Ok(Order::Sorted),
+            CollectionForm::TimeSeries => Err(Error::configuration(
+                SETTING,
+                format!(
+                    "{} is a time series, whose documents have no keys; copy them to a collection \
+                     of this name, in this database or another one",
+                    self.collection(kind)?.name()
+                ),
+            )),
         }
     }
 
-    /// The existing documents with these keys, with the fields that the kind needs.
-    async fn wholes(&self, kind: Kind, keys: &[String]) -> Result<Vec<Vec<u8>>> {
-        let mut found = Vec::with_capacity(keys.len());
+    /// Shows the existing documents with these keys, with the fields that the kind needs. One answer
+    /// of the server is held at a time.
+    async fn each_whole(
+        &self,
+        kind: Kind,
+        keys: &[String],
+        mut see: impl FnMut(&[u8]) + Send,
+    ) -> Result<()> {
+        let deadline = self.deadline;
         for some in keys.chunks(WHOLES_AT_ONCE as usize) {
             let ids = some.iter().filter_map(|key| id_from(key)).filter(is_id);
             let options = FindOptions::builder()
                 .projection(projection(kind))
                 .read_concern(ReadConcern::majority())
                 .build();
-            let filter = any_of(ids);
-            let read = |bytes: &[u8]| Ok(bytes.to_vec());
-            let collection = self.collection(kind)?;
-            found.extend(self.find(collection, filter, options, read).await?);
+            let find = self.collection(kind)?.find(any_of(ids));
+            let mut cursor = driver(deadline, find.with_options(options).batch()).await?;
+            loop {
+                let next = with_deadline(deadline, async { Ok(cursor.next().await) });
+                let Some(answer) = next.await? else { break };
+                let answer = answer.map_err(|error| map(&error, deadline))?;
+                for document in documents(&answer, deadline)? {
+                    see(document?.as_bytes());
+                }
+            }
         }
-        Ok(found)
+        Ok(())
     }
 
     async fn check_database(&self) -> Result<()> {
         let names = driver(self.deadline, self.database.list_collection_names()).await?;
-        if KINDS
-            .iter()
-            .any(|kind| names.iter().any(|name| name == kind.as_str()))
-        {
+        let mut is_ours = false;
+        for kind in KINDS {
+            if names.iter().any(|name| name == kind.as_str()) {
+                is_ours = true;
+                // Refused here, nothing has moved yet.
+                self.order(*kind).await?;
+            }
+        }
+        if is_ours {
             return Ok(());
         }
         let database = self.database.name();
@@ -322,6 +344,28 @@ impl Filling {
     }
 }
 
+/// The error for a view that joins or unwinds: its documents cannot be told apart.
+fn twice(kind: Kind, document: &[u8]) -> Error {
+    let name = Within::of(kind).map_or(kind, |_| kind.description().part_of.unwrap_or(kind));
+    let key = key_of(document).unwrap_or_default();
+    Error::configuration(
+        SETTING,
+        format!(
+            "the view {name} has several documents with the _id {}; give each its own",
+            excerpt(&key)
+        ),
+    )
+}
+
+/// How the documents of a collection come in the order of `_id`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// The index of `_id`: every collection has it.
+    Indexed,
+    /// By a sort, of a view or a clustered collection: they have no such index of their own.
+    Sorted,
+}
+
 /// A scan of a collection in the order of `_id`.
 struct Scan<'s> {
     store: &'s MongoStore,
@@ -344,8 +388,10 @@ struct Scan<'s> {
     batch: Option<(RawBatch, usize)>,
     /// Whether the cursor has not returned anything yet.
     fresh: bool,
-    /// Whether the cursor started within the collection.
+    /// Whether the cursor started within the index.
     resumed: bool,
+    /// Found by the first question.
+    order: Option<Order>,
 }
 
 impl Scan<'_> {
@@ -415,6 +461,10 @@ impl Scan<'_> {
                 return Err(Error::internal("an answer of the server is damaged"));
             };
             let place = place_of(document).filter(|text| id_from(text).is_some());
+            let is_second = place.is_some() && self.again.is_none() && self.place == place;
+            if is_second && self.order == Some(Order::Sorted) {
+                return Err(twice(self.kind, document));
+            }
             let Some(within_wholes) = Within::of(self.kind) else {
                 if filling.is_full_before(document.len()) {
                     return Ok(true);
@@ -455,9 +505,14 @@ impl Scan<'_> {
             let cursor = if let Some(cursor) = &mut self.cursor {
                 cursor
             } else {
-                let cursor = driver(deadline, self.find()?.batch()).await?;
+                let order = match self.order {
+                    Some(order) => order,
+                    None => *self.order.insert(self.store.order(self.kind).await?),
+                };
+                let cursor = driver(deadline, self.find(order)?.batch()).await?;
                 self.fresh = true;
-                self.resumed = self.place.as_deref().is_some_and(|place| place != LAST);
+                self.resumed = order == Order::Indexed
+                    && self.place.as_deref().is_some_and(|place| place != LAST);
                 self.cursor.insert(cursor)
             };
             match tokio::time::timeout(deadline, cursor.next()).await {
@@ -489,7 +544,7 @@ impl Scan<'_> {
         }
     }
 
-    fn find(&self) -> Result<Find<'_, RawDocumentBuf>> {
+    fn find(&self, order: Order) -> Result<Find<'_, RawDocumentBuf>> {
         let after = self.place.as_deref().map(|place| {
             id_from(place).ok_or_else(|| {
                 Error::invalid("position", "is not a place in a scan of this source")
@@ -500,6 +555,12 @@ impl Scan<'_> {
             // No index bounds can start there.
             return self.walk(doc! {"_id": {"$in": []}}, None);
         }
+        if order == Order::Sorted {
+            // Unlike the query's, this comparison continues from one BSON type to the next.
+            let beyond = if self.again.is_none() { "$gt" } else { "$gte" };
+            let filter = after.map(|id| doc! {"$expr": {beyond: ["$_id", literal(id)]}});
+            return self.sorted(filter.unwrap_or_default());
+        }
         let filter = match &after {
             Some(id) if self.again.is_none() => doc! {"_id": {"$ne": id}},
             _ => Document::new(),
@@ -507,20 +568,31 @@ impl Scan<'_> {
         self.walk(filter, after.map(by_id))
     }
 
-    /// Unlike `$gt`, index bounds continue from one BSON type to the next. They include their
-    /// start.
-    fn walk(&self, filter: Document, from: Option<Document>) -> Result<Find<'_, RawDocumentBuf>> {
-        let options = FindOptions::builder()
+    fn options(&self) -> FindOptions {
+        FindOptions::builder()
             .sort(doc! {"_id": 1})
-            .hint(Hint::Keys(doc! {"_id": 1}))
-            .min(from)
             .batch_size(match Within::of(self.kind) {
                 None => DOCUMENTS_AT_ONCE,
                 Some(_) => WHOLES_AT_ONCE,
             })
             .projection(projection(self.kind))
             .read_concern(ReadConcern::majority())
-            .build();
+            .build()
+    }
+
+    fn sorted(&self, filter: Document) -> Result<Find<'_, RawDocumentBuf>> {
+        let collection = self.store.collection(self.kind)?;
+        let mut options = self.options();
+        options.allow_disk_use = Some(true);
+        Ok(collection.find(filter).with_options(options))
+    }
+
+    /// Unlike `$gt`, index bounds continue from one BSON type to the next. They include their
+    /// start.
+    fn walk(&self, filter: Document, from: Option<Document>) -> Result<Find<'_, RawDocumentBuf>> {
+        let mut options = self.options();
+        options.hint = Some(Hint::Keys(doc! {"_id": 1}));
+        options.min = from;
         let collection = self.store.collection(self.kind)?;
         Ok(collection.find(filter).with_options(options))
     }

@@ -7,7 +7,7 @@ use authorstack_core::{
     migrate::{Kind, SinkState},
     resilience::with_deadline,
 };
-use authorstack_sql::get;
+use authorstack_sql::{READ_ONLY, get, read_only_blocker};
 use sqlx::{AssertSqlSafe, PgConnection, query};
 
 use super::{shared::Shared, snapshot::count};
@@ -21,6 +21,10 @@ pub(super) async fn inspect(shared: &Shared) -> Result<SinkState> {
     let mut connection = shared.begin().await?;
     let mut state = SinkState::default();
     let look = async {
+        let read_only = shared.fetch_in(&mut connection, query(READ_ONLY)).await?;
+        if let Some(row) = read_only.first() {
+            state.blockers.extend(read_only_blocker(row)?);
+        }
         look_at_schema(shared, &mut connection, &mut state).await?;
         for &kind in Kind::ANALYTICS {
             look_at_table(shared, &mut connection, kind, &mut state).await?;

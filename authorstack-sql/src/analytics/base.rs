@@ -66,7 +66,9 @@ impl Base {
 
     /// The arguments of an insert, without the row's number: the table assigns it.
     pub(super) fn arguments<T: Stored>(&self, row: &T) -> Result<PgArguments> {
-        let mut writer = ArgumentWriter::with_ids(self.dialect.ids).without("id");
+        let mut writer = ArgumentWriter::with_ids(self.dialect.ids)
+            .without("id")
+            .without_extra();
         row.write(&mut writer)?;
         Ok(writer.into_arguments())
     }

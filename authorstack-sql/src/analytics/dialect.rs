@@ -28,7 +28,15 @@ impl Dialect {
                 _ => column.to_owned(),
             })
         });
-        columns.collect::<Vec<_>>().join(", ")
+        // The tables of an old app have columns for what the schema does not know; only a migration
+        // reads them.
+        let extra = if self.has_books {
+            "extra"
+        } else {
+            "null::jsonb"
+        };
+        let extra = kind.has_extra().then(|| extra.to_owned());
+        columns.chain(extra).collect::<Vec<_>>().join(", ")
     }
 
     /// SQL that converts a stored moment into one with a zone, and back.
@@ -42,6 +50,7 @@ impl Dialect {
     }
 
     /// The columns and the parameters of an insert, without the row's number: the table assigns it.
+    /// A new row has no unknown fields.
     pub(super) fn insert(self, kind: Kind) -> (String, String) {
         let fields = kind.fields().iter().filter(|field| field.name != "id");
         let (mut columns, mut parameters) = (Vec::new(), Vec::new());

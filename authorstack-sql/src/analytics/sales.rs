@@ -2,7 +2,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Currency, Days, Error, Id, Listed, NewSale, Result, Sale, SaleKey, SalesFilter,
+    Currency, Days, Error, Extra, Id, Listed, NewSale, Result, Sale, SaleKey, SalesFilter,
     SalesRepository, SalesTotal, Sums, TotalsBy, TotalsGroup, Unreadable, UpsertCounts, User,
     migrate::Stored,
     resilience::retry_on_conflict,
@@ -388,6 +388,7 @@ fn sale(user_id: Id<User>, new: &NewSale) -> Sale {
         page_reads: *page_reads,
         currency: currency.clone(),
         synced_at: None,
+        extra: Extra::new(),
     }
 }
 

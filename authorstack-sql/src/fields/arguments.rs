@@ -34,6 +34,8 @@ pub struct ArgumentWriter {
     ids: IdForm,
     /// A column that the table itself fills.
     given: Option<&'static str>,
+    /// Whether the table has no column for unknown fields, or the record has none.
+    without_extra: bool,
 }
 
 impl ArgumentWriter {
@@ -50,6 +52,13 @@ impl ArgumentWriter {
     #[must_use]
     pub fn without(mut self, column: &'static str) -> Self {
         self.given = Some(column);
+        self
+    }
+
+    /// Leaves out the unknown fields.
+    #[must_use]
+    pub fn without_extra(mut self) -> Self {
+        self.without_extra = true;
         self
     }
 
@@ -154,6 +163,9 @@ impl FieldWriter for ArgumentWriter {
     }
 
     fn extra(&mut self, extra: &Extra) -> Result<()> {
+        if self.without_extra {
+            return Ok(());
+        }
         self.add("extra", Jsonb(extra))
     }
 }

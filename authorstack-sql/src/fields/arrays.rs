@@ -101,28 +101,37 @@ fn json(field: &'static Field, bytes: Vec<u8>) -> Result<String> {
 pub struct ArrayWriter<I = IdForm> {
     ids: I,
     columns: Vec<(&'static Field, Column)>,
+    /// The unknown fields as JSON, null where a record has none; `None` where they are left out.
+    extra: Option<Vec<Option<String>>>,
     next: usize,
 }
 
 impl<I: WriteIds> ArrayWriter<I> {
     /// For records of this type, without some columns.
     pub(crate) fn new<T: Fields>(ids: I, without: &[&str]) -> Self {
-        Self::of(T::FIELDS, ids, without)
+        Self::of(T::FIELDS, ids, without, None)
     }
 
     /// For records of a kind.
     #[must_use]
     pub fn of_kind(kind: Kind, ids: I) -> Self {
-        Self::of(kind.fields(), ids, &[])
+        let extra = kind.has_extra().then_some(Vec::new());
+        Self::of(kind.fields(), ids, &[], extra)
     }
 
-    fn of(fields: &'static [Field], ids: I, without: &[&str]) -> Self {
+    fn of(
+        fields: &'static [Field],
+        ids: I,
+        without: &[&str],
+        extra: Option<Vec<Option<String>>>,
+    ) -> Self {
         let fields = fields.iter();
         let taken =
             fields.filter(|field| field.column.is_some_and(|name| !without.contains(&name)));
         Self {
             ids,
             columns: taken.map(|field| (field, Column::new(field))).collect(),
+            extra,
             next: 0,
         }
     }
@@ -131,15 +140,19 @@ impl<I: WriteIds> ArrayWriter<I> {
     #[must_use]
     pub fn names(&self) -> Vec<&'static str> {
         let names = self.columns.iter().filter_map(|(field, _)| field.column);
-        names.collect()
+        names
+            .chain(self.extra.is_some().then_some("extra"))
+            .collect()
     }
 
     /// The parameters with their array types, numbered from `first`.
     #[must_use]
     pub fn parameters(&self, first: usize) -> String {
-        let numbered = self.columns.iter().zip(first..);
-        let parameters =
-            numbered.map(|((_, column), number)| format!("${number}::{}", column.sql_type()));
+        let types = self.columns.iter().map(|(_, column)| column.sql_type());
+        let types = types.chain(self.extra.is_some().then_some("text[]"));
+        let parameters = types
+            .zip(first..)
+            .map(|(sql_type, number)| format!("${number}::{sql_type}"));
         parameters.collect::<Vec<_>>().join(", ")
     }
 
@@ -176,6 +189,10 @@ impl<I: WriteIds> ArrayWriter<I> {
                 Column::Refused => return Err(no_array(field)),
             };
             added.map_err(|error| Error::invalid(field.name, error.to_string()))?;
+        }
+        if let Some(extra) = self.extra {
+            let added = arguments.add(extra);
+            added.map_err(|error| Error::invalid("extra", error.to_string()))?;
         }
         Ok(())
     }
@@ -244,7 +261,18 @@ impl<I: WriteIds> FieldWriter for ArrayWriter<I> {
         Err(no_array(field))
     }
 
-    fn extra(&mut self, _: &Extra) -> Result<()> {
-        Err(Error::internal("unknown fields have no array"))
+    fn extra(&mut self, extra: &Extra) -> Result<()> {
+        match &mut self.extra {
+            Some(column) if extra.is_empty() => column.push(None),
+            Some(column) => {
+                let invalid = |error: String| Error::invalid("extra", error);
+                let mut bytes = Vec::new();
+                write_json(&mut bytes, extra).map_err(|error| invalid(error.to_string()))?;
+                let text = String::from_utf8(bytes).map_err(|error| invalid(error.to_string()))?;
+                column.push(Some(text));
+            }
+            None => {}
+        }
+        Ok(())
     }
 }

@@ -257,6 +257,7 @@ impl FieldReader for RowReader<'_> {
             column: Some("extra"),
             shape: Shape::Json,
             required: false,
+            vital: true,
             most: authorstack_core::limits::DOCUMENT,
         };
         self.take(&EXTRA, |Bytes(json)| {

@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(json_columns(Kind::Books), ["metadata", "extra"]);
         assert_eq!(
             json_columns(DailyAggregate::KIND),
-            ["platform_breakdown", "book_breakdown"]
+            ["platform_breakdown", "book_breakdown", "extra"]
         );
     }
 

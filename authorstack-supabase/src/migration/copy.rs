@@ -96,6 +96,8 @@ pub(super) fn write_stored(record: &Record, form: &mut Vec<u8>) -> bool {
 #[derive(Default)]
 pub(super) struct Buffer {
     bytes: Vec<u8>,
+    /// Whether a record without unknown fields has null there: rows of the analytics do.
+    extra_may_be_null: bool,
     /// Set while the stored form of a record is written: whether it is known exactly.
     exact: Option<bool>,
 }
@@ -116,6 +118,7 @@ impl Buffer {
     /// A row, in the order of the table's columns.
     fn record(&mut self, record: &Record) -> Result<()> {
         self.bytes.extend_from_slice(&count(record.kind()));
+        self.extra_may_be_null = record.kind().is_numbered();
         record.write(self)
     }
 
@@ -272,7 +275,10 @@ impl FieldWriter for Buffer {
 
     /// Most records have no unknown fields.
     fn extra(&mut self, extra: &Extra) -> Result<()> {
-        if extra.is_empty() {
+        if extra.is_empty() && self.extra_may_be_null {
+            self.none();
+            Ok(())
+        } else if extra.is_empty() {
             self.field(b"\x01{}")
         } else {
             self.json(extra)

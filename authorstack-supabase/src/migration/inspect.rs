@@ -4,10 +4,14 @@ use authorstack_core::{
     Error, Result,
     migrate::{Kind, SinkState},
 };
-use authorstack_sql::get;
+use authorstack_sql::{READ_ONLY, get, read_only_blocker};
 use sqlx::{AssertSqlSafe, PgConnection, query};
 
-use super::{SupabaseMigration, deferred, notes::unsigned, work::Durability};
+use super::{
+    SupabaseMigration, deferred,
+    notes::unsigned,
+    work::{Durability, Work},
+};
 use crate::schema;
 
 impl SupabaseMigration {
@@ -25,6 +29,9 @@ impl SupabaseMigration {
             blockers: found.blockers.clone(),
             ..SinkState::default()
         };
+        if let Some(blocker) = read_only(&self.work, connection).await? {
+            state.blockers.push(blocker);
+        }
         let access_is_pending = found.is_pending(schema::ACCESS);
         for &kind in Kind::ALL {
             let version = schema::TABLES
@@ -92,7 +99,8 @@ impl SupabaseMigration {
         let privileges = query(
             "select has_table_privilege($1, 'SELECT') and has_table_privilege($1, 'INSERT') \
                 and has_table_privilege($1, 'UPDATE'), \
-              has_schema_privilege('authorstack', 'USAGE'), current_user::text",
+              has_schema_privilege('authorstack', 'USAGE'), current_user::text, \
+              row_security_active($1)",
         );
         let row = self
             .work
@@ -112,6 +120,14 @@ impl SupabaseMigration {
             ));
             return Ok(());
         }
+        if get(&row, 3)? {
+            let role: String = get(&row, 2)?;
+            state.blockers.push(format!(
+                "row level security hides rows of {table} from the role {role}; connect as the \
+                 project's role postgres"
+            ));
+            return Ok(());
+        }
         let count = query(AssertSqlSafe(format!("select count(*) from {table}")));
         let row = self.work.fetch_optional(connection, count).await?;
         let count = row.map_or(Ok(0), |row| unsigned(&row, 0))?;
@@ -124,4 +140,10 @@ impl SupabaseMigration {
         }
         Ok(())
     }
+}
+
+/// Why the database takes no writes, if it takes none.
+async fn read_only(work: &Work, connection: &mut PgConnection) -> Result<Option<String>> {
+    let row = work.fetch_optional(connection, query(READ_ONLY)).await?;
+    row.map_or(Ok(None), |row| read_only_blocker(&row))
 }

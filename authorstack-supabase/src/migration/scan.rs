@@ -8,10 +8,10 @@ use authorstack_core::{
     },
     resilience::with_deadline,
 };
-use authorstack_sql::{IdForm, get};
+use authorstack_sql::{IdForm, WHOLE_TABLES, get};
 use futures::TryStreamExt;
 use sqlx::{
-    PgConnection, Row, ValueRef,
+    AssertSqlSafe, PgConnection, Row, ValueRef,
     postgres::{PgRow, PgValueFormat},
     query, raw_sql,
 };
@@ -255,10 +255,10 @@ pub(super) async fn begin_reading(
     store: &SupabaseStore,
     connection: &mut PgConnection,
 ) -> Result<()> {
-    let begin = raw_sql(
-        "begin read only; set local search_path = ''; set local statement_timeout = 0; \
-         set local idle_in_transaction_session_timeout = 0",
-    )
+    let begin = raw_sql(AssertSqlSafe(format!(
+        "begin read only; {WHOLE_TABLES}; set local statement_timeout = 0; \
+         set local idle_in_transaction_session_timeout = 0"
+    )))
     .execute(connection);
     with_deadline(store.timeouts().operation, async {
         begin.await.map(drop).map_err(from_sqlx)

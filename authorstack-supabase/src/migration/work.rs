@@ -7,7 +7,7 @@ use authorstack_core::{
     migrate::{Digest, Kind},
     resilience::with_deadline,
 };
-use authorstack_sql::{BEGIN, KeptConnections, Statement, get, name_deadline};
+use authorstack_sql::{KeptConnections, Statement, WHOLE_TABLES, get, name_deadline};
 use sqlx::{AssertSqlSafe, PgConnection, postgres::PgRow, query, raw_sql};
 
 use super::{copy::Buffer, deferred::table};
@@ -138,7 +138,7 @@ async fn begin(
     };
     // The server checks the connection regularly, and stops if the client was killed.
     let begin = format!(
-        "{BEGIN}; set local statement_timeout = {limit}; \
+        "begin; {WHOLE_TABLES}; set local statement_timeout = {limit}; \
          set local idle_in_transaction_session_timeout = {limit}; \
          set local synchronous_commit = {synchronous}; \
          select set_config('client_connection_check_interval', '2000', true) \
