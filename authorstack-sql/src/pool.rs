@@ -25,10 +25,13 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 ///
 /// Connections in session mode have this path from the beginning. A pooler in transaction mode
 /// gives each transaction another session, so that only the transaction can set it.
-pub const BEGIN: &str = "begin; set local search_path = ''";
+///
+/// A database may have another meaning of `\` in texts as its default, so that is set, too.
+pub const BEGIN: &str =
+    "begin; set local search_path = ''; set local standard_conforming_strings = on";
 
 /// The same for a session.
-const NO_SEARCH_PATH: &str = "set search_path = ''";
+const NO_SEARCH_PATH: &str = "set search_path = ''; set standard_conforming_strings = on";
 
 /// A statement with its parameters.
 pub type Statement<'q> = Query<'q, Postgres, PgArguments>;

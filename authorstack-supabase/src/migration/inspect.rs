@@ -16,6 +16,11 @@ impl SupabaseMigration {
         let mut worker = self.work.begin_work(limit, Durability::Synchronous).await?;
         let connection = &mut worker.connection;
         let found = schema::find(&self.work.store, connection).await?;
+        let read_only =
+            query("select pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'");
+        let row = self.work.fetch_optional(connection, read_only).await?;
+        let row = row.ok_or_else(|| Error::internal("no answer about the transaction"))?;
+        let (is_standby, is_read_only): (bool, bool) = (get(&row, 0)?, get(&row, 1)?);
         let mut state = SinkState {
             pending_migrations: found
                 .pending
@@ -25,6 +30,18 @@ impl SupabaseMigration {
             blockers: found.blockers.clone(),
             ..SinkState::default()
         };
+        if is_standby {
+            state.blockers.push(
+                "the server is a standby, which can only be read; connect to the primary server"
+                    .to_owned(),
+            );
+        } else if is_read_only {
+            state.blockers.push(
+                "transactions can only read (default_transaction_read_only is on for the database \
+                 or the role, or the project is read-only); make the project writable again"
+                    .to_owned(),
+            );
+        }
         let access_is_pending = found.is_pending(schema::ACCESS);
         for &kind in Kind::ALL {
             let version = schema::TABLES
