@@ -13,7 +13,7 @@ use authorstack_sql::{get, spawned};
 use futures::stream::BoxStream;
 use sqlx::{AssertSqlSafe, query};
 
-use super::{PostgresMigration, conversion::folded, reader};
+use super::{PostgresMigration, conversion::folded, reader, shared::Shared};
 use crate::schema::has_key;
 
 impl PostgresMigration {
@@ -57,7 +57,7 @@ impl RowSource for PostgresMigration {
     }
 
     async fn last(&self, kind: Kind) -> Result<Option<i64>> {
-        self.shared.conversion(kind)?;
+        Shared::known(kind)?;
         if !self.shared.has_table(kind).await? {
             return Ok(None);
         }

@@ -467,9 +467,32 @@ pub(crate) fn of_verification(verification: &Verification, reasons: &Reasons) ->
             _ => "These differ".to_owned(),
         };
         text.section(title, &kind.differences);
+        if let Some(acceptance) = &kind.acceptance {
+            let unexpected = acceptance.not_accepted + acceptance.no_longer;
+            let title = format!(
+                "{} of {} rejects accepted; other than the file says are {}",
+                grouped(acceptance.accepted),
+                grouped(report.counts.rejected),
+                grouped(unexpected)
+            );
+            if unexpected > 0 {
+                text.section(title, &acceptance.examples);
+            }
+        }
     }
     if verification.status == Status::Complete {
-        text.toned(Tone::Good, "both sides are equal");
+        let accepted = verification.kinds.iter();
+        let accepted = accepted.map(|kind| kind.report.counts.rejected).sum();
+        match accepted {
+            0 => text.toned(Tone::Good, "both sides are equal"),
+            accepted => text.toned(
+                Tone::Good,
+                format_args!(
+                    "both sides are equal, except for {}",
+                    counted(accepted, "accepted reject", "accepted rejects")
+                ),
+            ),
+        }
     }
     let mut more = Map::new();
     if !reasons.is_empty() {
@@ -498,8 +521,8 @@ mod tests {
     use authorstack_core::{
         Error, ErrorKind, Id, is_unseen,
         migrate::{
-            Collision, Difference, DifferenceKind, Kind, KindPlan, PlannedReject, RefusedLine,
-            Stranger, UnknownField,
+            Acceptance, Collision, Difference, DifferenceKind, Kind, KindPlan, PlannedReject,
+            RefusedLine, Stranger, Unexpected, UnexpectedReject, UnknownField,
         },
     };
     use proptest::prelude::*;
@@ -572,6 +595,14 @@ mod tests {
                         fields: vec![text.to_owned(); 2],
                     },
                 }],
+                acceptance: Some(Acceptance {
+                    not_accepted: 1,
+                    examples: vec![UnexpectedReject {
+                        key: text.to_owned(),
+                        unexpected: Unexpected::NotListed,
+                    }],
+                    ..Acceptance::default()
+                }),
             }],
         }
     }
