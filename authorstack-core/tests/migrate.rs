@@ -869,7 +869,7 @@ impl Snapshot for Forgetful {
     fn kinds(&self) -> &[Kind] {
         Kind::ALL
     }
-    async fn check(&self, kinds: &[Kind]) -> Result<()> {
+    async fn check(&self, _: &[Kind]) -> Result<()> {
         Ok(())
     }
     async fn count(&self, kind: Kind) -> Result<u64> {
@@ -1010,7 +1010,7 @@ impl Snapshot for Only {
     fn kinds(&self) -> &[Kind] {
         self.kinds
     }
-    async fn check(&self, kinds: &[Kind]) -> Result<()> {
+    async fn check(&self, _: &[Kind]) -> Result<()> {
         Ok(())
     }
     async fn count(&self, kind: Kind) -> Result<u64> {

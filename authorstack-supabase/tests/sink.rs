@@ -885,10 +885,7 @@ async fn a_database_that_can_only_be_read_is_a_blocker() {
             .await;
         let target = database.store(Via::Direct).await.migration();
         let blockers = target.inspect().await.unwrap().blockers.join("\n");
-        assert!(
-            blockers.contains("takes no writes"),
-            "{blockers}"
-        );
+        assert!(blockers.contains("takes no writes"), "{blockers}");
     })
     .await;
 }
