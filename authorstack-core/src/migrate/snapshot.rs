@@ -55,6 +55,21 @@ pub trait Snapshot: std::fmt::Debug + Send + Sync {
     /// Every problem that the record still has.
     fn decode(&self, kind: Kind, value: &Value) -> Result<Record, Problems>;
 
+    /// As [`Snapshot::decode`], but values that make no sense are [set aside](crate::SET_ASIDE) as
+    /// in a scan. Also returns what was set aside. A store that sets nothing aside needs no other
+    /// than this one.
+    ///
+    /// # Errors
+    /// Every problem that the record still has.
+    fn decode_setting_aside(
+        &self,
+        kind: Kind,
+        value: &Value,
+    ) -> Result<(Record, Problems), Problems> {
+        let record = self.decode(kind, value)?;
+        Ok((record, Problems::default()))
+    }
+
     /// The fast lane for a kind, if the store has one.
     fn rows(&self, kind: Kind) -> Option<&dyn RowSource> {
         let _ = kind;
