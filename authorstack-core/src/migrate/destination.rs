@@ -4,8 +4,8 @@ use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 
 use super::{
     BatchLimits, Checkpoint, Counts, Entry, Key, Kind, Ledger, Load, Loaded, Position, Problems,
-    Record, Reject, Rejected, RowSink, RunLock, Scanned, ScannedBatch, SetAside, Settled, Sink, SinkBatch,
-    SinkState, Snapshot, Step, TransactionalSink,
+    Record, Reject, Rejected, RowSink, RunLock, Scanned, ScannedBatch, SetAside, Settled, Sink,
+    SinkBatch, SinkState, Snapshot, Step, TransactionalSink,
 };
 use crate::{Result, layers::Operation};
 

@@ -103,7 +103,8 @@ pub(crate) fn comment(bytes: &[u8], aside: Option<&mut Aside>) -> Result<Comment
         // A comment without an id is invalid. This finds its other problems.
         let id = envelope.whole.filter(|_| id.is_some()).unwrap_or(ANY_ID);
         let path = Path::Field(&Path::Root, PART);
-        let mut reader = DocumentReader::of_part::<Comment>(id, part.bytes, path, &mut problems, aside);
+        let mut reader =
+            DocumentReader::of_part::<Comment>(id, part.bytes, path, &mut problems, aside);
         // Problems of the post's date belong to the post.
         if let Some(date) = envelope.parent_created_at
             && moment::stored(date.read()).is_some_and(|date| date.moment().is_some())
@@ -121,10 +122,7 @@ pub(crate) fn point(bytes: &[u8]) -> Result<PricePoint, Problems> {
 }
 
 /// Reads `{competitorId, priceHistory}`.
-pub(crate) fn price(
-    bytes: &[u8],
-    aside: Option<&mut Aside>,
-) -> Result<CompetitorPrice, Problems> {
+pub(crate) fn price(bytes: &[u8], aside: Option<&mut Aside>) -> Result<CompetitorPrice, Problems> {
     const PART: &str = "priceHistory";
     let mut problems = Problems::default();
     let envelope = Envelope::open(bytes, "competitorId", PART, &mut problems);

@@ -1,10 +1,6 @@
 //! Values that a migration set aside: their form, and their way back.
 
-use authorstack_core::{
-    Error, Extra, Result, SET_ASIDE,
-    fields::Fields,
-    migrate::Problems,
-};
+use authorstack_core::{Error, Extra, Result, SET_ASIDE, fields::Fields, migrate::Problems};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bson::{RawBson, RawDocumentBuf};
 use serde_json::{Map, Value};
@@ -63,7 +59,10 @@ fn bare(value: &Value) -> Value {
 
 /// Puts the values that were set aside back into their fields, unless a field has another value
 /// than a missing one has by now.
-pub(super) fn put_back<T: Fields>(document: RawDocumentBuf, aside: &Extra) -> Result<RawDocumentBuf> {
+pub(super) fn put_back<T: Fields>(
+    document: RawDocumentBuf,
+    aside: &Extra,
+) -> Result<RawDocumentBuf> {
     let without = rebuilt(&document, |name| !aside.contains_key(name))?;
     let empty = decode::<T>(without.as_bytes()).ok();
     let empty = empty.map(|record| encode_as_it_is(&record)).transpose()?;
@@ -71,7 +70,9 @@ pub(super) fn put_back<T: Fields>(document: RawDocumentBuf, aside: &Extra) -> Re
         let Ok(Some(value)) = document.get(name) else {
             return true;
         };
-        let by_default = empty.as_ref().and_then(|empty| empty.get(name).ok().flatten());
+        let by_default = empty
+            .as_ref()
+            .and_then(|empty| empty.get(name).ok().flatten());
         by_default == Some(value)
     };
     let is_open = |name: &str| match T::FIELDS.iter().find(|field| field.name == name) {
@@ -95,11 +96,17 @@ pub(super) fn put_back<T: Fields>(document: RawDocumentBuf, aside: &Extra) -> Re
     }
     back.sort_by_key(|(place, ..)| *place);
     let mut back = back.into_iter().peekable();
-    let returned: Vec<String> = aside.keys().filter(|it| !left.contains_key(*it)).cloned().collect();
+    let returned: Vec<String> = aside
+        .keys()
+        .filter(|it| !left.contains_key(*it))
+        .cloned()
+        .collect();
     let mut whole = RawDocumentBuf::new();
     for element in document.iter() {
         let (name, value) = element.map_err(unreadable)?;
-        let known = T::FIELDS.iter().position(|field| field.name == name.as_str());
+        let known = T::FIELDS
+            .iter()
+            .position(|field| field.name == name.as_str());
         let is_array = T::RESERVED.contains(&name.as_str());
         let before = known.unwrap_or(if is_array { 0 } else { usize::MAX - 1 });
         while let Some((_, name, value)) = back.next_if(|(place, ..)| *place <= before) {
@@ -126,10 +133,7 @@ pub(super) fn put_back<T: Fields>(document: RawDocumentBuf, aside: &Extra) -> Re
 }
 
 /// A document with those of its fields that are kept.
-fn rebuilt(
-    document: &RawDocumentBuf,
-    keep: impl Fn(&str) -> bool,
-) -> Result<RawDocumentBuf> {
+fn rebuilt(document: &RawDocumentBuf, keep: impl Fn(&str) -> bool) -> Result<RawDocumentBuf> {
     let mut rest = RawDocumentBuf::new();
     for element in document.iter() {
         let (name, value) = element.map_err(unreadable)?;

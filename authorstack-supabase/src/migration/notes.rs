@@ -4,7 +4,9 @@ use std::{collections::HashMap, time::Duration};
 
 use authorstack_core::{
     Error, ErrorKind, Result,
-    migrate::{Checkpoint, Counts, Entry, Key, Kind, Position, Reject, Rejected, SetAside, Settled, Step},
+    migrate::{
+        Checkpoint, Counts, Entry, Key, Kind, Position, Reject, Rejected, SetAside, Settled, Step,
+    },
     resilience::with_deadline,
 };
 use authorstack_sql::{get, spawned};

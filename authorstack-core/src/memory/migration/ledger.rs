@@ -60,7 +60,9 @@ impl Ledger for MemoryStore {
         let records = MemoryStore::lock(self);
         let of_kind = records.ledger.set_aside.values();
         let of_kind = of_kind.filter(|set_aside| set_aside.kind == kind);
-        Ok(of_kind.map(|set_aside| set_aside.fields.0.len() as u64).sum())
+        Ok(of_kind
+            .map(|set_aside| set_aside.fields.0.len() as u64)
+            .sum())
     }
 
     async fn replayed(&self, kind: Kind) -> Result<Vec<Settled>> {

@@ -256,7 +256,10 @@ impl Range<'_> {
                     counts.written = written;
                     counts.unchanged = unchanged;
                     movable += written + unchanged + refused.len() as u64;
-                    conflicts = refused.iter().map(|(number, _)| number.to_string()).collect();
+                    conflicts = refused
+                        .iter()
+                        .map(|(number, _)| number.to_string())
+                        .collect();
                     let rejects = self.taken(refused).await?;
                     keep(writer.as_mut(), &rejects, &mut counts).await?;
                 }
