@@ -20,12 +20,12 @@ pub use __settings_methods as settings_methods;
 pub use address::{Address, PoolMode, Server, Timeouts};
 pub use analytics::{Dialect, analytics, row_digest};
 pub use codec::{
-    Bytes, Day, Jsonb, Moment, check_moment, first_moment, postgres_micros, write_json,
+    Bytes, Day, Jsonb, Moment, check_moment, first_moment, moment_at, postgres_micros, write_json,
 };
 pub use error::{from_sqlx, get, has_code, is_data_error, is_duplicate_object, name_deadline};
 pub use fields::{
     ArgumentWriter, arguments, insert, integer, is_integer, json_columns, parameter, placeholders,
-    read, read_listed, read_record, select, sums_of, update, width, write_sums,
+    read, read_listed, read_record, read_sum, select, sums_of, update, width, write_sums,
 };
 pub use fields::{ArrayWriter, WriteIds};
 pub use ids::IdForm;

@@ -878,3 +878,82 @@ async fn an_unknown_id_is_no_error() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_database_that_can_only_be_read_is_a_blocker() {
+    on_database(async |database| {
+        database.migrated(Via::Direct).await;
+        let name = &database.name;
+        database
+            .execute(&format!(
+                "alter database {name} set default_transaction_read_only = on"
+            ))
+            .await;
+        let target = database.store(Via::Direct).await.migration();
+        let blockers = target.inspect().await.unwrap().blockers.join("\n");
+        assert!(blockers.contains("takes no writes"), "{blockers}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn backslashes_in_texts_are_kept_whatever_the_databases_default_is() {
+    on_database(async |database| {
+        database.migrated(Via::Direct).await;
+        let name = &database.name;
+        database
+            .execute(&format!(
+                "alter database {name} set standard_conforming_strings = off"
+            ))
+            .await;
+        let shown = "select current_setting('standard_conforming_strings')";
+        assert_eq!(database.texts(shown).await, ["off"]);
+        for (name, via) in [
+            ("direct", Via::Direct),
+            ("pooler", Via::Pooler),
+            ("session", Via::SessionPooler),
+        ] {
+            let store = database.store(via).await;
+            let mut author = user(name);
+            author.name = r"a\n\\".into();
+            let record = records(&[author]);
+            let target = store.migration();
+            move_all(&target, Kind::Users, &record).await;
+            assert_eq!(
+                fetch(&target, Kind::Users, &[record[0].key()]).await,
+                record
+            );
+        }
+    })
+    .await;
+}
+
+/// A foreign key locks the tables at both of its ends. The server counts the deadlocks.
+#[tokio::test]
+async fn empty_kinds_side_by_side_do_not_deadlock() {
+    on_database(async |database| {
+        let target = database.migrated(Via::Direct).await.migration();
+        let repeat = |kind: Kind| {
+            let target = &target;
+            async move {
+                for _ in 0..30 {
+                    target.begin_pass(kind).await.unwrap();
+                    target.finish_pass(kind).await.unwrap();
+                }
+            }
+        };
+        let kinds = Kind::ALL.iter().copied();
+        futures::future::join_all(kinds.map(repeat)).await;
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        let deadlocks = "select deadlocks::text from pg_stat_database \
+                         where datname = current_database()";
+        assert_eq!(database.texts(deadlocks).await, ["0"]);
+        assert!(
+            database
+                .texts("select name from authorstack.deferred_ddl")
+                .await
+                .is_empty()
+        );
+    })
+    .await;
+}

@@ -5,7 +5,7 @@ use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use super::{
     BatchLimits, Checkpoint, Counts, Entry, Key, Kind, Ledger, Load, Loaded, Position, Problems,
     Record, Reject, Rejected, RowSink, RunLock, Scanned, ScannedBatch, SetAside, Settled, Sink,
-    SinkBatch, SinkState, Snapshot, Step, TransactionalSink,
+    SinkBatch, SinkState, Snapshot, Step, StoredDigests, TransactionalSink,
 };
 use crate::{Result, layers::Operation};
 
@@ -211,6 +211,21 @@ impl Destination {
         let scan = self.snapshot.scan(kind, after, limits);
         scan.map_err(|error| error.in_operation(Operation::Scan))
             .boxed()
+    }
+
+    /// The digests of what the store holds, if it knows the form of its records.
+    pub(super) fn stored(
+        &self,
+        kind: Kind,
+        limits: BatchLimits,
+    ) -> Option<BoxStream<'_, Result<StoredDigests>>> {
+        let stored = self.snapshot.stored(kind, limits)?;
+        let stored = stored.map_err(|error| error.in_operation(Operation::Scan));
+        Some(stored.boxed())
+    }
+
+    pub(super) fn write_stored(&self, record: &Record, form: &mut Vec<u8>) -> bool {
+        self.snapshot.write_stored(record, form)
     }
 
     pub(super) async fn fetch(&self, kind: Kind, keys: &[Key]) -> Result<Vec<Scanned>> {

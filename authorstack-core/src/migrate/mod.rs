@@ -52,11 +52,14 @@ pub use rows::{
     RowsWritten,
 };
 pub use run::{RunOptions, run};
-pub use scanned::{BatchLimits, Original, Position, Scanned, ScannedBatch};
+pub use scanned::{BatchLimits, Original, Position, Scanned, ScannedBatch, StoredDigests};
 pub use secrets::looks_like_secret;
 pub use sink::{Applied, Sink, SinkBatch, SinkState, TransactionalSink};
 pub use sink_set::SinkSet;
 pub use snapshot::Snapshot;
 pub use source_set::SourceSet;
 pub use strict::Strict;
-pub use verify::{Difference, DifferenceKind, KindVerification, Verification, verify};
+pub use verify::{
+    Acceptance, AcceptedRejects, Difference, DifferenceKind, KindVerification, Unexpected,
+    UnexpectedReject, Verification, verify, verify_accepting,
+};

@@ -1,6 +1,6 @@
 //! Records as they are read from a store.
 
-use super::{Digest, Problems, Record};
+use super::{Digest, Key, Problems, Record};
 use crate::Result;
 
 /// A position in a scan or among changes: opaque text of the store.
@@ -106,6 +106,15 @@ impl Scanned {
             Original::Record => Digest::of_bytes(&self.original.bytes(record)).0,
         }
     }
+}
+
+/// What a store holds, in key order, by the digests of the form in which it holds it.
+#[derive(Debug, Default)]
+pub struct StoredDigests {
+    /// The keys and the digests.
+    pub entries: Vec<(Key, Digest)>,
+    /// What has no key of ours.
+    pub others: Vec<Scanned>,
 }
 
 /// Records in key order.

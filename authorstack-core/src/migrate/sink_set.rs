@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     Applied, BatchLimits, Kind, Original, Position, Problem, Problems, Record, Scanned,
-    ScannedBatch, Sink, SinkBatch, SinkState, Snapshot, source_set::none_holds,
+    ScannedBatch, Sink, SinkBatch, SinkState, Snapshot, StoredDigests, source_set::none_holds,
 };
 use crate::Result;
 
@@ -157,6 +157,19 @@ impl Snapshot for SinkSet {
 
     async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {
         self.of(kind)?.snapshot.fetch(kind, keys).await
+    }
+
+    fn stored(
+        &self,
+        kind: Kind,
+        limits: BatchLimits,
+    ) -> Option<BoxStream<'_, Result<StoredDigests>>> {
+        self.of(kind).ok()?.snapshot.stored(kind, limits)
+    }
+
+    fn write_stored(&self, record: &Record, form: &mut Vec<u8>) -> bool {
+        self.of(record.kind())
+            .is_ok_and(|store| store.snapshot.write_stored(record, form))
     }
 
     fn encode(&self, kind: Kind, original: &Original) -> Value {

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{
     BatchLimits, Kind, Original, Position, Problems, Record, RowSource, Scanned, ScannedBatch,
+    StoredDigests,
 };
 use crate::Result;
 
@@ -68,6 +69,25 @@ pub trait Snapshot: std::fmt::Debug + Send + Sync {
     ) -> Result<(Record, Problems), Problems> {
         let record = self.decode(kind, value)?;
         Ok((record, Problems::default()))
+    }
+
+    /// Streams all records as [`Snapshot::scan`] does, but only their keys and the digests of the
+    /// form in which the store holds them. `None` if the store has no such form.
+    fn stored(
+        &self,
+        kind: Kind,
+        limits: BatchLimits,
+    ) -> Option<BoxStream<'_, Result<StoredDigests>>> {
+        let _ = (kind, limits);
+        None
+    }
+
+    /// Writes the form in which the store would hold a record. A record whose stored form has the
+    /// digest of a record in [`Snapshot::stored`] is equal to it. Returns `false` if the form is
+    /// not known exactly.
+    fn write_stored(&self, record: &Record, form: &mut Vec<u8>) -> bool {
+        let _ = (record, form);
+        false
     }
 
     /// The fast lane for a kind, if the store has one.

@@ -499,11 +499,10 @@ impl Place<'_> {
     /// Whether this is the key of a document. A key of text is another key than the id with its
     /// digits: both can exist, and Mongoose finds only the id.
     fn is_key(&self) -> bool {
-        let name = match self.path {
-            Path::Field(Path::Root, name) => name,
-            _ => return false,
-        };
-        matches!(name, "_id" | "postId" | "competitorId")
+        matches!(
+            self.path,
+            Path::Field(Path::Root, "_id" | "postId" | "competitorId")
+        )
     }
 
     /// The items of an array. A single value counts as an array of one, as Mongoose casts it.

@@ -9,13 +9,13 @@ use authorstack_core::{
         BatchLimits, Kind, Original, Position, Problem, Problems, Record, Scanned, ScannedBatch,
         Snapshot,
     },
+    resilience::with_deadline,
     values::excerpt,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
 use futures::{StreamExt, stream::BoxStream};
 use mongodb::{
-    Collection,
     action::Find,
     error::ErrorKind as DriverKind,
     options::{FindOptions, Hint, ReadConcern},
@@ -24,8 +24,8 @@ use mongodb::{
 use serde_json::{Map, Value};
 
 use super::{
+    collection::CollectionForm,
     parts::{Parts, Place, Within},
-    sink::no_such,
 };
 use crate::{
     document::{
@@ -36,7 +36,7 @@ use crate::{
     extended_json::{Form, Path, append_fields, document_to_json},
     pipeline::literal,
     raw::{Elements, Raw},
-    store::{MongoStore, by_id, own_fields},
+    store::{MongoStore, by_id, documents, own_fields},
 };
 
 /// The kinds that the schema's collections hold.
@@ -129,9 +129,11 @@ impl Snapshot for MongoStore {
     }
 
     async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {
+        let mut found = Vec::new();
         let Some(within_wholes) = Within::of(kind) else {
-            let wholes = self.wholes(kind, keys).await?;
-            return Ok(wholes.iter().map(|bytes| scanned(kind, bytes)).collect());
+            let see = |bytes: &[u8]| found.push(scanned(kind, bytes));
+            self.each_whole(kind, keys, see).await?;
+            return Ok(found);
         };
         let wanted: HashSet<String> = keys
             .iter()
@@ -139,12 +141,11 @@ impl Snapshot for MongoStore {
             .collect();
         let wanted: Vec<String> = wanted.into_iter().collect();
         let keys: HashSet<&str> = keys.iter().map(String::as_str).collect();
-        let mut found = Vec::new();
-        for whole in self.wholes(kind, &wanted).await? {
-            let parts = within_wholes.parts(&whole);
-            let parts = parts.map(|(_, part)| part);
+        let see = |whole: &[u8]| {
+            let parts = within_wholes.parts(whole).map(|(_, part)| part);
             found.extend(parts.filter(|part| keys.contains(part.key.as_str())));
-        }
+        };
+        self.each_whole(kind, &wanted, see).await?;
         Ok(found)
     }
 
@@ -247,78 +248,62 @@ fn resumed_at(kind: Kind, position: Position) -> Result<(String, Option<Place>)>
 }
 
 impl MongoStore {
-    pub(super) fn collection(&self, kind: Kind) -> Result<&Collection<RawDocumentBuf>> {
-        match kind {
-            Kind::Users => Ok(&self.users),
-            Kind::Books => Ok(&self.books),
-            Kind::Checklists => Ok(&self.checklists),
-            Kind::Follows => Ok(&self.follows),
-            Kind::CommunityPosts | Kind::PostLikes | Kind::PostComments => Ok(&self.posts),
-            Kind::MarketplaceBoosts => Ok(&self.boosts),
-            Kind::Competitors | Kind::CompetitorPrices => Ok(&self.competitors),
-            Kind::SalesData
-            | Kind::DailyAggregates
-            | Kind::SyncLogs
-            | Kind::AiInsights
-            | Kind::RevenueForecasts => Err(no_such(kind)),
-        }
-    }
-
     /// How a kind's collection is read in the order of `_id`.
     async fn order(&self, kind: Kind) -> Result<Order> {
-        let name = self.collection(kind)?.name();
-        let list = doc! {"listCollections": 1, "filter": {"name": name}};
-        let answer = match driver(self.deadline, self.database.run_command(list)).await {
-            // Who may not list collections may still read one.
-            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied { .. }) => {
-                return Ok(Order::Indexed);
-            }
-            answer => answer?,
-        };
-        let listed = answer.get_document("cursor").ok();
-        let listed = listed.and_then(|cursor| cursor.get_array("firstBatch").ok());
-        let listed = listed.and_then(|batch| batch.first()?.as_document());
-        let form = listed.and_then(|listed| listed.get_str("type").ok());
-        let is_clustered = listed
-            .and_then(|listed| listed.get_document("options").ok())
-            .is_some_and(|options| options.contains_key("clusteredIndex"));
-        match form {
-            Some("timeseries") => Err(Error::configuration(
+        match self.form(kind).await? {
+            CollectionForm::Collection => Ok(Order::Indexed),
+            CollectionForm::Clustered | CollectionForm::View => Ok(Order::Sorted),
+            CollectionForm::TimeSeries => Err(Error::configuration(
                 SETTING,
                 format!(
-                    "{name} is a time series, whose documents have no keys; copy them to a \
-                     collection of this name, in this database or another one"
+                    "{} is a time series, whose documents have no keys; copy them to a collection \
+                     of this name, in this database or another one",
+                    self.collection(kind)?.name()
                 ),
             )),
-            Some("view") => Ok(Order::Sorted),
-            _ if is_clustered => Ok(Order::Sorted),
-            _ => Ok(Order::Indexed),
         }
     }
 
-    /// The existing documents with these keys, with the fields that the kind needs.
-    async fn wholes(&self, kind: Kind, keys: &[String]) -> Result<Vec<Vec<u8>>> {
-        let mut found = Vec::with_capacity(keys.len());
+    /// Shows the existing documents with these keys, with the fields that the kind needs. One answer
+    /// of the server is held at a time.
+    async fn each_whole(
+        &self,
+        kind: Kind,
+        keys: &[String],
+        mut see: impl FnMut(&[u8]) + Send,
+    ) -> Result<()> {
+        let deadline = self.deadline;
         for some in keys.chunks(WHOLES_AT_ONCE as usize) {
             let ids = some.iter().filter_map(|key| id_from(key)).filter(is_id);
             let options = FindOptions::builder()
                 .projection(projection(kind))
                 .read_concern(ReadConcern::majority())
                 .build();
-            let filter = any_of(ids);
-            let read = |bytes: &[u8]| Ok(bytes.to_vec());
-            let collection = self.collection(kind)?;
-            found.extend(self.find(collection, filter, options, read).await?);
+            let find = self.collection(kind)?.find(any_of(ids));
+            let mut cursor = driver(deadline, find.with_options(options).batch()).await?;
+            loop {
+                let next = with_deadline(deadline, async { Ok(cursor.next().await) });
+                let Some(answer) = next.await? else { break };
+                let answer = answer.map_err(|error| map(&error, deadline))?;
+                for document in documents(&answer, deadline)? {
+                    see(document?.as_bytes());
+                }
+            }
         }
-        Ok(found)
+        Ok(())
     }
 
     async fn check_database(&self) -> Result<()> {
         let names = driver(self.deadline, self.database.list_collection_names()).await?;
-        if KINDS
-            .iter()
-            .any(|kind| names.iter().any(|name| name == kind.as_str()))
-        {
+        let mut is_ours = false;
+        for kind in KINDS {
+            if names.iter().any(|name| name == kind.as_str()) {
+                is_ours = true;
+                // Refused here, nothing has moved yet.
+                self.order(*kind).await?;
+            }
+        }
+        if is_ours {
             return Ok(());
         }
         let database = self.database.name();

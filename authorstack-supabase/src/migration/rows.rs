@@ -250,7 +250,7 @@ impl RowSink for SupabaseMigration {
             limits: BATCH,
         };
         let store = self.work.store.clone();
-        let batches = spawned(move |sender| send_rows(store, scan, sender));
+        let batches = spawned(move |sender| send_rows::<Vec<Scanned>>(store, scan, sender));
         batches.map_ok(|batch| batch.items).boxed()
     }
 }

@@ -4,7 +4,7 @@ use authorstack_core::{
     fields::Shape,
     migrate::{
         BatchLimits, Kind, Original, Position, Problem, Problems, Record, Scanned, ScannedBatch,
-        Snapshot,
+        Snapshot, StoredDigests,
     },
 };
 use authorstack_sql::{get, spawned, sums_of};
@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::{
     NAME, SupabaseMigration,
+    copy::write_stored,
     deferred::table,
     place::{Place, key_indexes},
     scan::{Scan, scanned, send_rows},
@@ -85,7 +86,27 @@ impl Snapshot for SupabaseMigration {
             limits,
         };
         let store = self.work.store.clone();
-        spawned(move |sender| send_rows(store, scan, sender))
+        spawned(move |sender| send_rows::<Vec<Scanned>>(store, scan, sender))
+    }
+
+    fn stored(
+        &self,
+        kind: Kind,
+        limits: BatchLimits,
+    ) -> Option<BoxStream<'_, Result<StoredDigests>>> {
+        let scan = Scan {
+            kind,
+            after: None,
+            until: None,
+            limits,
+        };
+        let store = self.work.store.clone();
+        let stored = spawned(move |sender| send_rows::<StoredDigests>(store, scan, sender));
+        Some(stored)
+    }
+
+    fn write_stored(&self, record: &Record, form: &mut Vec<u8>) -> bool {
+        write_stored(record, form)
     }
 
     async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {

@@ -93,7 +93,13 @@ pub(crate) enum Command {
     /// Replaces the rejects file: before that, replay the lines that you have fixed.
     Run,
     /// Compare both sides; change neither
-    Verify,
+    Verify {
+        /// A rejects file: exactly the rejects that it lists are accepted. Exits with 0 if both
+        /// sides are otherwise equal, else the rejects that are not listed, or none any more, are
+        /// named
+        #[arg(long, value_name = "FILE")]
+        accept_rejects: Option<PathBuf>,
+    },
     /// Compare both sides, and copy again what differs
     ///
     /// Records that only the target has are listed, and stay.
@@ -111,7 +117,7 @@ impl Command {
         match self {
             Self::Plan => "plan",
             Self::Run => "run",
-            Self::Verify => "verify",
+            Self::Verify { .. } => "verify",
             Self::Repair => "repair",
             Self::Replay { .. } => "replay",
         }

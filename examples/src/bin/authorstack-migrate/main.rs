@@ -209,6 +209,12 @@ async fn obey_with(cli: &Cli, settings: &Settings, reporter: &Reporter) -> Resul
         Command::Replay { file } => Some(rejects::read(file).await?),
         _ => None,
     };
+    let accepted = match &cli.command {
+        Command::Verify {
+            accept_rejects: Some(file),
+        } => Some(rejects::accepted(file).await?),
+        _ => None,
+    };
 
     let Sides {
         source,
@@ -221,8 +227,14 @@ async fn obey_with(cli: &Cli, settings: &Settings, reporter: &Reporter) -> Resul
             let plan = migrate::plan(source, &target, &settings.run.kinds, reporter).await?;
             return Ok(output::of_plan(&plan, &target, settings, &security));
         }
-        (Command::Verify, _) => {
-            let found = migrate::verify(source, &target, &settings.run.kinds, reporter).await?;
+        (Command::Verify { .. }, _) => {
+            let kinds = &settings.run.kinds;
+            let found = match accepted {
+                Some(accepted) => {
+                    migrate::verify_accepting(source, &target, kinds, accepted, reporter).await?
+                }
+                None => migrate::verify(source, &target, kinds, reporter).await?,
+            };
             return Ok(output::of_verification(&found));
         }
         (Command::Repair, _) => {

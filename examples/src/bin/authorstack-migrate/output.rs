@@ -255,9 +255,29 @@ pub(crate) fn of_verification(verification: &Verification) -> Answer {
             _ => "These differ".to_owned(),
         };
         text.section(title, &kind.differences);
+        if let Some(acceptance) = &kind.acceptance {
+            let unexpected = acceptance.not_accepted + acceptance.no_longer;
+            let title = format!(
+                "{} of {} rejects accepted; other than the file says are {}",
+                grouped(acceptance.accepted),
+                grouped(report.counts.rejected),
+                grouped(unexpected)
+            );
+            if unexpected > 0 {
+                text.section(title, &acceptance.examples);
+            }
+        }
     }
     if verification.status == Status::Complete {
-        text.line("both sides are equal");
+        let accepted = verification.kinds.iter();
+        let accepted = accepted.map(|kind| kind.report.counts.rejected).sum();
+        match accepted {
+            0 => text.line("both sides are equal"),
+            accepted => text.line(format_args!(
+                "both sides are equal, except for {} accepted rejects",
+                grouped(accepted)
+            )),
+        }
     }
     Answer {
         status: verification.status,
@@ -284,8 +304,8 @@ mod tests {
     use authorstack_core::{
         Error, ErrorKind, Id, is_unseen,
         migrate::{
-            Collision, Difference, DifferenceKind, Kind, KindPlan, PlannedReject, RefusedLine,
-            UnknownField,
+            Acceptance, Collision, Difference, DifferenceKind, Kind, KindPlan, PlannedReject,
+            RefusedLine, Unexpected, UnexpectedReject, UnknownField,
         },
     };
     use proptest::prelude::*;
@@ -350,6 +370,14 @@ mod tests {
                         fields: vec![text.to_owned(); 2],
                     },
                 }],
+                acceptance: Some(Acceptance {
+                    not_accepted: 1,
+                    examples: vec![UnexpectedReject {
+                        key: text.to_owned(),
+                        unexpected: Unexpected::NotListed,
+                    }],
+                    ..Acceptance::default()
+                }),
             }],
         }
     }

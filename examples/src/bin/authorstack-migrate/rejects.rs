@@ -7,8 +7,8 @@ use std::{
 };
 
 use authorstack_core::{
-    Error, Result, json,
-    migrate::{Destination, Reject, RejectLine},
+    Error, ErrorKind, Result, json,
+    migrate::{AcceptedRejects, Destination, Reject, RejectLine},
 };
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use tempfile::NamedTempFile;
@@ -139,6 +139,17 @@ pub(crate) async fn read(path: &Path) -> Result<BoxStream<'static, Result<Reject
     let mut all = LineReader::open(path).await?.into_stream();
     while all.try_next().await?.is_some() {}
     Ok(LineReader::open(path).await?.into_stream())
+}
+
+/// The rejects that a file lists, for a verification that accepts them.
+pub(crate) async fn accepted(path: &Path) -> Result<AcceptedRejects> {
+    let accepted = AcceptedRejects::read(read(path).await?).await;
+    accepted.map_err(|error| match error.kind() {
+        ErrorKind::Invalid { field, reason } if field != FILE => {
+            unreadable(path, format!("{field}: {reason}"))
+        }
+        _ => error,
+    })
 }
 
 struct LineReader {
