@@ -72,6 +72,7 @@ impl<'t> Pass<'t> {
     ) -> authorstack_core::Result<Loaded> {
         let to = Position(format!("{}+", self.at.as_ref().map_or("", |at| &at.0)));
         let load = Load {
+            set_aside: &[],
             kind: self.kind,
             records,
             rejects,
@@ -111,6 +112,7 @@ async fn replay(
         })
         .collect();
     let load = Load {
+        set_aside: &[],
         kind,
         records,
         rejects: &[],
@@ -399,6 +401,7 @@ async fn only_an_open_reject_with_its_digest_is_settled() {
         let ada = Record::from(user("ada"));
         let reject = reject_of(&ada, Problem::new("email", "is no address").into());
         let note = Entry {
+            set_aside: &[],
             kind: Kind::Users,
             step: Step::Aside,
             applied: Counts::default(),
@@ -421,6 +424,7 @@ async fn only_an_open_reject_with_its_digest_is_settled() {
         };
         let load = async |rejected: &Rejected| {
             let load = Load {
+                set_aside: &[],
                 kind: Kind::Users,
                 records: std::slice::from_ref(&ada),
                 rejects: &[],
@@ -434,6 +438,7 @@ async fn only_an_open_reject_with_its_digest_is_settled() {
         let settle = async |rejected: &Rejected| {
             let settled = [(rejected.clone(), ada.key())];
             let entry = Entry {
+                set_aside: &[],
                 kind: Kind::Users,
                 step: Step::Replay {
                     rejects: std::slice::from_ref(rejected),
@@ -635,6 +640,7 @@ async fn a_first_load_goes_on_beside_rows_that_came_meanwhile() {
         let mut replayed = users[1].clone();
         replayed.name = "Replayed".to_owned();
         let load = Load {
+            set_aside: &[],
             kind: Kind::Users,
             records: &[replayed.into()],
             rejects: &[],

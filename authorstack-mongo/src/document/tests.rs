@@ -451,7 +451,7 @@ fn ids_of_parts_come_back() {
 
     let comment = part(doc! {"id": "1", "authorId": ID, "createdAt": 5});
     let envelope = doc! {"postId": oid(), "comments": comment};
-    let comment = super::comment(&bytes(&envelope)).unwrap();
+    let comment = super::comment(&bytes(&envelope), None).unwrap();
     assert_eq!(comment.created_at.timestamp_millis(), 5);
     let item = super::encode_comment(&comment).unwrap();
     assert_eq!(item.get_object_id("_id").unwrap(), oid());
@@ -475,7 +475,7 @@ fn a_key_of_text_is_no_id() {
     assert_eq!(text, expected);
     // The parts of such a document are not those of the document with the objectId.
     let comment = doc! {"postId": ID, "comments": {"id": "1", "authorId": oid()}};
-    assert!(problem(super::comment(&bytes(&comment))).starts_with("postId: "));
+    assert!(problem(super::comment(&bytes(&comment), None)).starts_with("postId: "));
     let like = doc! {"postId": ID, "likes": oid()};
     assert!(problem(decode::<authorstack_core::Like>(&bytes(&like))).starts_with("postId: "));
     let like = doc! {"postId": oid(), "likes": ID};
@@ -500,9 +500,10 @@ fn problems_say_the_way_out() {
             "genres.0: expected a string, found int32 5; store a string or remove the item",
         ),
         (
-            problem(super::comment(&bytes(
-                &doc! {"postId": oid(), "comments": 5},
-            ))),
+            problem(super::comment(
+                &bytes(&doc! {"postId": oid(), "comments": 5}),
+                None,
+            )),
             "comments: expected an object, found int32; store an object or remove the item",
         ),
         (

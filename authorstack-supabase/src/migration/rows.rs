@@ -6,7 +6,7 @@ use authorstack_core::{
     Error, ErrorKind, Id, Result,
     migrate::{
         Counts, Kind, Record, Reject, RowDigest, RowMode, RowPass, RowRange, RowSink, RowWriter,
-        RowsWritten, Scanned,
+        RowsWritten, Scanned, SetAside,
     },
     resilience::retry_on_conflict,
 };
@@ -110,6 +110,7 @@ impl SupabaseMigration {
         for clear in [
             "delete from authorstack.done_ranges where kind = $1",
             "delete from authorstack.rejects where kind = $1 and replayed_as is null",
+            "delete from authorstack.set_aside where kind = $1",
         ] {
             self.work
                 .execute(connection, query(clear).bind(kind.as_str()))
@@ -376,6 +377,13 @@ impl RowWriter for RangeWriter {
         let rejects: Vec<&Reject> = rejects.iter().collect();
         let notes = self.migration.notes();
         let keep = notes.store_rejects(&mut self.worker.connection, self.kind, &rejects);
+        run(limit, keep).await
+    }
+
+    async fn set_aside(&mut self, set_aside: &[SetAside]) -> Result<()> {
+        let limit = self.migration.work.store.timeouts().load;
+        let notes = self.migration.notes();
+        let keep = notes.store_set_aside(&mut self.worker.connection, self.kind, set_aside);
         run(limit, keep).await
     }
 

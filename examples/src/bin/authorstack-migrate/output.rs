@@ -322,6 +322,7 @@ mod tests {
             kind: Kind::PostComments,
             counts,
             differing: 4,
+            set_aside: 0,
             seconds: 0.0,
         }
     }
