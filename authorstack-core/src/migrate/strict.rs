@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     BatchLimits, Kind, Original, Position, Problems, Record, RowSource, Scanned, ScannedBatch,
-    Snapshot,
+    Snapshot, Stranger,
 };
 use crate::Result;
 
@@ -57,6 +57,14 @@ impl Snapshot for Strict {
 
     async fn check(&self, kinds: &[Kind]) -> Result<()> {
         self.source.check(kinds).await
+    }
+
+    async fn strangers(&self, kinds: &[Kind]) -> Result<Vec<Stranger>> {
+        self.source.strangers(kinds).await
+    }
+
+    async fn databases(&self) -> Result<Vec<String>> {
+        self.source.databases().await
     }
 
     async fn count(&self, kind: Kind) -> Result<u64> {
