@@ -240,8 +240,8 @@ macro_rules! forward {
             fn kinds(&self) -> &[Kind] {
                 Kind::ALL
             }
-            async fn check(&self) -> Result<()> {
-                self.$within.check().await
+            async fn check(&self, kinds: &[Kind]) -> Result<()> {
+                self.$within.check(kinds).await
             }
             async fn count(&self, kind: Kind) -> Result<u64> {
                 self.$within.count(kind).await
@@ -555,8 +555,8 @@ impl Snapshot for Dirty {
     fn kinds(&self) -> &[Kind] {
         Kind::ALL
     }
-    async fn check(&self) -> Result<()> {
-        self.0.check().await
+    async fn check(&self, kinds: &[Kind]) -> Result<()> {
+        self.0.check(kinds).await
     }
     async fn count(&self, kind: Kind) -> Result<u64> {
         self.0.count(kind).await
@@ -772,8 +772,8 @@ impl Snapshot for Lost {
     fn kinds(&self) -> &[Kind] {
         Kind::ALL
     }
-    async fn check(&self) -> Result<()> {
-        self.0.check().await
+    async fn check(&self, kinds: &[Kind]) -> Result<()> {
+        self.0.check(kinds).await
     }
     async fn count(&self, kind: Kind) -> Result<u64> {
         self.0.count(kind).await
@@ -875,7 +875,7 @@ impl Snapshot for Forgetful {
     fn kinds(&self) -> &[Kind] {
         Kind::ALL
     }
-    async fn check(&self) -> Result<()> {
+    async fn check(&self, _: &[Kind]) -> Result<()> {
         Ok(())
     }
     async fn count(&self, kind: Kind) -> Result<u64> {
@@ -1016,7 +1016,7 @@ impl Snapshot for Only {
     fn kinds(&self) -> &[Kind] {
         self.kinds
     }
-    async fn check(&self) -> Result<()> {
+    async fn check(&self, _: &[Kind]) -> Result<()> {
         Ok(())
     }
     async fn count(&self, kind: Kind) -> Result<u64> {

@@ -98,6 +98,10 @@ impl Destination {
         named(Operation::Rejects, self.ledger.set_aside_fields(kind)).await
     }
 
+    pub(super) async fn databases(&self) -> Result<Vec<String>> {
+        named(Operation::Inspect, self.snapshot.databases()).await
+    }
+
     pub(super) async fn inspect(&self) -> Result<SinkState> {
         let look = async {
             let mut state = self.sink.inspect().await?;

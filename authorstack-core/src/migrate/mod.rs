@@ -33,6 +33,7 @@ mod sink_set;
 mod snapshot;
 mod source_set;
 mod strict;
+mod stranger;
 mod verify;
 
 pub use changes::{ChangeBatch, Changes, RecordChange};
@@ -59,6 +60,7 @@ pub use sink_set::SinkSet;
 pub use snapshot::Snapshot;
 pub use source_set::SourceSet;
 pub use strict::Strict;
+pub use stranger::Stranger;
 pub use verify::{
     Acceptance, AcceptedRejects, Difference, DifferenceKind, KindVerification, Unexpected,
     UnexpectedReject, Verification, verify, verify_accepting,

@@ -14,10 +14,10 @@ use serde::Serialize;
 use self::unknown::UnknownFields;
 use super::{
     BatchLimits, Counts, Destination, Key, Kind, KindReport, Problem, Problems, Progress, Record,
-    Scanned, SinkState, Snapshot, Status, Unique,
+    Scanned, SinkState, Snapshot, Status, Stranger, Unique,
     destination::named,
     redact::redact_problems,
-    run::{Lane, START, checked, in_order},
+    run::{Lane, START, checked, in_order, one_database},
 };
 use crate::{Boost, Id, Result, layers::Operation};
 
@@ -39,6 +39,9 @@ pub struct Plan {
     pub blockers: Vec<String>,
     /// Other notes about the target.
     pub notes: Vec<String>,
+    /// What stays behind in the source: collections and tables that the schema does not know. And
+    /// those of these kinds that the source lacks.
+    pub strangers: Vec<Stranger>,
 }
 
 /// What a run would do with one kind.
@@ -107,8 +110,12 @@ pub async fn plan(
     kinds: &[Kind],
     progress: &dyn Progress,
 ) -> Result<Plan> {
-    named(Operation::Check, source.check()).await?;
-    let state = target.inspect().await?;
+    named(Operation::Check, source.check(kinds)).await?;
+    let mut state = target.inspect().await?;
+    state
+        .blockers
+        .extend(one_database(source.as_ref(), target).await?);
+    let strangers = named(Operation::Inspect, source.strangers(kinds)).await?;
     let mut plans = Vec::new();
     let mut admitted = Admitted::new(kinds, &state);
     for kind in in_order(kinds) {
@@ -148,6 +155,7 @@ pub async fn plan(
         schema_migrations: state.pending_migrations,
         blockers: state.blockers,
         notes: state.notes,
+        strangers,
     })
 }
 

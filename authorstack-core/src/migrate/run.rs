@@ -104,13 +104,31 @@ pub(super) async fn check_sides(
             what: format!("{} cannot hold {kind}; leave that kind out", target.name()).into(),
         }));
     }
-    named(Operation::Check, source.check()).await?;
-    let state = target.inspect().await?;
+    named(Operation::Check, source.check(kinds)).await?;
+    let mut state = target.inspect().await?;
+    state.blockers.extend(one_database(source, target).await?);
     if state.blockers.is_empty() {
         Ok(state)
     } else {
         Err(Error::blocked(state.blockers.join("; ")))
     }
+}
+
+/// What hinders a migration whose source and target are one database.
+pub(super) async fn one_database(
+    source: &dyn Snapshot,
+    target: &Destination,
+) -> Result<Option<String>> {
+    let sources = named(Operation::Check, source.databases()).await?;
+    let targets = target.databases().await?;
+    let is_one = sources.iter().any(|database| targets.contains(database));
+    Ok(is_one.then(|| {
+        format!(
+            "{} and {} are one database; name the one to move from, and another one to move to",
+            source.name(),
+            target.name()
+        )
+    }))
 }
 
 /// Checks both sides for commands that need the target's present tables.

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::{
     Applied, BatchLimits, Kind, Original, Position, Problem, Problems, Record, Scanned,
-    ScannedBatch, Sink, SinkBatch, SinkState, Snapshot, StoredDigests, source_set::none_holds,
+    ScannedBatch, Sink, SinkBatch, SinkState, Snapshot, StoredDigests, Stranger,
+    source_set::none_holds,
 };
 use crate::Result;
 
@@ -132,11 +133,27 @@ impl Snapshot for SinkSet {
         &self.kinds
     }
 
-    async fn check(&self) -> Result<()> {
+    async fn check(&self, kinds: &[Kind]) -> Result<()> {
         for store in &self.stores {
-            store.snapshot.check().await?;
+            store.snapshot.check(kinds).await?;
         }
         Ok(())
+    }
+
+    async fn strangers(&self, kinds: &[Kind]) -> Result<Vec<Stranger>> {
+        let mut found = Vec::new();
+        for store in &self.stores {
+            found.extend(store.snapshot.strangers(kinds).await?);
+        }
+        Ok(found)
+    }
+
+    async fn databases(&self) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        for store in &self.stores {
+            found.extend(store.snapshot.databases().await?);
+        }
+        Ok(found)
     }
 
     async fn count(&self, kind: Kind) -> Result<u64> {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     BatchLimits, Kind, Original, Position, Problems, Record, RowSource, Scanned, ScannedBatch,
-    StoredDigests,
+    StoredDigests, Stranger,
 };
 use crate::Result;
 
@@ -17,11 +17,30 @@ pub trait Snapshot: std::fmt::Debug + Send + Sync {
     /// The kinds that the store holds.
     fn kinds(&self) -> &[Kind];
 
-    /// Connects, and reports wrong settings.
+    /// Connects, and reports wrong settings, and what hinders the reading of these kinds.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), naming the setting.
-    async fn check(&self) -> Result<()>;
+    async fn check(&self, kinds: &[Kind]) -> Result<()>;
+
+    /// What of the store does not move: collections and tables that the schema does not know, and
+    /// those of these kinds that the store lacks.
+    ///
+    /// # Errors
+    /// Timeout or Unavailable of the store.
+    async fn strangers(&self, kinds: &[Kind]) -> Result<Vec<Stranger>> {
+        let _ = kinds;
+        Ok(Vec::new())
+    }
+
+    /// Texts that tell the databases behind the store from all others, as far as it can say. If
+    /// both sides of a migration have one in common, they are one database.
+    ///
+    /// # Errors
+    /// Timeout or Unavailable of the store.
+    async fn databases(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
 
     /// How many records there are: exactly if that is cheap, else the store's estimate.
     ///

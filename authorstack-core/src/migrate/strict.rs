@@ -55,8 +55,8 @@ impl Snapshot for Strict {
         self.source.kinds()
     }
 
-    async fn check(&self) -> Result<()> {
-        self.source.check().await
+    async fn check(&self, kinds: &[Kind]) -> Result<()> {
+        self.source.check(kinds).await
     }
 
     async fn count(&self, kind: Kind) -> Result<u64> {

@@ -4,3 +4,4 @@ mod collection;
 mod parts;
 mod sink;
 mod snapshot;
+mod strangers;

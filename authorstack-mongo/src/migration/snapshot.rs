@@ -7,7 +7,7 @@ use authorstack_core::{
     Competitor, Error, ErrorKind, Post, Result,
     migrate::{
         BatchLimits, Kind, Original, Position, Problem, Problems, Record, Scanned, ScannedBatch,
-        Snapshot,
+        Snapshot, Stranger,
     },
     resilience::with_deadline,
     values::excerpt,
@@ -58,8 +58,12 @@ impl Snapshot for MongoStore {
         KINDS
     }
 
-    async fn check(&self) -> Result<()> {
+    async fn check(&self, _: &[Kind]) -> Result<()> {
         self.check_database().await
+    }
+
+    async fn strangers(&self, kinds: &[Kind]) -> Result<Vec<Stranger>> {
+        self.strange_collections(kinds).await
     }
 
     async fn count(&self, kind: Kind) -> Result<u64> {

@@ -8,6 +8,7 @@ use authorstack_core::{
         Counts, Kind, Record, Reject, RowDigest, RowMode, RowPass, RowRange, RowSink, RowWriter,
         RowsWritten, Scanned, SetAside,
     },
+    resilience::retry_on_conflict,
 };
 use authorstack_sql::{get, is_data_error, spawned, taken_by};
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
@@ -205,7 +206,7 @@ impl SupabaseMigration {
 #[async_trait]
 impl RowSink for SupabaseMigration {
     async fn begin_rows(&self, kind: Kind, conversion: &str, may_collide: bool) -> Result<RowPass> {
-        let begin = self.begin_rows_pass(kind, conversion, may_collide);
+        let begin = retry_on_conflict(|| self.begin_rows_pass(kind, conversion, may_collide));
         run(self.work.store.timeouts().load, begin).await
     }
 

@@ -4,10 +4,10 @@ use authorstack_core::{
     fields::Shape,
     migrate::{
         BatchLimits, Kind, Original, Position, Problem, Problems, Record, Scanned, ScannedBatch,
-        Snapshot, StoredDigests,
+        Snapshot, StoredDigests, Stranger,
     },
 };
-use authorstack_sql::{get, spawned, sums_of};
+use authorstack_sql::{IDENTITY, OTHER_TABLES, get, spawned, sums_of};
 use futures::{
     StreamExt,
     stream::{self, BoxStream},
@@ -37,7 +37,7 @@ impl Snapshot for SupabaseMigration {
         Kind::ALL
     }
 
-    async fn check(&self) -> Result<()> {
+    async fn check(&self, _: &[Kind]) -> Result<()> {
         // The ledger of the way back makes its own tables.
         let pending = self.work.store.pending().await?;
         let lacks = |version: &str| pending.iter().any(|file| file.starts_with(version));
@@ -52,6 +52,30 @@ impl Snapshot for SupabaseMigration {
                 ),
             )),
         }
+    }
+
+    async fn strangers(&self, _: &[Kind]) -> Result<Vec<Stranger>> {
+        let known: Vec<&str> = TABLES.iter().map(|(table, _)| *table).collect();
+        let store = &self.work.store;
+        // The other schemas are Supabase's own.
+        let look = store.fetch_all(query(OTHER_TABLES).bind(known).bind(true));
+        let rows = run(store.timeouts().load, look).await?;
+        let rows = rows.iter().map(|row| {
+            Ok(Stranger {
+                store: NAME,
+                form: if get(row, 1)? { "view" } else { "table" },
+                name: get(row, 0)?,
+                records: get::<Option<i64>>(row, 2)?.map(i64::unsigned_abs),
+                missing: false,
+            })
+        });
+        rows.collect()
+    }
+
+    async fn databases(&self) -> Result<Vec<String>> {
+        let store = &self.work.store;
+        let row = run(store.timeouts().load, store.fetch_optional(query(IDENTITY)));
+        row.await?.iter().map(|row| get(row, 0)).collect()
     }
 
     async fn count(&self, kind: Kind) -> Result<u64> {
