@@ -5,7 +5,10 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bson::{RawBson, RawDocumentBuf};
 use serde_json::{Map, Value};
 
-use super::{decode::decode, encode::encode_as_it_is};
+use super::{
+    decode::{Aside, decode_with},
+    encode::encode_as_it_is,
+};
 use crate::extended_json::{Path, from_json};
 
 /// The key of a text that PostgreSQL cannot hold: its UTF-8 bytes as base64.
@@ -64,7 +67,8 @@ pub(super) fn put_back<T: Fields>(
     aside: &Extra,
 ) -> Result<RawDocumentBuf> {
     let without = rebuilt(&document, |name| !aside.contains_key(name))?;
-    let empty = decode::<T>(without.as_bytes()).ok();
+    // Its parts have what was set aside in them back already.
+    let empty = decode_with::<T>(without.as_bytes(), Some(&mut Aside::default())).ok();
     let empty = empty.map(|record| encode_as_it_is(&record)).transpose()?;
     let is_empty = |name: &str| {
         let Ok(Some(value)) = document.get(name) else {
