@@ -109,8 +109,10 @@ async fn a_changed_record_and_one_that_is_gone_are_not_accepted() {
     let users = case.source.stack();
     let users = users.users();
     let id = case.lines[0].key.parse().unwrap();
-    let mut patch = UserPatch::default();
-    patch.name = Some("Another".to_owned());
+    let patch = UserPatch {
+        name: Some("Another".to_owned()),
+        ..UserPatch::default()
+    };
     users.update(id, patch).await.unwrap();
     let found = case.verify(&case.lines).await;
     assert_eq!(acceptance(&found), (1, 1, 0, vec![Unexpected::Changed]));

@@ -17,9 +17,9 @@ use authorstack_core::{
     migrate::{
         Applied, BatchLimits, Changes, Checkpoint, Counts, Destination, DifferenceKind, Entry, Key,
         Kind, Ledger, Load, Loaded, Original, Position, Problems, Record, RecordChange, Reject,
-        RejectLine, RunLock, RunOptions, Scanned, ScannedBatch, Settled, Silent, Sink, SinkBatch,
-        SinkSet, SinkState, Snapshot, SourceSet, Status, TransactionalSink, plan, repair, replay,
-        run, verify,
+        RejectLine, RunLock, RunOptions, Scanned, ScannedBatch, SetAside, Settled, Silent, Sink,
+        SinkBatch, SinkSet, SinkState, Snapshot, SourceSet, Status, TransactionalSink, plan,
+        repair, replay, run, verify,
     },
     testing::{author, fill_analytics, new_author},
 };
@@ -306,6 +306,12 @@ macro_rules! forward {
             }
             fn rejects(&self) -> BoxStream<'_, Result<Vec<Reject>>> {
                 self.$within.rejects()
+            }
+            fn set_aside(&self) -> BoxStream<'_, Result<Vec<SetAside>>> {
+                Ledger::set_aside(&self.$within)
+            }
+            async fn set_aside_fields(&self, kind: Kind) -> Result<u64> {
+                self.$within.set_aside_fields(kind).await
             }
             async fn replayed(&self, kind: Kind) -> Result<Vec<Settled>> {
                 self.$within.replayed(kind).await

@@ -24,9 +24,12 @@ use authorstack_examples::{
     scratch::Scratch,
     tool::Tool,
 };
+use authorstack_mongo::{MongoConfig, MongoStore};
 use authorstack_postgres::{IdMap, PostgresConfig, PostgresStore};
 use authorstack_supabase::{SupabaseConfig, SupabaseStore};
+use bson::{Bson, Document, RawDocumentBuf, doc};
 use futures::TryStreamExt;
+use mongodb::Collection;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
 const SIZE: Size = Size {
@@ -62,6 +65,8 @@ fn listed(found: &Verification) -> BTreeSet<String> {
 
 struct Sides {
     source: Arc<dyn Snapshot>,
+    /// The source of the documents.
+    mongo: MongoStore,
     target: Destination,
     scratch: Scratch,
     database: PgConnection,
@@ -88,7 +93,9 @@ async fn moved(seed: u64) -> Sides {
     let azure = PostgresStore::connect(config).await.unwrap();
     let config = SupabaseConfig::new(scratch.supabase_db_url());
     let supabase = SupabaseStore::connect(config).await.unwrap();
+    let mongo = MongoStore::connect(MongoConfig::new(scratch.mongodb_url())).await;
     Sides {
+        mongo: mongo.unwrap(),
         source: Arc::new(azure.migration(IdMap::default())),
         target: Destination::transactional(Arc::new(supabase.migration())),
         scratch,
@@ -282,5 +289,154 @@ async fn every_change_of_rows_is_found_and_mended() {
         }
         sides.execute("drop table kept, pairs".to_owned()).await;
     }
+    sides.remove().await;
+}
+
+/// The smallest change of a value; `None` if it is of no such type.
+fn nudged(value: &Bson) -> Option<Bson> {
+    Some(match value {
+        Bson::String(text) if !text.is_empty() => Bson::String(format!("{text}x")),
+        Bson::Int32(number) => Bson::Int32(number ^ 1),
+        Bson::Int64(number) => Bson::Int64(number ^ 1),
+        Bson::Double(number) => Bson::Double(f64::from_bits(number.to_bits() ^ 1)),
+        Bson::Boolean(flag) => Bson::Boolean(!flag),
+        Bson::DateTime(at) => {
+            Bson::DateTime(bson::DateTime::from_millis(at.timestamp_millis() ^ 1))
+        }
+        Bson::Array(items) if !items.is_empty() => Bson::Array(items[1..].to_vec()),
+        _ => return None,
+    })
+}
+
+/// The documents, with the values of these fields exchanged between neighbours.
+fn exchanged(documents: &[Document], names: &[&str]) -> Vec<Document> {
+    let mut exchanged = documents.to_vec();
+    for [one, two] in exchanged.as_chunks_mut::<2>().0 {
+        for name in names {
+            let (first, second) = (one.remove(name), two.remove(name));
+            for (document, value) in [(&mut *one, second), (&mut *two, first)] {
+                if let Some(value) = value {
+                    document.insert(*name, value);
+                }
+            }
+        }
+    }
+    exchanged
+}
+
+/// Puts these documents in the place of those with their ids.
+async fn put(collection: &Collection<Document>, documents: &[Document]) {
+    let ids: Vec<&Bson> = documents.iter().filter_map(|it| it.get("_id")).collect();
+    let these = doc! { "_id": { "$in": ids.into_iter().cloned().collect::<Vec<_>>() } };
+    collection.delete_many(these).await.unwrap();
+    collection.insert_many(documents).await.unwrap();
+}
+
+/// All records of some kinds, by kind and key.
+async fn all(side: &dyn Snapshot, kinds: &[Kind]) -> BTreeMap<String, Outcome> {
+    let mut all = BTreeMap::new();
+    for &kind in kinds {
+        let found = records(side, kind).await.into_iter();
+        all.extend(found.map(|(key, outcome)| (format!("{kind} {key}"), outcome)));
+    }
+    all
+}
+
+async fn differences(
+    source: &Arc<dyn Snapshot>,
+    target: &Destination,
+    kinds: &[Kind],
+) -> BTreeSet<String> {
+    let found = migrate::verify(Arc::clone(source), target, kinds, &Silent).await;
+    let found = found.unwrap();
+    let kinds = found.kinds.iter().flat_map(|kind| {
+        let keys = kind.differences.iter().map(|found| &found.key);
+        keys.map(move |key| format!("{} {key}", kind.report.kind))
+    });
+    kinds.collect()
+}
+
+#[tokio::test]
+async fn every_change_of_documents_is_found_and_mended() {
+    let sides = moved(72).await;
+    let source: Arc<dyn Snapshot> = Arc::new(sides.mongo.clone());
+    let database = sides.scratch.mongodb().await.unwrap();
+    let (mut tried, mut mended) = (0, 0);
+    let whole = Kind::DOCUMENTS.iter().copied();
+    for kind in whole.filter(|kind| kind.description().part_of.is_none()) {
+        let parts = Kind::DOCUMENTS.iter().copied();
+        let is_of = |part: &Kind| *part == kind || part.description().part_of == Some(kind);
+        let kinds: Vec<Kind> = parts.filter(is_of).collect();
+        let before = all(source.as_ref(), &kinds).await;
+        let held = all(&sides.supabase.migration(), &kinds).await;
+        let collection: Collection<Document> = database.collection(kind.as_str());
+        let raw: Collection<RawDocumentBuf> = collection.clone_with_type();
+        let sorted = raw.find(doc! {}).sort(doc! { "_id": 1 }).await.unwrap();
+        let documents: Vec<RawDocumentBuf> = sorted.try_collect().await.unwrap();
+        // Some texts are no UTF-8.
+        let documents = documents.into_iter();
+        let documents = documents.filter_map(|raw| Document::try_from(raw).ok());
+        let is_held = |document: &Document| {
+            let id = document.get_object_id("_id");
+            id.is_ok_and(|id| held.contains_key(&format!("{kind} {}", id.to_hex())))
+        };
+        let documents: Vec<Document> = documents.filter(is_held).take(8).collect();
+        let names: BTreeSet<&String> = documents.iter().flat_map(Document::keys).collect();
+        let names: Vec<&String> = names.into_iter().filter(|name| *name != "_id").collect();
+        // Each field is exchanged alone; of other values, each document has one at a time.
+        let mut rounds: Vec<(String, Vec<Document>)> = names
+            .iter()
+            .map(|name| ((*name).clone(), exchanged(&documents, &[name.as_str()])))
+            .collect();
+        for some in names.chunks(documents.len()) {
+            let one_each = documents.iter().zip(some.iter().cycle());
+            let nudged = one_each.map(|(document, name)| {
+                let mut document = document.clone();
+                if let Some(value) = document.get(name).and_then(nudged) {
+                    document.insert((*name).clone(), value);
+                }
+                document
+            });
+            rounds.push((format!("{some:?}"), nudged.collect()));
+        }
+        let unique = kind.description().unique;
+        let mut mend: Vec<&str> = Vec::new();
+        for (index, (what, changed_ones)) in rounds.iter().enumerate() {
+            put(&collection, changed_ones).await;
+            let after = all(source.as_ref(), &kinds).await;
+            let mut expected = changed(&before, &after);
+            // What was rejected when it moved is no difference.
+            expected.retain(|key| held.contains_key(key) || !before.contains_key(key));
+            let found = differences(&source, &sides.target, &kinds).await;
+            assert_eq!(found, expected, "{kind} {what}");
+            tried += expected.len();
+
+            let is_readable = |key: &String| after.get(key).is_some_and(Result::is_ok);
+            let is_free = unique.iter().all(|unique| unique.field != what.as_str())
+                && kind.description().exclusive.is_none();
+            if is_free && expected.iter().all(is_readable) {
+                mend.extend(names.get(index).map(|name| name.as_str()));
+            }
+        }
+        for (documents, is_changed) in [
+            (exchanged(&documents, &mend), true),
+            (documents.clone(), false),
+        ] {
+            put(&collection, &documents).await;
+            let found = differences(&source, &sides.target, &kinds).await;
+            mended += if is_changed { found.len() } else { 0 };
+            let from = Arc::clone(&source);
+            let repair = migrate::repair(from, &sides.target, &kinds, &Silent);
+            repair.await.unwrap();
+            let left = differences(&source, &sides.target, &kinds).await;
+            assert_eq!(
+                left,
+                BTreeSet::new(),
+                "{kind} {mend:?}, undone: {}",
+                !is_changed
+            );
+        }
+    }
+    assert!(tried > 200 && mended > 20, "{tried} {mended}");
     sides.remove().await;
 }

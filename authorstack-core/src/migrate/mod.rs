@@ -33,6 +33,7 @@ mod sink_set;
 mod snapshot;
 mod source_set;
 mod stranger;
+mod strict;
 mod verify;
 
 pub use changes::{ChangeBatch, Changes, RecordChange};
@@ -40,10 +41,10 @@ pub use destination::Destination;
 pub use digest::{Digest, DigestSum};
 pub use kind::{Description, Group, Key, KeyForm, Kind, Record, Reference, Stored, Unique};
 pub use ledger::{Checkpoint, Entry, Ledger, Load, Loaded, Rejected, RunLock, Settled, Step};
-pub use plan::{Collision, KindPlan, Plan, PlannedReject, UnknownField, plan};
+pub use plan::{Collision, KindPlan, Plan, PlannedReject, Takes, UnknownField, plan};
 pub use progress::{Progress, Silent};
 pub use record::CompetitorPrice;
-pub use reject::{Problem, Problems, Reject, RejectLine};
+pub use reject::{Problem, Problems, Reject, RejectLine, SetAside};
 pub use repair::repair;
 pub use replay::replay;
 pub use report::{Counts, KindReport, RefusedLine, Report, Status};
@@ -59,6 +60,7 @@ pub use sink_set::SinkSet;
 pub use snapshot::Snapshot;
 pub use source_set::SourceSet;
 pub use stranger::Stranger;
+pub use strict::Strict;
 pub use verify::{
     Acceptance, AcceptedRejects, Difference, DifferenceKind, KindVerification, Unexpected,
     UnexpectedReject, Verification, verify, verify_accepting,

@@ -79,6 +79,8 @@ pub struct Scanned {
     pub key: String,
     /// The record, or its problems.
     pub outcome: Result<Record, Problems>,
+    /// What was [set aside](crate::SET_ASIDE) in the record.
+    pub set_aside: Problems,
     /// The record as stored, for the rejects.
     pub original: Original,
 }
@@ -90,6 +92,7 @@ impl Scanned {
         Self {
             key: record.key().to_string(),
             outcome: Ok(record),
+            set_aside: Problems::default(),
             original: Original::Record,
         }
     }

@@ -75,6 +75,21 @@ pub trait Snapshot: std::fmt::Debug + Send + Sync {
     /// Every problem that the record still has.
     fn decode(&self, kind: Kind, value: &Value) -> Result<Record, Problems>;
 
+    /// As [`Snapshot::decode`], but values that make no sense are [set aside](crate::SET_ASIDE) as
+    /// in a scan. Also returns what was set aside. A store that sets nothing aside needs no other
+    /// than this one.
+    ///
+    /// # Errors
+    /// Every problem that the record still has.
+    fn decode_setting_aside(
+        &self,
+        kind: Kind,
+        value: &Value,
+    ) -> Result<(Record, Problems), Problems> {
+        let record = self.decode(kind, value)?;
+        Ok((record, Problems::default()))
+    }
+
     /// Streams all records as [`Snapshot::scan`] does, but only their keys and the digests of the
     /// form in which the store holds them. `None` if the store has no such form.
     fn stored(

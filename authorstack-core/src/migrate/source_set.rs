@@ -114,6 +114,17 @@ impl Snapshot for SourceSet {
         }
     }
 
+    fn decode_setting_aside(
+        &self,
+        kind: Kind,
+        value: &Value,
+    ) -> Result<(Record, Problems), Problems> {
+        match self.known(kind) {
+            Ok(source) => source.decode_setting_aside(kind, value),
+            Err(error) => Err(Problem::from(error).into()),
+        }
+    }
+
     fn rows(&self, kind: Kind) -> Option<&dyn RowSource> {
         self.of(kind)?.rows(kind)
     }

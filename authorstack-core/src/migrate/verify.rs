@@ -333,6 +333,7 @@ async fn compare_kind(
             kind,
             counts: comparison.counts,
             differing: comparison.differing,
+            set_aside: 0,
             seconds: started.elapsed().as_secs_f64(),
         },
         ranges: comparison.ranges,

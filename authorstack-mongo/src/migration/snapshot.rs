@@ -166,31 +166,45 @@ impl Snapshot for MongoStore {
 
     /// If there is a `$bson` and the rest was not edited, the bytes are used; otherwise the rest.
     fn decode(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {
-        let Value::Object(fields) = value else {
-            return Err(Problem::new("", "the record is not a JSON object; write {…}").into());
+        document::record(kind, &edited(value)?)
+    }
+
+    fn decode_setting_aside(
+        &self,
+        kind: Kind,
+        value: &Value,
+    ) -> Result<(Record, Problems), Problems> {
+        let (record, set_aside) = document::record_setting_aside(kind, &edited(value)?);
+        Ok((record?, set_aside))
+    }
+}
+
+/// The document of the JSON that was encoded, and may have been edited.
+fn edited(value: &Value) -> Result<Vec<u8>, Problems> {
+    let Value::Object(fields) = value else {
+        return Err(Problem::new("", "the record is not a JSON object; write {…}").into());
+    };
+    let mut fields = fields.clone();
+    if let Some(whole) = fields.remove(WHOLE) {
+        let bytes = whole
+            .as_str()
+            .and_then(|text| BASE64_STANDARD.decode(text).ok());
+        let Some(bytes) = bytes else {
+            let problem = "is not base64; leave it unchanged, or remove it";
+            return Err(Problem::new(WHOLE, problem).into());
         };
-        let mut fields = fields.clone();
-        if let Some(whole) = fields.remove(WHOLE) {
-            let bytes = whole
-                .as_str()
-                .and_then(|text| BASE64_STANDARD.decode(text).ok());
-            let Some(bytes) = bytes else {
-                let problem = "is not base64; leave it unchanged, or remove it";
-                return Err(Problem::new(WHOLE, problem).into());
-            };
-            let (mut as_it_came, _) = legible(&bytes);
-            as_it_came.remove(WHOLE);
-            if as_it_came == fields {
-                return document::record(kind, &bytes);
-            }
+        let (mut as_it_came, _) = legible(&bytes);
+        as_it_came.remove(WHOLE);
+        if as_it_came == fields {
+            return Ok(bytes);
         }
-        let (mut document, mut problems) = (RawDocumentBuf::new(), Problems::default());
-        append_fields(&mut document, &fields, &Path::Root, &mut problems);
-        if problems.is_empty() {
-            document::record(kind, document.as_bytes())
-        } else {
-            Err(problems)
-        }
+    }
+    let (mut document, mut problems) = (RawDocumentBuf::new(), Problems::default());
+    append_fields(&mut document, &fields, &Path::Root, &mut problems);
+    if problems.is_empty() {
+        Ok(document.into_bytes())
+    } else {
+        Err(problems)
     }
 }
 
@@ -203,9 +217,11 @@ fn legible(bytes: &[u8]) -> (Map<String, Value>, bool) {
 }
 
 fn scanned(kind: Kind, bytes: &[u8]) -> Scanned {
+    let (outcome, set_aside) = document::record_setting_aside(kind, bytes);
     Scanned {
         key: key_of(bytes).unwrap_or_default(),
-        outcome: document::record(kind, bytes),
+        outcome,
+        set_aside,
         original: Original::Bytes(bytes.to_vec()),
     }
 }

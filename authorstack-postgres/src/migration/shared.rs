@@ -362,6 +362,7 @@ impl Shared {
         };
         Ok(Scanned {
             key: number.to_string(),
+            set_aside: Problems::default(),
             outcome,
             original: Original::Bytes(original.as_bytes().to_vec()),
         })

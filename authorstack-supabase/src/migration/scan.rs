@@ -233,6 +233,7 @@ pub(super) async fn scanned(
     let original: String = get(&found, 0)?;
     Ok(Some(Scanned {
         key: place.to_string(),
+        set_aside: Problems::default(),
         outcome: Err(unreadable(&error)?),
         original: Original::Bytes(original.into_bytes()),
     }))

@@ -539,6 +539,7 @@ mod tests {
             kind: Kind::PostComments,
             counts,
             differing: 4,
+            set_aside: 0,
             seconds: 0.0,
         }
     }
@@ -547,6 +548,9 @@ mod tests {
         Plan {
             status: Status::Blocked,
             kinds: vec![KindPlan {
+                set_aside_fields: std::collections::BTreeMap::new(),
+                set_aside_examples: Vec::new(),
+                takes: Vec::new(),
                 report: report(),
                 rejected_fields: BTreeMap::from([(text.to_owned(), 1)]),
                 examples: vec![PlannedReject {
