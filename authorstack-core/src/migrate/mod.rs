@@ -32,8 +32,8 @@ mod sink;
 mod sink_set;
 mod snapshot;
 mod source_set;
-mod strict;
 mod stranger;
+mod strict;
 mod verify;
 
 pub use changes::{ChangeBatch, Changes, RecordChange};
@@ -59,8 +59,8 @@ pub use sink::{Applied, Sink, SinkBatch, SinkState, TransactionalSink};
 pub use sink_set::SinkSet;
 pub use snapshot::Snapshot;
 pub use source_set::SourceSet;
-pub use strict::Strict;
 pub use stranger::Stranger;
+pub use strict::Strict;
 pub use verify::{
     Acceptance, AcceptedRejects, Difference, DifferenceKind, KindVerification, Unexpected,
     UnexpectedReject, Verification, verify, verify_accepting,
