@@ -110,9 +110,8 @@ impl Destination {
                 let deferred = self.ledger.deferred(kind).await?;
                 if !deferred.is_empty() {
                     state.notes.push(format!(
-                        "{} indexes or foreign keys of {kind} are to be restored at the end of \
-                         the next run: {}",
-                        deferred.len(),
+                        "to be restored at the end of the next run, indexes or foreign keys of \
+                         {kind}: {}",
                         deferred.join(", "),
                     ));
                 }

@@ -140,8 +140,9 @@ async fn look_at_table(
     state.records.push((kind, count));
     if count > 0 {
         state.notes.push(format!(
-            "{kind} holds {count} records already; records with the same number are brought up to \
-             date, others stay"
+            "{kind} holds {count} {} already; records with the same number are brought up to \
+             date, others stay",
+            if count == 1 { "record" } else { "records" }
         ));
     }
     Ok(())

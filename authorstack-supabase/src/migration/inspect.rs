@@ -134,8 +134,9 @@ impl SupabaseMigration {
         state.records.push((kind, count));
         if count > 0 {
             state.notes.push(format!(
-                "{table} holds {count} records already; records with the same id are brought up to \
-                 date, others stay"
+                "{table} holds {count} {} already; records with the same id are brought up to \
+                 date, others stay",
+                if count == 1 { "record" } else { "records" }
             ));
         }
         Ok(())

@@ -135,10 +135,10 @@ fn by_field(fields: &BTreeMap<String, u64>) -> String {
     let mut text = named.collect::<Vec<_>>().join(", ");
     match fields.len().saturating_sub(MOST) {
         0 => {}
-        more => text.push_str(&format!(
-            " and {}",
-            counted(more as u64, "other field", "other fields")
-        )),
+        more => {
+            text.push_str(" and ");
+            text.push_str(&counted(more as u64, "other field", "other fields"));
+        }
     }
     text
 }
