@@ -109,10 +109,13 @@ impl Destination {
             for kind in there {
                 let deferred = self.ledger.deferred(kind).await?;
                 if !deferred.is_empty() {
+                    let are = match deferred.len() {
+                        1 => format!("1 index or foreign key of {kind} is"),
+                        count => format!("{count} indexes or foreign keys of {kind} are"),
+                    };
+                    let names = deferred.join(", ");
                     state.notes.push(format!(
-                        "to be restored at the end of the next run, indexes or foreign keys of \
-                         {kind}: {}",
-                        deferred.join(", "),
+                        "{are} to be restored at the end of the next run: {names}"
                     ));
                 }
             }
