@@ -6,7 +6,7 @@
 //! Colours are added after that, and only where a terminal has them.
 
 use std::{
-    fmt::{self, Display},
+    fmt::{self, Display, Write as _},
     io::{self, IsTerminal, Write},
 };
 
@@ -111,7 +111,8 @@ impl Page {
                 None => vec![format!("{indent}{text}").into()],
             };
             for line in lines {
-                page.push_str(&format!("{style}{line}{style:#}\n"));
+                // Writing into a text cannot fail.
+                let _ = writeln!(page, "{style}{line}{style:#}");
             }
         }
         page

@@ -109,15 +109,14 @@ async fn postgres(access: Access) -> Result<Opened> {
         config = config.root_certificate(file);
     }
     let store = PostgresStore::connect(config).await?;
-    let (form, ids) = match access.postgres_ids {
-        Some(form) => (form, None),
-        None => {
-            let looking = store.migration(access.id_map.clone());
-            let known = access.known.as_deref();
-            let forms = looking.id_forms(&access.kinds, known).await?;
-            let form = forms.decide()?;
-            (form, Some(FoundIds { form, forms }))
-        }
+    let (form, ids) = if let Some(form) = access.postgres_ids {
+        (form, None)
+    } else {
+        let looking = store.migration(access.id_map.clone());
+        let known = access.known.as_deref();
+        let forms = looking.id_forms(&access.kinds, known).await?;
+        let form = forms.decide()?;
+        (form, Some(FoundIds { form, forms }))
     };
     let store = store.with_ids(form);
     let records = Arc::new(store.migration(access.id_map));
