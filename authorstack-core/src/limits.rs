@@ -1,7 +1,7 @@
 //! How large the fields of records may be, on every backend. The checks of the SDK and the checks of
 //! the database refuse what is larger; nothing is cut off.
 //!
-//! Sizes are in bytes of UTF-8. JSON counts as PostgreSQL writes it, with a space after each comma
+//! Sizes are in bytes of UTF-8; those of names are in characters. JSON counts as PostgreSQL writes it, with a space after each comma
 //! and each colon of objects.
 //!
 //! | what | limit |
@@ -13,7 +13,7 @@
 //! | a part or a list of parts as JSON: preferences, connected platforms, metadata, tasks, attachments | [`JSON`] |
 //! | unknown fields (`extra`), an insight's content, a forecast's factors | [`DOCUMENT`] |
 //! | levels of any JSON, and each of its numbers | [`LEVELS`], the largest double |
-//! | platforms, providers, kinds of attachments and insights | 50 bytes |
+//! | platforms, providers, kinds of attachments and insights | 50 characters |
 //! | ids of tasks and comments | 200 bytes |
 //! | e-mail addresses, ids of accounts | 255 bytes |
 //! | prices | 15 significant digits |

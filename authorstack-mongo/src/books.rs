@@ -10,7 +10,7 @@ use bson::{Bson, doc};
 use crate::{
     document::encode,
     error::driver,
-    pipeline::platform_in_any_case,
+    pipeline::{name_as_read, refers_to},
     store::{MongoStore, own},
 };
 
@@ -37,7 +37,7 @@ impl BookRepository for MongoBooks {
         let store = &self.0;
         // Reading also accepts an ASIN in lower case.
         let spellings = [asin.as_str().to_owned(), asin.as_str().to_ascii_lowercase()];
-        let filter = doc! {"userId": user_id.to_object_id(), "asin": {"$in": spellings.to_vec()}};
+        let filter = doc! {"userId": refers_to(user_id), "asin": {"$in": spellings.to_vec()}};
         let sort = doc! {"_id": 1};
         let found = store.first_of(&store.books, filter, sort, PageRequest::MAX_LIMIT);
         found.await
@@ -50,20 +50,21 @@ impl BookRepository for MongoBooks {
         request: PageRequest,
     ) -> Result<Page<Book>> {
         let store = &self.0;
-        let mut filter = doc! {"userId": user_id.to_object_id()};
+        let mut filter = doc! {"userId": refers_to(user_id)};
         match wanted.status {
             None => {}
             // A document without a status is a draft.
             Some(BookStatus::Draft) => {
-                let draft: Vec<Bson> = vec![BookStatus::Draft.as_str().into(), Bson::Null];
+                let draft = name_as_read("status", BookStatus::Draft.as_str())?;
+                let draft: Vec<Bson> = vec![draft, Bson::Null];
                 filter.insert("status", doc! {"$in": draft});
             }
             Some(status) => {
-                filter.insert("status", status.as_str());
+                filter.insert("status", name_as_read("status", status.as_str())?);
             }
         }
         if let Some(platform) = wanted.platform {
-            filter.insert("platforms", platform_in_any_case(&platform)?);
+            filter.insert("platforms", name_as_read("platform", platform.as_str())?);
         }
         if let Some(genre) = wanted.genre {
             filter.insert("genres", genre);
@@ -83,7 +84,7 @@ impl BookRepository for MongoBooks {
         if !store.exists(&store.books, own(user_id, id)).await? {
             return Err(Error::not_found());
         }
-        let of_book = doc! {"bookId": id.to_object_id()};
+        let of_book = doc! {"bookId": refers_to(id)};
         for collection in [&store.checklists, &store.boosts] {
             driver(store.deadline, collection.delete_many(of_book.clone())).await?;
         }

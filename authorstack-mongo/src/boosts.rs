@@ -19,7 +19,7 @@ use mongodb::{
 use crate::{
     document::{decode, encode},
     error::{driver, map},
-    pipeline::{Changes, date},
+    pipeline::{Changes, date, moment, refers_to, true_forms},
     store::{MongoStore, by_id, own, read_document},
     users::balance,
 };
@@ -190,19 +190,17 @@ impl MongoBoosts {
         position: Option<u32>,
     ) -> Result<Vec<u32>> {
         let store = &self.0;
-        let mut filter = doc! {
-            "active": true,
-            "startedAt": {"$lt": date(boost.expires_at)},
-            "expiresAt": {"$gt": date(boost.started_at)},
-        };
+        let mut filter = active(("$lt", boost.expires_at), ("$gt", boost.started_at));
         if let Some(position) = position {
-            filter.insert("position", i64::from(position));
+            let forms: Vec<Bson> = vec![i64::from(position).into(), position.to_string().into()];
+            filter.insert("position", doc! {"$in": forms});
         }
         let positions = store.boosts.distinct("position", filter).session(session);
         let positions = driver(store.deadline, positions).await?;
         let whole = |position: &Bson| match position {
             Bson::Int32(position) => u32::try_from(*position).ok(),
             Bson::Int64(position) => u32::try_from(*position).ok(),
+            Bson::String(position) => position.trim().parse().ok(),
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
@@ -216,6 +214,29 @@ impl MongoBoosts {
             _ => None,
         };
         Ok(positions.iter().filter_map(whole).collect())
+    }
+}
+
+/// Matches the active boosts whose start and end compare so with moments. Dates of the schema's type
+/// are compared first; old apps stored texts and numbers, too.
+fn active(start: (&str, DateTime<Utc>), end: (&str, DateTime<Utc>)) -> Document {
+    let of_type = |field: &str, (operator, at): (&str, DateTime<Utc>)| {
+        doc! {field: {operator: date(at)}}
+    };
+    let as_read = |field: &str, (operator, at): (&str, DateTime<Utc>)| {
+        let moment = moment(field);
+        doc! {"$and": [{"$ne": [&moment, null]}, {operator: [moment, date(at)]}]}
+    };
+    let other = doc! {"$type": ["string", "number"]};
+    doc! {
+        "active": {"$in": true_forms()},
+        "$or": [
+            {"$and": [of_type("startedAt", start), of_type("expiresAt", end)]},
+            {
+                "$or": [{"startedAt": &other}, {"expiresAt": &other}],
+                "$expr": {"$and": [as_read("$startedAt", start), as_read("$expiresAt", end)]},
+            },
+        ],
     }
 }
 
@@ -257,17 +278,13 @@ impl BoostRepository for MongoBoosts {
 
     async fn list(&self, user_id: Id<User>, request: PageRequest) -> Result<Page<Boost>> {
         let store = &self.0;
-        let own = doc! {"userId": user_id.to_object_id()};
+        let own = doc! {"userId": refers_to(user_id)};
         store.page(&store.boosts, own, &request).await
     }
 
     async fn leaderboard(&self, at: DateTime<Utc>, limit: u32) -> Result<Listed<Boost>> {
         let store = &self.0;
-        let held = doc! {
-            "active": true,
-            "startedAt": {"$lte": date(at)},
-            "expiresAt": {"$gt": date(at)},
-        };
+        let held = active(("$lte", at), ("$gt", at));
         let limit = limit.clamp(1, PageRequest::MAX_LIMIT);
         let sort = doc! {"position": 1, "_id": 1};
         store.first_of(&store.boosts, held, sort, limit).await
@@ -275,7 +292,16 @@ impl BoostRepository for MongoBoosts {
 
     async fn expire_due(&self, at: DateTime<Utc>) -> Result<Done> {
         let store = &self.0;
-        let due = doc! {"active": true, "expiresAt": {"$lte": date(at)}};
+        let due = doc! {"active": {"$in": true_forms()}, "$or": [
+            {"expiresAt": {"$lte": date(at)}},
+            {
+                "expiresAt": {"$type": ["string", "number"]},
+                "$expr": {"$and": [
+                    {"$ne": [moment("$expiresAt"), null]},
+                    {"$lte": [moment("$expiresAt"), date(at)]},
+                ]},
+            },
+        ]};
         let expired = doc! {"$set": {"active": false}};
         let updated = driver(store.deadline, store.boosts.update_many(due, expired)).await?;
         Ok(updated.modified_count.into())

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use crate::{
     document::{due_task, encode, encode_task, key::key_of},
     page::{behind_date, beyond, direction, id_or_edge, one_more, text_or_edge, unreadable},
-    pipeline::{Changes, array_of, contended, date, literal},
+    pipeline::{Changes, contended, date, is_true, list_of, literal, moment, refers_to},
     store::{MongoStore, own},
 };
 
@@ -46,12 +46,12 @@ fn demand(filter: &mut Document, change: &TaskChange) {
             filter.insert("tasks.id", id.as_str());
         }
         TaskChange::Reorder(order) => {
-            let ids = doc! {"$map": {"input": array_of("$tasks"), "in": "$$this.id"}};
+            let ids = doc! {"$map": {"input": list_of("$tasks"), "in": "$$this.id"}};
             let count = i64::try_from(order.len()).unwrap_or(i64::MAX);
             filter.insert(
                 "$expr",
                 doc! {"$and": [
-                    {"$eq": [{"$size": array_of("$tasks")}, count]},
+                    {"$eq": [{"$size": list_of("$tasks")}, count]},
                     {"$setEquals": [ids, literal(texts(order))]},
                     // An order with one task twice leaves out another task.
                     {"$eq": [{"$size": {"$setUnion": [literal(texts(order)), []]}}, count]},
@@ -67,7 +67,7 @@ fn texts(order: &[TaskId]) -> Vec<Bson> {
 
 /// The expression for the tasks after a change. Other tasks stay as they are.
 fn tasks_after(change: &TaskChange) -> Result<Bson> {
-    let tasks = array_of("$tasks");
+    let tasks = list_of("$tasks");
     let is = |id: &TaskId| doc! {"$eq": ["$$task.id", literal(id.as_str())]};
     let each = |id: &TaskId, task: Document| {
         let changed = doc! {"$cond": [is(id), task, "$$task"]};
@@ -83,7 +83,7 @@ fn tasks_after(change: &TaskChange) -> Result<Bson> {
                 "$$task",
                 {"completed": true, "completedAt": date(*at)},
             ]};
-            let was_done = doc! {"$eq": ["$$task.completed", true]};
+            let was_done = is_true("$$task.completed");
             each(id, doc! {"$cond": [was_done, "$$task", done]})
         }
         TaskChange::Reopen { id } => {
@@ -137,7 +137,7 @@ fn of_task<'d>(row: &'d RawDocument, field: &str) -> Option<RawBsonRef<'d>> {
 
 /// The same as core's `progress`: whole percent, rounded down.
 fn progress() -> Document {
-    let is_done = doc! {"$eq": ["$$task.completed", true]};
+    let is_done = is_true("$$task.completed");
     let done = doc! {"$size": {"$filter": {"input": "$tasks", "as": "task", "cond": is_done}}};
     let all = doc! {"$size": "$tasks"};
     let percent = doc! {"$divide": [{"$multiply": [100, done]}, &all]};
@@ -169,9 +169,9 @@ impl ChecklistRepository for MongoChecklists {
         request: PageRequest,
     ) -> Result<Page<Checklist>> {
         let store = &self.0;
-        let mut wanted = doc! {"userId": user_id.to_object_id()};
+        let mut wanted = doc! {"userId": refers_to(user_id)};
         if let Some(book_id) = filter.book_id {
-            wanted.insert("bookId", book_id.to_object_id());
+            wanted.insert("bookId", refers_to(book_id));
         }
         store.page(&store.checklists, wanted, &request).await
     }
@@ -182,27 +182,36 @@ impl ChecklistRepository for MongoChecklists {
         until: DateTime<Utc>,
         request: PageRequest,
     ) -> Result<Page<DueTask>> {
-        let open = doc! {"completed": {"$ne": true}, "dueDate": {"$lte": date(until)}};
+        let open = doc! {"completed": {"$ne": true}, "$or": [
+            {"dueDate": {"$lte": date(until)}},
+            // Reading accepts other types, too.
+            {"dueDate": {"$type": ["string", "number"]}},
+        ]};
         let mut pipeline = vec![
-            doc! {"$match": {"userId": user_id.to_object_id(), "tasks": {"$elemMatch": open}}},
+            doc! {"$match": {"userId": refers_to(user_id), "$or": [
+                {"tasks": {"$elemMatch": open}},
+                {"tasks": {"$not": {"$type": "array"}}},
+            ]}},
+            doc! {"$set": {"tasks": list_of("$tasks")}},
             doc! {"$unwind": "$tasks"},
+            doc! {"$set": {"due": moment("$tasks.dueDate")}},
             doc! {"$match": {
-                "tasks.completed": {"$ne": true},
-                "tasks.dueDate": {"$lte": date(until)},
+                "due": {"$lte": date(until)},
+                "$expr": {"$not": [is_true("$tasks.completed")]},
             }},
         ];
         if let Some((at, key)) = request.after_moment()? {
             let (checklist, task) = parse_key(key)?;
             let (at, beyond) = (date(at), beyond(&request));
             pipeline.push(doc! {"$match": {"$or": [
-                {"tasks.dueDate": {beyond: at}},
-                {"tasks.dueDate": at, "_id": {beyond: checklist}},
-                {"tasks.dueDate": at, "_id": checklist, "tasks.id": {beyond: task}},
+                {"due": {beyond: at}},
+                {"due": at, "_id": {beyond: checklist}},
+                {"due": at, "_id": checklist, "tasks.id": {beyond: task}},
             ]}});
         }
         let order = direction(&request);
         pipeline.extend([
-            doc! {"$sort": {"tasks.dueDate": order, "_id": order, "tasks.id": order}},
+            doc! {"$sort": {"due": order, "_id": order, "tasks.id": order}},
             doc! {"$limit": i64::from(one_more(&request))},
             doc! {"$set": {"tasks": ["$tasks"]}},
         ]);
@@ -218,7 +227,7 @@ impl ChecklistRepository for MongoChecklists {
         let behind = |row: &&RawDocument| {
             let (checklist, _) = id_or_edge::<Checklist>(row, "_id");
             let key = format!("{checklist}.{}", text_or_edge(of_task(row, "id")));
-            behind_date(of_task(row, "dueDate"), key, request.sort_order())
+            behind_date(row.get("due").ok().flatten(), key, request.sort_order())
         };
         Ok(Page::from_rows(
             &found.rows()?,

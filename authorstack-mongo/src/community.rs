@@ -6,18 +6,23 @@ use authorstack_core::{
     Post, PostPatch, PostView, Result, Unreadable, User, Visibility,
     migrate::{Kind, Problems},
 };
-use bson::{Bson, Document, RawDocument, doc, oid::ObjectId};
+use bson::{Bson, Document, RawDocument, doc};
 use futures::{FutureExt, TryFutureExt, future::BoxFuture};
 use mongodb::options::{FindOptions, ReturnDocument};
 
 use crate::{
-    document::{comment, decode, encode_comment, encode_with_arrays, key::key_of, post_view},
+    document::{
+        comment, decode, encode_comment, encode_with_arrays,
+        key::{id_in_text, key_of},
+        post_view,
+    },
     error::driver,
     page::{
         behind_date, behind_id, beyond, by_ids, direction, in_one_batch, listed, one_more,
         text_or_edge, unreadable,
     },
-    pipeline::{array_of, date, is_date, literal},
+    pipeline::{date, forms_of, list_of, literal, moment, name_as_read, refers_to},
+    raw::{Raw, tagged},
     store::{MongoStore, by_id},
 };
 
@@ -26,33 +31,56 @@ pub(crate) struct MongoCommunity(pub(crate) MongoStore);
 
 fn own(author_id: Id<User>, id: Id<Post>) -> Document {
     let mut filter = by_id(id.to_object_id());
-    filter.insert("authorId", author_id.to_object_id());
+    filter.insert("authorId", refers_to(author_id));
     filter
 }
 
 /// Posts that are public or by one of these authors. A post without a visibility is not public.
-fn public_or_by(authors: impl Into<Bson>) -> Document {
-    let public = Visibility::Public.as_str();
-    doc! {"$or": [{"visibility": public}, {"authorId": {"$in": authors.into()}}]}
+fn public_or_by(authors: impl Into<Bson>) -> Result<Document> {
+    Ok(doc! {"$or": [{"visibility": public()?}, {"authorId": {"$in": authors.into()}}]})
+}
+
+fn public() -> Result<Bson> {
+    name_as_read("visibility", Visibility::Public.as_str())
 }
 
 /// The stages that convert posts into the documents of `post_view`.
 fn view_stages(viewer_id: Id<User>) -> [Document; 2] {
-    let liked = doc! {"$in": [viewer_id.to_object_id(), array_of("$likes")]};
+    let liked = is_among(viewer_id, &list_of("$likes"));
     [
         doc! {"$project": {
             "post": "$$ROOT",
-            "likeCount": {"$size": array_of("$likes")},
-            "commentCount": {"$size": array_of("$comments")},
+            "likeCount": {"$size": list_of("$likes")},
+            "commentCount": {"$size": list_of("$comments")},
             "liked": liked,
         }},
         doc! {"$unset": ["post.likes", "post.comments"]},
     ]
 }
 
-fn author_of(bytes: &[u8]) -> Result<ObjectId, Problems> {
-    let author = RawDocument::from_bytes(bytes).and_then(|post| post.get_object_id("authorId"));
-    author.map_err(|_| Problems::from(Error::corrupt("authorId")))
+/// Whether a user is among others, in a form of their id.
+fn is_among(user: Id<User>, others: &Document) -> Document {
+    let of_form = |form: Bson| doc! {"$in": [form, others]};
+    let forms: Vec<Document> = forms_of(user).into_iter().map(of_form).collect();
+    doc! {"$or": forms}
+}
+
+fn author_of(bytes: &[u8]) -> Result<Id<User>, Problems> {
+    let author = tagged(bytes).find(|(name, _)| *name == b"authorId");
+    let id = author.and_then(|(_, author)| match author.read() {
+        Raw::ObjectId(id) => Some(id),
+        Raw::Text(digits) => id_in_text(digits),
+        _ => None,
+    });
+    let id = id.map(Id::from_bytes);
+    id.ok_or_else(|| Problems::from(Error::corrupt("authorId")))
+}
+
+/// The id that a reference holds, if the server can read it.
+fn id_of(field: &str) -> Document {
+    let text = doc! {"$trim": {"input": field}};
+    let id = doc! {"$convert": {"input": text, "to": "objectId", "onError": field}};
+    doc! {"$cond": [{"$eq": [{"$type": field}, "string"]}, id, field]}
 }
 
 impl MongoCommunity {
@@ -64,7 +92,7 @@ impl MongoCommunity {
         id: Id<Post>,
         act: impl Fn(Document) -> BoxFuture<'s, Result<Option<T>>> + Send + Sync,
     ) -> Result<T> {
-        let mut open = public_or_by(vec![Bson::from(viewer_id.to_object_id())]);
+        let mut open = public_or_by(forms_of(viewer_id))?;
         open.insert("_id", id.to_object_id());
         if let Some(done) = act(open).await? {
             return Ok(done);
@@ -78,12 +106,12 @@ impl MongoCommunity {
         let post = by_id(id.to_object_id());
         let found = store.find(&store.posts, post, options, author_of).await;
         let author = found?.pop().ok_or_else(Error::not_found)?;
-        let follows = doc! {"followerId": viewer_id.to_object_id(), "authorId": author};
+        let follows = doc! {"followerId": refers_to(viewer_id), "authorId": refers_to(author)};
         if !store.exists(&store.follows, follows).await? {
             return Err(Error::not_found());
         }
         let mut followed = by_id(id.to_object_id());
-        followed.insert("authorId", author);
+        followed.insert("authorId", refers_to(author));
         act(followed).await?.ok_or_else(Error::not_found)
     }
 
@@ -94,13 +122,14 @@ impl MongoCommunity {
             .projection(doc! {"_id": 0, "authorId": 1})
             .batch_size(10_000)
             .build();
-        let mut follows = doc! {"followerId": viewer_id.to_object_id()};
+        let mut follows = doc! {"followerId": refers_to(viewer_id)};
         let found = store
             .find_rows(&store.follows, follows.clone(), options)
             .await?;
         let rows = found.rows()?;
         let authors = rows.iter().map(|row| author_of(row.as_bytes()));
-        let mut circle: Vec<Bson> = authors.filter_map(|id| id.ok().map(Bson::from)).collect();
+        let authors = authors.filter_map(Result::ok);
+        let mut circle: Vec<Bson> = authors.map(|id| id.to_object_id().into()).collect();
         let unreadable = if circle.len() < rows.len() {
             follows.insert("authorId", doc! {"$not": {"$type": "objectId"}});
             let sort = doc! {"_id": 1};
@@ -185,16 +214,16 @@ impl CommunityRepository for MongoCommunity {
                 let (circle, unread) = self.circle(viewer_id).await?;
                 unreadable = unread;
                 match feed {
-                    Feed::Everyone => public_or_by(circle),
+                    Feed::Everyone => public_or_by(circle)?,
                     Feed::Following | Feed::Author(_) => doc! {"authorId": {"$in": circle}},
                 }
             }
             Feed::Author(author_id) => {
-                let author = author_id.to_object_id();
-                let follows = doc! {"followerId": viewer_id.to_object_id(), "authorId": author};
+                let author = refers_to(author_id);
+                let follows = doc! {"followerId": refers_to(viewer_id), "authorId": author.clone()};
                 let mut filter = doc! {"authorId": author};
                 if author_id != viewer_id && !store.exists(&store.follows, follows).await? {
-                    filter.insert("visibility", Visibility::Public.as_str());
+                    filter.insert("visibility", public()?);
                 }
                 filter
             }
@@ -229,18 +258,18 @@ impl CommunityRepository for MongoCommunity {
 
     async fn like(&self, user_id: Id<User>, id: Id<Post>) -> Result<u64> {
         let user = user_id.to_object_id();
-        let likes = array_of("$likes");
+        let likes = list_of("$likes");
         let added = doc! {"$concatArrays": [&likes, [user]]};
-        let once = doc! {"$cond": [{"$in": [user, &likes]}, &likes, added]};
+        let once = doc! {"$cond": [is_among(user_id, &likes), &likes, added]};
         self.0.known_user(user_id).await?;
         self.set_likes(user_id, id, once).await
     }
 
     async fn unlike(&self, user_id: Id<User>, id: Id<Post>) -> Result<u64> {
         let others = doc! {"$filter": {
-            "input": array_of("$likes"),
+            "input": list_of("$likes"),
             "as": "user",
-            "cond": {"$ne": ["$$user", user_id.to_object_id()]},
+            "cond": {"$not": [{"$in": ["$$user", forms_of(user_id)]}]},
         }};
         self.set_likes(user_id, id, others).await
     }
@@ -255,8 +284,9 @@ impl CommunityRepository for MongoCommunity {
         self.seen(viewer_id, id).await?;
         let mut pipeline = vec![
             doc! {"$match": by_id(id.to_object_id())},
-            doc! {"$project": {"likes": array_of("$likes")}},
+            doc! {"$project": {"likes": list_of("$likes")}},
             doc! {"$unwind": "$likes"},
+            doc! {"$set": {"likes": id_of("$likes")}},
         ];
         if let Some(after) = after {
             let likes = doc! {"$type": "objectId", beyond(&request): after.to_object_id()};
@@ -290,7 +320,7 @@ impl CommunityRepository for MongoCommunity {
         let store = &self.0;
         let comment = Comment::new(id, author_id, content);
         let document = encode_comment(&comment)?;
-        let added = doc! {"$concatArrays": [array_of("$comments"), [literal(document)]]};
+        let added = doc! {"$concatArrays": [list_of("$comments"), [literal(document)]]};
         store.known_user(author_id).await?;
         let add = |filter| {
             let pipeline = vec![doc! {"$set": {"comments": added.clone()}}];
@@ -312,16 +342,11 @@ impl CommunityRepository for MongoCommunity {
         let after = request.after_moment()?;
         self.seen(viewer_id, id).await?;
         // The same default as in reading.
-        let written = doc! {"$switch": {
-            "branches": [
-                {"case": is_date("$comments.createdAt"), "then": "$comments.createdAt"},
-                {"case": is_date("$createdAt"), "then": "$createdAt"},
-            ],
-            "default": {"$toDate": "$_id"},
-        }};
+        let of_post = doc! {"$ifNull": [moment("$createdAt"), {"$toDate": "$_id"}]};
+        let written = doc! {"$ifNull": [moment("$comments.createdAt"), of_post]};
         let mut pipeline = vec![
             doc! {"$match": by_id(id.to_object_id())},
-            doc! {"$project": {"createdAt": 1, "comments": array_of("$comments")}},
+            doc! {"$project": {"createdAt": 1, "comments": list_of("$comments")}},
             doc! {"$unwind": "$comments"},
             doc! {"$set": {"at": written}},
         ];
@@ -375,22 +400,28 @@ impl CommunityRepository for MongoCommunity {
         id: Id<Post>,
         comment: CommentId,
     ) -> Result<()> {
-        let (user, comment) = (user_id.to_object_id(), comment.as_str());
+        let (user, comment) = (refers_to(user_id), comment.as_str());
         let mut filter = by_id(id.to_object_id());
         filter.insert(
             "$or",
             vec![
-                doc! {"authorId": user, "comments.id": comment},
-                doc! {"comments": {"$elemMatch": {"id": comment, "authorId": user}}},
+                doc! {"authorId": &user, "comments.id": comment},
+                doc! {"comments": {"$elemMatch": {"id": comment, "authorId": &user}}},
+                // A single comment that is no array.
+                doc! {
+                    "comments": {"$not": {"$type": "array"}},
+                    "comments.id": comment,
+                    "comments.authorId": &user,
+                },
             ],
         );
         let theirs = doc! {"$or": [
-            {"$eq": ["$authorId", user]},
-            {"$eq": ["$$comment.authorId", user]},
+            {"$in": ["$authorId", forms_of(user_id)]},
+            {"$in": ["$$comment.authorId", forms_of(user_id)]},
         ]};
         let is_it = doc! {"$eq": ["$$comment.id", literal(comment)]};
         let left = doc! {"$filter": {
-            "input": array_of("$comments"),
+            "input": list_of("$comments"),
             "as": "comment",
             "cond": {"$not": [{"$and": [is_it, theirs]}]},
         }};

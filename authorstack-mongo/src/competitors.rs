@@ -12,17 +12,12 @@ use chrono::{DateTime, Utc};
 use crate::{
     document::{encode_with_arrays, point},
     page::{behind_date, beyond, direction, one_more, unreadable},
-    pipeline::{Changes, array_of, date, is_date, literal},
+    pipeline::{Changes, date, list_of, literal, moment, refers_to},
     store::{MongoStore, own},
 };
 
 #[derive(Debug)]
 pub(crate) struct MongoCompetitors(pub(crate) MongoStore);
-
-/// A date of the document; null if the field contains something else.
-fn date_or_null(field: &str) -> Document {
-    doc! {"$cond": [is_date(field), field, null]}
-}
 
 impl MongoCompetitors {
     async fn change(
@@ -43,18 +38,20 @@ impl MongoCompetitors {
     /// The stages that record a price, as core's `Competitor::note_price` does.
     fn noted(&self, price: Price, at: DateTime<Utc>) -> Vec<Document> {
         let at = date(at);
-        let history = array_of("$priceHistory");
-        let of_moment = doc! {"$eq": ["$$point.date", at]};
+        let history = list_of("$priceHistory");
+        let of_moment = doc! {"$eq": [moment("$$point.date"), at]};
         let filter =
             |cond: Document| doc! {"$filter": {"input": &history, "as": "point", "cond": cond}};
         let same = filter(of_moment.clone());
         let others = filter(doc! {"$not": [of_moment]});
-        let dated = filter(is_date("$$point.date"));
-        let newest = doc! {"$max": {"$map": {"input": dated, "as": "point", "in": "$$point.date"}}};
+        let moments = doc! {"$map": {
+            "input": &history, "as": "point", "in": moment("$$point.date"),
+        }};
+        let newest = doc! {"$max": moments};
         let has_price = doc! {"$not": [
             {"$in": [{"$type": "$currentPrice"}, ["missing", "null", "undefined"]]},
         ]};
-        let checked = doc! {"$cond": [has_price, date_or_null("$lastChecked"), null]};
+        let checked = doc! {"$cond": [has_price, moment("$lastChecked"), null]};
         let known = doc! {"$ifNull": [newest, checked]};
         let is_newest = doc! {"$or": [{"$eq": [&known, null]}, {"$lte": [&known, at]}]};
         let point = doc! {"$mergeObjects": [
@@ -66,10 +63,7 @@ impl MongoCompetitors {
             "currentPrice",
             doc! {"$cond": [is_newest, price.to_f64(), "$currentPrice"]},
         );
-        changes.compute(
-            "lastChecked",
-            doc! {"$max": [date_or_null("$lastChecked"), at]},
-        );
+        changes.compute("lastChecked", doc! {"$max": [moment("$lastChecked"), at]});
         changes.compute("priceHistory", doc! {"$concatArrays": [others, [point]]});
         let mut stages = changes.into_pipeline();
         if let Some(limit) = self.0.price_history_limit {
@@ -98,7 +92,7 @@ impl CompetitorRepository for MongoCompetitors {
         store.known_user(user_id).await?;
         // Reading also accepts an ASIN in lower case. For the index, that is a different value.
         let small = competitor.asin.as_str().to_ascii_lowercase();
-        let present = doc! {"userId": user_id.to_object_id(), "asin": small};
+        let present = doc! {"userId": refers_to(user_id), "asin": small};
         if store.exists(&store.competitors, present).await? {
             return Err(Error::already_exists("asin"));
         }
@@ -119,13 +113,13 @@ impl CompetitorRepository for MongoCompetitors {
     async fn get_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Competitor> {
         let store = &self.0;
         let spellings = [asin.as_str().to_owned(), asin.as_str().to_ascii_lowercase()];
-        let filter = doc! {"userId": user_id.to_object_id(), "asin": {"$in": spellings.to_vec()}};
+        let filter = doc! {"userId": refers_to(user_id), "asin": {"$in": spellings.to_vec()}};
         store.get(&store.competitors, filter).await
     }
 
     async fn list(&self, user_id: Id<User>, request: PageRequest) -> Result<Page<Competitor>> {
         let store = &self.0;
-        let own = doc! {"userId": user_id.to_object_id()};
+        let own = doc! {"userId": refers_to(user_id)};
         store.page(&store.competitors, own, &request).await
     }
 
@@ -162,7 +156,7 @@ impl CompetitorRepository for MongoCompetitors {
         at: DateTime<Utc>,
     ) -> Result<Competitor> {
         let mut changes = Changes::without_date();
-        let latest = doc! {"$max": [date_or_null("$lastChecked"), literal(date(at))]};
+        let latest = doc! {"$max": [moment("$lastChecked"), literal(date(at))]};
         changes.compute("lastChecked", latest);
         self.change(user_id, id, changes.into_pipeline()).await
     }
@@ -179,10 +173,10 @@ impl CompetitorRepository for MongoCompetitors {
         if !store.exists(&store.competitors, own(user_id, id)).await? {
             return Err(Error::not_found());
         }
-        let mut dates = vec![doc! {"priceHistory.date": {"$type": "date"}}];
+        let mut dates = vec![doc! {"at": {"$ne": null}}];
         let mut demand = |operator: &str, at: Option<Bson>| {
             if let Some(at) = at {
-                dates.push(doc! {"priceHistory.date": {operator: at}});
+                dates.push(doc! {"at": {operator: at}});
             }
         };
         demand("$gte", range.from.map(ceiling));
@@ -191,24 +185,24 @@ impl CompetitorRepository for MongoCompetitors {
         let mut wanted = doc! {"$and": dates};
         if after.is_none() {
             // Prices without a date are of no range: the first page names them.
-            let undated = doc! {"priceHistory.date": {"$not": {"$type": "date"}}};
-            wanted = doc! {"$or": [undated, wanted]};
+            wanted = doc! {"$or": [{"at": null}, wanted]};
         }
         let pipeline = vec![
             doc! {"$match": own(user_id, id)},
             doc! {"$project": {
                 "_id": 0,
                 "competitorId": "$_id",
-                "priceHistory": array_of("$priceHistory"),
+                "priceHistory": list_of("$priceHistory"),
             }},
             doc! {"$unwind": "$priceHistory"},
+            doc! {"$set": {"at": moment("$priceHistory.date")}},
             doc! {"$match": wanted},
-            doc! {"$sort": {"priceHistory.date": direction(&request)}},
+            doc! {"$sort": {"at": direction(&request)}},
             doc! {"$limit": i64::from(one_more(&request))},
         ];
         let found = store.aggregate_rows(&store.competitors, pipeline).await?;
         let date = |row: &'_ RawDocument| -> Option<i64> {
-            let date = row.get_document("priceHistory").ok()?.get_datetime("date");
+            let date = row.get_datetime("at");
             date.ok().map(bson::DateTime::timestamp_millis)
         };
         let read = |row: &&RawDocument| {
@@ -218,9 +212,7 @@ impl CompetitorRepository for MongoCompetitors {
             })
         };
         let behind = |row: &&RawDocument| {
-            let point = row.get_document("priceHistory");
-            let date = point.ok().and_then(|point| point.get("date").ok()?);
-            behind_date(date, "", request.sort_order())
+            behind_date(row.get("at").ok().flatten(), "", request.sort_order())
         };
         Ok(Page::from_rows(
             &found.rows()?,
@@ -233,7 +225,15 @@ impl CompetitorRepository for MongoCompetitors {
     async fn due_for_check(&self, before: DateTime<Utc>, limit: u32) -> Result<Listed<Competitor>> {
         let store = &self.0;
         let before = ceiling(before);
-        let due = doc! {"$or": [{"lastChecked": null}, {"lastChecked": {"$lt": before}}]};
+        // Reading accepts other types, too.
+        let due = doc! {"$or": [
+            {"lastChecked": null},
+            {"lastChecked": {"$lt": before.clone()}},
+            {
+                "lastChecked": {"$type": ["string", "number", "undefined"]},
+                "$expr": {"$lt": [moment("$lastChecked"), before]},
+            },
+        ]};
         let limit = limit.clamp(1, PageRequest::MAX_LIMIT);
         let sort = doc! {"lastChecked": 1, "_id": 1};
         store.first_of(&store.competitors, due, sort, limit).await

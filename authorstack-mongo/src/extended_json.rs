@@ -40,6 +40,9 @@ impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Root => Ok(()),
+            // An empty name would not be seen.
+            Self::Field(Self::Root, "") => f.write_str("\"\""),
+            Self::Field(parent, "") => write!(f, "{parent}.\"\""),
             Self::Field(Self::Root, name) => f.write_str(name),
             Self::Field(parent, name) => write!(f, "{parent}.{name}"),
             Self::Index(parent, index) => write!(f, "{parent}.{index}"),
@@ -107,7 +110,11 @@ pub(crate) fn not_utf8(error: &std::str::Utf8Error, path: &Path<'_>) -> Problem 
 
 /// The problem of a document that cannot be read completely.
 pub(crate) fn malformed(path: &Path<'_>) -> Problem {
-    path.problem("is damaged: its bytes are not a BSON document; restore it from a backup")
+    let problem = "is damaged: its bytes are not a BSON document; restore it from a backup";
+    match path {
+        Path::Root => Problem::new("", format!("the document {problem}")),
+        Path::Field(..) | Path::Index(..) => path.problem(problem),
+    }
 }
 
 /// The problem of a field that appears twice.

@@ -10,6 +10,7 @@ use mongodb::options::ReturnDocument;
 use crate::{
     document::{decode, encode, to_document},
     error::driver,
+    pipeline::refers_to,
     store::{MongoStore, read_document},
 };
 
@@ -17,7 +18,7 @@ use crate::{
 pub(crate) struct MongoFollows(pub(crate) MongoStore);
 
 fn pair(follower_id: Id<User>, author_id: Id<User>) -> Document {
-    doc! {"followerId": follower_id.to_object_id(), "authorId": author_id.to_object_id()}
+    doc! {"followerId": refers_to(follower_id), "authorId": refers_to(author_id)}
 }
 
 impl MongoFollows {
@@ -79,20 +80,19 @@ impl FollowRepository for MongoFollows {
     }
 
     async fn followers(&self, author_id: Id<User>, request: PageRequest) -> Result<Page<Follow>> {
-        let filter = doc! {"authorId": author_id.to_object_id()};
+        let filter = doc! {"authorId": refers_to(author_id)};
         self.page(filter, &request).await
     }
 
     async fn following(&self, follower_id: Id<User>, request: PageRequest) -> Result<Page<Follow>> {
-        let filter = doc! {"followerId": follower_id.to_object_id()};
+        let filter = doc! {"followerId": refers_to(follower_id)};
         self.page(filter, &request).await
     }
 
     async fn counts(&self, user_id: Id<User>) -> Result<FollowCounts> {
-        let user = user_id.to_object_id();
         Ok(FollowCounts {
-            followers: self.count(doc! {"authorId": user}).await?,
-            following: self.count(doc! {"followerId": user}).await?,
+            followers: self.count(doc! {"authorId": refers_to(user_id)}).await?,
+            following: self.count(doc! {"followerId": refers_to(user_id)}).await?,
         })
     }
 }

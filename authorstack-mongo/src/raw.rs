@@ -257,8 +257,9 @@ pub(crate) struct Tagged<'a> {
 }
 
 impl<'a> Tagged<'a> {
+    /// Whether there is no value: null, or JavaScript's `undefined`, which old drivers stored.
     pub(crate) const fn is_null(self) -> bool {
-        self.tag == 0x0a
+        matches!(self.tag, 0x06 | 0x0a)
     }
 
     #[expect(

@@ -24,7 +24,7 @@ use crate::{
     config::{MongoConfig, Opened},
     document::{self, decode},
     error::{driver, map},
-    pipeline::{Changes, contended, expect_update},
+    pipeline::{Changes, as_stored, contended, expect_update, refers_to},
 };
 
 /// The documents of an app in a MongoDB database. Clones share the connections.
@@ -324,14 +324,39 @@ impl MongoStore {
         let mut changes = Changes::new();
         patch.write(&mut changes)?;
         let pipeline = changes.into_pipeline();
-        if possible && let Some(record) = self.change(collection, filter, pipeline).await? {
+        if possible && let Some(record) = self.change(collection, filter, pipeline.clone()).await? {
             return Ok(record);
         }
-        self.get_from_primary::<T>(collection, own).await?;
-        Err(match expected {
-            Some(_) => Error::stale(),
-            None => contended(),
-        })
+        self.get_from_primary::<T>(collection, own.clone()).await?;
+        let Some(expected) = expected else {
+            return Err(contended());
+        };
+        // An old app may have stored the moment as a text or a number.
+        let Some(same) = self.as_stored(collection, &own, id, expected).await? else {
+            return Err(Error::stale());
+        };
+        let mut filter = own;
+        filter.extend(same);
+        let changed = self.change(collection, filter, pipeline).await?;
+        changed.ok_or_else(Error::stale)
+    }
+
+    async fn as_stored<T>(
+        &self,
+        collection: &Collection<RawDocumentBuf>,
+        own: &Document,
+        id: Id<T>,
+        expected: DateTime<Utc>,
+    ) -> Result<Option<Document>> {
+        let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
+        let options = FindOptions::builder()
+            .limit(-1)
+            .selection_criteria(primary)
+            .projection(doc! {"updatedAt": 1, "createdAt": 1})
+            .build();
+        let rows = self.find_rows(collection, own.clone(), options).await?;
+        let found = rows.rows()?.into_iter().next();
+        Ok(found.and_then(|document| as_stored(document, id, expected)))
     }
 
     /// Deletes the document that matches.
@@ -355,7 +380,7 @@ pub(crate) fn by_id(id: impl Into<Bson>) -> Document {
 
 /// The filter for a record of a user.
 pub(crate) fn own<T>(user_id: Id<User>, id: Id<T>) -> Document {
-    doc! {"_id": id.to_object_id(), "userId": user_id.to_object_id()}
+    doc! {"_id": id.to_object_id(), "userId": refers_to(user_id)}
 }
 
 /// A projection without the arrays that a document keeps for other records: they may be large.

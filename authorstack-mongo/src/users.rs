@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use authorstack_core::{
-    AuthId, Email, Error, ErrorKind, Id, NewUser, Page, PageRequest, Platform, Result, User,
+    AuthId, Book, Email, Error, ErrorKind, Id, NewUser, Page, PageRequest, Platform, Result, User,
     UserPatch, UserRepository, resilience::retry_on_conflict,
 };
 use bson::{Bson, Document, Regex, doc};
@@ -14,7 +14,9 @@ use crate::{
     document::{decode, encode},
     error::driver,
     page::in_one_batch,
-    pipeline::{Changes, contended, date, literal, platform_in_any_case},
+    pipeline::{
+        Changes, contended, date, forms_of, list_of, literal, moment, name_as_read, refers_to,
+    },
     store::{MongoStore, by_id, read_document},
 };
 
@@ -76,8 +78,8 @@ impl MongoUsers {
         .await
     }
 
-    /// Changes the list of connected platforms. A document whose list is not an array is not
-    /// changed.
+    /// Changes the list of connected platforms. A document whose list is neither an array nor a
+    /// single object is not changed.
     async fn change_platforms(
         &self,
         id: Id<User>,
@@ -89,7 +91,7 @@ impl MongoUsers {
             "$or",
             vec![
                 doc! {"connectedPlatforms": null},
-                doc! {"connectedPlatforms": {"$type": "array"}},
+                doc! {"connectedPlatforms": {"$type": ["array", "object", "undefined"]}},
             ],
         );
         let must_match = condition.is_some();
@@ -113,13 +115,18 @@ impl MongoUsers {
 /// problem, so that every comparison is false.
 pub(crate) fn balance() -> Document {
     let kind = doc! {"$type": "$credits"};
+    let text = &doc! {"$trim": {"input": "$credits"}};
     let number = doc! {"$switch": {
         "branches": [
-            {"case": {"$in": [&kind, ["missing", "null"]]}, "then": 0_i64},
+            {"case": {"$in": [&kind, ["missing", "null", "undefined"]]}, "then": 0_i64},
             {"case": {"$in": [&kind, ["int", "long", "double", "decimal"]]}, "then": "$credits"},
             {
                 "case": {"$eq": [&kind, "string"]},
-                "then": {"$convert": {"input": "$credits", "to": "decimal", "onError": null}},
+                "then": {"$cond": [
+                    {"$eq": [text, ""]},
+                    0_i64,
+                    {"$convert": {"input": text, "to": "decimal", "onError": null}},
+                ]},
             },
         ],
         "default": null,
@@ -133,13 +140,18 @@ pub(crate) fn balance() -> Document {
 
 /// The list of connected platforms; empty if the document has none.
 fn platforms() -> Document {
-    doc! {"$ifNull": ["$connectedPlatforms", []]}
+    list_of("$connectedPlatforms")
 }
 
-/// The platform of an item in small letters, as reading has it. The item keeps its spelling.
+/// The platform of an item in small letters without blanks around it, as reading has it. The item
+/// keeps its spelling.
 fn name_of_item() -> Document {
     let name = "$$item.platform";
-    doc! {"$cond": [{"$eq": [{"$type": name}, "string"]}, {"$toLower": name}, name]}
+    doc! {"$cond": [
+        {"$eq": [{"$type": name}, "string"]},
+        {"$toLower": {"$trim": {"input": name}}},
+        name,
+    ]}
 }
 
 /// The list, with some members replaced in the items of one platform.
@@ -155,16 +167,16 @@ fn with_item(platform: &str, members: Document) -> Document {
     }}
 }
 
-/// Matches an e-mail address in upper and lower case.
+/// Matches an e-mail address in upper and lower case, and with blanks around it.
 fn in_any_case(email: &Email) -> Result<Regex> {
-    let mut pattern = String::from("^");
+    let mut pattern = String::from("^\\s*");
     for character in email.as_str().chars() {
         if character.is_ascii() && !character.is_ascii_alphanumeric() {
             pattern.push('\\');
         }
         pattern.push(character);
     }
-    pattern.push('$');
+    pattern.push_str("\\s*$");
     let text = |text: String| {
         text.try_into()
             .map_err(|error: bson::error::Error| Error::invalid("email", error.to_string()))
@@ -244,25 +256,37 @@ impl UserRepository for MongoUsers {
         let store = &self.0;
         store.known_user(id).await?;
         let user = id.to_object_id();
-        let likes = doc! {"$pull": {"likes": user}};
-        let of_likes = store.posts.update_many(doc! {"likes": user}, likes);
-        driver(WHOLE_COLLECTION, of_likes).await?;
-        let comments = doc! {"$pull": {"comments": {"authorId": user}}};
-        let of_theirs = doc! {"comments": {"$elemMatch": {"authorId": user}}};
-        let commented = store.posts.update_many(of_theirs, comments);
-        driver(WHOLE_COLLECTION, commented).await?;
+        for (array, field, author) in [
+            ("likes", "likes", "$$item"),
+            ("comments", "comments.authorId", "$$item.authorId"),
+        ] {
+            let theirs = doc! {"$in": [author, forms_of(id)]};
+            let others = doc! {"$filter": {
+                "input": list_of(&format!("${array}")),
+                "as": "item",
+                "cond": {"$not": [theirs]},
+            }};
+            let of_theirs = doc! {field: refers_to(id)};
+            let left = vec![doc! {"$set": {array: others}}];
+            let removed = store.posts.update_many(of_theirs, left);
+            driver(WHOLE_COLLECTION, removed).await?;
+        }
         let deadline = store.deadline;
-        let posts = store.posts.delete_many(doc! {"authorId": user});
+        let posts = store.posts.delete_many(doc! {"authorId": refers_to(id)});
         driver(deadline, posts).await?;
-        let both = doc! {"$or": [{"followerId": user}, {"authorId": user}]};
+        let both = doc! {"$or": [{"followerId": refers_to(id)}, {"authorId": refers_to(id)}]};
         driver(deadline, store.follows.delete_many(both)).await?;
-        let books = store.books.distinct("_id", doc! {"userId": user});
+        let books = store.books.distinct("_id", doc! {"userId": refers_to(id)});
         for book in driver(deadline, books).await? {
-            let of_book = doc! {"bookId": {"$eq": book}};
+            let of_book = match book {
+                Bson::ObjectId(book) => refers_to(Id::<Book>::from_object_id(book)),
+                book => doc! {"$eq": book},
+            };
+            let of_book = doc! {"bookId": of_book};
             driver(deadline, store.checklists.delete_many(of_book.clone())).await?;
             driver(deadline, store.boosts.delete_many(of_book)).await?;
         }
-        let own = doc! {"userId": user};
+        let own = doc! {"userId": refers_to(id)};
         for collection in [
             &store.checklists,
             &store.boosts,
@@ -316,10 +340,10 @@ impl UserRepository for MongoUsers {
         at: DateTime<Utc>,
     ) -> Result<User> {
         let name = platform.as_str();
-        let later = doc! {"lastSync": {"$max": ["$$item.lastSync", date(at)]}};
+        let later = doc! {"lastSync": {"$max": [moment("$$item.lastSync"), date(at)]}};
         let connected = Some((
             "connectedPlatforms.platform",
-            platform_in_any_case(platform)?,
+            name_as_read("platform", platform.as_str())?,
         ));
         self.change_platforms(id, connected, with_item(name, later))
             .await

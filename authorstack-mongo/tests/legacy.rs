@@ -140,11 +140,21 @@ async fn a_change_moves_updated_at_whatever_was_there() {
         let users = store.users();
         let future = time::now() + TimeDelta::days(1);
         let in_future = bson::DateTime::from_millis(future.timestamp_millis());
-        let before: [(Document, Option<DateTime<Utc>>); 6] = [
+        let before: [(Document, Option<DateTime<Utc>>); 9] = [
             (doc! {}, None),
             (doc! {"updatedAt": null}, None),
             (doc! {"updatedAt": "2020-01-01"}, None),
-            (doc! {"updatedAt": 5, "createdAt": in_future}, Some(future)),
+            // Mongoose reads numbers and texts as moments, too.
+            (doc! {"updatedAt": 5, "createdAt": in_future}, None),
+            (doc! {"updatedAt": future.timestamp_millis()}, Some(future)),
+            (
+                doc! {"updatedAt": format!(" {}", future.to_rfc3339())},
+                Some(future),
+            ),
+            (
+                doc! {"updatedAt": "next year", "createdAt": future.to_rfc3339()},
+                Some(future),
+            ),
             (doc! {"createdAt": in_future}, Some(future)),
             (doc! {"updatedAt": in_future}, Some(future)),
         ];
@@ -181,6 +191,11 @@ async fn an_expected_moment_holds_where_reading_fills_it_in() {
             doc! {"createdAt": created},
             doc! {"createdAt": created, "updatedAt": null},
             doc! {"createdAt": created, "updatedAt": bson::DateTime::from_millis(7)},
+            doc! {"createdAt": created, "updatedAt": 7},
+            doc! {"createdAt": "2020-03-01", "updatedAt": " "},
+            doc! {"createdAt": created, "updatedAt": "2020-03-01T10:00:00.123456+01:00"},
+            doc! {"updatedAt": "Sun Mar 01 2020 12:30:05 GMT+0100 (Central European Standard Time)"},
+            doc! {"updatedAt": Bson::Undefined},
         ] {
             let id = insert_user(store, document).await;
             let read = users.get(id).await.unwrap();

@@ -357,3 +357,170 @@ async fn an_id_that_is_not_utf8_holds_nothing_up() {
     })
     .await;
 }
+
+/// A position after each of the batches leads to the rest.
+async fn resumes_everywhere(store: &MongoStore, expected: &[String]) {
+    let all = batches(store, None, at_once(1)).await;
+    assert_eq!(keys(&all), expected);
+    for (index, batch) in all.iter().enumerate() {
+        for limits in [at_once(1), at_once(3), BatchLimits::default()] {
+            let rest = batches(store, Some(batch.position.clone()), limits).await;
+            assert_eq!(keys(&rest), expected[index + 1..], "{:?}", batch.position);
+        }
+    }
+}
+
+/// Ids of several types, in the server's order.
+fn mixed_ids() -> Vec<Bson> {
+    let ids = [
+        Bson::MinKey,
+        5.into(),
+        "B".into(),
+        "a".into(),
+        doc! {"x": "$gt"}.into(),
+        "$title".into(),
+        ObjectId::parse_str("6b0379ca3f6979be1a457c2c")
+            .unwrap()
+            .into(),
+        ObjectId::parse_str("6b0379ca3f6979be1a457c2d")
+            .unwrap()
+            .into(),
+        true.into(),
+        bson::DateTime::from_millis(5).into(),
+        Bson::MaxKey,
+    ];
+    ids.to_vec()
+}
+
+async fn keys_of(store: &MongoStore) -> Vec<String> {
+    keys(&batches(store, None, BatchLimits::default()).await)
+}
+
+#[tokio::test]
+async fn a_view_is_walked_once_from_every_place() {
+    on_empty(async |fresh| {
+        let store = &fresh.mongo;
+        let database = store.database();
+        let held = documents(store, "app_books");
+        held.insert_many(mixed_ids().into_iter().rev().map(book))
+            .await
+            .unwrap();
+        held.insert_one(doc! {"_id": ObjectId::new(), "deleted": true})
+            .await
+            .unwrap();
+        for stages in [
+            vec![doc! {"$match": {"deleted": null}}],
+            // No index helps to sort these.
+            vec![
+                doc! {"$match": {"deleted": null}},
+                doc! {"$replaceWith": {"$mergeObjects": ["$$ROOT", {"seen": true}]}},
+            ],
+        ] {
+            let create = database.create_collection("books").view_on("app_books");
+            create.pipeline(stages).await.unwrap();
+            let expected = keys_of(store).await;
+            assert_eq!(expected.len(), mixed_ids().len());
+            resumes_everywhere(store, &expected).await;
+            assert_eq!(store.count(Kind::Books).await.unwrap(), 11);
+            let found = fetch(store, Kind::Books, &expected[6]).await.unwrap();
+            assert_eq!(found.key, expected[6]);
+            documents(store, "books").drop().await.unwrap();
+        }
+        // Parts of a view, too.
+        let posts = documents(store, "app_posts");
+        for _ in 0..3 {
+            let likes: Vec<ObjectId> = (0..3).map(|_| ObjectId::new()).collect();
+            posts
+                .insert_one(doc! {"authorId": ObjectId::new(), "likes": likes})
+                .await
+                .unwrap();
+        }
+        let create = database.create_collection("community_posts");
+        create.view_on("app_posts").await.unwrap();
+        let scan = |after| {
+            let scan = store.scan(Kind::PostLikes, after, at_once(1));
+            async { scan.try_collect::<Vec<_>>().await.unwrap() }
+        };
+        let all = scan(None).await;
+        assert_eq!(all.len(), 9);
+        for (index, batch) in all.iter().enumerate() {
+            let rest = scan(Some(batch.position.clone())).await;
+            assert_eq!(keys(&rest), keys(&all)[index + 1..]);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_has_no_keys_is_refused_by_name() {
+    on_empty(async |fresh| {
+        let store = &fresh.mongo;
+        let series = doc! {"create": "books", "timeseries": {"timeField": "at"}};
+        store.database().run_command(series).await.unwrap();
+        let refusals = [
+            store.count(Kind::Books).await.unwrap_err(),
+            store
+                .scan(Kind::Books, None, at_once(1))
+                .try_collect::<Vec<_>>()
+                .await
+                .unwrap_err(),
+        ];
+        for error in refusals {
+            let text = error.to_string();
+            assert!(text.contains("books is a time series"), "{text}");
+        }
+        // A view that gives one key to several documents.
+        let id = ObjectId::new();
+        documents(store, "app_users")
+            .insert_one(doc! {"_id": id, "of": [1, 2]})
+            .await
+            .unwrap();
+        let create = store.database().create_collection("users");
+        let create = create.view_on("app_users");
+        create.pipeline([doc! {"$unwind": "$of"}]).await.unwrap();
+        let scan = store.scan(Kind::Users, None, at_once(1));
+        let text = scan.try_collect::<Vec<_>>().await.unwrap_err().to_string();
+        assert!(
+            text.contains("users") && text.contains(&id.to_hex()),
+            "{text}"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn collections_with_settings_are_walked_once_from_every_place() {
+    on_empty(async |fresh| {
+        let store = &fresh.mongo;
+        for settings in [
+            doc! {"collation": {"locale": "en", "strength": 2}},
+            doc! {"collation": {"locale": "en", "numericOrdering": true}},
+            doc! {"capped": true, "size": 1_000_000},
+            doc! {"clusteredIndex": {"key": {"_id": 1}, "unique": true}},
+            doc! {"validator": {"no": {"$exists": true}}, "validationAction": "warn"},
+        ] {
+            let mut create = doc! {"create": "books"};
+            create.extend(settings.clone());
+            store.database().run_command(create).await.unwrap();
+            let mut ids = mixed_ids();
+            if settings.contains_key("clusteredIndex") {
+                // The server's own rule: no such key in a clustered collection.
+                ids.retain(|id| !matches!(id, Bson::MinKey | Bson::MaxKey));
+            }
+            let count = ids.len();
+            documents(store, "books")
+                .insert_many(ids.into_iter().rev().map(book))
+                .await
+                .unwrap();
+            let expected = keys_of(store).await;
+            assert_eq!(expected.len(), count, "{settings}");
+            resumes_everywhere(store, &expected).await;
+            for key in &expected {
+                let found = fetch(store, Kind::Books, key).await.unwrap();
+                assert_eq!(found.key, *key, "{settings}");
+            }
+            documents(store, "books").drop().await.unwrap();
+        }
+    })
+    .await;
+}

@@ -14,7 +14,8 @@ use crate::{
 /// data; `Display` escapes and shortens them for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// The field, by its path in the document, such as `metadata.pageCount`.
+    /// The field, by its path in the document, such as `metadata.pageCount`; empty if the record as
+    /// a whole has the problem.
     pub field: String,
     /// The problem, and how to fix it.
     pub problem: String,
@@ -36,6 +37,9 @@ impl fmt::Display for Problem {
         /// The most characters of a problem.
         const MOST: usize = 1_000;
         let problem = shown(&self.problem).up_to(MOST);
+        if self.field.is_empty() {
+            return write!(f, "{problem}");
+        }
         write!(f, "{}: {problem}", shown(&self.field))
     }
 }
@@ -55,7 +59,10 @@ impl Problems {
     /// All of them in one sentence, exact: for JSON. `Display` is for people.
     pub(super) fn joined(&self) -> String {
         let problems = self.0.iter();
-        let problems = problems.map(|it| format!("{}: {}", it.field, it.problem));
+        let problems = problems.map(|it| match it.field.as_str() {
+            "" => it.problem.clone(),
+            field => format!("{field}: {}", it.problem),
+        });
         problems.collect::<Vec<_>>().join("; ")
     }
 

@@ -44,7 +44,7 @@ impl Boost {
     /// [`ErrorKind::Invalid`], naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         if self.credits_spent < 0 {
-            let reason = format!("{} is below zero", self.credits_spent);
+            let reason = format!("{} is below zero; correct it", self.credits_spent);
             return Err(Error::invalid("credits_spent", reason));
         }
         if self.expires_at < self.started_at {

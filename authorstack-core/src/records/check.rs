@@ -152,7 +152,7 @@ impl FieldWriter for Checker<'_> {
             Some(Value::Moment(at)) => check_moment(Path::Field(&self.within, field.name), at),
             Some(Value::Float(number)) if !number.is_finite() => Err(Error::invalid(
                 Path::Field(&self.within, field.name).to_string(),
-                format!("{number} is not a finite number"),
+                format!("{number} is not a finite number; correct it"),
             )),
             Some(Value::Json(json)) => match nul_in_value(json) {
                 None => self.json(field.name, json, field.most),

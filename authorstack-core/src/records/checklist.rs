@@ -303,7 +303,10 @@ impl Checklist {
         if self.progress != progress {
             return Err(Error::invalid(
                 "progress",
-                format!("{} is not what the tasks say, {progress}", self.progress),
+                format!(
+                    "{} is not what the tasks say, {progress}; correct it",
+                    self.progress
+                ),
             ));
         }
         Ok(())

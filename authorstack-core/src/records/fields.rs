@@ -73,6 +73,25 @@ impl Shape {
     /// A whole number of zero or more.
     pub const COUNT: Self = Self::Whole(0, i64::MAX);
 
+    /// What such a value is called in messages.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Id => "an id",
+            Self::Text | Self::TextOrEmpty => "a text",
+            Self::Texts => "a list of texts",
+            Self::Bool => "true or false",
+            Self::Whole(..) => "a whole number",
+            Self::Float => "a number",
+            Self::Decimal => "a decimal number",
+            Self::Day => "a day",
+            Self::Moment => "a moment",
+            Self::Json => "JSON",
+            Self::Sums => "sums",
+            Self::Part => "an object",
+            Self::Parts => "a list of objects",
+        }
+    }
+
     /// Whether the values are JSON in a table.
     #[must_use]
     pub const fn is_json(self) -> bool {
@@ -125,6 +144,25 @@ pub enum Value<'v> {
     Json(&'v serde_json::Value),
     /// A map from a text to sums.
     Sums(&'v dyn Breakdown),
+}
+
+impl Value<'_> {
+    /// What it is called in messages.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Id(_) => Shape::Id.name(),
+            Self::Text(_) => Shape::Text.name(),
+            Self::Texts(_) => Shape::Texts.name(),
+            Self::Bool(_) => Shape::Bool.name(),
+            Self::Whole(_) => "a whole number",
+            Self::Float(_) => Shape::Float.name(),
+            Self::Decimal(_) => Shape::Decimal.name(),
+            Self::Day(_) => Shape::Day.name(),
+            Self::Moment(_) => Shape::Moment.name(),
+            Self::Json(_) => Shape::Json.name(),
+            Self::Sums(_) => Shape::Sums.name(),
+        }
+    }
 }
 
 /// A list of texts.
@@ -278,6 +316,16 @@ pub trait Scalar: Sized {
     /// # Errors
     /// Invalid, with the problem of the value.
     fn of(value: Value<'_>) -> Result<Self>;
+
+    /// Converts a text that another program stored. It may be written in another way than
+    /// AuthorStack would: blanks around a name, or a name of a closed set in capitals, have one
+    /// meaning.
+    ///
+    /// # Errors
+    /// As of [`Scalar::of`].
+    fn of_stored(text: &str) -> Result<Self> {
+        Self::of(Value::Text(text))
+    }
 }
 
 /// The type of a field.
@@ -302,7 +350,7 @@ pub trait FieldValue: Sized {
 pub(crate) fn unexpected<T>(expected: &str, found: Value<'_>) -> Result<T> {
     Err(Error::invalid(
         "value",
-        format!("expected {expected}, found {found:?}"),
+        format!("expected {expected}, found {}; correct it", found.name()),
     ))
 }
 
@@ -320,7 +368,7 @@ macro_rules! scalars {
                 match value {
                     $($pattern => $of,)+
                     #[allow(unreachable_patterns, reason = "some take all")]
-                    other => unexpected(stringify!($type), other),
+                    other => unexpected(<Self as Scalar>::SHAPE.name(), other),
                 }
             }
         }
@@ -377,9 +425,29 @@ macro_rules! scalar_field {
 }
 pub(crate) use scalar_field;
 
+/// A name that another program stored: blanks around it mean nothing, nor do capitals if only the
+/// name in small letters is valid.
+pub(crate) fn stored_name<T: std::str::FromStr<Err = Error>>(text: &str) -> Result<T> {
+    text.parse().or_else(|error| {
+        let name = text.trim();
+        let read = name.parse();
+        read.or_else(|_| name.to_ascii_lowercase().parse())
+            .map_err(|_: Error| error)
+    })
+}
+
 /// Text types that validate their value.
 macro_rules! text_scalars {
-    ($shape:expr, $($type:ty),+) => {$(
+    ($shape:expr, $($type:ty),+) => {
+        $crate::records::fields::text_scalars!(
+            @ $shape, |text| $crate::records::fields::stored_name(text), $($type),+
+        );
+    };
+    // Ids of other programs: each character counts.
+    ($shape:expr; $($type:ty),+) => {
+        $crate::records::fields::text_scalars!(@ $shape, |text| text.parse(), $($type),+);
+    };
+    (@ $shape:expr, |$text:ident| $stored:expr, $($type:ty),+) => {$(
         impl $crate::records::fields::Scalar for $type {
             const SHAPE: $crate::records::fields::Shape = $shape;
 
@@ -393,6 +461,10 @@ macro_rules! text_scalars {
                     other => $crate::records::fields::unexpected("a text", other),
                 }
             }
+
+            fn of_stored($text: &str) -> $crate::Result<Self> {
+                $stored
+            }
         }
         $crate::records::fields::scalar_field!($type);
     )+};
@@ -401,17 +473,15 @@ pub(crate) use text_scalars;
 
 text_scalars!(
     Shape::Text,
-    crate::AuthId,
     crate::AuthProvider,
     crate::AttachmentKind,
-    crate::CommentId,
     crate::Email,
     crate::InsightKind,
     crate::Platform,
     crate::SalesChannel,
-    crate::TaskId,
     crate::WebUrl
 );
+text_scalars!(Shape::Text; crate::AuthId, crate::CommentId, crate::TaskId);
 text_scalars!(
     Shape::TextOrEmpty,
     crate::Asin,
@@ -421,7 +491,10 @@ text_scalars!(
 
 /// A whole number of a narrower type.
 fn whole<T: TryFrom<i64>>(number: i64) -> Result<T> {
-    T::try_from(number).map_err(|_| Error::invalid("value", format!("{number} is out of range")))
+    T::try_from(number).map_err(|_| {
+        let reason = format!("{number} is larger or smaller than the field can hold; correct it");
+        Error::invalid("value", reason)
+    })
 }
 
 scalars! {

@@ -157,10 +157,7 @@ where
     fn of(value: Value<'_>) -> Result<Self> {
         match value {
             Value::Sums(breakdown) => added_up(breakdown.sums()),
-            other => Err(Error::invalid(
-                "value",
-                format!("expected sums, found {other:?}"),
-            )),
+            other => super::fields::unexpected("sums", other),
         }
     }
 }

@@ -192,7 +192,7 @@ impl User {
         if self.credits < 0 {
             return Err(Error::invalid(
                 "credits",
-                format!("{} is below zero", self.credits),
+                format!("{} is below zero; correct it", self.credits),
             ));
         }
         check_fields(self)

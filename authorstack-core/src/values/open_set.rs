@@ -49,7 +49,7 @@ pub(super) fn in_small_letters(text: &str) -> Cow<'_, str> {
 
 pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty()
-        && text.len() <= MOST
+        && text.chars().count() <= MOST
         && text.trim().len() == text.len()
         && !text.chars().any(char::is_control)
 }
@@ -61,7 +61,7 @@ pub(super) fn check_name(field: &'static str, text: &str) -> Result<()> {
         Err(Error::invalid(
             field,
             format!(
-                "{} is not a name of 1 to {MOST} bytes without control characters or outer spaces",
+                "{} is not a name of 1 to {MOST} characters without control characters or outer spaces; correct it",
                 excerpt(text)
             ),
         ))

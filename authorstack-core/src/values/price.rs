@@ -28,7 +28,8 @@ impl Price {
         const DIGITS: u128 = 1_000_000_000_000_000;
         let amount = amount.normalize();
         if amount.is_sign_negative() && !amount.is_zero() {
-            return Err(Error::invalid("price", format!("{amount} is below zero")));
+            let reason = format!("{amount} is below zero; correct it");
+            return Err(Error::invalid("price", reason));
         }
         if amount.mantissa().unsigned_abs() >= DIGITS {
             return Err(Error::invalid(

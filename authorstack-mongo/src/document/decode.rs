@@ -16,7 +16,11 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    document::number,
+    document::{
+        key::id_in_text,
+        moment::{self, Stored},
+        number,
+    },
     extended_json::{Form, Path, malformed, not_utf8, repeated, text, to_json},
     raw::{Elements, Raw, Tagged},
 };
@@ -182,13 +186,16 @@ impl FieldReader for DocumentReader<'_, '_> {
 
     fn texts<T: Scalar>(&mut self, field: &'static Field) -> Read<Vec<T>> {
         self.at(field, |place, value| {
-            place.list(value, |place, item| match place.scalar(T::SHAPE, item) {
-                Read::Value(text) => Some(text),
-                Read::Missing if item.is_null() => {
-                    place.wrong_type("a string", item);
-                    None
+            let single = matches!(value.read(), Raw::Text(_));
+            place.list(value, single, |place, item| {
+                match place.scalar(T::SHAPE, item) {
+                    Read::Value(text) => Some(text),
+                    Read::Missing if item.is_null() => {
+                        place.wrong_type("a string", item);
+                        None
+                    }
+                    Read::Missing | Read::Refused => None,
                 }
-                Read::Missing | Read::Refused => None,
             })
         })
     }
@@ -202,7 +209,8 @@ impl FieldReader for DocumentReader<'_, '_> {
 
     fn parts<T: Fields + DeserializeOwned>(&mut self, field: &'static Field) -> Read<Vec<T>> {
         self.at(field, |place, value| {
-            place.list(value, |place, item| place.document(item))
+            let single = matches!(value.read(), Raw::Document(_));
+            place.list(value, single, |place, item| place.document(item))
         })
     }
 
@@ -242,13 +250,17 @@ impl Place<'_> {
         }
         let read = match (T::SHAPE, tagged.read()) {
             (Shape::Id, Raw::ObjectId(id)) => T::of(Value::Id(Id::from_bytes(id))),
+            (Shape::Id, Raw::Text(digits)) => match id_in_text(digits) {
+                Some(id) if !self.is_key() => T::of(Value::Id(Id::from_bytes(id))),
+                _ => return self.unexpected(shape, tagged),
+            },
             (Shape::Text | Shape::TextOrEmpty, Raw::Text(bytes)) => {
                 match std::str::from_utf8(bytes) {
                     // An old app may use an empty text for a missing value.
                     Ok(text) if shape == Shape::TextOrEmpty && text.trim().is_empty() => {
                         return Read::Missing;
                     }
-                    Ok(text) => T::of(Value::Text(text)),
+                    Ok(text) => T::of_stored(text),
                     Err(error) => {
                         self.problems.push(not_utf8(&error, &self.path));
                         return Read::Refused;
@@ -256,14 +268,31 @@ impl Place<'_> {
                 }
             }
             (Shape::Bool, Raw::Bool(yes)) => T::of(Value::Bool(yes)),
-            (Shape::Day, Raw::Date(millis)) => match self.moment(millis) {
-                Some(moment) => T::of(Value::Day(moment.date_naive())),
-                None => return Read::Refused,
+            (Shape::Bool, value) => match number::truth(value) {
+                Some(yes) => T::of(Value::Bool(yes)),
+                None => return self.unexpected(shape, tagged),
             },
-            (Shape::Moment, Raw::Date(millis)) => match self.moment(millis) {
-                Some(moment) => T::of(Value::Moment(moment)),
-                None => return Read::Refused,
-            },
+            (Shape::Day | Shape::Moment, value) => {
+                let moment = match moment::stored(value) {
+                    Some(Stored::Nothing) => return Read::Missing,
+                    Some(Stored::At(moment)) => moment,
+                    Some(Stored::Millis(millis)) => match self.moment(millis) {
+                        Some(moment) => moment,
+                        None => return Read::Refused,
+                    },
+                    None => return self.unexpected(shape, tagged),
+                };
+                T::of(match T::SHAPE {
+                    Shape::Day => Value::Day(moment.date_naive()),
+                    _ => Value::Moment(moment),
+                })
+            }
+            // Mongoose reads an empty text as no number.
+            (Shape::Whole(..) | Shape::Float | Shape::Decimal, Raw::Text(text))
+                if text.trim_ascii().is_empty() =>
+            {
+                return Read::Missing;
+            }
             (Shape::Whole(..), value) => match (number::integer(value), shape) {
                 (Some(number), Shape::Whole(least, most)) if (least..=most).contains(&number) => {
                     T::of(Value::Whole(number))
@@ -307,16 +336,27 @@ impl Place<'_> {
         moment
     }
 
-    /// The items of an array. A single text counts as an array of one, as Mongoose casts it.
+    /// Whether this is the key of a document. A key of text is another key than the id with its
+    /// digits: both can exist, and Mongoose finds only the id.
+    fn is_key(&self) -> bool {
+        let name = match self.path {
+            Path::Field(Path::Root, name) => name,
+            _ => return false,
+        };
+        matches!(name, "_id" | "postId" | "competitorId")
+    }
+
+    /// The items of an array. A single value counts as an array of one, as Mongoose casts it.
     fn list<'d, T>(
         &mut self,
         value: Tagged<'d>,
+        single: bool,
         mut item: impl FnMut(&mut Place<'_>, Tagged<'d>) -> Option<T>,
     ) -> Read<Vec<T>> {
         let before = self.problems.0.len();
         let mut list = Vec::new();
         match value.read() {
-            Raw::Text(_) => list.extend(item(self, value)),
+            _ if single => list.extend(item(self, value)),
             Raw::Array(bytes) => {
                 let mut elements = Elements::new(bytes);
                 let elements = std::iter::from_fn(|| elements.next_tagged());
@@ -365,20 +405,32 @@ impl Place<'_> {
         let value = value.read();
         let found = value.type_name();
         let shown = shown(value).map_or(String::new(), |text| format!(" {text}"));
-        let or_none = if self.required {
-            ""
+        let way_out = if self.is_key() {
+            "copy the document to one whose _id is an objectId, and delete this one".to_owned()
         } else {
-            " or remove the field"
+            format!("store {expected}{}", self.or_none())
         };
         self.problems.push(self.path.problem(format!(
-            "expected {expected}, found {found}{shown}; store {expected}{or_none}"
+            "expected {expected}, found {found}{shown}; {way_out}"
         )));
+    }
+
+    /// The way out that a value which must not be there has beside correcting it.
+    fn or_none(&self) -> &'static str {
+        match self.path {
+            _ if self.required => "",
+            Path::Index(..) => " or remove the item",
+            Path::Root | Path::Field(..) => " or remove the field",
+        }
     }
 
     /// The error of a value becomes the problem.
     #[cold]
     fn refuse<T>(&mut self, error: Error) -> Read<T> {
-        let reason = Problem::from(error).problem;
+        let mut reason = Problem::from(error).problem;
+        if !reason.contains("; ") {
+            reason = format!("{reason}; correct it{}", self.or_none());
+        }
         self.problems.push(self.path.problem(reason));
         Read::Refused
     }
@@ -390,6 +442,8 @@ fn name_of(shape: Shape) -> Cow<'static, str> {
         Shape::Id => "an objectId".into(),
         Shape::Text | Shape::TextOrEmpty => "a string".into(),
         Shape::Bool => "true or false".into(),
+        Shape::Whole(i64::MIN, i64::MAX) => "a whole number".into(),
+        Shape::Whole(0, i64::MAX) => "a whole number of zero or more".into(),
         Shape::Whole(least, most) => format!("a whole number from {least} to {most}").into(),
         Shape::Float => "a finite number that a double can hold".into(),
         Shape::Decimal => "an amount of money".into(),

@@ -40,6 +40,13 @@ pub(crate) fn place_of(document: &[u8]) -> Option<String> {
     Some(json.to_string())
 }
 
+/// The id that a text holds the digits of: old apps store references so.
+pub(crate) fn id_in_text(text: &[u8]) -> Option<[u8; 12]> {
+    let text = std::str::from_utf8(text).ok()?.trim();
+    let id = (text.len() == 24).then(|| ObjectId::parse_str(text).ok());
+    id.flatten().map(|id| id.bytes())
+}
+
 /// The filter for the documents with these ids. An id may be any value, so each is compared as it
 /// is: a document must not become an operator, nor a regular expression a search.
 pub(crate) fn any_of(ids: impl IntoIterator<Item = Bson>) -> Document {

@@ -3,6 +3,7 @@
 mod decode;
 mod encode;
 pub(crate) mod key;
+pub(crate) mod moment;
 mod number;
 mod parts;
 mod views;

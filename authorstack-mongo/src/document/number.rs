@@ -58,11 +58,32 @@ fn integer_of(decimal: &Decimal) -> Option<i64> {
         .ok()
 }
 
-/// The number as text, if the type is a number or a string.
+/// The number as text, if the type is a number or a string. Blanks around a number mean nothing.
 fn text_of(value: Raw<'_>) -> Option<String> {
     match value {
         Raw::Decimal(bytes) => Some(Decimal128::from_bytes(bytes).to_string()),
-        Raw::Text(bytes) => std::str::from_utf8(bytes).ok().map(str::to_owned),
+        Raw::Text(bytes) => {
+            let text = std::str::from_utf8(bytes).ok()?;
+            Some(text.trim().to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// True or false, from the values that Mongoose casts: 1 and 0, yes and no, and the words as text.
+pub(super) fn truth(value: Raw<'_>) -> Option<bool> {
+    if let Raw::Text(bytes) = value {
+        let word = std::str::from_utf8(bytes).ok()?.trim();
+        let is = |words: [&str; 3]| words.iter().any(|it| word.eq_ignore_ascii_case(it));
+        return match () {
+            () if is(["true", "1", "yes"]) => Some(true),
+            () if is(["false", "0", "no"]) => Some(false),
+            () => None,
+        };
+    }
+    match integer(value)? {
+        0 => Some(false),
+        1 => Some(true),
         _ => None,
     }
 }
@@ -116,7 +137,7 @@ pub(super) fn plain(value: Raw<'_>) -> Option<String> {
         negative,
         digits,
         exponent,
-    } = decimal(text.trim())?;
+    } = decimal(&text)?;
     if digits.is_empty() {
         return Some("0".to_owned());
     }
@@ -169,6 +190,8 @@ mod tests {
             (Raw::Text(b"9223372036854775808"), None),
             (Raw::Text(b"1e999999999999"), None),
             (Raw::Text(b""), None),
+            (Raw::Text(b" 42\n"), Some(42)),
+            (Raw::Text(b"4 2"), None),
             (Raw::Text(b"."), None),
             (Raw::Text(b"ten"), None),
             (Raw::Text(b"\xff"), None),
@@ -208,8 +231,30 @@ mod tests {
             double(Raw::Int64(1 << 60)),
             Some(1_152_921_504_606_846_976.0)
         );
-        assert_eq!(double(Raw::Text(b"2.50")), Some(2.5));
+        assert_eq!(double(Raw::Text(b" 2.50 ")), Some(2.5));
         assert_eq!(double(Raw::Double(f64::INFINITY)), None);
+    }
+
+    #[test]
+    fn truth_is_read_as_mongoose_casts_it() {
+        for (value, expected) in [
+            (Raw::Text(b"true"), Some(true)),
+            (Raw::Text(b" Yes "), Some(true)),
+            (Raw::Text(b"1"), Some(true)),
+            (Raw::Text(b"FALSE"), Some(false)),
+            (Raw::Text(b"no"), Some(false)),
+            (Raw::Text(b"0"), Some(false)),
+            (Raw::Text(b""), None),
+            (Raw::Text(b"on"), None),
+            (Raw::Int32(1), Some(true)),
+            (Raw::Double(0.0), Some(false)),
+            (dec("1"), Some(true)),
+            (Raw::Int64(2), None),
+            (Raw::Double(0.5), None),
+            (Raw::Date(1), None),
+        ] {
+            assert_eq!(truth(value), expected, "{value:?}");
+        }
     }
 
     proptest! {

@@ -6,10 +6,12 @@ use authorstack_core::{
     fields::{Fields, Read, Shape},
     migrate::{CompetitorPrice, Problems},
 };
-use chrono::DateTime;
 
 use crate::{
-    document::decode::{DocumentReader, Place, finished, missing},
+    document::{
+        decode::{DocumentReader, Place, finished, missing},
+        moment,
+    },
     extended_json::{Path, malformed},
     raw::{Elements, Raw, Tagged},
 };
@@ -70,17 +72,18 @@ impl<'d> Envelope<'d> {
 
     /// The document of the part.
     fn part(&self, name: &str, problems: &mut Problems) -> Option<Tagged<'d>> {
-        let mut place = Place {
-            path: Path::Field(&Path::Root, name),
-            required: false,
-            problems,
-        };
+        let path = Path::Field(&Path::Root, name);
         match self.part.filter(|part| !part.is_null()) {
             Some(part) if matches!(part.read(), Raw::Document(_)) => return Some(part),
-            Some(other) => place.wrong_type("an object", other),
+            Some(other) => {
+                let problem = format!(
+                    "expected an object, found {}; store an object or remove the item",
+                    other.read().type_name()
+                );
+                problems.push(path.problem(problem));
+            }
             None => {
-                let problem = missing(&place.path, "remove the item");
-                place.problems.push(problem);
+                problems.push(missing(&path, "remove the item"));
             }
         }
         None
@@ -102,8 +105,7 @@ pub(crate) fn comment(bytes: &[u8]) -> Result<Comment, Problems> {
         let mut reader = DocumentReader::of_part::<Comment>(id, part.bytes, path, &mut problems);
         // Problems of the post's date belong to the post.
         if let Some(date) = envelope.parent_created_at
-            && let Raw::Date(millis) = date.read()
-            && DateTime::from_timestamp_millis(millis).is_some()
+            && moment::stored(date.read()).is_some_and(|date| date.moment().is_some())
         {
             reader.or::<Comment>("createdAt", date);
         }

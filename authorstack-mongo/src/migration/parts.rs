@@ -13,7 +13,7 @@ use authorstack_core::{
 use bson::{Document, doc};
 
 use crate::{
-    document::{self, key::key_of},
+    document::{self, key::key_of, moment},
     raw::{Raw, Tagged, tagged},
 };
 
@@ -170,7 +170,7 @@ impl Within {
             within: self,
             id: id.map(|id: Tagged<'_>| Slice::of(&id, whole)),
             created: created
-                .filter(|created: &Tagged<'_>| matches!(created.read(), Raw::Date(_)))
+                .filter(|created: &Tagged<'_>| moment::stored(created.read()).is_some())
                 .map(|created| Slice::of(&created, whole)),
             key: key_of(whole).unwrap_or_default(),
             whole: whole.to_vec(),
@@ -180,7 +180,7 @@ impl Within {
             None => Vec::new(),
             // A single value counts as an array of one, as Mongoose casts it.
             Some(field) => match field.read() {
-                Raw::Null => Vec::new(),
+                Raw::Null | Raw::Undefined => Vec::new(),
                 Raw::Array(array) => {
                     let items = tagged(array);
                     items.map(|(_, item)| Slice::of(&item, whole)).collect()
@@ -248,7 +248,7 @@ impl Parts {
             }
             match self.entries.back() {
                 Some(first) if first.place == place => {
-                    let same = first.item.bytes(&self.whole) == item.bytes(&self.whole);
+                    let same = self.is_same(first.item, item);
                     if !same {
                         others.push((index, item, true));
                     }
@@ -267,6 +267,14 @@ impl Parts {
             is_double,
         };
         self.entries.extend(others.into_iter().map(other));
+    }
+
+    /// Whether two parts with one key are one record: equal, or written in two ways, such as a like
+    /// by an id and by its digits.
+    fn is_same(&self, first: Slice, second: Slice) -> bool {
+        let read = |item| document::record(self.within.kind, &self.original(item)).ok();
+        let equal = first.bytes(&self.whole) == second.bytes(&self.whole);
+        equal || read(first) == read(second)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -344,6 +352,5 @@ const DOCUMENT: u8 = 0x03;
 /// Whether a comment has its own date, valid or not.
 fn has_date(comment: Slice, whole: &[u8]) -> bool {
     comment.tag == DOCUMENT
-        && tagged(comment.bytes(whole))
-            .any(|(key, value)| key == b"createdAt" && value.read() != Raw::Null)
+        && tagged(comment.bytes(whole)).any(|(key, value)| key == b"createdAt" && !value.is_null())
 }

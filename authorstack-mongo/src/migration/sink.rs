@@ -16,7 +16,7 @@ use bson::{
 use crate::{
     document::{encode, encode_comment, encode_with_arrays, to_document},
     error::driver,
-    pipeline::{array_of, date, literal},
+    pipeline::{array_of, date, forms_of, literal, moment},
     store::MongoStore,
 };
 
@@ -177,22 +177,22 @@ fn part(record: &Record) -> Result<Bson> {
     }
 }
 
-/// The value that identifies a part in its array.
-fn mark(key: &Key) -> Option<Bson> {
+/// The values that identify a part in its array.
+fn marks(key: &Key) -> Option<Vec<Bson>> {
     match key {
-        Key::Like(_, user) => Some(user.to_object_id().into()),
-        Key::Comment(_, id) => Some(id.as_str().into()),
-        Key::Price(_, at) => Some(date(*at).into()),
+        Key::Like(_, user) => Some(forms_of(*user)),
+        Key::Comment(_, id) => Some(vec![id.as_str().into()]),
+        Key::Price(_, at) => Some(vec![date(*at).into()]),
         Key::Id(_) | Key::Row(_) => None,
     }
 }
 
 /// The same value of an item of the array, as an expression of a pipeline.
-fn mark_of(kind: Kind, item: &str) -> String {
+fn mark_of(kind: Kind, item: &str) -> Bson {
     match kind {
-        Kind::PostComments => format!("{item}.id"),
-        Kind::CompetitorPrices => format!("{item}.date"),
-        _ => item.to_owned(),
+        Kind::PostComments => format!("{item}.id").into(),
+        Kind::CompetitorPrices => moment(&format!("{item}.date")).into(),
+        _ => item.into(),
     }
 }
 
@@ -301,16 +301,16 @@ impl MongoStore {
     async fn put_parts(&self, batch: &SinkBatch<'_>) -> Result<Outcome> {
         let kind = batch.kind;
         let mut outcome = Outcome::default();
-        let mut groups: BTreeMap<ObjectId, Vec<(usize, Bson, Bson)>> = BTreeMap::new();
+        let mut groups: BTreeMap<ObjectId, Vec<(usize, Vec<Bson>, Bson)>> = BTreeMap::new();
         for (index, record) in batch.upserts.iter().enumerate() {
             let key = record.key();
-            let (Some(whole), Some(mark)) = (key.id(), mark(&key)) else {
+            let (Some(whole), Some(marks)) = (key.id(), marks(&key)) else {
                 return Err(no_such(record.kind()));
             };
             match part(record) {
                 Ok(part) => {
                     let group = groups.entry(whole.to_object_id()).or_default();
-                    group.push((index, mark, part));
+                    group.push((index, marks, part));
                 }
                 Err(error) => outcome.failed.push((index, refusal(error)?)),
             }
@@ -319,7 +319,7 @@ impl MongoStore {
         for some in groups.chunks(MOST_STATEMENTS) {
             let wanted: Vec<(ObjectId, Vec<Bson>)> = some
                 .iter()
-                .map(|(id, parts)| (*id, parts.iter().map(|part| part.1.clone()).collect()))
+                .map(|(id, parts)| (*id, parts.iter().flat_map(|part| part.1.clone()).collect()))
                 .collect();
             let present = self.present(kind, &wanted).await?;
             let mut statements = Vec::new();
@@ -337,7 +337,7 @@ impl MongoStore {
                 if new.is_empty() {
                     continue;
                 }
-                let marks: Vec<Bson> = new.iter().map(|part| part.1.clone()).collect();
+                let marks: Vec<Bson> = new.iter().flat_map(|part| part.1.clone()).collect();
                 let items: Vec<Bson> = new.iter().map(|part| part.2.clone()).collect();
                 let update = doc! {
                     "q": {"_id": *id},
@@ -370,7 +370,7 @@ impl MongoStore {
     ) -> Result<HashMap<ObjectId, Vec<Bson>>> {
         let ids: Vec<ObjectId> = wanted.iter().map(|(id, _)| *id).collect();
         let marks: Vec<Bson> = wanted.iter().flat_map(|(_, marks)| marks.clone()).collect();
-        let of_these = doc! {"$in": [format!("$${}", mark_of(kind, "item")), literal(marks)]};
+        let of_these = doc! {"$in": [mark_of(kind, "$$item"), literal(marks)]};
         let items = doc! {"$filter": {
             "input": list_of(&format!("${}", array(kind)?)), "as": "item", "cond": of_these,
         }};
@@ -412,8 +412,9 @@ impl MongoStore {
         }
         let mut groups: BTreeMap<ObjectId, Vec<Bson>> = BTreeMap::new();
         for key in keys {
-            if let (Some(whole), Some(mark)) = (key.id(), mark(key)) {
-                groups.entry(whole.to_object_id()).or_default().push(mark);
+            if let (Some(whole), Some(marks)) = (key.id(), marks(key)) {
+                let group = groups.entry(whole.to_object_id()).or_default();
+                group.extend(marks);
             }
         }
         let groups: Vec<_> = groups.into_iter().collect();
@@ -474,7 +475,7 @@ fn replacement(record: &Record) -> Result<RawDocumentBuf> {
 
 /// The array of parts, without the parts that have some marks, and with other parts at the end.
 fn with_parts(kind: Kind, marks: &[Bson], parts: Vec<Bson>) -> Result<Document> {
-    let of_these = doc! {"$in": [format!("$${}", mark_of(kind, "item")), literal(marks.to_vec())]};
+    let of_these = doc! {"$in": [mark_of(kind, "$$item"), literal(marks.to_vec())]};
     let others = doc! {"$filter": {
         "input": list_of(&format!("${}", array(kind)?)),
         "as": "item",
@@ -483,7 +484,7 @@ fn with_parts(kind: Kind, marks: &[Bson], parts: Vec<Bson>) -> Result<Document> 
     Ok(doc! {"$concatArrays": [others, literal(parts)]})
 }
 
-/// The array of a field; a single value counts as an array of one, as in reading.
+/// The array of a field; any other value stays in it as its only item.
 fn list_of(field: &str) -> Document {
     let missing = doc! {"$in": [{"$type": field}, ["missing", "null", "undefined"]]};
     doc! {"$switch": {

@@ -9,6 +9,7 @@ use authorstack_core::{
         BatchLimits, Kind, Original, Position, Problem, Problems, Record, Scanned, ScannedBatch,
         Snapshot,
     },
+    values::excerpt,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
@@ -33,6 +34,7 @@ use crate::{
     },
     error::{SETTING, driver, map},
     extended_json::{Form, Path, append_fields, document_to_json},
+    pipeline::literal,
     raw::{Elements, Raw},
     store::{MongoStore, by_id, own_fields},
 };
@@ -63,6 +65,8 @@ impl Snapshot for MongoStore {
     async fn count(&self, kind: Kind) -> Result<u64> {
         let count = async {
             let collection = self.collection(kind)?;
+            // Says first what cannot be read at all.
+            self.order(kind).await?;
             let documents = driver(self.deadline, collection.estimated_document_count());
             let Some(within_wholes) = Within::of(kind) else {
                 return documents.await;
@@ -119,6 +123,7 @@ impl Snapshot for MongoStore {
             batch: None,
             fresh: true,
             resumed: false,
+            order: None,
         };
         futures::stream::unfold(Some(scan), Scan::step).boxed()
     }
@@ -243,6 +248,38 @@ impl MongoStore {
         }
     }
 
+    /// How a kind's collection is read in the order of `_id`.
+    async fn order(&self, kind: Kind) -> Result<Order> {
+        let name = self.collection(kind)?.name();
+        let list = doc! {"listCollections": 1, "filter": {"name": name}};
+        let answer = match driver(self.deadline, self.database.run_command(list)).await {
+            // Who may not list collections may still read one.
+            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied { .. }) => {
+                return Ok(Order::Indexed);
+            }
+            answer => answer?,
+        };
+        let listed = answer.get_document("cursor").ok();
+        let listed = listed.and_then(|cursor| cursor.get_array("firstBatch").ok());
+        let listed = listed.and_then(|batch| batch.first()?.as_document());
+        let form = listed.and_then(|listed| listed.get_str("type").ok());
+        let is_clustered = listed
+            .and_then(|listed| listed.get_document("options").ok())
+            .is_some_and(|options| options.contains_key("clusteredIndex"));
+        match form {
+            Some("timeseries") => Err(Error::configuration(
+                SETTING,
+                format!(
+                    "{name} is a time series, whose documents have no keys; copy them to a \
+                     collection of this name, in this database or another one"
+                ),
+            )),
+            Some("view") => Ok(Order::Sorted),
+            _ if is_clustered => Ok(Order::Sorted),
+            _ => Ok(Order::Indexed),
+        }
+    }
+
     /// The existing documents with these keys, with the fields that the kind needs.
     async fn wholes(&self, kind: Kind, keys: &[String]) -> Result<Vec<Vec<u8>>> {
         let mut found = Vec::with_capacity(keys.len());
@@ -322,6 +359,28 @@ impl Filling {
     }
 }
 
+/// The error for a view that joins or unwinds: its documents cannot be told apart.
+fn twice(kind: Kind, document: &[u8]) -> Error {
+    let name = Within::of(kind).map_or(kind, |_| kind.description().part_of.unwrap_or(kind));
+    let key = key_of(document).unwrap_or_default();
+    Error::configuration(
+        SETTING,
+        format!(
+            "the view {name} has several documents with the _id {}; give each its own",
+            excerpt(&key)
+        ),
+    )
+}
+
+/// How the documents of a collection come in the order of `_id`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// The index of `_id`: every collection has it.
+    Indexed,
+    /// By a sort, of a view or a clustered collection: they have no such index of their own.
+    Sorted,
+}
+
 /// A scan of a collection in the order of `_id`.
 struct Scan<'s> {
     store: &'s MongoStore,
@@ -344,8 +403,10 @@ struct Scan<'s> {
     batch: Option<(RawBatch, usize)>,
     /// Whether the cursor has not returned anything yet.
     fresh: bool,
-    /// Whether the cursor started within the collection.
+    /// Whether the cursor started within the index.
     resumed: bool,
+    /// Found by the first question.
+    order: Option<Order>,
 }
 
 impl Scan<'_> {
@@ -415,6 +476,10 @@ impl Scan<'_> {
                 return Err(Error::internal("an answer of the server is damaged"));
             };
             let place = place_of(document).filter(|text| id_from(text).is_some());
+            let is_second = place.is_some() && self.again.is_none() && self.place == place;
+            if is_second && self.order == Some(Order::Sorted) {
+                return Err(twice(self.kind, document));
+            }
             let Some(within_wholes) = Within::of(self.kind) else {
                 if filling.is_full_before(document.len()) {
                     return Ok(true);
@@ -455,9 +520,14 @@ impl Scan<'_> {
             let cursor = if let Some(cursor) = &mut self.cursor {
                 cursor
             } else {
-                let cursor = driver(deadline, self.find()?.batch()).await?;
+                let order = match self.order {
+                    Some(order) => order,
+                    None => *self.order.insert(self.store.order(self.kind).await?),
+                };
+                let cursor = driver(deadline, self.find(order)?.batch()).await?;
                 self.fresh = true;
-                self.resumed = self.place.as_deref().is_some_and(|place| place != LAST);
+                self.resumed = order == Order::Indexed
+                    && self.place.as_deref().is_some_and(|place| place != LAST);
                 self.cursor.insert(cursor)
             };
             match tokio::time::timeout(deadline, cursor.next()).await {
@@ -489,7 +559,7 @@ impl Scan<'_> {
         }
     }
 
-    fn find(&self) -> Result<Find<'_, RawDocumentBuf>> {
+    fn find(&self, order: Order) -> Result<Find<'_, RawDocumentBuf>> {
         let after = self.place.as_deref().map(|place| {
             id_from(place).ok_or_else(|| {
                 Error::invalid("position", "is not a place in a scan of this source")
@@ -500,6 +570,12 @@ impl Scan<'_> {
             // No index bounds can start there.
             return self.walk(doc! {"_id": {"$in": []}}, None);
         }
+        if order == Order::Sorted {
+            // Unlike the query's, this comparison continues from one BSON type to the next.
+            let beyond = if self.again.is_none() { "$gt" } else { "$gte" };
+            let filter = after.map(|id| doc! {"$expr": {beyond: ["$_id", literal(id)]}});
+            return self.sorted(filter.unwrap_or_default());
+        }
         let filter = match &after {
             Some(id) if self.again.is_none() => doc! {"_id": {"$ne": id}},
             _ => Document::new(),
@@ -507,20 +583,31 @@ impl Scan<'_> {
         self.walk(filter, after.map(by_id))
     }
 
-    /// Unlike `$gt`, index bounds continue from one BSON type to the next. They include their
-    /// start.
-    fn walk(&self, filter: Document, from: Option<Document>) -> Result<Find<'_, RawDocumentBuf>> {
-        let options = FindOptions::builder()
+    fn options(&self) -> FindOptions {
+        FindOptions::builder()
             .sort(doc! {"_id": 1})
-            .hint(Hint::Keys(doc! {"_id": 1}))
-            .min(from)
             .batch_size(match Within::of(self.kind) {
                 None => DOCUMENTS_AT_ONCE,
                 Some(_) => WHOLES_AT_ONCE,
             })
             .projection(projection(self.kind))
             .read_concern(ReadConcern::majority())
-            .build();
+            .build()
+    }
+
+    fn sorted(&self, filter: Document) -> Result<Find<'_, RawDocumentBuf>> {
+        let collection = self.store.collection(self.kind)?;
+        let mut options = self.options();
+        options.allow_disk_use = Some(true);
+        Ok(collection.find(filter).with_options(options))
+    }
+
+    /// Unlike `$gt`, index bounds continue from one BSON type to the next. They include their
+    /// start.
+    fn walk(&self, filter: Document, from: Option<Document>) -> Result<Find<'_, RawDocumentBuf>> {
+        let mut options = self.options();
+        options.hint = Some(Hint::Keys(doc! {"_id": 1}));
+        options.min = from;
         let collection = self.store.collection(self.kind)?;
         Ok(collection.find(filter).with_options(options))
     }

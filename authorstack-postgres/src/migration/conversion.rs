@@ -58,7 +58,7 @@ const MOMENT: Trouble =
     Trouble::Value("is infinite or out of the range of dates; set a date or none");
 const AMOUNT: Trouble = Trouble::Value("is not a number; correct it to an amount");
 const NAME: Trouble = Trouble::Value(
-    "is not a name of 1 to 50 bytes without control characters or outer spaces; correct it",
+    "is not a name of 1 to 50 characters without control characters or outer spaces; correct it",
 );
 const CURRENCY: Trouble =
     Trouble::Value("is not a currency code: three letters of ISO 4217, like USD");
@@ -434,13 +434,13 @@ fn wrong_moment(column: &str) -> String {
     format!("c.raw_{column} < '4713-01-01 00:00:00 BC' or c.raw_{column} >= '{end}-01-01 00:00:00'")
 }
 
-/// SQL that is true if core refuses a name: it must have 1 to 50 bytes, no control characters and
-/// no outer spaces.
+/// SQL that is true if core refuses a name: it must have 1 to 50 characters, none of them control
+/// characters, and no outer spaces.
 fn wrong_name(name: &str) -> String {
     const SPACE: &str = r"[\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]";
     format!(
         "{name} not in ('kdp', 'gumroad', 'apple_books') \
-         and (octet_length({name}) not between 1 and 50 \
+         and (char_length({name}) not between 1 and 50 \
            or {name} ~ '^{SPACE}|{SPACE}$|[\\u0001-\\u001f\\u007f-\\u009f]')"
     )
 }

@@ -104,7 +104,14 @@ impl Maker {
             },
         );
         self.boost_case(of, "a text as active", Rejected("active"), |boost| {
-            boost.insert("active", "true");
+            boost.insert("active", "perhaps");
+        });
+        self.boost_case(of, "no as active, digits and texts", Carried, |boost| {
+            boost.insert("active", "no");
+            let user = boost.get_object_id("userId").unwrap_or_default();
+            boost.insert("userId", user.to_hex());
+            boost.insert("startedAt", "2023-05-01T10:00:00Z");
+            boost.insert("expiresAt", 1_700_000_000_000_i64);
         });
         self.boost_case(
             of,

@@ -145,9 +145,21 @@ impl Maker {
             "a text as done",
             Rejected("tasks.1.completed"),
             |task| {
-                task.insert("completed", "yes");
+                task.insert("completed", "almost");
             },
         );
+        self.task_case(of, "yes as done, a date as a text", Carried, |task| {
+            task.insert("_id", ObjectId::new());
+            task.insert("completed", "yes");
+            task.insert("dueDate", "2024-05-01T10:00:00+02:00");
+        });
+        self.checklist_case(of, "a single task, ids as digits", Carried, |checklist| {
+            checklist.insert("tasks", doc! { "id": "a", "title": "Cover" });
+            for field in ["userId", "bookId"] {
+                let id = checklist.get_object_id(field).unwrap_or_default();
+                checklist.insert(field, id.to_hex());
+            }
+        });
         self.task_case(of, "NUL in a task", Rejected("tasks.1.title"), |task| {
             task.insert("title", "Cover\0art");
         });

@@ -173,8 +173,11 @@ impl Maker {
         add("another price of that moment", second.into(), None, field);
         let no_date = doc! { "price": 3.5 };
         add("no date", no_date.into(), None, field);
-        let text = doc! { "price": 3.5, "date": "2024-05-01" };
+        let text = doc! { "price": 3.5, "date": "in May" };
         add("a text as the date", text.into(), None, field);
+        let day = doc! { "price": " 3.5 ", "date": "2024-05-01" };
+        let key = format!("{id}.1714521600000");
+        add("a day as a text", day.into(), Some(key), Carried);
         let nan = doc! { "price": f64::NAN, "date": at(5) };
         add(
             "a price that is NaN",

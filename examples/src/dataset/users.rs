@@ -112,6 +112,28 @@ impl Maker {
         self.user_case("no e-mail address", Rejected("email"), |user| {
             user.remove("email");
         });
+        self.user_case(
+            "a tier in capitals, texts for other types",
+            Carried,
+            |user| {
+                user.insert("subscriptionTier", "Free ");
+                user.insert("credits", " 12 ");
+                user.insert("createdAt", "2020-03-01T10:00:00.250Z");
+                user.insert(
+                    "preferences",
+                    doc! { "emailNotifications": "yes", "_id": ObjectId::new() },
+                );
+                user.insert(
+                    "connectedPlatforms",
+                    doc! { "platform": "KDP ", "_id": ObjectId::new() },
+                );
+            },
+        );
+        self.user_case("undefined as missing", Carried, |user| {
+            for field in ["name", "preferences", "connectedPlatforms", "createdAt"] {
+                user.insert(field, Bson::Undefined);
+            }
+        });
         self.user_case("an unknown tier", Rejected("subscriptionTier"), |user| {
             user.insert("subscriptionTier", "platinum");
         });
