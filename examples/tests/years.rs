@@ -1,0 +1,401 @@
+//! Databases as years of other people's code leave them: `plan`, `run`, `verify`, `repair`, a second
+//! `run` and both lanes agree with an oracle that follows the documented rules alone.
+//!
+//! `AUTHORSTACK_YEARS_SEEDS=1000` tries so many seeds, and `AUTHORSTACK_YEARS_FIRST=17` begins with
+//! this one.
+
+#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+    fmt::Debug,
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use authorstack_core::{
+    Error,
+    migrate::{
+        self, BatchLimits, Destination, Kind, Original, Position, Problems, Record, RunOptions,
+        Scanned, ScannedBatch, Silent, Snapshot, SourceSet, Verification,
+    },
+    testing::servers,
+};
+use authorstack_examples::{
+    legacy::{self, Can, Legacy, Outcomes, Row},
+    scratch::Scratch,
+};
+use authorstack_mongo::{MongoConfig, MongoStore};
+use authorstack_postgres::{IdMap, PostgresConfig, PostgresStore};
+use authorstack_supabase::{SupabaseConfig, SupabaseStore};
+use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+
+/// How many tests share the seeds.
+const PARTS: u64 = 8;
+/// How many seeds are tried, if the environment names no other number.
+const SEEDS: u64 = 200;
+/// How many seeds of one test are tried side by side.
+const SIDE_BY_SIDE: usize = 2;
+
+fn number(name: &str, default: u64) -> u64 {
+    let given = env::var(name).ok();
+    given.map_or(default, |text| text.parse().unwrap())
+}
+
+/// Tries the seeds of one test.
+async fn seeds(part: u64) {
+    let first = number("AUTHORSTACK_YEARS_FIRST", 1);
+    let last = first + number("AUTHORSTACK_YEARS_SEEDS", SEEDS);
+    let mine: Vec<u64> = (first..last).filter(|seed| seed % PARTS == part).collect();
+    if mine.is_empty() {
+        return;
+    }
+    let (mongodb, supabase) = (servers::mongodb_url(), servers::supabase_db_url());
+    let template = Scratch::create(&servers::fresh_name(), &mongodb, &supabase)
+        .await
+        .unwrap();
+    let store = target(&template).await;
+    store.migrate().await.unwrap();
+    store.close().await;
+    let tried = stream::iter(mine).map(|seed| try_seed(seed, &template));
+    let found: Vec<Vec<String>> = tried.buffer_unordered(SIDE_BY_SIDE).collect().await;
+    template.remove().await.unwrap();
+    let found: Vec<String> = found.into_iter().flatten().collect();
+    assert!(found.is_empty(), "{} surprises:\n{}", found.len(), found.join("\n"));
+}
+
+macro_rules! parts {
+    ($($name:ident: $part:literal),+) => {$(
+        #[tokio::test]
+        async fn $name() {
+            seeds($part).await;
+        }
+    )+};
+}
+parts! {
+    databases_of_years_move_as_documented_0: 0,
+    databases_of_years_move_as_documented_1: 1,
+    databases_of_years_move_as_documented_2: 2,
+    databases_of_years_move_as_documented_3: 3,
+    databases_of_years_move_as_documented_4: 4,
+    databases_of_years_move_as_documented_5: 5,
+    databases_of_years_move_as_documented_6: 6,
+    databases_of_years_move_as_documented_7: 7
+}
+
+async fn target(scratch: &Scratch) -> SupabaseStore {
+    let config = SupabaseConfig::new(scratch.supabase_db_url()).max_connections(6);
+    SupabaseStore::connect(config).await.unwrap()
+}
+
+/// What was found with one seed. A failure is one of the surprises, so that every seed is tried.
+async fn try_seed(seed: u64, template: &Scratch) -> Vec<String> {
+    let mut surprises = Surprises {
+        seed,
+        step: "making the databases",
+        found: Vec::new(),
+    };
+    let fast = template.copy(&servers::fresh_name()).await.unwrap();
+    let fast = fast.with_empty_postgres(&postgres_url(seed)).await.unwrap();
+    let slow = template.copy(&servers::fresh_name()).await.unwrap();
+    if let Err(error) = years(seed, &fast, &slow, &mut surprises).await {
+        surprises.add(&format!("{error:#}"));
+    }
+    fast.remove().await.unwrap();
+    slow.remove().await.unwrap();
+    surprises.found
+}
+
+/// The old and the new version of PostgreSQL in turn.
+fn postgres_url(seed: u64) -> String {
+    match seed % 2 {
+        0 => servers::setting("AUTHORSTACK_TEST_POSTGRES_URL"),
+        _ => servers::setting("AUTHORSTACK_TEST_POSTGRES_NEWEST_URL"),
+    }
+}
+
+struct Surprises {
+    seed: u64,
+    step: &'static str,
+    found: Vec<String>,
+}
+
+impl Surprises {
+    fn add(&mut self, what: &str) {
+        self.found
+            .push(format!("seed {} {}: {what}", self.seed, self.step));
+    }
+
+    fn differ<T: Debug + PartialEq>(&mut self, what: impl Debug, expected: T, found: T) {
+        if expected != found {
+            self.add(&format!("{what:?}: expected {expected:?}, found {found:?}"));
+        }
+    }
+}
+
+async fn years(
+    seed: u64,
+    scratch: &Scratch,
+    slow: &Scratch,
+    surprises: &mut Surprises,
+) -> anyhow::Result<()> {
+    let mut legacy = Legacy::generate(seed, Can::PLAIN);
+    legacy.write_documents(&scratch.mongodb().await?).await?;
+    let mut analytics = scratch.postgres().await?;
+    legacy.create_tables(&mut analytics).await?;
+    legacy.write_rows(&mut analytics).await?;
+
+    let documents = MongoStore::connect(MongoConfig::new(scratch.mongodb_url())).await?;
+    let rows = PostgresConfig::new(scratch.postgres_url().unwrap_or_default()).max_connections(4);
+    let rows = PostgresStore::connect(rows).await?;
+    let rows: Arc<dyn Snapshot> = Arc::new(rows.migration(IdMap::default()));
+    let documents: Arc<dyn Snapshot> = Arc::new(documents);
+    let source: Arc<dyn Snapshot> =
+        Arc::new(SourceSet::new(vec![Arc::clone(&documents), Arc::clone(&rows)]));
+    let store = target(scratch).await;
+    let destination = Destination::transactional(Arc::new(store.migration()));
+    let mut target = scratch.supabase().await?;
+    let strict = true;
+
+    let oracle = legacy::judge(legacy.candidates(), strict);
+    surprises.step = "plan";
+    let plan = migrate::plan(Arc::clone(&source), &destination, Kind::ALL, &Silent).await?;
+    surprises.differ("blockers", Vec::new(), plan.blockers.clone());
+    for kind in &plan.kinds {
+        let of = &oracle[&kind.report.kind];
+        let counts = kind.report.counts;
+        surprises.differ(
+            (kind.report.kind, "read, moving, rejected"),
+            (of.read, of.rows.len() as u64, of.rejects.len() as u64),
+            (counts.read, counts.written, counts.rejected),
+        );
+        surprises.differ(
+            (kind.report.kind, "rejected fields"),
+            legacy::rejected_fields(of),
+            kind.rejected_fields.clone(),
+        );
+    }
+
+    surprises.step = "run";
+    let options = RunOptions {
+        kinds: Vec::new(),
+        ..RunOptions::default()
+    };
+    let report = migrate::run(Arc::clone(&source), &destination, &options, &Silent).await?;
+    for kind in &report.kinds {
+        let of = &oracle[&kind.kind];
+        surprises.differ(
+            (kind.kind, "read, written, rejected"),
+            (of.read, of.rows.len() as u64, of.rejects.len() as u64),
+            (kind.counts.read, kind.counts.written, kind.counts.rejected),
+        );
+    }
+    compare(&oracle, &destination, &mut target, surprises).await?;
+
+    surprises.step = "verify";
+    let verified = migrate::verify(Arc::clone(&source), &destination, Kind::ALL, &Silent).await?;
+    agree(&oracle, &verified, surprises);
+
+    surprises.step = "repair";
+    let repaired = migrate::repair(Arc::clone(&source), &destination, Kind::ALL, &Silent).await?;
+    agree(&oracle, &repaired, surprises);
+
+    surprises.step = "second run";
+    let report = migrate::run(Arc::clone(&source), &destination, &options, &Silent).await?;
+    for kind in &report.kinds {
+        let of = &oracle[&kind.kind];
+        surprises.differ(
+            (kind.kind, "written, unchanged, rejected"),
+            (0, of.rows.len() as u64, of.rejects.len() as u64),
+            (kind.counts.written, kind.counts.unchanged, kind.counts.rejected),
+        );
+    }
+    compare(&oracle, &destination, &mut target, surprises).await?;
+    let by_fast_lane = dump(&mut target).await?;
+
+    surprises.step = "slow lane";
+    let source_of_rows = Slow(Arc::clone(&rows));
+    let by_one: Arc<dyn Snapshot> =
+        Arc::new(SourceSet::new(vec![Arc::clone(&documents), Arc::new(source_of_rows)]));
+    let other_store = self::target(slow).await;
+    let other = Destination::transactional(Arc::new(other_store.migration()));
+    migrate::run(Arc::clone(&by_one), &other, &options, &Silent).await?;
+    let mut other_target = slow.supabase().await?;
+    compare(&oracle, &other, &mut other_target, surprises).await?;
+    let by_slow_lane = dump(&mut other_target).await?;
+    for (kind, rows) in &by_fast_lane {
+        let other: BTreeSet<&String> = by_slow_lane[kind].iter().collect();
+        let mine: BTreeSet<&String> = rows.iter().collect();
+        for row in mine.symmetric_difference(&other) {
+            surprises.add(&format!("{kind}: only in one lane: {row}"));
+        }
+    }
+    let verified = migrate::verify(by_one, &destination, Kind::ALL, &Silent).await?;
+    agree(&oracle, &verified, surprises);
+
+    surprises.step = "repair after changes";
+    legacy.change();
+    legacy.write_documents(&scratch.mongodb().await?).await?;
+    legacy.write_rows(&mut analytics).await?;
+    let oracle = legacy::judge(legacy.candidates(), strict);
+    migrate::repair(Arc::clone(&source), &destination, Kind::ALL, &Silent).await?;
+    compare(&oracle, &destination, &mut target, surprises).await?;
+    let verified = migrate::verify(source, &destination, Kind::ALL, &Silent).await?;
+    agree(&oracle, &verified, surprises);
+    store.close().await;
+    other_store.close().await;
+    Ok(())
+}
+
+/// Compares the target's rows and the open rejects with the oracle's.
+async fn compare(
+    oracle: &Outcomes,
+    destination: &Destination,
+    target: &mut PgConnection,
+    surprises: &mut Surprises,
+) -> anyhow::Result<()> {
+    let mut rejects: BTreeMap<(Kind, String), BTreeSet<String>> = BTreeMap::new();
+    let open: Vec<_> = destination.rejects().try_collect().await?;
+    for reject in open.into_iter().flatten() {
+        let fields = reject.problems.0.into_iter().map(|problem| problem.field);
+        rejects.insert((reject.kind, reject.key), fields.collect());
+    }
+    for (kind, of) in oracle {
+        for (key, fields) in &of.rejects {
+            let found = rejects.remove(&(*kind, key.clone()));
+            if found.as_ref() != Some(fields) {
+                surprises.add(&format!("{kind} {key}: to be rejected for {fields:?}, is {found:?}"));
+            }
+        }
+        let mut rows = rows(*kind, target).await?;
+        for (key, expected) in &of.rows {
+            match rows.remove(&key_of(*kind, expected)) {
+                None => surprises.add(&format!("{kind} {key}: is not there")),
+                Some(found) => {
+                    for difference in legacy::differences(expected, &found) {
+                        surprises.add(&format!("{kind} {key}: {difference}"));
+                    }
+                }
+            }
+        }
+        for key in rows.keys() {
+            surprises.add(&format!("{kind} {key}: should not be there"));
+        }
+    }
+    for ((kind, key), fields) in rejects {
+        surprises.add(&format!("{kind} {key}: should move, is rejected for {fields:?}"));
+    }
+    Ok(())
+}
+
+/// Compares a verification with the oracle.
+fn agree(oracle: &Outcomes, verified: &Verification, surprises: &mut Surprises) {
+    for kind in &verified.kinds {
+        let counts = kind.report.counts;
+        let of = &oracle[&kind.report.kind];
+        surprises.differ(
+            (kind.report.kind, "read, unchanged, rejected, differing"),
+            (of.read, of.rows.len() as u64, of.rejects.len() as u64, 0),
+            (counts.read, counts.unchanged, counts.rejected, kind.report.differing),
+        );
+        for difference in &kind.differences {
+            surprises.add(&format!("{}: {difference}", kind.report.kind));
+        }
+    }
+}
+
+/// What makes a row one: its columns of the key.
+fn key_of(kind: Kind, row: &Row) -> String {
+    let columns: &[&str] = match kind {
+        Kind::PostLikes => &["post_id", "user_id"],
+        Kind::PostComments => &["post_id", "id"],
+        Kind::CompetitorPrices => &["competitor_id", "date"],
+        _ => &["id"],
+    };
+    let values = columns.iter().map(|column| row[*column].to_string());
+    values.collect::<Vec<_>>().join(" ")
+}
+
+/// The rows of a table, each value in the oracle's form.
+async fn rows(kind: Kind, target: &mut PgConnection) -> anyhow::Result<BTreeMap<String, Row>> {
+    let sql = format!(
+        "select string_agg(format(case format_type(atttypid, null) \
+           when 'timestamp with time zone' then '%L, (extract(epoch from t.%I) * 1000000)::bigint' \
+           when 'numeric' then '%L, trim_scale(t.%I)::text' \
+           else '%L, t.%I' end, attname, attname), ', ') \
+         from pg_attribute where attrelid = 'public.{kind}'::regclass and attnum > 0 \
+         and not attisdropped"
+    );
+    let columns: String = sqlx::query(AssertSqlSafe(sql))
+        .fetch_one(&mut *target)
+        .await?
+        .get(0);
+    let sql = format!("select json_build_object({columns})::text from public.{kind} as t");
+    let mut rows = BTreeMap::new();
+    for row in sqlx::query(AssertSqlSafe(sql)).fetch_all(target).await? {
+        let text: String = row.get(0);
+        let value = authorstack_core::json::parse(text.as_bytes());
+        if let Value::Object(row) = value.map_err(|error| anyhow::anyhow!("{error}: {text}"))? {
+            rows.insert(key_of(kind, &row), row);
+        }
+    }
+    Ok(rows)
+}
+
+/// All rows of the analytics, as the server prints them.
+async fn dump(target: &mut PgConnection) -> anyhow::Result<BTreeMap<Kind, Vec<String>>> {
+    let mut rows = BTreeMap::new();
+    for kind in Kind::ANALYTICS {
+        let sql = format!("select t::text from public.{kind} as t order by 1");
+        let found = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut *target).await?;
+        rows.insert(*kind, found.iter().map(|row| row.get(0)).collect());
+    }
+    Ok(rows)
+}
+
+/// A source whose rows are read one by one.
+#[derive(Debug)]
+struct Slow(Arc<dyn Snapshot>);
+
+#[async_trait]
+impl Snapshot for Slow {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn kinds(&self) -> &[Kind] {
+        self.0.kinds()
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        self.0.check().await
+    }
+
+    async fn count(&self, kind: Kind) -> Result<u64, Error> {
+        self.0.count(kind).await
+    }
+
+    fn scan(
+        &self,
+        kind: Kind,
+        after: Option<Position>,
+        limits: BatchLimits,
+    ) -> BoxStream<'_, Result<ScannedBatch, Error>> {
+        self.0.scan(kind, after, limits)
+    }
+
+    async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>, Error> {
+        self.0.fetch(kind, keys).await
+    }
+
+    fn encode(&self, kind: Kind, original: &Original) -> Value {
+        self.0.encode(kind, original)
+    }
+
+    fn decode(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {
+        self.0.decode(kind, value)
+    }
+}
