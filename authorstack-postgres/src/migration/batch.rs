@@ -16,6 +16,7 @@ use authorstack_sql::{
 use sqlx::{AssertSqlSafe, PgConnection, query, query_with, raw_sql};
 
 use super::{
+    conversion::Conversion,
     shared::{Shared, failed},
     writer::{Incoming, check_ids},
 };
@@ -32,11 +33,14 @@ pub(super) fn screen(shared: &Shared, record: &Record) -> Problems {
 
 /// Writes a batch in one transaction.
 pub(super) async fn apply(shared: &Shared, batch: &SinkBatch<'_>) -> Result<Applied> {
-    shared.conversion(batch.kind)?;
+    shared.known(batch.kind)?;
+    let mut connection = shared.begin_writing().await?;
+    let conversion = shared.conversion(&mut connection, batch.kind).await?;
     let mut work = Work {
         shared,
         kind: batch.kind,
-        connection: shared.begin_writing().await?,
+        connection,
+        conversion,
         seen: HashMap::new(),
         applied: Applied::default(),
     };
@@ -101,6 +105,7 @@ struct Work<'b> {
     shared: &'b Shared,
     kind: Kind,
     connection: PgConnection,
+    conversion: Conversion,
     /// The records so far, by their numbers.
     seen: HashMap<i64, &'b Record>,
     applied: Applied,
@@ -184,13 +189,15 @@ impl<'b> Work<'b> {
         );
         let lock = query(AssertSqlSafe(sql)).bind(&numbers);
         self.shared.fetch_in(&mut self.connection, lock).await?;
-        let sql = self.shared.conversion(self.kind)?;
-        let sql = sql.records("t.id = any ($1)", "");
+        let sql = self.conversion.records("t.id = any ($1)", "");
         let select = query(AssertSqlSafe(sql)).bind(&numbers);
         let mut held = HashMap::new();
         for row in self.shared.fetch_in(&mut self.connection, select).await? {
             let number: i64 = get(&row, 0)?;
-            held.insert(number, self.shared.scanned(self.kind, &row)?.outcome);
+            held.insert(number, {
+                let scanned = self.shared.scanned(&self.conversion, self.kind, &row)?;
+                scanned.outcome
+            });
         }
         let (mut updates, mut inserts, mut unclear) = (Vec::new(), Vec::new(), Vec::new());
         for row in rows {
@@ -254,7 +261,7 @@ impl<'b> Work<'b> {
 
     fn incoming(&self, rows: &[Row<'_>]) -> Result<Incoming> {
         let records = rows.iter().map(|row| row.record);
-        Incoming::new(self.shared, self.kind, records)
+        Incoming::new(self.shared, &self.conversion, self.kind, records)
     }
 
     /// Writes rows. If the server refuses some, this tries their halves, down to single rows.

@@ -9,6 +9,8 @@ use authorstack_core::{
 };
 use authorstack_sql::{IdForm, row_digest};
 
+use super::columns::{self, Column, Reading, UUID, constant, quoted};
+
 /// The transaction setting that holds the map, because COPY takes no parameters.
 pub(super) const ID_MAP: &str = "authorstack.id_map";
 
@@ -29,6 +31,8 @@ pub(super) enum Trouble {
     Id,
     /// A record that the target lacks.
     Absent(Kind),
+    /// No value where one is required.
+    Missing,
     /// A wrong value, and its problem.
     Value(&'static str),
 }
@@ -48,6 +52,10 @@ pub(super) struct Conversion {
     kind: Kind,
     ids: IdForm,
     has_map: bool,
+    /// The columns that the table has, in its order.
+    table: Vec<Column>,
+    /// How the fields' columns are read, in the order of the fields.
+    readings: Vec<(&'static str, &'static Field, Reading)>,
     pub(super) rules: Vec<Rule>,
 }
 
@@ -64,10 +72,10 @@ const CURRENCY: Trouble =
     Trouble::Value("is not a currency code: three letters of ISO 4217, like USD");
 const STATUS: Trouble = Trouble::Value("is not one of success, partial, failed");
 const CONFIDENCE: Trouble = Trouble::Value("is not within 0 and 1; correct it, or set none");
-const JSON: Trouble = Trouble::Value(
-    "holds a number that is larger than any double, is nested more than 100 levels deep, or has more \
-     than 16000000 bytes",
-);
+const LARGE: Trouble =
+    Trouble::Value("holds a number that is larger than any double; write it as a text");
+const DEEP: Trouble = Trouble::Value("is nested more than 100 levels deep; flatten it");
+const LONG: Trouble = Trouble::Value("has more than 16000000 bytes; shorten it");
 const TEXT: Trouble = Trouble::Value("is longer than the target holds; shorten it");
 const BREAKDOWN: Trouble = Trouble::Value(
     "is no object of sums with revenue, units and page_reads by name; refresh the day's roll-up, \
@@ -75,15 +83,46 @@ const BREAKDOWN: Trouble = Trouble::Value(
 );
 
 impl Conversion {
-    pub(super) fn new(kind: Kind, ids: IdForm, has_map: bool) -> Self {
+    /// How the rows of a table with these columns are converted.
+    ///
+    /// # Errors
+    /// Configuration, naming each column that is missing or does not convert.
+    pub(super) fn new(kind: Kind, ids: IdForm, has_map: bool, table: Vec<Column>) -> Result<Self> {
+        let (mut readings, mut problems) = (Vec::new(), Vec::new());
+        for field in kind.fields() {
+            let Some(name) = field.column else { continue };
+            let Some(column) = table.iter().find(|column| column.name == name) else {
+                problems.push(format!("the table {kind} lacks {name}; add the column"));
+                continue;
+            };
+            match columns::read(kind, field, column) {
+                Ok(reading) => readings.push((name, field, reading)),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(columns::unfit(&problems));
+        }
         let mut conversion = Self {
             kind,
             ids,
             has_map,
+            table,
+            readings,
             rules: Vec::new(),
         };
         conversion.rules = conversion.rules();
-        conversion
+        Ok(conversion)
+    }
+
+    /// A column of the table.
+    fn column(&self, name: &str) -> Option<&Column> {
+        self.table.iter().find(|column| column.name == name)
+    }
+
+    /// SQL for the id in a column whose text may have its digits; null for other types.
+    fn digits(&self, name: &str) -> Option<String> {
+        self.column(name).and_then(columns::digits)
     }
 
     /// The id in a `uuid` column; null if it contains none.
@@ -126,38 +165,88 @@ impl Conversion {
     /// The converted columns, in the order of the table's columns, and the `from` clause for them.
     fn columns(&self) -> (Vec<String>, String) {
         let (mut columns, mut joins) = (Vec::new(), String::new());
-        for (column, field) in self.fields() {
-            let stored = format!("t.{column}");
+        for (column, field, reading) in &self.readings {
+            let column = *column;
+            let (own, stored) = (format!("t.{column}"), &reading.value);
+            // What cannot be read stays null, and breaks a rule.
+            let or = |default: &str| {
+                if reading.problem.is_some() {
+                    format!("case when {own} is null then {default} else {stored} end")
+                } else {
+                    format!("coalesce({stored}, {default})")
+                }
+            };
             columns.push(match (column, field.shape) {
-                ("id", _) => "t.id::bigint".to_owned(),
                 (_, Shape::Id) => {
                     let map = format!("map_of_{column}");
-                    joins.push_str(&self.join(&stored, &map));
-                    self.id_column(&stored, &map)
+                    joins.push_str(&self.join(stored, &map));
+                    match self.digits(column) {
+                        Some(digits) => format!("coalesce({digits}, {})", self.id(stored, &map)),
+                        None => self.id_column(stored, &map),
+                    }
                 }
-                ("currency", _) => "case when t.currency is null or t.currency = 'USD' then 'USD' \
-                     else upper(btrim(t.currency)) end"
-                    .to_owned(),
+                ("currency", _) => format!(
+                    "case when {stored} is null or {stored} = 'USD' then 'USD' \
+                     else upper(btrim({stored})) end"
+                ),
                 // Core reads platforms in small letters.
-                ("platform", _) => folded(&stored),
-                ("page_reads" | "total_page_reads" | "records_synced", _) => {
-                    format!("coalesce({stored}, 0)")
-                }
-                ("book_breakdown", _) => self.book_breakdown(),
-                (_, Shape::Sums) => format!("coalesce({stored}, '{{}}')"),
+                ("platform", _) => folded(stored),
+                ("status", _) => format!("lower(btrim({stored}))"),
+                ("page_reads" | "total_page_reads" | "records_synced", _) => or("0"),
+                ("book_breakdown", _) if reading.problem.is_none() => self.book_breakdown(stored),
+                ("book_breakdown", _) => format!(
+                    "(select {} from (select {} as sums offset 0) as r)",
+                    self.book_breakdown("r.sums"),
+                    or("'{}'::jsonb")
+                ),
+                (_, Shape::Sums) => or("'{}'"),
                 // An interval costs less than a zone's name. "Always valid" means no date.
                 ("valid_until", _) => {
                     format!("timezone(interval '0', nullif({stored}, 'infinity'))")
                 }
                 (_, Shape::Moment) => format!("timezone(interval '0', {stored})"),
-                (_, Shape::Text | Shape::TextOrEmpty) => format!("{stored}::text"),
-                _ => stored,
+                _ => stored.clone(),
             });
         }
         if self.kind.has_extra() {
-            columns.push("null::jsonb".to_owned());
+            columns.push(self.extra());
         }
         (columns, joins)
+    }
+
+    /// The columns that the schema does not know, as one object; null if there are none. A column
+    /// `extra` of the schema's own form is merged into it.
+    fn extra(&self) -> String {
+        let mut parts = Vec::new();
+        for column in self.unknown() {
+            parts.push(match column.extra() {
+                Some(value) => format!(
+                    "case when t.{name} is null then '{{}}' \
+                       else jsonb_build_object({key}, {value}) end",
+                    name = quoted(&column.name),
+                    key = constant(&column.name),
+                ),
+                None => "case when t.extra is null then '{}' \
+                     when jsonb_typeof(t.extra) = 'object' then t.extra \
+                     else jsonb_build_object('extra', t.extra) end"
+                    .to_owned(),
+            });
+        }
+        if parts.is_empty() {
+            return "null::jsonb".to_owned();
+        }
+        // The table's own columns win.
+        parts.reverse();
+        parts.sort_by_key(|part| !part.contains("t.extra is null then"));
+        format!("nullif({}, '{{}}'::jsonb)", parts.join(" || "))
+    }
+
+    /// The columns of the table that the schema does not know, and `extra`.
+    pub(super) fn unknown(&self) -> impl Iterator<Item = &Column> {
+        self.table.iter().filter(|column| {
+            let mut fields = self.readings.iter();
+            !fields.any(|(name, _, _)| *name == column.name)
+        })
     }
 
     /// The fields that have columns.
@@ -168,30 +257,52 @@ impl Conversion {
 
     /// The sums by book, with the ids' digits as keys. A key without an id stays, and breaks a
     /// rule.
-    fn book_breakdown(&self) -> String {
+    fn book_breakdown(&self, sums: &str) -> String {
         let id = self.id("u.uuid", "key_map");
         let digits = IdForm::Embedded.digits("k.id");
         let join = self.join("u.uuid", "key_map");
         format!(
-            "case when t.book_breakdown is null then '{{}}' \
-              when jsonb_typeof(t.book_breakdown) <> 'object' or not exists (select \
-                from jsonb_object_keys(t.book_breakdown) as name where name !~ '^[0-9a-f]{{24}}$') \
-              then t.book_breakdown \
+            "case when {sums} is null then '{{}}' \
+              when jsonb_typeof({sums}) <> 'object' or not exists (select \
+                from jsonb_object_keys({sums}) as name where name !~ '^[0-9a-f]{{24}}$') \
+              then {sums} \
               else (select jsonb_object_agg(coalesce({digits}, lower(k.key)), k.value) from \
                 (select u.key, u.value, {id} as id from \
                   (select e.key, e.value, case when e.key ~* '{UUID}' then e.key::uuid end as uuid \
-                   from jsonb_each(t.book_breakdown) as e) as u{join}) as k) end"
+                   from jsonb_each({sums}) as e) as u{join}) as k) end"
         )
     }
 
     fn rules(&self) -> Vec<Rule> {
         let mut rules = Vec::new();
-        for (column, field) in self.fields() {
+        for (column, field, reading) in &self.readings {
+            let (column, field) = (*column, *field);
             let value = format!("c.{column}");
+            if self.is_missing(column, field) {
+                let broken = format!("c.own_{column} is null");
+                rules.push(rule(column, Trouble::Missing, &broken));
+            }
+            if let Some(problem) = reading.problem
+                && field.shape != Shape::Id
+            {
+                let broken = format!("c.own_{column} is not null and {value} is null");
+                // "Always valid" means no date.
+                let broken = if column == "valid_until" {
+                    format!("c.own_{column} is not null and c.raw_{column} is null")
+                } else {
+                    broken
+                };
+                rules.push(rule(column, Trouble::Value(problem), &broken));
+            }
             let mut more = |trouble, broken: &str| rules.push(rule(column, trouble, broken));
             match (column, field.shape) {
                 (_, Shape::Id) => {
-                    more(Trouble::Id, &self.is_no_id(column));
+                    if self.digits(column).is_some() {
+                        let broken = format!("c.own_{column} is not null and {value} is null");
+                        more(Trouble::Id, &broken);
+                    } else {
+                        more(Trouble::Id, &self.is_no_id(column));
+                    }
                     if let Some(kind) = self.must_exist(column) {
                         let absent = format!(
                             "exists (select from {} as absent where absent.id = {value})",
@@ -224,7 +335,14 @@ impl Conversion {
                     );
                 }
                 (_, Shape::Moment) => more(MOMENT, &wrong_moment(column)),
-                (_, Shape::Json) => more(JSON, &wrong_json(&value, field.most)),
+                (_, Shape::Json) => {
+                    more(LARGE, &large_numbers(&value));
+                    more(DEEP, &deep(&value));
+                    more(
+                        LONG,
+                        &format!("octet_length({value}::text) > {}", field.most),
+                    );
+                }
                 (_, Shape::Text) => {
                     more(TEXT, &format!("octet_length({value}) > {}", field.most));
                 }
@@ -261,7 +379,7 @@ impl Conversion {
     fn asked(&self, lists: &[Kind]) -> impl Iterator<Item = &Rule> {
         self.rules.iter().filter(move |rule| match rule.trouble {
             Trouble::Absent(kind) => lists.contains(&kind),
-            Trouble::Id | Trouble::Value(_) => true,
+            Trouble::Id | Trouble::Missing | Trouble::Value(_) => true,
         })
     }
 
@@ -288,12 +406,24 @@ impl Conversion {
         }
     }
 
-    /// The columns whose unconverted values the rules need.
-    fn raw(&self) -> impl Iterator<Item = &'static str> {
-        let raw = self.fields().filter(|(column, field)| {
-            matches!(field.shape, Shape::Id | Shape::Moment) || *column == "book_breakdown"
-        });
-        raw.map(|(column, _)| column)
+    /// Whether a row may lack a value that is required.
+    fn is_missing(&self, name: &str, field: &Field) -> bool {
+        field.required && self.column(name).is_none_or(|column| !column.not_null)
+    }
+
+    /// The values, as read and as they are, that the rules need.
+    fn raw(&self) -> Vec<String> {
+        let mut raw = Vec::new();
+        for (name, field, reading) in &self.readings {
+            let needs_read = matches!(field.shape, Shape::Id | Shape::Moment);
+            if needs_read || *name == "book_breakdown" {
+                raw.push(format!("{} as raw_{name}", reading.value));
+            }
+            if reading.problem.is_some() || self.is_missing(name, field) {
+                raw.push(format!("t.{name} as own_{name}"));
+            }
+        }
+        raw
     }
 
     /// `select what from` the converted rows for which a condition over `t` is true.
@@ -302,9 +432,7 @@ impl Conversion {
         let columns = columns.into_iter().zip(self.kind.column_names());
         let columns = columns.map(|(column, name)| format!("{column} as {name}"));
         let raw = self.raw();
-        let columns: Vec<String> = columns
-            .chain(raw.map(|name| format!("t.{name} as raw_{name}")))
-            .collect();
+        let columns: Vec<String> = columns.chain(raw).collect();
         // `offset 0` makes the server convert the breakdowns only once.
         let has_sums = self.fields().any(|(_, field)| field.shape == Shape::Sums);
         let fence = if has_sums { " offset 0" } else { "" };
@@ -368,9 +496,10 @@ impl Conversion {
             .map(|reference| format!("c.{}", reference.column))
             .collect();
         let what = format!(
-            "c.id, array[{}]::uuid[], {}, to_jsonb(c.original)::text",
+            "c.id, array[{}]::uuid[], {}, {}",
             references.join(", "),
-            self.flags(lists)
+            self.flags(lists),
+            self.original()
         );
         let select = self.select(lists, &what, "t.id > $1 and t.id <= $2");
         format!(
@@ -382,11 +511,46 @@ impl Conversion {
     /// Rows as records: their columns, flags, the row as JSON.
     pub(super) fn records(&self, condition: &str, limit: &str) -> String {
         let listed = self.kind.column_names().join(", ");
-        let what = format!("{listed}, {}, to_jsonb(c.original)::text", self.flags(&[]));
+        let what = format!("{listed}, {}, {}", self.flags(&[]), self.original());
         format!(
             "{} order by c.id {limit}",
             self.select(&[], &what, condition)
         )
+    }
+
+    /// SQL for the row as JSON text. Where there is no content, it has none either: for JSON, null
+    /// is a value. Types that the server cannot always make into JSON are texts there.
+    fn original(&self) -> String {
+        let as_texts = self.table.iter().filter(|column| column.is_json());
+        let mut original = "to_jsonb(c.original)".to_owned();
+        let texts: Vec<String> = as_texts
+            .map(|column| {
+                let (name, key) = (quoted(&column.name), constant(&column.name));
+                format!(", {key}, (c.original).{name}::text")
+            })
+            .collect();
+        if !texts.is_empty() {
+            // Such a column would fail the whole row.
+            let others: Vec<String> = self
+                .table
+                .iter()
+                .filter(|column| !column.is_json())
+                .map(|column| {
+                    let (name, key) = (quoted(&column.name), constant(&column.name));
+                    format!("jsonb_build_object({key}, (c.original).{name})")
+                })
+                .collect();
+            let texts = texts.concat();
+            let texts = texts.trim_start_matches(", ");
+            original = format!("({} || jsonb_build_object({texts}))", others.join(" || "));
+        }
+        let mut readings = self.readings.iter();
+        if readings.any(|(name, field, _)| *name == "content" && self.is_missing(name, field)) {
+            original = format!(
+                "case when c.own_content is null then {original} - 'content' else {original} end"
+            );
+        }
+        format!("({original})::text")
     }
 
     /// The ids of records of a kind that rows refer to, each once.
@@ -398,7 +562,15 @@ impl Conversion {
             .filter(|reference| reference.kind == to)
             .map(|reference| {
                 let column = reference.column;
-                format!("select distinct {column} as uuid from public.{}", self.kind)
+                let mut readings = self.readings.iter();
+                let reading = readings.find(|(name, _, _)| *name == column);
+                let value = reading.map_or("null", |(_, _, reading)| &reading.value);
+                let digits = self.digits(column);
+                let digits = digits.as_deref().unwrap_or("null::uuid");
+                format!(
+                    "select distinct {value} as uuid, {digits} as digits from public.{} as t",
+                    self.kind
+                )
             })
             .collect();
         if columns.is_empty() {
@@ -406,14 +578,12 @@ impl Conversion {
             return Err(Error::internal(problem));
         }
         Ok(format!(
-            "{}select distinct {id} from ({}) as t{join}",
+            "{}select distinct coalesce(t.digits, {id}) from ({}) as t{join}",
             self.lists(&[]),
             columns.join(" union ")
         ))
     }
 }
-
-const UUID: &str = "^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$";
 
 fn rule(field: &'static str, trouble: Trouble, broken: &str) -> Rule {
     Rule {
@@ -423,9 +593,10 @@ fn rule(field: &'static str, trouble: Trouble, broken: &str) -> Rule {
     }
 }
 
-/// A platform in small letters. Only ASCII letters are changed, as in core.
+/// A platform in small letters, without blanks around it. Only ASCII letters are changed, as in
+/// core.
 pub(super) fn folded(name: &str) -> String {
-    format!("lower({name} collate \"C\")")
+    format!("lower(btrim({name}::text, U&' \\0009\\000A\\000D') collate \"C\")")
 }
 
 /// SQL that is true for moments outside core's limits.
@@ -445,26 +616,30 @@ fn wrong_name(name: &str) -> String {
     )
 }
 
-/// SQL that is true for JSON beyond core's limits, or with numbers too large for a double.
-fn wrong_json(json: &str, most: usize) -> String {
-    let levels = limits::LEVELS;
+/// SQL that is true for JSON with numbers too large for a double.
+pub(super) fn large_numbers(json: &str) -> String {
     format!(
         "jsonb_path_exists({json}, '$.** ? (@.type() == \"number\" \
-           && (@ > 1.7976931348623157e308 || @ < -1.7976931348623157e308))') \
-         or jsonb_path_exists({json}, 'strict $.**{{{levels}}}') \
-         or octet_length({json}::text) > {most}"
+           && (@ > 1.7976931348623157e308 || @ < -1.7976931348623157e308))')"
     )
+}
+
+/// SQL that is true for JSON that is nested deeper than core's limit.
+pub(super) fn deep(json: &str) -> String {
+    let levels = limits::LEVELS;
+    format!("jsonb_path_exists({json}, 'strict $.**{{{levels}}}')")
 }
 
 /// SQL that is true if JSON is not an object of sums with numbers.
 fn wrong_breakdown(json: &str, wrong_key: &str) -> String {
-    const NUMBER: &str = r"^-?[0-9]{1,11}(\.[0-9]{1,17})?$|^-?[0-9](\.[0-9]{1,9})?[eE][-+]?[0-9]$";
+    // What is left of adding floats up has many digits.
+    const NUMBER: &str = r"^-?[0-9]{1,11}(\.[0-9]{1,60})?$|^-?[0-9](\.[0-9]{1,9})?[eE][-+]?[0-9]$|^-?[0-9](\.[0-9]{1,17})?[eE]-[1-5]?[0-9]$";
     const WHOLE: &str = r"^-?[0-9]{1,18}(\.0+)?$";
     let whole = |name: &str| format!("coalesce(e.value ->> '{name}', '0') !~ '{WHOLE}'");
     format!(
         "case when jsonb_typeof({json}) <> 'object' then true else exists (select \
            from jsonb_each({json}) as e where {wrong_key} or jsonb_typeof(e.value) <> 'object' \
-             or coalesce(e.value ->> 'revenue', '') !~ '{NUMBER}' or {} or {}) end",
+             or coalesce(e.value ->> 'revenue', '0') !~ '{NUMBER}' or {} or {}) end",
         whole("units"),
         whole("page_reads")
     )

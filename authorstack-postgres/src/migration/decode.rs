@@ -7,7 +7,7 @@ use authorstack_core::{
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::shared::Shared;
+use super::{encode::UNREADABLE, shared::Shared};
 
 pub(super) fn read(shared: &Shared, kind: Kind, value: &Value) -> Result<Record, Problems> {
     let Value::Object(row) = value else {
@@ -16,8 +16,17 @@ pub(super) fn read(shared: &Shared, kind: Kind, value: &Value) -> Result<Record,
     let mut problems = Problems::default();
     let mut fields = Map::new();
     for (name, value) in row {
-        // `content` is required JSON, for which null is a value.
+        // `content` is required JSON, for which null is a value. A row without one lacks the name.
         if value.is_null() && name != "content" {
+            continue;
+        }
+        if !kind.fields().iter().any(|field| field.name == name) {
+            other(&mut fields, name, value);
+            continue;
+        }
+        if value.get(UNREADABLE).is_some() {
+            let problem = "is nested too deep; correct it in the source, or write another value";
+            problems.push(Problem::new(name.clone(), problem));
             continue;
         }
         match field(shared, kind, name, value) {
@@ -45,6 +54,29 @@ pub(super) fn read(shared: &Shared, kind: Kind, value: &Value) -> Result<Record,
     Record::from_json(kind, Value::Object(fields))
 }
 
+/// A column that the schema does not know. The schema's own column `extra` has several.
+fn other(fields: &mut Map<String, Value>, name: &str, value: &Value) {
+    match value {
+        Value::Object(several) if name == "extra" => {
+            for (name, value) in several {
+                fields.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
+        // 5.00 is 5, as the tables hold it.
+        Value::Number(number) => {
+            let whole = number.as_f64().filter(|_| !number.is_i64());
+            let whole = whole.and_then(|number| format!("{number}").parse::<i64>().ok());
+            fields.insert(
+                name.to_owned(),
+                whole.map_or_else(|| value.clone(), Value::from),
+            );
+        }
+        _ => {
+            fields.insert(name.to_owned(), value.clone());
+        }
+    }
+}
+
 /// The default for a missing value of a row, if it has one.
 fn default_of(name: &str) -> Option<Value> {
     match name {
@@ -69,7 +101,38 @@ fn field(shared: &Shared, kind: Kind, name: &str, value: &Value) -> Result<Value
             Value::String(text) => id(shared, text).map(Value::String),
             other => Ok(other.clone()),
         },
+        Some(Shape::Whole(..)) => Ok(whole(value)),
+        Some(Shape::Day) => Ok(day(value)),
+        Some(Shape::Text | Shape::TextOrEmpty) => Ok(match (name, value) {
+            ("platform", Value::String(text)) => Value::from(text.trim()),
+            ("status", Value::String(text)) => Value::from(text.trim().to_lowercase()),
+            _ => value.clone(),
+        }),
         _ => Ok(value.clone()),
+    }
+}
+
+/// A whole number that the source has as a text, or with zeros behind the decimal point.
+fn whole(value: &Value) -> Value {
+    let text = match value {
+        Value::String(text) => text.trim().to_owned(),
+        Value::Number(number) => number.to_string(),
+        other => return other.clone(),
+    };
+    let (digits, zeros) = text.split_once('.').unwrap_or((&text, ""));
+    let is_whole = zeros.bytes().all(|digit| digit == b'0');
+    match digits.trim_start_matches('+').parse::<i64>() {
+        Ok(whole) if is_whole => whole.into(),
+        _ => value.clone(),
+    }
+}
+
+/// A day that the source has as its first moment.
+fn day(value: &Value) -> Value {
+    let text = value.as_str().map(str::trim).unwrap_or_default();
+    match text.split_at_checked(10) {
+        Some((day, rest)) if rest.bytes().all(|c| b"T 0:.Z+".contains(&c)) => day.into(),
+        _ => value.clone(),
     }
 }
 
@@ -129,6 +192,7 @@ fn breakdown(shared: &Shared, name: &str, value: &Value) -> Result<Value, String
                 *number = whole.into();
             }
         }
+        sum.entry("revenue").or_insert_with(|| 0.into());
         if let Some(revenue) = sum.get_mut("revenue") {
             *revenue = as_text(revenue);
         }

@@ -3,6 +3,7 @@
 
 mod batch;
 mod check;
+mod columns;
 mod conversion;
 mod decode;
 mod encode;

@@ -16,7 +16,7 @@ use sqlx::{AssertSqlSafe, PgConnection, postgres::PgRow, query};
 use uuid::Uuid;
 
 use super::{
-    conversion::absent_setting,
+    conversion::{Conversion, absent_setting},
     shared::{PAGE, Shared, failed},
 };
 
@@ -31,6 +31,7 @@ pub(super) struct RangeReader {
     rows: u64,
     /// The kinds with absent records.
     lists: Vec<Kind>,
+    conversion: Conversion,
 }
 
 /// Opens the first rows of a range.
@@ -41,9 +42,10 @@ pub(super) async fn open(
     most: u64,
     absent: &Absent,
 ) -> Result<Option<RangeReader>> {
-    shared.conversion(kind)?;
+    shared.known(kind)?;
     let limit = shared.pool.timeouts().load;
     let mut connection = shared.begin().await?;
+    let conversion = shared.conversion(&mut connection, kind).await?;
     let row = with_deadline(limit, async {
         let sql = format!(
             "select count(*), max(id)::bigint from (select id from public.{kind} \
@@ -82,6 +84,7 @@ pub(super) async fn open(
         },
         rows: rows.unsigned_abs(),
         lists,
+        conversion,
     }))
 }
 
@@ -97,9 +100,9 @@ impl RangeReader {
         &mut self,
         sql: String,
         most: usize,
-        read: fn(&Shared, Kind, &PgRow) -> Result<Scanned>,
+        read: fn(&Shared, &Conversion, Kind, &PgRow) -> Result<Scanned>,
     ) -> BoxStream<'_, Result<Vec<Scanned>>> {
-        let (shared, kind) = (&self.shared, self.kind);
+        let (shared, conversion, kind) = (&self.shared, &self.conversion, self.kind);
         let limit = shared.pool.timeouts().load;
         let select = query(AssertSqlSafe(sql))
             .bind(self.range.after)
@@ -111,7 +114,7 @@ impl RangeReader {
                 while part.len() < most
                     && let Some(row) = rows.try_next().await.map_err(failed)?
                 {
-                    part.push(read(shared, kind, &row)?);
+                    part.push(read(shared, conversion, kind, &row)?);
                 }
                 Ok(part)
             });
@@ -143,7 +146,7 @@ impl RowReader for RangeReader {
             return Ok(None);
         }
         let limit = self.shared.pool.timeouts().load;
-        let sql = self.shared.conversion(self.kind)?.digest(&self.lists);
+        let sql = self.conversion.digest(&self.lists);
         let digest = query(AssertSqlSafe(sql))
             .bind(self.range.after)
             .bind(self.range.until);
@@ -161,13 +164,9 @@ impl RowReader for RangeReader {
     fn copy(&mut self) -> BoxStream<'_, Result<Vec<u8>>> {
         let limit = self.shared.pool.timeouts().load;
         let RowRange { after, until } = self.range;
-        let sql = self
-            .shared
-            .conversion(self.kind)
-            .map(|conversion| conversion.copy(&self.lists, after, until));
+        let sql = self.conversion.copy(&self.lists, after, until);
         let connection = &mut self.connection;
         let rows = async move {
-            let sql = sql?;
             let rows = with_deadline(limit, async {
                 connection.copy_out_raw(&sql).await.map_err(failed)
             });
@@ -191,15 +190,12 @@ impl RowReader for RangeReader {
     }
 
     fn refused(&mut self) -> BoxStream<'_, Result<Vec<Scanned>>> {
-        let sql = match self.shared.conversion(self.kind) {
-            Ok(conversion) => conversion.refused(&self.lists),
-            Err(error) => return stream::iter([Err(error)]).boxed(),
-        };
-        self.parts(sql, PAGE, |shared, kind, row| {
+        let sql = self.conversion.refused(&self.lists);
+        self.parts(sql, PAGE, |shared, conversion, kind, row| {
             let (number, original): (i64, &str) = (get(row, 0)?, get(row, 3)?);
             let references: Vec<Option<Uuid>> = get(row, 1)?;
             let flags: Vec<bool> = get(row, 2)?;
-            let problems = shared.problems(kind, &flags, original, &references)?;
+            let problems = shared.problems(conversion, kind, &flags, original, &references)?;
             Ok(Scanned {
                 key: number.to_string(),
                 outcome: Err(problems),
@@ -209,28 +205,23 @@ impl RowReader for RangeReader {
     }
 
     fn records(&mut self, limits: BatchLimits) -> BoxStream<'_, Result<Vec<Scanned>>> {
-        let sql = match self.shared.conversion(self.kind) {
-            Ok(conversion) => {
-                let range = "t.id > $1 and t.id <= $2";
-                conversion.records(range, "")
-            }
-            Err(error) => return stream::iter([Err(error)]).boxed(),
-        };
+        let sql = self.conversion.records("t.id > $1 and t.id <= $2", "");
         let most = limits.records.clamp(1, PAGE);
         self.parts(sql, most, Shared::scanned)
     }
 
     async fn fetch(&mut self, numbers: &[i64]) -> Result<Vec<Scanned>> {
         let (shared, kind) = (&self.shared, self.kind);
-        let conversion = shared.conversion(kind)?;
-        let sql = conversion.records("t.id = any ($1)", "");
+        let sql = self.conversion.records("t.id = any ($1)", "");
         let select = query(AssertSqlSafe(sql)).bind(numbers);
         let select = shared.pool.statement(select);
         let rows = with_deadline(shared.pool.timeouts().load, async {
             select.fetch_all(&mut self.connection).await.map_err(failed)
         })
         .await?;
-        rows.iter().map(|row| shared.scanned(kind, row)).collect()
+        rows.iter()
+            .map(|row| shared.scanned(&self.conversion, kind, row))
+            .collect()
     }
 
     async fn close(self: Box<Self>) -> Result<()> {

@@ -54,7 +54,7 @@ impl RowSource for PostgresMigration {
     }
 
     async fn last(&self, kind: Kind) -> Result<Option<i64>> {
-        self.shared.conversion(kind)?;
+        self.shared.known(kind)?;
         let sql = format!("select max(id)::bigint from public.{kind}");
         let rows = self.shared.fetch_all(query(AssertSqlSafe(sql))).await?;
         rows.first().map_or(Ok(None), |row| get(row, 0))

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::{
+    columns,
     conversion::{Conversion, ID_MAP, Trouble},
     encode,
     id_map::IdMap,
@@ -35,7 +36,6 @@ pub(super) struct Shared {
     pub(super) ids: IdForm,
     pub(super) map: IdMap,
     pub(super) map_json: String,
-    conversions: Vec<(Kind, Conversion)>,
     idle: KeptConnections,
     /// The connections of transactions that write.
     writers: KeptConnections,
@@ -47,16 +47,11 @@ pub(super) fn failed(error: sqlx::Error) -> Error {
 
 impl Shared {
     pub(super) fn new(pool: Pool, ids: IdForm, map: IdMap) -> Self {
-        let conversions = Kind::ANALYTICS
-            .iter()
-            .map(|kind| (*kind, Conversion::new(*kind, ids, !map.is_empty())))
-            .collect();
         Self {
             pool,
             ids,
             map_json: map.to_json(),
             map,
-            conversions,
             idle: KeptConnections::default(),
             writers: KeptConnections::default(),
         }
@@ -67,11 +62,44 @@ impl Shared {
         !self.map.is_empty()
     }
 
-    pub(super) fn conversion(&self, kind: Kind) -> Result<&Conversion> {
-        let found = self.conversions.iter().find(|(of, _)| *of == kind);
-        found
-            .map(|(_, conversion)| conversion)
-            .ok_or_else(|| Error::internal(format!("{kind} are not analytics")))
+    /// Refuses a kind without a table here.
+    pub(super) fn known(&self, kind: Kind) -> Result<()> {
+        if Kind::ANALYTICS.contains(&kind) {
+            Ok(())
+        } else {
+            Err(Error::internal(format!("{kind} are not analytics")))
+        }
+    }
+
+    /// How the rows of a kind are converted, as its table is now.
+    pub(super) async fn conversion(
+        &self,
+        connection: &mut PgConnection,
+        kind: Kind,
+    ) -> Result<Conversion> {
+        self.known(kind)?;
+        let table = columns::of_table(self, connection, kind).await?;
+        Conversion::new(kind, self.ids, self.has_map(), table)
+    }
+
+    /// Rows as records, in a transaction of their own.
+    pub(super) async fn read_rows(
+        &self,
+        kind: Kind,
+        condition: &str,
+        limit: &str,
+        bind: impl FnOnce(Statement<'_>) -> Statement<'_>,
+    ) -> Result<Vec<(i64, Scanned)>> {
+        let mut connection = self.begin().await?;
+        let conversion = self.conversion(&mut connection, kind).await?;
+        let select = bind(query(AssertSqlSafe(conversion.records(condition, limit))));
+        let rows = self.fetch_in(&mut connection, select).await?;
+        self.end(connection).await?;
+        let rows = rows.iter().map(|row| {
+            let scanned = self.scanned(&conversion, kind, row)?;
+            Ok((get(row, 0)?, scanned))
+        });
+        rows.collect()
     }
 
     /// A connection in a read-only transaction that sees the data of one moment.
@@ -195,8 +223,9 @@ impl Shared {
         sender: mpsc::Sender<Result<Vec<Id<Record>>>>,
     ) -> Result<()> {
         let limit = self.pool.timeouts().load;
-        let sql = self.conversion(kind)?.references(to)?;
         let mut connection = self.begin().await?;
+        let conversion = self.conversion(&mut connection, kind).await?;
+        let sql = conversion.references(to)?;
         let select = self.pool.statement(query(AssertSqlSafe(sql)));
         let mut rows = select.fetch(&mut connection);
         let mut ids = Vec::new();
@@ -237,6 +266,9 @@ impl Shared {
             ),
         ];
         let read: Option<Uuid> = uuid.parse().ok();
+        if read.is_none() {
+            return format!("{uuid:?} is neither an id of 24 digits nor a UUID; correct it");
+        }
         let looks = |form: &IdForm| read.is_some_and(|uuid| form.read::<Record>(uuid).is_ok());
         let own = forms.iter().find(|(form, _, _)| *form == self.ids);
         let own = own.map_or("", |(_, name, _)| *name);
@@ -253,12 +285,13 @@ impl Shared {
     /// refers to, in the order of the kind's references.
     pub(super) fn problems(
         &self,
+        conversion: &Conversion,
         kind: Kind,
         flags: &[bool],
         original: &str,
         references: &[Option<Uuid>],
     ) -> Result<Problems> {
-        let rules = self.conversion(kind)?.rules.iter();
+        let rules = conversion.rules.iter();
         let broken = rules.zip(flags).filter(|(_, broken)| **broken);
         let broken: Vec<_> = broken.map(|(rule, _)| rule).collect();
         let mut problems = Problems::default();
@@ -282,6 +315,7 @@ impl Shared {
                          replay"
                     )
                 }
+                Trouble::Missing => "is missing; set it in the source or here".to_owned(),
                 Trouble::Value(problem) => format!("{} {problem}", shown(value)),
             };
             problems.push(Problem::new(rule.field, problem));
@@ -290,14 +324,19 @@ impl Shared {
     }
 
     /// Reads a row of `Conversion::records`.
-    pub(super) fn scanned(&self, kind: Kind, row: &PgRow) -> Result<Scanned> {
+    pub(super) fn scanned(
+        &self,
+        conversion: &Conversion,
+        kind: Kind,
+        row: &PgRow,
+    ) -> Result<Scanned> {
         let (flags, original) = (row.len().saturating_sub(2), row.len().saturating_sub(1));
         let (flags, original): (Vec<bool>, &str) = (get(row, flags)?, get(row, original)?);
         let number: i64 = get(row, 0)?;
-        let problems = self.problems(kind, &flags, original, &[])?;
+        let problems = self.problems(conversion, kind, &flags, original, &[])?;
         let outcome = if problems.is_empty() {
             let record = read_record(kind, row, IdForm::Embedded);
-            record.map_err(|error| Problem::new("", error.kind().to_string()).into())
+            record.map_err(|error| unreadable(kind, &error).into())
         } else {
             Err(problems)
         };
@@ -307,6 +346,17 @@ impl Shared {
             original: Original::Bytes(original.as_bytes().to_vec()),
         })
     }
+}
+
+/// The problem of a row that core refuses, with the name of its field.
+fn unreadable(kind: Kind, error: &Error) -> Problem {
+    let said = error.kind().to_string();
+    for field in kind.fields() {
+        if let Some((_, problem)) = said.split_once(&format!("{}: ", field.name)) {
+            return Problem::new(field.name, problem);
+        }
+    }
+    Problem::new("record", said)
 }
 
 /// A value for a message: short, and never a whole document.

@@ -35,7 +35,7 @@ impl Sink for PostgresMigration {
     }
 
     async fn begin(&self, kind: Kind) -> Result<()> {
-        self.shared.conversion(kind).map(drop)
+        self.shared.known(kind)
     }
 
     /// Writes a batch in one transaction. A row keeps its number. If the same record is already
@@ -46,7 +46,7 @@ impl Sink for PostgresMigration {
 
     /// Rows keep their numbers, so the numbers of new rows must come after them.
     async fn finish(&self, kind: Kind) -> Result<()> {
-        self.shared.conversion(kind)?;
+        self.shared.known(kind)?;
         let set = format!(
             "select setval(number, last) from (select max(id), \
                pg_get_serial_sequence('public.{kind}', 'id')::regclass from public.{kind}) \

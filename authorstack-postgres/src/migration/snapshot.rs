@@ -37,7 +37,7 @@ impl Snapshot for PostgresMigration {
     }
 
     async fn count(&self, kind: Kind) -> Result<u64> {
-        self.shared.conversion(kind)?;
+        self.shared.known(kind)?;
         let count = query(AssertSqlSafe(count(kind)));
         let rows = self.shared.fetch_all(count).await?;
         let count = rows.first().map_or(Ok(0), |row| get::<i64>(row, 0))?;
@@ -58,19 +58,17 @@ impl Snapshot for PostgresMigration {
         };
         let most = limits.records.clamp(1, PAGE);
         stream::try_unfold(after, move |after| async move {
-            let conversion = shared.conversion(kind)?;
-            let sql = conversion.records("t.id > $1", "limit $2");
             let limit = i64::try_from(most).unwrap_or(i64::MAX);
-            let select = query(AssertSqlSafe(sql)).bind(after).bind(limit);
-            let rows = shared.fetch_all(select).await?;
-            let items: Vec<Scanned> = rows
-                .iter()
-                .map(|row| shared.scanned(kind, row))
-                .collect::<Result<_>>()?;
-            let Some(last) = rows.last() else {
+            let rows = shared
+                .read_rows(kind, "t.id > $1", "limit $2", |select| {
+                    select.bind(after).bind(limit)
+                })
+                .await?;
+            let Some((last, _)) = rows.last() else {
                 return Ok(None);
             };
-            let last: i64 = get(last, 0)?;
+            let last = *last;
+            let items = rows.into_iter().map(|(_, item)| item).collect();
             let position = Position(last.to_string());
             Ok::<_, Error>(Some((ScannedBatch { items, position }, last)))
         })
@@ -78,17 +76,17 @@ impl Snapshot for PostgresMigration {
     }
 
     async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {
-        let conversion = self.shared.conversion(kind)?;
+        self.shared.known(kind)?;
         // A key that is not a number belongs to no row.
         let numbers: Vec<i64> = keys.iter().filter_map(|key| key.parse().ok()).collect();
         if numbers.is_empty() {
             return Ok(Vec::new());
         }
-        let sql = conversion.records("t.id = any ($1)", "");
-        let select = query(AssertSqlSafe(sql)).bind(numbers);
-        let rows = self.shared.fetch_all(select).await?;
-        let rows = rows.iter().map(|row| self.shared.scanned(kind, row));
-        rows.collect()
+        let rows = self
+            .shared
+            .read_rows(kind, "t.id = any ($1)", "", |select| select.bind(numbers))
+            .await?;
+        Ok(rows.into_iter().map(|(_, item)| item).collect())
     }
 
     fn encode(&self, _: Kind, original: &Original) -> Value {

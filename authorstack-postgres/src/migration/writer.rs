@@ -9,7 +9,11 @@ use authorstack_sql::{ArrayWriter, WriteIds, each_value};
 use sqlx::postgres::PgArguments;
 use uuid::Uuid;
 
-use super::{conversion::folded, shared::Shared};
+use super::{
+    columns::{Column, constant, quoted},
+    conversion::{Conversion, folded},
+    shared::Shared,
+};
 
 /// The ids in the form of the tables: the map's UUID if it has one, else the form from the
 /// settings.
@@ -58,6 +62,8 @@ pub(super) fn check_ids(shared: &Shared, record: &Record) -> Problems {
 pub(super) struct Incoming {
     kind: Kind,
     names: Vec<&'static str>,
+    /// The columns that the schema does not know, for values of `extra`.
+    others: Vec<String>,
     /// SQL that returns the rows, with the types of the table.
     select: String,
     pub(super) arguments: PgArguments,
@@ -66,6 +72,7 @@ pub(super) struct Incoming {
 impl Incoming {
     pub(super) fn new<'r>(
         shared: &Shared,
+        conversion: &Conversion,
         kind: Kind,
         records: impl Iterator<Item = &'r Record>,
     ) -> Result<Self> {
@@ -84,10 +91,21 @@ impl Incoming {
                 _ => format!("i.{column}"),
             })
         });
-        let extra = kind
-            .has_extra()
-            .then(|| "i.extra::jsonb as extra".to_owned());
-        let values: Vec<String> = values.chain(extra).collect();
+        let others: Vec<&Column> = conversion
+            .unknown()
+            .filter(|column| kind.has_extra() && column.takes_extra())
+            .collect();
+        let keys: Vec<String> = others.iter().map(|column| constant(&column.name)).collect();
+        let extra = kind.has_extra().then(|| {
+            // What has a column of its own is there.
+            let keys = keys.join(", ");
+            format!("nullif(i.extra::jsonb - array[{keys}]::text[], '{{}}'::jsonb) as extra")
+        });
+        let placed = others
+            .iter()
+            .map(|column| format!("{} as {}", column.from_extra(kind), quoted(&column.name)));
+        let values: Vec<String> = values.chain(extra).chain(placed).collect();
+        let others = others.iter().map(|column| quoted(&column.name)).collect();
         let select = format!(
             "select {} from unnest({}) as i ({})",
             values.join(", "),
@@ -99,6 +117,7 @@ impl Incoming {
         Ok(Self {
             kind,
             names,
+            others,
             select,
             arguments,
         })
@@ -109,17 +128,23 @@ impl Incoming {
         format!(
             "insert into public.{} ({}) overriding system value {} order by i.id",
             self.kind,
-            self.names.join(", "),
+            self.columns().collect::<Vec<_>>().join(", "),
             self.select
         )
+    }
+
+    /// All columns that are written.
+    fn columns(&self) -> impl Iterator<Item = &str> {
+        let others = self.others.iter().map(String::as_str);
+        self.names.iter().copied().chain(others)
     }
 
     /// Updates the rows with these numbers. Their identity columns stay as they are.
     pub(super) fn update(&self) -> String {
         let identity = self.kind.description().identity;
-        let names = self.names.iter();
-        let set: Vec<String> = names
-            .filter(|name| **name != "id" && !identity.contains(name))
+        let set: Vec<String> = self
+            .columns()
+            .filter(|name| *name != "id" && !identity.contains(name))
             .map(|name| format!("{name} = incoming.{name}"))
             .collect();
         format!(

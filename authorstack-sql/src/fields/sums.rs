@@ -33,15 +33,40 @@ fn sums(entry: &Value) -> Option<Sums> {
         Some(number) => decimal(number)?.try_into().ok(),
     };
     Some(Sums {
-        revenue: decimal(entry.get("revenue")?)?,
+        revenue: match entry.get("revenue") {
+            None | Some(Value::Null) => Decimal::ZERO,
+            Some(number) => decimal(number)?,
+        },
         units: whole("units")?,
         page_reads: whole("page_reads")?,
     })
 }
 
-/// An old app may have written a number as a text, or in scientific notation.
+/// An old app may have written a number as a text, or in scientific notation. It may have added up
+/// floats: digits far behind the cent are what is left of that.
 fn decimal(number: &Value) -> Option<Decimal> {
-    json::parse_decimal(number.as_str()?)
+    let text = number.as_str()?;
+    json::parse_decimal(text).or_else(|| residue(text))
+}
+
+/// A number that is nearly zero, or has too many digits behind the decimal point, rounded to the 28
+/// that a decimal number has.
+fn residue(text: &str) -> Option<Decimal> {
+    let (digits, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let number: Decimal = digits.parse().ok()?;
+    let exponent: i64 = exponent.parse().ok()?;
+    let scale = i64::from(number.scale()).checked_sub(exponent)?;
+    if exponent == 0 {
+        return Some(number);
+    }
+    if !(0..=100).contains(&scale) {
+        return None;
+    }
+    let mut small = number;
+    for _ in 0..exponent.unsigned_abs() {
+        small = small.checked_div(Decimal::TEN)?;
+    }
+    (exponent < 0).then_some(small)
 }
 
 /// The sums that JSON holds.
