@@ -43,10 +43,6 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn number(&self) -> i64 {
-        self.number
-    }
-
     pub(super) fn is_sound(&self) -> bool {
         let sound = |(_, means): &(String, Means)| means.doubtful.is_empty() && means.fatal.is_empty();
         self.values.values().all(sound)
@@ -340,7 +336,10 @@ impl Maker {
 
     fn platform(&mut self, field: &str, can: Can, markets: bool) -> Cell {
         if self.fatal() {
-            let wrong = self.pick(&["''", "E'a\\tb'", "repeat('a', 49) || ' :x'"]);
+            let wrong = match markets {
+                true => self.pick(&["''", "E'a\\tb'", "'kdp:a b'"]),
+                false => self.pick(&["''", "E'a\\tb'"]),
+            };
             return fatal(wrong, field);
         }
         let name = self.pick(&["kdp", "gumroad", "apple_books"]);

@@ -22,7 +22,7 @@ use self::{
     maker::Maker,
 };
 pub use self::oracle::{
-    Candidate, Held, Means, Outcome, Outcomes, Row, SET_ASIDE, differences, judge, rejected_fields,
+    Candidate, Held, Means, Outcome, Outcomes, Rejected, Row, SET_ASIDE, differences, faults, judge,
 };
 
 /// What the generator may make.

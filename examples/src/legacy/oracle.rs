@@ -103,10 +103,19 @@ pub struct Outcome {
     pub read: u64,
     /// The rows of the target, by the keys of the records.
     pub rows: BTreeMap<String, Row>,
-    /// The fields at fault of the records that do not move, by their keys.
-    pub rejects: BTreeMap<String, BTreeSet<String>>,
+    /// The records that do not move.
+    pub rejects: Vec<Rejected>,
     /// The fields that are set aside of records that move, by their keys.
     pub aside: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// A record that does not move.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rejected {
+    /// Its key, and the one that it has if it cannot be read.
+    pub keys: [String; 2],
+    /// The fields at fault. At least one of them is named, and no other.
+    pub faults: BTreeSet<String>,
 }
 
 /// What must become of all records.
@@ -131,15 +140,11 @@ pub fn judge(mut candidates: Vec<Candidate>, strict: bool) -> Outcomes {
         if strict {
             faults.extend(candidate.doubtful.iter().cloned());
         }
-        let key = if faults.is_empty() {
-            candidate.key
-        } else {
-            candidate.unread_key
-        };
-        if faults.is_empty() {
-            let mut refers = candidate.refers.iter();
-            let gone = refers.find(|(_, kind, id)| !there.contains(&(*kind, id.clone())));
-            faults.extend(gone.map(|(field, ..)| (*field).to_owned()));
+        let key = candidate.key;
+        for (field, kind, id) in candidate.refers {
+            if !id.is_empty() && !there.contains(&(kind, id)) {
+                faults.insert(field.to_owned());
+            }
         }
         let mine = |(field, value): &(&'static str, String)| (kind, *field, value.clone());
         if faults.is_empty() {
@@ -160,7 +165,10 @@ pub fn judge(mut candidates: Vec<Candidate>, strict: bool) -> Outcomes {
             }
         }
         if !faults.is_empty() {
-            outcome.rejects.insert(key, faults);
+            outcome.rejects.push(Rejected {
+                keys: [key, candidate.unread_key],
+                faults,
+            });
             continue;
         }
         taken.extend(candidate.unique.iter().map(mine));
@@ -176,14 +184,11 @@ pub fn judge(mut candidates: Vec<Candidate>, strict: bool) -> Outcomes {
     outcomes
 }
 
-/// How many records do not move because of each field.
+/// The fields that keep records of a kind from moving.
 #[must_use]
-pub fn rejected_fields(outcome: &Outcome) -> BTreeMap<String, u64> {
-    let mut fields = BTreeMap::new();
-    for field in outcome.rejects.values().flatten() {
-        *fields.entry(field.clone()).or_default() += 1;
-    }
-    fields
+pub fn faults(outcome: &Outcome) -> BTreeSet<String> {
+    let rejects = outcome.rejects.iter();
+    rejects.flat_map(|reject| reject.faults.iter().cloned()).collect()
 }
 
 /// The UUID of an id: the version 8 and the variant among its digits, zeros behind them.
