@@ -25,7 +25,7 @@ pub use codec::{
 pub use error::{from_sqlx, get, has_code, is_data_error, is_duplicate_object, name_deadline};
 pub use fields::{
     ArgumentWriter, arguments, insert, integer, is_integer, json_columns, parameter, placeholders,
-    read, read_listed, read_record, select, sums_of, update, width, write_sums,
+    read, read_listed, read_record, read_sum, select, sums_of, update, width, write_sums,
 };
 pub use fields::{ArrayWriter, WriteIds};
 pub use ids::IdForm;

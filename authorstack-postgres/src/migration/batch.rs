@@ -33,7 +33,7 @@ pub(super) fn screen(shared: &Shared, record: &Record) -> Problems {
 
 /// Writes a batch in one transaction.
 pub(super) async fn apply(shared: &Shared, batch: &SinkBatch<'_>) -> Result<Applied> {
-    shared.known(batch.kind)?;
+    Shared::known(batch.kind)?;
     let mut connection = shared.begin_writing().await?;
     let conversion = shared.conversion(&mut connection, batch.kind).await?;
     let mut work = Work {

@@ -2,9 +2,12 @@
 
 use authorstack_core::{Error, Result, migrate::Kind};
 use authorstack_sql::get;
-use sqlx::{PgConnection, query};
+use sqlx::{AssertSqlSafe, PgConnection, query};
 
-use super::shared::failed;
+use super::{
+    columns,
+    shared::{Shared, failed},
+};
 use crate::{config::SERVER, schema::missing_columns};
 
 /// Reports what is wrong with a database as a source, if anything.
@@ -53,4 +56,63 @@ pub(super) async fn check(connection: &mut PgConnection) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Reports, in one line, the columns whose types do not convert, and rows that cannot be told apart
+/// because they have no number of their own.
+pub(super) async fn fits(shared: &Shared, connection: &mut PgConnection) -> Result<()> {
+    let mut problems = Vec::new();
+    for &kind in Kind::ANALYTICS {
+        let table = columns::of_table(shared, connection, kind).await?;
+        // Another check names a table that is not there.
+        if table.is_empty() {
+            continue;
+        }
+        let conversion = shared.conversion_of(kind, table);
+        match conversion {
+            Ok(conversion) if conversion.has_numbers() => {}
+            Ok(_) => problems.extend(numbers(shared, connection, kind).await?),
+            Err(error) => problems.push(error.kind().to_string()),
+        }
+    }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(columns::unfit(&problems))
+    }
+}
+
+/// What is wrong with the numbers of rows, in a table that does not check them.
+async fn numbers(
+    shared: &Shared,
+    connection: &mut PgConnection,
+    kind: Kind,
+) -> Result<Vec<String>> {
+    let sql = format!(
+        "select (select count(*) from public.{kind} where id is null), \
+           (select min(id)::bigint from (select id from public.{kind} where id is not null \
+             group by id having count(*) > 1) as twice)"
+    );
+    let mut problems = Vec::new();
+    for row in shared
+        .fetch_in(connection, query(AssertSqlSafe(sql)))
+        .await?
+    {
+        let (without, twice): (i64, Option<i64>) = (get(&row, 0)?, get(&row, 1)?);
+        if without > 0 {
+            let has = if without == 1 { "row" } else { "rows" };
+            let verb = if without == 1 { "has" } else { "have" };
+            problems.push(format!(
+                "{without} {has} of {kind} {verb} no number (the column id is null), and could not \
+                 be found again; number them, and make id the primary key"
+            ));
+        }
+        if let Some(number) = twice {
+            problems.push(format!(
+                "rows of {kind} share the number {number}; give each a number of its own, and make \
+                 id the primary key"
+            ));
+        }
+    }
+    Ok(problems)
 }

@@ -25,6 +25,8 @@ pub(super) struct Column {
     declared: String,
     held: Held,
     pub(super) not_null: bool,
+    /// Whether it is a key by itself, and never null.
+    pub(super) is_key: bool,
     /// Whether the table computes it.
     pub(super) generated: bool,
     /// The expression of its default.
@@ -88,7 +90,10 @@ pub(super) async fn of_table(
     let look = query(
         "select a.attname::text, format_type(a.atttypid, a.atttypmod), b.typname::text, \
            b.typtype::text, b.typcategory::text, b.modifier, a.attnotnull, \
-           a.attgenerated <> '' or a.attidentity <> '', pg_get_expr(d.adbin, d.adrelid) \
+           a.attgenerated <> '' or a.attidentity <> '', pg_get_expr(d.adbin, d.adrelid), \
+           a.attnotnull and exists (select from pg_index as i where i.indrelid = a.attrelid \
+             and i.indisunique and i.indisvalid and i.indpred is null and i.indnkeyatts = 1 \
+             and i.indkey[0] = a.attnum) \
          from pg_attribute as a \
          left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum cross join lateral ( \
            with recursive base (oid, modifier) as ( \
@@ -118,6 +123,7 @@ pub(super) async fn of_table(
             not_null: get(row, 6)?,
             generated: get(row, 7)?,
             default: get(row, 8)?,
+            is_key: get(row, 9)?,
         })
     });
     columns.collect()
@@ -131,7 +137,7 @@ impl Column {
 
     /// The value for this column in the object `i.extra`. Where a column needs a value and there is
     /// none, it gets its default.
-    pub(super) fn from_extra(&self, kind: Kind) -> String {
+    pub(super) fn value_in_extra(&self, kind: Kind) -> String {
         let (name, key) = (quoted(&self.name), constant(&self.name));
         let value = format!(
             "(jsonb_populate_record(null::public.{kind}, \
@@ -469,6 +475,11 @@ fn json(t: &str, is_json: &str) -> String {
         names(&text),
         names(&format!("{text}::jsonb::text")),
     )
+}
+
+/// A value of the type `json`, as `jsonb`: as a text, if that cannot hold it.
+pub(super) fn json_or_text(value: &str) -> String {
+    format!("coalesce({}, to_jsonb({value}::text))", json(value, "true"))
 }
 
 /// Whether a text is JSON. Servers before version 16 cannot be asked, so brackets are taken away

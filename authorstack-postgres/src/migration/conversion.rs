@@ -120,6 +120,11 @@ impl Conversion {
         self.table.iter().find(|column| column.name == name)
     }
 
+    /// Whether the table gives each row a number of its own.
+    pub(super) fn has_numbers(&self) -> bool {
+        self.column("id").is_some_and(|column| column.is_key)
+    }
+
     /// SQL for the id in a column whose text may have its digits; null for other types.
     fn digits(&self, name: &str) -> Option<String> {
         self.column(name).and_then(columns::digits)
@@ -217,27 +222,29 @@ impl Conversion {
     /// The columns that the schema does not know, as one object; null if there are none. A column
     /// `extra` of the schema's own form is merged into it.
     fn extra(&self) -> String {
-        let mut parts = Vec::new();
+        let (mut own, mut parts) = (None, Vec::new());
         for column in self.unknown() {
-            parts.push(match column.extra() {
-                Some(value) => format!(
-                    "case when t.{name} is null then '{{}}' \
-                       else jsonb_build_object({key}, {value}) end",
-                    name = quoted(&column.name),
-                    key = constant(&column.name),
-                ),
-                None => "case when t.extra is null then '{}' \
-                     when jsonb_typeof(t.extra) = 'object' then t.extra \
-                     else jsonb_build_object('extra', t.extra) end"
-                    .to_owned(),
-            });
+            let Some(value) = column.extra() else {
+                own = Some(
+                    "case when t.extra is null then '{}' \
+                       when jsonb_typeof(t.extra) = 'object' then t.extra \
+                       else jsonb_build_object('extra', t.extra) end"
+                        .to_owned(),
+                );
+                continue;
+            };
+            parts.push(format!(
+                "case when t.{name} is null then '{{}}' \
+                   else jsonb_build_object({key}, {value}) end",
+                name = quoted(&column.name),
+                key = constant(&column.name),
+            ));
         }
+        // Columns of the old app win.
+        let parts: Vec<String> = own.into_iter().chain(parts).collect();
         if parts.is_empty() {
             return "null::jsonb".to_owned();
         }
-        // The table's own columns win.
-        parts.reverse();
-        parts.sort_by_key(|part| !part.contains("t.extra is null then"));
         format!("nullif({}, '{{}}'::jsonb)", parts.join(" || "))
     }
 
@@ -521,28 +528,20 @@ impl Conversion {
     /// SQL for the row as JSON text. Where there is no content, it has none either: for JSON, null
     /// is a value. Types that the server cannot always make into JSON are texts there.
     fn original(&self) -> String {
-        let as_texts = self.table.iter().filter(|column| column.is_json());
         let mut original = "to_jsonb(c.original)".to_owned();
-        let texts: Vec<String> = as_texts
-            .map(|column| {
-                let (name, key) = (quoted(&column.name), constant(&column.name));
-                format!(", {key}, (c.original).{name}::text")
-            })
-            .collect();
-        if !texts.is_empty() {
-            // Such a column would fail the whole row.
-            let others: Vec<String> = self
-                .table
-                .iter()
-                .filter(|column| !column.is_json())
-                .map(|column| {
-                    let (name, key) = (quoted(&column.name), constant(&column.name));
-                    format!("jsonb_build_object({key}, (c.original).{name})")
-                })
-                .collect();
-            let texts = texts.concat();
-            let texts = texts.trim_start_matches(", ");
-            original = format!("({} || jsonb_build_object({texts}))", others.join(" || "));
+        if self.table.iter().any(Column::is_json) {
+            // One value that the server cannot make into JSON would fail the whole row.
+            let columns = self.table.iter().map(|column| {
+                let value = format!("(c.original).{}", quoted(&column.name));
+                let value = if column.is_json() {
+                    columns::json_or_text(&value)
+                } else {
+                    value
+                };
+                format!("jsonb_build_object({}, {value})", constant(&column.name))
+            });
+            let columns: Vec<String> = columns.collect();
+            original = format!("({})", columns.join(" || "));
         }
         let mut readings = self.readings.iter();
         if readings.any(|(name, field, _)| *name == "content" && self.is_missing(name, field)) {

@@ -4,6 +4,7 @@ use authorstack_core::{
     fields::Shape,
     migrate::{Kind, Problem, Problems, Record},
 };
+use authorstack_sql::read_sum;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -14,14 +15,14 @@ pub(super) fn read(shared: &Shared, kind: Kind, value: &Value) -> Result<Record,
         return Err(Problem::new("record", "is not a JSON object; restore the line").into());
     };
     let mut problems = Problems::default();
-    let mut fields = Map::new();
+    let (mut fields, mut extra) = (Map::new(), Map::new());
     for (name, value) in row {
         // `content` is required JSON, for which null is a value. A row without one lacks the name.
         if value.is_null() && name != "content" {
             continue;
         }
         if !kind.fields().iter().any(|field| field.name == name) {
-            other(&mut fields, name, value);
+            other(&mut extra, name, value);
             continue;
         }
         if value.get(UNREADABLE).is_some() {
@@ -39,6 +40,9 @@ pub(super) fn read(shared: &Shared, kind: Kind, value: &Value) -> Result<Record,
     if !problems.is_empty() {
         return Err(problems);
     }
+    if !extra.is_empty() {
+        fields.insert("extra".to_owned(), Value::Object(extra));
+    }
     // "Always valid" means no date.
     if fields
         .get("valid_until")
@@ -55,24 +59,24 @@ pub(super) fn read(shared: &Shared, kind: Kind, value: &Value) -> Result<Record,
 }
 
 /// A column that the schema does not know. The schema's own column `extra` has several.
-fn other(fields: &mut Map<String, Value>, name: &str, value: &Value) {
+fn other(extra: &mut Map<String, Value>, name: &str, value: &Value) {
     match value {
         Value::Object(several) if name == "extra" => {
             for (name, value) in several {
-                fields.entry(name.clone()).or_insert_with(|| value.clone());
+                extra.entry(name.clone()).or_insert_with(|| value.clone());
             }
         }
         // 5.00 is 5, as the tables hold it.
         Value::Number(number) => {
             let whole = number.as_f64().filter(|_| !number.is_i64());
             let whole = whole.and_then(|number| format!("{number}").parse::<i64>().ok());
-            fields.insert(
+            extra.insert(
                 name.to_owned(),
                 whole.map_or_else(|| value.clone(), Value::from),
             );
         }
         _ => {
-            fields.insert(name.to_owned(), value.clone());
+            extra.insert(name.to_owned(), value.clone());
         }
     }
 }
@@ -155,19 +159,41 @@ fn as_text(value: &Value) -> Value {
     }
 }
 
-/// A moment in a column without a zone is in UTC.
-fn moment(value: &Value) -> Value {
-    match value {
-        Value::String(text) if text.contains('T') && !has_zone(text) => {
-            Value::String(format!("{text}Z"))
-        }
-        other => other.clone(),
-    }
+/// An amount of a breakdown. Floats that were added up have more digits than a decimal number.
+fn amount(value: &Value) -> Value {
+    let text = as_text(value);
+    let read = text.as_str().and_then(read_sum);
+    read.map_or(text, |read| Value::String(read.to_string()))
 }
 
-fn has_zone(text: &str) -> bool {
-    let time = text.split_once('T').map_or("", |(_, time)| time);
-    time.contains(['Z', 'z', '+', '-'])
+/// A moment in a column without a zone is in UTC. A text may leave out the seconds, the minutes of
+/// the zone, or the time.
+fn moment(value: &Value) -> Value {
+    let Value::String(text) = value else {
+        return value.clone();
+    };
+    let text = text.trim();
+    let Some((day, rest)) = text.split_at_checked(10) else {
+        return value.clone();
+    };
+    let Some(time) = rest.strip_prefix(['T', ' ']) else {
+        let is_day = rest.is_empty() && day.bytes().filter(|c| *c == b'-').count() == 2;
+        let midnight = || Value::String(format!("{day}T00:00:00Z"));
+        return if is_day { midnight() } else { value.clone() };
+    };
+    let at = time.find(['Z', 'z', '+', '-']).unwrap_or(time.len());
+    let (clock, zone) = time.split_at(at);
+    let clock = clock.trim_end();
+    let seconds = if clock.len() == 5 { ":00" } else { "" };
+    let zone = match zone {
+        "" | "z" => "Z".to_owned(),
+        hours if hours.len() == 3 => format!("{hours}:00"),
+        zone => match zone.split_at_checked(3) {
+            Some((hours, minutes)) if minutes.len() == 2 => format!("{hours}:{minutes}"),
+            _ => zone.to_owned(),
+        },
+    };
+    Value::String(format!("{day}T{clock}{seconds}{zone}"))
 }
 
 fn breakdown(shared: &Shared, name: &str, value: &Value) -> Result<Value, String> {
@@ -194,7 +220,7 @@ fn breakdown(shared: &Shared, name: &str, value: &Value) -> Result<Value, String
         }
         sum.entry("revenue").or_insert_with(|| 0.into());
         if let Some(revenue) = sum.get_mut("revenue") {
-            *revenue = as_text(revenue);
+            *revenue = amount(revenue);
         }
         if read.insert(key.clone(), Value::Object(sum)).is_some() {
             return Err(format!("names {key:?} twice"));

@@ -42,7 +42,7 @@ pub(super) async fn open(
     most: u64,
     absent: &Absent,
 ) -> Result<Option<RangeReader>> {
-    shared.known(kind)?;
+    Shared::known(kind)?;
     let limit = shared.pool.timeouts().load;
     let mut connection = shared.begin().await?;
     let conversion = shared.conversion(&mut connection, kind).await?;
@@ -195,7 +195,7 @@ impl RowReader for RangeReader {
             let (number, original): (i64, &str) = (get(row, 0)?, get(row, 3)?);
             let references: Vec<Option<Uuid>> = get(row, 1)?;
             let flags: Vec<bool> = get(row, 2)?;
-            let problems = shared.problems(conversion, kind, &flags, original, &references)?;
+            let problems = shared.problems(conversion, kind, &flags, original, &references);
             Ok(Scanned {
                 key: number.to_string(),
                 outcome: Err(problems),

@@ -13,7 +13,7 @@ use authorstack_sql::{get, spawned};
 use futures::stream::BoxStream;
 use sqlx::{AssertSqlSafe, query};
 
-use super::{PostgresMigration, conversion::folded, reader};
+use super::{PostgresMigration, conversion::folded, reader, shared::Shared};
 use crate::schema::has_key;
 
 impl PostgresMigration {
@@ -54,7 +54,7 @@ impl RowSource for PostgresMigration {
     }
 
     async fn last(&self, kind: Kind) -> Result<Option<i64>> {
-        self.shared.known(kind)?;
+        Shared::known(kind)?;
         let sql = format!("select max(id)::bigint from public.{kind}");
         let rows = self.shared.fetch_all(query(AssertSqlSafe(sql))).await?;
         rows.first().map_or(Ok(None), |row| get(row, 0))

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::{
-    columns,
+    columns::{self, Column},
     conversion::{Conversion, ID_MAP, Trouble},
     encode,
     id_map::IdMap,
@@ -40,6 +40,11 @@ pub(super) struct Shared {
     /// The connections of transactions that write.
     writers: KeptConnections,
 }
+
+/// Values become texts, and texts values, in the same way whatever the settings of the database:
+/// floats with all their digits, dates of ISO 8601, moments in UTC.
+const EXACT_TEXTS: &str = "set local extra_float_digits = 1; set local datestyle = 'ISO, YMD'; \
+     set local timezone = 'UTC'";
 
 pub(super) fn failed(error: sqlx::Error) -> Error {
     from_sqlx(error, &SERVER)
@@ -63,7 +68,7 @@ impl Shared {
     }
 
     /// Refuses a kind without a table here.
-    pub(super) fn known(&self, kind: Kind) -> Result<()> {
+    pub(super) fn known(kind: Kind) -> Result<()> {
         if Kind::ANALYTICS.contains(&kind) {
             Ok(())
         } else {
@@ -77,8 +82,13 @@ impl Shared {
         connection: &mut PgConnection,
         kind: Kind,
     ) -> Result<Conversion> {
-        self.known(kind)?;
+        Self::known(kind)?;
         let table = columns::of_table(self, connection, kind).await?;
+        self.conversion_of(kind, table)
+    }
+
+    /// How rows of a table with these columns are converted.
+    pub(super) fn conversion_of(&self, kind: Kind, table: Vec<Column>) -> Result<Conversion> {
         Conversion::new(kind, self.ids, self.has_map(), table)
     }
 
@@ -113,7 +123,7 @@ impl Shared {
         with_deadline(self.pool.timeouts().operation, async {
             raw_sql(AssertSqlSafe(format!(
                 "begin isolation level repeatable read read only; {WHOLE_TABLES}; \
-                 set local statement_timeout = 0; \
+                 {EXACT_TEXTS}; set local statement_timeout = 0; \
                  set local idle_in_transaction_session_timeout = 0; \
                  set local jit = off"
             )))
@@ -166,7 +176,7 @@ impl Shared {
         // The server gives up a little later than the client.
         let limit = (timeouts.load + Duration::from_secs(5)).as_millis();
         let begin = format!(
-            "begin isolation level read committed; {WHOLE_TABLES}; \
+            "begin isolation level read committed; {WHOLE_TABLES}; {EXACT_TEXTS}; \
              set local statement_timeout = {limit}; set local jit = off"
         );
         with_deadline(timeouts.operation, async {
@@ -290,13 +300,13 @@ impl Shared {
         flags: &[bool],
         original: &str,
         references: &[Option<Uuid>],
-    ) -> Result<Problems> {
+    ) -> Problems {
         let rules = conversion.rules.iter();
         let broken = rules.zip(flags).filter(|(_, broken)| **broken);
         let broken: Vec<_> = broken.map(|(rule, _)| rule).collect();
         let mut problems = Problems::default();
         if broken.is_empty() {
-            return Ok(problems);
+            return problems;
         }
         let row = encode::row(original);
         for rule in broken {
@@ -320,7 +330,7 @@ impl Shared {
             };
             problems.push(Problem::new(rule.field, problem));
         }
-        Ok(problems)
+        problems
     }
 
     /// Reads a row of `Conversion::records`.
@@ -333,7 +343,7 @@ impl Shared {
         let (flags, original) = (row.len().saturating_sub(2), row.len().saturating_sub(1));
         let (flags, original): (Vec<bool>, &str) = (get(row, flags)?, get(row, original)?);
         let number: i64 = get(row, 0)?;
-        let problems = self.problems(conversion, kind, &flags, original, &[])?;
+        let problems = self.problems(conversion, kind, &flags, original, &[]);
         let outcome = if problems.is_empty() {
             let record = read_record(kind, row, IdForm::Embedded);
             record.map_err(|error| unreadable(kind, &error).into())

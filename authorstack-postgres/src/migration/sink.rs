@@ -8,7 +8,7 @@ use authorstack_core::{
 };
 use sqlx::{AssertSqlSafe, query};
 
-use super::{NAME, PostgresMigration, batch, inspect};
+use super::{NAME, PostgresMigration, batch, inspect, shared::Shared};
 use crate::schema;
 
 #[async_trait]
@@ -35,7 +35,7 @@ impl Sink for PostgresMigration {
     }
 
     async fn begin(&self, kind: Kind) -> Result<()> {
-        self.shared.known(kind)
+        Shared::known(kind)
     }
 
     /// Writes a batch in one transaction. A row keeps its number. If the same record is already
@@ -46,7 +46,7 @@ impl Sink for PostgresMigration {
 
     /// Rows keep their numbers, so the numbers of new rows must come after them.
     async fn finish(&self, kind: Kind) -> Result<()> {
-        self.shared.known(kind)?;
+        Shared::known(kind)?;
         let set = format!(
             "select setval(number, last) from (select max(id), \
                pg_get_serial_sequence('public.{kind}', 'id')::regclass from public.{kind}) \

@@ -17,7 +17,12 @@ use futures::{
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, query};
 
-use super::{NAME, PostgresMigration, check::check, decode, encode, shared::PAGE};
+use super::{
+    NAME, PostgresMigration,
+    check::{check, fits},
+    decode, encode,
+    shared::{PAGE, Shared},
+};
 
 #[async_trait]
 impl Snapshot for PostgresMigration {
@@ -33,11 +38,13 @@ impl Snapshot for PostgresMigration {
         let mut connection = self.shared.begin().await?;
         let limit = self.shared.pool.timeouts().operation;
         with_deadline(limit, check(&mut connection)).await?;
+        let limit = self.shared.pool.timeouts().load;
+        with_deadline(limit, fits(&self.shared, &mut connection)).await?;
         self.shared.end(connection).await
     }
 
     async fn count(&self, kind: Kind) -> Result<u64> {
-        self.shared.known(kind)?;
+        Shared::known(kind)?;
         let count = query(AssertSqlSafe(count(kind)));
         let rows = self.shared.fetch_all(count).await?;
         let count = rows.first().map_or(Ok(0), |row| get::<i64>(row, 0))?;
@@ -76,7 +83,7 @@ impl Snapshot for PostgresMigration {
     }
 
     async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {
-        self.shared.known(kind)?;
+        Shared::known(kind)?;
         // A key that is not a number belongs to no row.
         let numbers: Vec<i64> = keys.iter().filter_map(|key| key.parse().ok()).collect();
         if numbers.is_empty() {

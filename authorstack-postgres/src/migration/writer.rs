@@ -101,9 +101,13 @@ impl Incoming {
             let keys = keys.join(", ");
             format!("nullif(i.extra::jsonb - array[{keys}]::text[], '{{}}'::jsonb) as extra")
         });
-        let placed = others
-            .iter()
-            .map(|column| format!("{} as {}", column.from_extra(kind), quoted(&column.name)));
+        let placed = others.iter().map(|column| {
+            format!(
+                "{} as {}",
+                column.value_in_extra(kind),
+                quoted(&column.name)
+            )
+        });
         let values: Vec<String> = values.chain(extra).chain(placed).collect();
         let others = others.iter().map(|column| quoted(&column.name)).collect();
         let select = format!(

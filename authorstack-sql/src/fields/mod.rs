@@ -12,4 +12,4 @@ pub use arrays::{ArrayWriter, WriteIds};
 pub(crate) use reader::row_number;
 pub use reader::{read, read_listed, read_record};
 pub use statements::{insert, json_columns, parameter, placeholders, select, update, width};
-pub use sums::{sums_of, write_sums};
+pub use sums::{read_sum, sums_of, write_sums};

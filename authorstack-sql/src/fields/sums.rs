@@ -45,7 +45,13 @@ fn sums(entry: &Value) -> Option<Sums> {
 /// An old app may have written a number as a text, or in scientific notation. It may have added up
 /// floats: digits far behind the cent are what is left of that.
 fn decimal(number: &Value) -> Option<Decimal> {
-    let text = number.as_str()?;
+    read_sum(number.as_str()?)
+}
+
+/// The amount that a text of a breakdown means: exact, unless it has more digits than a decimal
+/// number holds.
+#[must_use]
+pub fn read_sum(text: &str) -> Option<Decimal> {
     json::parse_decimal(text).or_else(|| residue(text))
 }
 
