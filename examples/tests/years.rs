@@ -23,15 +23,15 @@ use authorstack_core::{
     testing::servers,
 };
 use authorstack_examples::{
-    legacy::{self, Can, Legacy, Outcomes, Row},
+    legacy::{self, Can, Form, Legacy, Outcomes, Row},
     scratch::Scratch,
 };
 use authorstack_mongo::{MongoConfig, MongoStore};
-use authorstack_postgres::{IdMap, PostgresConfig, PostgresStore};
+use authorstack_postgres::{IdForm, IdMap, PostgresConfig, PostgresStore};
 use authorstack_supabase::{SupabaseConfig, SupabaseStore};
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, Row as _};
 
 /// How many tests share the seeds.
 const PARTS: u64 = 8;
@@ -44,6 +44,10 @@ fn number(name: &str, default: u64) -> u64 {
     let given = env::var(name).ok();
     given.map_or(default, |text| text.parse().unwrap())
 }
+
+/// The settings of the connections that look at the target, whatever is set for the database.
+const PLAIN: &str = "set standard_conforming_strings = on; set datestyle = 'ISO, MDY'; \
+                     set timezone = 'UTC'; set extra_float_digits = 1; set bytea_output = 'hex'";
 
 /// Tries the seeds of one test.
 async fn seeds(part: u64) {
@@ -64,7 +68,12 @@ async fn seeds(part: u64) {
     let found: Vec<Vec<String>> = tried.buffer_unordered(SIDE_BY_SIDE).collect().await;
     template.remove().await.unwrap();
     let found: Vec<String> = found.into_iter().flatten().collect();
-    assert!(found.is_empty(), "{} surprises:\n{}", found.len(), found.join("\n"));
+    assert!(
+        found.is_empty(),
+        "{} surprises:\n{}",
+        found.len(),
+        found.join("\n")
+    );
 }
 
 macro_rules! parts {
@@ -119,7 +128,14 @@ fn postgres_url(seed: u64) -> String {
 
 fn temporary() -> Can {
     let has = |what: &str| env::var("YEARS_CAN").is_ok_and(|text| text.contains(what));
-    Can { altered: has("altered"), added: has("added"), keyless: has("keyless"), nulls: has("nulls"), exact: has("exact"), lenient: has("lenient") }
+    Can {
+        altered: has("altered"),
+        added: has("added"),
+        keyless: has("keyless"),
+        nulls: has("nulls"),
+        exact: has("exact"),
+        lenient: has("lenient"),
+    }
 }
 
 struct Surprises {
@@ -152,18 +168,50 @@ async fn years(
     let mut analytics = scratch.postgres().await?;
     legacy.create_tables(&mut analytics).await?;
     legacy.write_rows(&mut analytics).await?;
+    for setting in legacy.settings() {
+        for (database, scratch) in [
+            (&mut analytics, scratch),
+            (&mut scratch.supabase().await?, scratch),
+            (&mut slow.supabase().await?, slow),
+        ] {
+            let sql = format!("alter database {} set {setting}", scratch.name());
+            database.execute(AssertSqlSafe(sql)).await?;
+        }
+    }
 
     let documents = MongoStore::connect(MongoConfig::new(scratch.mongodb_url())).await?;
     let rows = PostgresConfig::new(scratch.postgres_url().unwrap_or_default()).max_connections(4);
+    let rows = rows.ids(match legacy.form() {
+        Form::Embedded => IdForm::Embedded,
+        Form::PaddedLeft => IdForm::PaddedLeft,
+        Form::PaddedRight => IdForm::PaddedRight,
+    });
     let rows = PostgresStore::connect(rows).await?;
-    let rows: Arc<dyn Snapshot> = Arc::new(rows.migration(IdMap::default()));
+    let rows: Arc<dyn Snapshot> = Arc::new(rows.migration(IdMap::parse(&legacy.id_map())?));
     let documents: Arc<dyn Snapshot> = Arc::new(documents);
-    let source: Arc<dyn Snapshot> =
-        Arc::new(SourceSet::new(vec![Arc::clone(&documents), Arc::clone(&rows)]));
+    let source: Arc<dyn Snapshot> = Arc::new(SourceSet::new(vec![
+        Arc::clone(&documents),
+        Arc::clone(&rows),
+    ]));
     let store = target(scratch).await;
     let destination = Destination::transactional(Arc::new(store.migration()));
     let mut target = scratch.supabase().await?;
+    target.execute(PLAIN).await?;
     let strict = true;
+
+    let unnumbered = legacy.unnumbered();
+    if !unnumbered.is_empty() {
+        surprises.step = "plan of rows without numbers";
+        let plan = migrate::plan(Arc::clone(&source), &destination, Kind::ALL, &Silent).await;
+        let error = plan.err().map_or(String::new(), |error| error.to_string());
+        for kind in unnumbered {
+            if !(error.contains(kind.as_str()) && error.contains("number")) {
+                surprises.add(&format!("{kind} is not refused by name: {error:?}"));
+            }
+        }
+        legacy.number();
+        legacy.write_rows(&mut analytics).await?;
+    }
 
     let oracle = legacy::judge(legacy.candidates(), strict);
     surprises.step = "plan";
@@ -180,7 +228,11 @@ async fn years(
         let faults = legacy::faults(of);
         let named = kind.rejected_fields.keys();
         let wrong: Vec<&String> = named.filter(|field| !faults.contains(*field)).collect();
-        surprises.differ((kind.report.kind, "fields that are sound"), Vec::new(), wrong);
+        surprises.differ(
+            (kind.report.kind, "fields that are sound"),
+            Vec::new(),
+            wrong,
+        );
     }
 
     surprises.step = "run";
@@ -214,7 +266,11 @@ async fn years(
         surprises.differ(
             (kind.kind, "written, unchanged, rejected"),
             (0, of.rows.len() as u64, of.rejects.len() as u64),
-            (kind.counts.written, kind.counts.unchanged, kind.counts.rejected),
+            (
+                kind.counts.written,
+                kind.counts.unchanged,
+                kind.counts.rejected,
+            ),
         );
     }
     compare(&oracle, &destination, &mut target, surprises).await?;
@@ -222,12 +278,15 @@ async fn years(
 
     surprises.step = "slow lane";
     let source_of_rows = Slow(Arc::clone(&rows));
-    let by_one: Arc<dyn Snapshot> =
-        Arc::new(SourceSet::new(vec![Arc::clone(&documents), Arc::new(source_of_rows)]));
+    let by_one: Arc<dyn Snapshot> = Arc::new(SourceSet::new(vec![
+        Arc::clone(&documents),
+        Arc::new(source_of_rows),
+    ]));
     let other_store = self::target(slow).await;
     let other = Destination::transactional(Arc::new(other_store.migration()));
     migrate::run(Arc::clone(&by_one), &other, &options, &Silent).await?;
     let mut other_target = slow.supabase().await?;
+    other_target.execute(PLAIN).await?;
     compare(&oracle, &other, &mut other_target, surprises).await?;
     let by_slow_lane = dump(&mut other_target).await?;
     for (kind, rows) in &by_fast_lane {
@@ -275,7 +334,9 @@ async fn compare(
             let right = |found: &BTreeSet<String>| found.is_subset(&reject.faults);
             if !found.as_ref().is_some_and(right) {
                 let faults = &reject.faults;
-                surprises.add(&format!("{kind} {key}: to be rejected for {faults:?}, is {found:?}"));
+                surprises.add(&format!(
+                    "{kind} {key}: to be rejected for {faults:?}, is {found:?}"
+                ));
             }
         }
         let mut rows = rows(*kind, target).await?;
@@ -294,7 +355,9 @@ async fn compare(
         }
     }
     for ((kind, key), fields) in rejects {
-        surprises.add(&format!("{kind} {key}: should move, is rejected for {fields:?}"));
+        surprises.add(&format!(
+            "{kind} {key}: should move, is rejected for {fields:?}"
+        ));
     }
     Ok(())
 }
@@ -307,7 +370,12 @@ fn agree(oracle: &Outcomes, verified: &Verification, surprises: &mut Surprises) 
         surprises.differ(
             (kind.report.kind, "read, unchanged, rejected, differing"),
             (of.read, of.rows.len() as u64, of.rejects.len() as u64, 0),
-            (counts.read, counts.unchanged, counts.rejected, kind.report.differing),
+            (
+                counts.read,
+                counts.unchanged,
+                counts.rejected,
+                kind.report.differing,
+            ),
         );
         for difference in &kind.differences {
             surprises.add(&format!("{}: {difference}", kind.report.kind));
@@ -358,7 +426,9 @@ async fn dump(target: &mut PgConnection) -> anyhow::Result<BTreeMap<Kind, Vec<St
     let mut rows = BTreeMap::new();
     for kind in Kind::ANALYTICS {
         let sql = format!("select t::text from public.{kind} as t order by 1");
-        let found = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut *target).await?;
+        let found = sqlx::query(AssertSqlSafe(sql))
+            .fetch_all(&mut *target)
+            .await?;
         rows.insert(*kind, found.iter().map(|row| row.get(0)).collect());
     }
     Ok(rows)

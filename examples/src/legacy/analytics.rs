@@ -1,7 +1,10 @@
 //! The analytics: tables as other people's migrations have altered them, and rows as many importers
 //! have written them.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use authorstack_core::migrate::Kind;
 use bson::oid::ObjectId;
@@ -38,13 +41,15 @@ pub(super) struct Table {
 /// A row: literals of SQL, and what they mean.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
-    number: i64,
+    /// None: the column is null, which only a table without a key allows.
+    number: Option<i64>,
     values: BTreeMap<&'static str, (String, Means)>,
 }
 
 impl Line {
     pub(super) fn is_sound(&self) -> bool {
-        let sound = |(_, means): &(String, Means)| means.doubtful.is_empty() && means.fatal.is_empty();
+        let sound =
+            |(_, means): &(String, Means)| means.doubtful.is_empty() && means.fatal.is_empty();
         self.values.values().all(sound)
     }
 
@@ -63,6 +68,55 @@ impl Line {
 pub(super) struct Owners<'o> {
     pub(super) users: &'o [ObjectId],
     pub(super) books: &'o [ObjectId],
+    pub(super) ids: &'o Ids,
+}
+
+/// How the analytics write ids.
+#[derive(Debug, Clone)]
+pub(super) struct Ids {
+    pub(super) form: Form,
+    /// UUIDs of an old app's own, and the ids that a file maps them to.
+    pub(super) map: Vec<(String, ObjectId)>,
+}
+
+/// The form of an id as a UUID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// AuthorStack's own.
+    Embedded,
+    /// Eight zeros before the digits.
+    PaddedLeft,
+    /// Eight zeros behind the digits.
+    PaddedRight,
+}
+
+impl Form {
+    fn write(self, id: ObjectId) -> String {
+        let hex = id.to_hex();
+        let digits = match self {
+            Self::Embedded => return uuid(&hex),
+            Self::PaddedLeft => format!("00000000{hex}"),
+            Self::PaddedRight => format!("{hex}00000000"),
+        };
+        format!(
+            "{}-{}-{}-{}-{}",
+            &digits[..8],
+            &digits[8..12],
+            &digits[12..16],
+            &digits[16..20],
+            &digits[20..]
+        )
+    }
+}
+
+impl Ids {
+    fn write(&self, maker: &mut Maker, id: ObjectId) -> String {
+        let own = self.map.iter().find(|(_, mapped)| *mapped == id);
+        match own {
+            Some((own, _)) if maker.chance(50) => own.clone(),
+            _ => self.form.write(id),
+        }
+    }
 }
 
 impl Table {
@@ -90,7 +144,10 @@ impl Table {
             .rows
             .iter()
             .map(|row| {
-                let mut values = format!("({}", row.number);
+                let number = row
+                    .number
+                    .map_or("null".to_owned(), |number| number.to_string());
+                let mut values = format!("({number}");
                 for name in &names {
                     let value = row.values.get(name).map_or("null", |(sql, _)| sql.as_str());
                     let _ = write!(values, ", {value}");
@@ -111,14 +168,30 @@ impl Table {
 
     /// The records that the rows are.
     pub(super) fn candidates(&self) -> Vec<Candidate> {
-        self.rows.iter().map(|row| self.candidate(row)).collect()
+        let rows = self.rows.iter();
+        rows.filter_map(|row| Some(self.candidate(row, row.number?)))
+            .collect()
     }
 
-    fn candidate(&self, line: &Line) -> Candidate {
+    /// Whether each row has a number of its own.
+    pub(super) fn has_numbers(&self) -> bool {
+        let numbers: Vec<_> = self.rows.iter().map(|row| row.number).collect();
+        let seen: BTreeSet<_> = numbers.iter().flatten().collect();
+        seen.len() == numbers.len()
+    }
+
+    /// Removes the rows without a number of their own.
+    pub(super) fn number(&mut self) {
+        let mut seen = BTreeSet::new();
+        self.rows
+            .retain(|row| row.number.is_some_and(|number| seen.insert(number)));
+    }
+
+    fn candidate(&self, line: &Line, number: i64) -> Candidate {
         let mut row = Row::new();
         let mut extra: Map<String, Value> = Map::new();
         let (mut doubtful, mut fatal) = (Vec::new(), Vec::new());
-        row.insert("id".to_owned(), line.number.into());
+        row.insert("id".to_owned(), number.into());
         for column in &self.columns {
             let Some((_, means)) = line.values.get(column.name) else {
                 continue;
@@ -164,11 +237,11 @@ impl Table {
             }
             _ => Vec::new(),
         };
-        let key = line.number.to_string();
+        let key = number.to_string();
         Candidate {
             kind: self.kind,
             unread_key: key.clone(),
-            order: (line.number.cast_unsigned() ^ (1 << 63)).to_be_bytes().to_vec(),
+            order: (number.cast_unsigned() ^ (1 << 63)).to_be_bytes().to_vec(),
             key,
             row,
             doubtful,
@@ -233,7 +306,14 @@ const AMOUNTS: &[&str] = &[
     "double precision",
     "text",
 ];
-const WHOLES: &[&str] = &["integer", "bigint", "smallint", "numeric(12,4)", "double precision", "text"];
+const WHOLES: &[&str] = &[
+    "integer",
+    "bigint",
+    "smallint",
+    "numeric(12,4)",
+    "double precision",
+    "text",
+];
 const DAYS: &[&str] = &["date", "text", "timestamp"];
 const MOMENTS: &[&str] = &["timestamp", "timestamptz"];
 const NAMES: &[&str] = &["varchar(50)", "text"];
@@ -310,7 +390,15 @@ fn doubtful(sql: impl Into<String>, field: &str, missing: Value, original: Value
 }
 
 impl Maker {
-    fn owner(&mut self, field: &str, of: &[ObjectId], missing: Option<Value>) -> Cell {
+    /// A reference to one of these, as a column of this type holds it.
+    fn owner(
+        &mut self,
+        field: &str,
+        sql: &str,
+        of: &[ObjectId],
+        ids: &Ids,
+        missing: Option<Value>,
+    ) -> Cell {
         if self.dirty()
             && let Some(missing) = missing
         {
@@ -320,26 +408,35 @@ impl Maker {
             return match self.below(3) {
                 0 => fatal("'0b5ad0ab-6d5c-4d6f-9c3c-5d8a1c1b7d11'", field),
                 1 => {
-                    let id = self.pick(of).to_hex();
-                    let padded = format!("00000000-{}-{}-{}-{}", &id[..4], &id[4..8], &id[8..12], &id[12..]);
-                    fatal(quoted(&padded), field)
+                    let other = match ids.form {
+                        Form::PaddedLeft => Form::PaddedRight,
+                        Form::Embedded | Form::PaddedRight => Form::PaddedLeft,
+                    };
+                    let id = self.pick(of);
+                    fatal(quoted(&other.write(id)), field)
                 }
                 _ => {
-                    let gone = uuid(&NOBODY.to_hex());
-                    (quoted(&gone), Means::is(gone))
+                    let gone = ids.form.write(NOBODY);
+                    (quoted(&gone), Means::is(uuid(&NOBODY.to_hex())))
                 }
             };
         }
-        let id = uuid(&self.pick(of).to_hex());
-        (quoted(&id), Means::is(id))
+        let id = self.pick(of);
+        let means = Means::is(uuid(&id.to_hex()));
+        let mut stored = ids.write(self, id);
+        if sql != "uuid" && self.dirty() {
+            stored = match (self.below(2), sql) {
+                (0, "text") => format!(" {} ", id.to_hex()),
+                (0, _) => id.to_hex(),
+                _ => stored.to_uppercase(),
+            };
+        }
+        (quoted(&stored), means)
     }
 
     fn platform(&mut self, field: &str, can: Can, markets: bool) -> Cell {
         if self.fatal() {
-            let wrong = match markets {
-                true => self.pick(&["''", "E'a\\tb'", "'kdp:a b'"]),
-                false => self.pick(&["''", "E'a\\tb'"]),
-            };
+            let wrong = self.pick(&["''", "E'a\\tb'"]);
             return fatal(wrong, field);
         }
         let name = self.pick(&["kdp", "gumroad", "apple_books"]);
@@ -389,7 +486,14 @@ impl Maker {
         (quoted(&text), Means::is(plain(&text)))
     }
 
-    fn units(&mut self, field: &str, sql: &str, can: Can, vital: bool, missing: Option<i64>) -> Cell {
+    fn units(
+        &mut self,
+        field: &str,
+        sql: &str,
+        can: Can,
+        vital: bool,
+        missing: Option<i64>,
+    ) -> Cell {
         if self.fatal() {
             let (text, original) = match sql {
                 "bigint" => ("5000000000", json!(5_000_000_000_i64)),
@@ -402,9 +506,7 @@ impl Maker {
             return match (original.is_null(), vital) {
                 (true, _) => (quoted(text), Means::is(7)),
                 (false, true) => fatal(quoted(text), field),
-                (false, false) => {
-                    doubtful(quoted(text), field, missing.into(), original)
-                }
+                (false, false) => doubtful(quoted(text), field, missing.into(), original),
             };
         }
         if self.dirty()
@@ -449,7 +551,7 @@ impl Maker {
         (quoted(&text), Means::is(plain(&text)))
     }
 
-    fn breakdown(&mut self, field: &str, sql: &str, can: Can, books: Option<&[ObjectId]>) -> Cell {
+    fn breakdown(&mut self, field: &str, sql: &str, can: Can, books: Option<&Owners<'_>>) -> Cell {
         if self.dirty() {
             let (text, meaning): (&str, Option<Value>) = match self.below(6) {
                 0 => return null(json!({})),
@@ -482,10 +584,11 @@ impl Maker {
         let amount: f64 = amount.to_string().parse().unwrap_or_default();
         let sums = json!({"revenue": amount, "units": 2, "page_reads": 7});
         let (stored, meaning) = match books {
-            Some(books) => {
-                let id = self.pick(books).to_hex();
+            Some(of) => {
+                let book = self.pick(of.books);
+                let id = book.to_hex();
                 let stored = match self.chance(50) {
-                    true => uuid(&id),
+                    true => of.ids.write(self, book),
                     false => id.clone(),
                 };
                 (json!({stored: sums}), json!({id: sums}))
@@ -518,16 +621,23 @@ impl Maker {
         (quoted(&text.to_string()), Means::is(text))
     }
 
-    fn line(&mut self, kind: Kind, number: i64, types: &Types, can: Can, of: &Owners<'_>) -> Line {
+    fn line(
+        &mut self,
+        kind: Kind,
+        number: Option<i64>,
+        types: &Types,
+        can: Can,
+        of: &Owners<'_>,
+    ) -> Line {
         let mut values = BTreeMap::new();
         for (column, _) in columns(kind) {
             let sql = types.of(kind, column);
             let cell = match (kind, *column) {
-                (_, "user_id") => self.owner("user_id", of.users, None),
+                (_, "user_id") => self.owner("user_id", sql, of.users, of.ids, None),
                 (Kind::AiInsights, "book_id") => {
-                    self.owner("book_id", of.books, Some(Value::Null))
+                    self.owner("book_id", sql, of.books, of.ids, Some(Value::Null))
                 }
-                (_, "book_id") => self.owner("book_id", of.books, None),
+                (_, "book_id") => self.owner("book_id", sql, of.books, of.ids, None),
                 (_, "platform") => self.platform(column, can, kind == Kind::SalesData),
                 (_, "date" | "forecast_date") => self.date(column, sql),
                 (_, "revenue" | "total_revenue") => self.amount(column, sql, can, None),
@@ -543,7 +653,7 @@ impl Maker {
                 (_, "valid_until") => self.at(column, sql, true),
                 (_, "synced_at" | "created_at") => self.at(column, sql, false),
                 (_, "platform_breakdown") => self.breakdown(column, sql, can, None),
-                (_, "book_breakdown") => self.breakdown(column, sql, can, Some(of.books)),
+                (_, "book_breakdown") => self.breakdown(column, sql, can, Some(of)),
                 (_, "status") => self.status(can),
                 (_, "error_message") => match self.dirty() {
                     true => null(Value::Null),
@@ -622,7 +732,12 @@ impl Maker {
         let mut number = 0;
         for _ in 0..6 + self.below(10) {
             number += 1 + i64::from(self.below(3));
-            let line = self.line(kind, number, &types, can, of);
+            let line = self.line(kind, Some(number), &types, can, of);
+            table.rows.push(line);
+        }
+        if table.constraints.is_empty() && self.chance(30) {
+            let mut line = table.rows[0].clone();
+            line.number = line.number.filter(|_| self.chance(50));
             table.rows.push(line);
         }
         if can.added && self.dirty() {

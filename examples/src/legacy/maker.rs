@@ -14,8 +14,26 @@ const START: u32 = 1_614_556_800;
 pub(super) const NOBODY: ObjectId = ObjectId::from_bytes([0x6b; 12]);
 
 const WORDS: &[&str] = &[
-    "harbour", "winter", "glass", "Orchard", "signal", "quiet", "ember", "Fluß", "letters", "sal",
-    "midnight", "garden", "crown", "лампа", "storm", "lantern", "atlas", "鏡", "feather", "iron",
+    "harbour",
+    "winter",
+    "glass",
+    "Orchard",
+    "signal",
+    "quiet",
+    "ember",
+    "Fluß",
+    "letters",
+    "sal",
+    "midnight",
+    "garden",
+    "crown",
+    "лампа",
+    "storm",
+    "lantern",
+    "atlas",
+    "鏡",
+    "feather",
+    "iron",
 ];
 
 /// Random choices, all of them from the seed.
@@ -127,7 +145,12 @@ impl Maker {
                 let list = Bson::Array(vec!["One".into(), "Two".into()]);
                 doubtful(path, missing, list, json!(["One", "Two"]))
             }
-            _ => doubtful(path, missing, doc! {"en": "One"}.into(), json!({"en": "One"})),
+            _ => doubtful(
+                path,
+                missing,
+                doc! {"en": "One"}.into(),
+                json!({"en": "One"}),
+            ),
         }
     }
 
@@ -197,7 +220,12 @@ impl Maker {
         };
         let beyond = |millis: i64| {
             let original = json!({"$date": {"$numberLong": millis.to_string()}});
-            doubtful(path, Value::Null, DateTime::from_millis(millis).into(), original)
+            doubtful(
+                path,
+                Value::Null,
+                DateTime::from_millis(millis).into(),
+                original,
+            )
         };
         match self.below(11) {
             0 | 1 => (self.none(), Means::is(Value::Null)),
@@ -209,7 +237,12 @@ impl Maker {
             7 => doubtful(path, Value::Null, "next week".into(), json!("next week")),
             8 => beyond(i64::MAX),
             9 => beyond(-3_000_000 * DAY),
-            _ => doubtful(path, Value::Null, doc! {"year": 2020}.into(), json!({"year": 2020})),
+            _ => doubtful(
+                path,
+                Value::Null,
+                doc! {"year": 2020}.into(),
+                json!({"year": 2020}),
+            ),
         }
     }
 
@@ -303,7 +336,10 @@ impl Maker {
             ),
             (
                 "stamp",
-                Bson::Timestamp(bson::Timestamp { time: 7, increment: 2 }),
+                Bson::Timestamp(bson::Timestamp {
+                    time: 7,
+                    increment: 2,
+                }),
                 json!({"$timestamp": {"t": 7, "i": 2}}),
             ),
             ("first", Bson::MinKey, json!({"$minKey": 1})),

@@ -156,7 +156,9 @@ pub fn judge(mut candidates: Vec<Candidate>, strict: bool) -> Outcomes {
             && let Some(mine) = candidate.held
         {
             let meets = |other: &Held| {
-                other.position == mine.position && other.from < mine.until && mine.from < other.until
+                other.position == mine.position
+                    && other.from < mine.until
+                    && mine.from < other.until
             };
             if held.iter().any(meets) {
                 faults.insert("position".to_owned());
@@ -188,7 +190,9 @@ pub fn judge(mut candidates: Vec<Candidate>, strict: bool) -> Outcomes {
 #[must_use]
 pub fn faults(outcome: &Outcome) -> BTreeSet<String> {
     let rejects = outcome.rejects.iter();
-    rejects.flat_map(|reject| reject.faults.iter().cloned()).collect()
+    rejects
+        .flat_map(|reject| reject.faults.iter().cloned())
+        .collect()
 }
 
 /// The UUID of an id: the version 8 and the variant among its digits, zeros behind them.
