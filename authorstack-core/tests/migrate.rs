@@ -17,9 +17,9 @@ use authorstack_core::{
     migrate::{
         Applied, BatchLimits, Changes, Checkpoint, Counts, Destination, DifferenceKind, Entry, Key,
         Kind, Ledger, Load, Loaded, Original, Position, Problems, Record, RecordChange, Reject,
-        RejectLine, RunLock, RunOptions, Scanned, ScannedBatch, Settled, Silent, Sink, SinkBatch,
-        SinkSet, SinkState, Snapshot, SourceSet, Status, TransactionalSink, plan, repair, replay,
-        run, verify,
+        RejectLine, RunLock, RunOptions, Scanned, ScannedBatch, SetAside, Settled, Silent, Sink,
+        SinkBatch, SinkSet, SinkState, Snapshot, SourceSet, Status, TransactionalSink, plan,
+        repair, replay, run, verify,
     },
     testing::{author, fill_analytics, new_author},
 };
@@ -240,8 +240,8 @@ macro_rules! forward {
             fn kinds(&self) -> &[Kind] {
                 Kind::ALL
             }
-            async fn check(&self) -> Result<()> {
-                self.$within.check().await
+            async fn check(&self, kinds: &[Kind]) -> Result<()> {
+                self.$within.check(kinds).await
             }
             async fn count(&self, kind: Kind) -> Result<u64> {
                 self.$within.count(kind).await
@@ -306,6 +306,12 @@ macro_rules! forward {
             }
             fn rejects(&self) -> BoxStream<'_, Result<Vec<Reject>>> {
                 self.$within.rejects()
+            }
+            fn set_aside(&self) -> BoxStream<'_, Result<Vec<SetAside>>> {
+                Ledger::set_aside(&self.$within)
+            }
+            async fn set_aside_fields(&self, kind: Kind) -> Result<u64> {
+                self.$within.set_aside_fields(kind).await
             }
             async fn replayed(&self, kind: Kind) -> Result<Vec<Settled>> {
                 self.$within.replayed(kind).await
@@ -549,8 +555,8 @@ impl Snapshot for Dirty {
     fn kinds(&self) -> &[Kind] {
         Kind::ALL
     }
-    async fn check(&self) -> Result<()> {
-        self.0.check().await
+    async fn check(&self, kinds: &[Kind]) -> Result<()> {
+        self.0.check(kinds).await
     }
     async fn count(&self, kind: Kind) -> Result<u64> {
         self.0.count(kind).await
@@ -766,8 +772,8 @@ impl Snapshot for Lost {
     fn kinds(&self) -> &[Kind] {
         Kind::ALL
     }
-    async fn check(&self) -> Result<()> {
-        self.0.check().await
+    async fn check(&self, kinds: &[Kind]) -> Result<()> {
+        self.0.check(kinds).await
     }
     async fn count(&self, kind: Kind) -> Result<u64> {
         self.0.count(kind).await
@@ -869,7 +875,7 @@ impl Snapshot for Forgetful {
     fn kinds(&self) -> &[Kind] {
         Kind::ALL
     }
-    async fn check(&self) -> Result<()> {
+    async fn check(&self, _: &[Kind]) -> Result<()> {
         Ok(())
     }
     async fn count(&self, kind: Kind) -> Result<u64> {
@@ -1010,7 +1016,7 @@ impl Snapshot for Only {
     fn kinds(&self) -> &[Kind] {
         self.kinds
     }
-    async fn check(&self) -> Result<()> {
+    async fn check(&self, _: &[Kind]) -> Result<()> {
         Ok(())
     }
     async fn count(&self, kind: Kind) -> Result<u64> {

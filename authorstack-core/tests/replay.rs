@@ -268,6 +268,7 @@ async fn a_ledger_settles_only_what_is_open() {
         async move {
             let user = new_author("eve").into_user();
             let load = Load {
+                set_aside: &[],
                 kind: Kind::Users,
                 records: &[user.into()],
                 rejects: &[],

@@ -377,7 +377,7 @@ impl CommunityRepository for MongoCommunity {
             text_or_edge(comment_id).to_owned()
         };
         let read = |row: &&RawDocument| {
-            comment(row.as_bytes()).map_err(|problems| {
+            comment(row.as_bytes(), None).map_err(|problems| {
                 let key = format!("{id}.{}", comment_id(row));
                 unreadable(Kind::PostComments, key, problems)
             })

@@ -282,7 +282,10 @@ pub(crate) fn append_fields(
         let here = Path::Field(path, key);
         match <&CStr>::try_from(key.as_str()) {
             Ok(name) => document.append(name, from_json(value, &here, problems)),
-            Err(_) => problems.push(here.problem("a field's name cannot hold a NUL character")),
+            Err(_) => {
+                problems
+                    .push(here.problem("a field's name cannot hold a NUL character; rename it"));
+            }
         }
     }
 }
@@ -319,7 +322,7 @@ pub(crate) fn from_json(value: &Value, path: &Path<'_>, problems: &mut Problems)
                 return typed(fields, path, problems).unwrap_or_else(|| {
                     problems.push(path.problem(format!(
                         "is not Extended JSON: the object with {key:?} does not have that type's \
-                         form"
+                         form; write it in that form, or rename the field"
                     )));
                     RawBson::Null
                 });

@@ -337,8 +337,8 @@ impl MongoStore {
         };
         let mut filter = own;
         filter.extend(same);
-        let changed = self.change(collection, filter, pipeline).await?;
-        changed.ok_or_else(Error::stale)
+        let record = self.change(collection, filter, pipeline).await?;
+        record.ok_or_else(Error::stale)
     }
 
     async fn as_stored<T>(

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use authorstack_core::{
     AuthorStack, ConnectionSecurity, Error, ErrorKind, PageRequest,
     layers::Operation,
-    migrate::Snapshot,
+    migrate::{Kind, Snapshot},
     testing::{new_author, servers},
 };
 use authorstack_mongo::{MongoConfig, MongoStore};
@@ -200,12 +200,12 @@ async fn a_missing_database_is_said_with_the_ones_there() {
             .insert_one(doc! {"a": 1})
             .await
             .unwrap();
-        store.mongo.check().await.unwrap();
+        store.mongo.check(Kind::DOCUMENTS).await.unwrap();
         let present = store.mongo.database().name().to_owned();
 
         let config = MongoConfig::new(servers::mongodb_url()).database("as_test_missing");
         let other = MongoStore::connect(config).await.unwrap();
-        let error = other.check().await.unwrap_err();
+        let error = other.check(Kind::DOCUMENTS).await.unwrap_err();
         let ErrorKind::Configuration { setting, reason } = error.kind() else {
             panic!("{error:?}")
         };
@@ -226,7 +226,12 @@ async fn a_database_of_something_else_is_said() {
             .insert_one(doc! {"a": 1})
             .await
             .unwrap();
-        let error = store.mongo.check().await.unwrap_err().to_string();
+        let error = store
+            .mongo
+            .check(Kind::DOCUMENTS)
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains("none of the schema's collections"),
             "{error}"

@@ -10,7 +10,7 @@ mod common;
 
 use authorstack_core::{
     Id,
-    migrate::{BatchLimits, Kind, Position, Record, Scanned, ScannedBatch, Snapshot},
+    migrate::{BatchLimits, Kind, Position, Record, Scanned, ScannedBatch, Sink, Snapshot},
 };
 use authorstack_mongo::MongoStore;
 use bson::{Bson, Document, RawDocumentBuf, doc, oid::ObjectId};
@@ -469,6 +469,13 @@ async fn what_has_no_keys_is_refused_by_name() {
             let text = error.to_string();
             assert!(text.contains("books is a time series"), "{text}");
         }
+        // Neither is written to.
+        let view = store.database().create_collection("follows");
+        view.view_on("app_follows").await.unwrap();
+        let state = Sink::inspect(store).await.unwrap();
+        let blockers = state.blockers.join("\n");
+        assert!(blockers.contains("books is a time series"), "{blockers}");
+        assert!(blockers.contains("follows is a view"), "{blockers}");
         // A view that gives one key to several documents.
         let id = ObjectId::new();
         documents(store, "app_users")

@@ -22,5 +22,5 @@ mod store;
 
 pub use authorstack_sql::{IdForm, PoolMode};
 pub use config::PostgresConfig;
-pub use migration::{IdMap, PostgresMigration};
+pub use migration::{FormIds, IdForms, IdMap, KindIds, PostgresMigration};
 pub use store::PostgresStore;

@@ -48,6 +48,13 @@ impl PostgresStore {
         self.migrate().await
     }
 
+    /// The same store, with another form of ids in the `uuid` columns than the settings said.
+    #[must_use]
+    pub fn with_ids(mut self, form: IdForm) -> Self {
+        self.ids = form;
+        self
+    }
+
     /// How the connections are secured.
     #[must_use]
     pub fn security(&self) -> ConnectionSecurity {

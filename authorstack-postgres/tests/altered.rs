@@ -179,7 +179,11 @@ async fn a_type_that_does_not_convert_is_one_line() {
             "alter table sales_data drop units, add units boolean, drop date, add date integer",
         )
         .await;
-        let checked = migration.check().await.unwrap_err().to_string();
+        let checked = migration
+            .check(Kind::ANALYTICS)
+            .await
+            .unwrap_err()
+            .to_string();
         for said in [
             "the column units of sales_data has the type boolean",
             "it needs integer",
@@ -397,7 +401,11 @@ async fn rows_without_a_number_are_said() {
             ),
         )
         .await;
-        let checked = migration.check().await.unwrap_err().to_string();
+        let checked = migration
+            .check(Kind::ANALYTICS)
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(
             checked.contains("1 row of sync_logs has no number"),
             "{checked}"

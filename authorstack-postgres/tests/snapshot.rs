@@ -162,7 +162,7 @@ async fn as_reader(database: &Database, role: &str) -> PostgresMigration {
 async fn rows_that_row_level_security_hides_are_not_taken_for_none() {
     on_database(async |database| {
         let migration = insights(database).await;
-        migration.check().await.unwrap();
+        migration.check(Kind::ANALYTICS).await.unwrap();
         let role = format!("{}_reader", database.name);
         database
             .execute(&format!(
@@ -172,7 +172,7 @@ async fn rows_that_row_level_security_hides_are_not_taken_for_none() {
             ))
             .await;
         let reader = as_reader(database, &role).await;
-        let checked = reader.check().await;
+        let checked = reader.check(Kind::ANALYTICS).await;
         let counted = reader.count(Kind::AiInsights).await;
         let scanned: Result<Vec<ScannedBatch>, _> = reader
             .scan(Kind::AiInsights, None, BatchLimits::default())

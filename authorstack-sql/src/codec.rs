@@ -55,6 +55,13 @@ pub fn postgres_micros(moment: DateTime<Utc>) -> Option<i64> {
         .then_some(micros)
 }
 
+/// The moment that PostgreSQL's binary form stands for; `None` if it is infinite or none of ours.
+#[must_use]
+pub fn moment_at(micros: i64) -> Option<DateTime<Utc>> {
+    let micros = micros.checked_add(POSTGRES_EPOCH)?;
+    DateTime::from_timestamp_micros(micros)
+}
+
 /// The first moment that PostgreSQL can store.
 #[must_use]
 pub fn first_moment() -> DateTime<Utc> {
@@ -101,10 +108,7 @@ impl<'r> Decode<'r, Postgres> for Moment {
             return <DateTime<Utc> as Decode<'r, Postgres>>::decode(value).map(Self);
         }
         let micros = i64::from_be_bytes(value.as_bytes()?.try_into()?);
-        let moment = micros
-            .checked_add(POSTGRES_EPOCH)
-            .and_then(DateTime::from_timestamp_micros);
-        moment
+        moment_at(micros)
             .map(Self)
             .ok_or_else(|| "is infinite, or out of the range of AuthorStack's dates".into())
     }

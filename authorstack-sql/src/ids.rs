@@ -16,6 +16,26 @@ pub enum IdForm {
 }
 
 impl IdForm {
+    /// The form's name in settings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::PaddedLeft => "padded-left",
+            Self::PaddedRight => "padded-right",
+        }
+    }
+
+    /// The form in the words of a message.
+    #[must_use]
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::Embedded => "in AuthorStack's form",
+            Self::PaddedLeft => "padded with zeros in front",
+            Self::PaddedRight => "padded with zeros behind",
+        }
+    }
+
     /// The id as a UUID of this form.
     #[must_use]
     pub fn write<T>(self, id: Id<T>) -> Uuid {

@@ -9,6 +9,7 @@ mod analytics;
 mod codec;
 mod error;
 mod fields;
+mod identity;
 mod ids;
 mod kept;
 mod migration;
@@ -20,7 +21,7 @@ pub use __settings_methods as settings_methods;
 pub use address::{Address, PoolMode, Server, Timeouts};
 pub use analytics::{Dialect, analytics, row_digest};
 pub use codec::{
-    Bytes, Day, Jsonb, Moment, check_moment, first_moment, postgres_micros, write_json,
+    Bytes, Day, Jsonb, Moment, check_moment, first_moment, moment_at, postgres_micros, write_json,
 };
 pub use error::{from_sqlx, get, has_code, is_data_error, is_duplicate_object, name_deadline};
 pub use fields::{
@@ -28,6 +29,7 @@ pub use fields::{
     read, read_listed, read_record, read_sum, select, sums_of, update, width, write_sums,
 };
 pub use fields::{ArrayWriter, WriteIds};
+pub use identity::{IDENTITY, OTHER_TABLES};
 pub use ids::IdForm;
 pub use kept::{KEPT_CONNECTIONS, KeptConnections};
 pub use migration::{

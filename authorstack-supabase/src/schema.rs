@@ -42,6 +42,7 @@ migrations! {
     "20261127030000", "authorstack_sales";
     "20261127040000", "authorstack_counts";
     "20261128000000", "authorstack_extra";
+    "20261128010000", "authorstack_set_aside";
     "20261128030000", "authorstack_lengths";
 }
 

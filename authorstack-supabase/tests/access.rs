@@ -686,9 +686,9 @@ async fn a_plan_names_fields_that_would_be_seen_and_those_that_look_like_secrets
             fields.map(ToString::to_string).collect::<Vec<_>>()
         };
         let closed = [
-            "passwordHash, in 1 records: looks like a secret; only the host can read it",
-            "preferences.beta, in 1 records: readable by people who sign in",
-            "attachments.uploadedFrom, in 1 records: readable by people who sign in",
+            "passwordHash, in 1 record: looks like a secret; only the host can read it",
+            "preferences.beta, in 1 record: readable by people who sign in",
+            "attachments.uploadedFrom, in 1 record: readable by people who sign in",
         ];
         assert_eq!(shown().await, closed, "before the schema is there");
         store.migrate().await.unwrap();
@@ -699,7 +699,7 @@ async fn a_plan_names_fields_that_would_be_seen_and_those_that_look_like_secrets
             .await;
         assert_eq!(
             shown().await[3],
-            "ip, in 1 records: readable by people who sign in"
+            "ip, in 1 record: readable by people who sign in"
         );
     })
     .await;

@@ -120,6 +120,7 @@ async fn what_another_record_holds_is_refused_by_name() {
             };
             let to = authorstack_core::migrate::Position("end".to_owned());
             let load = authorstack_core::migrate::Load {
+                set_aside: &[],
                 kind,
                 records: std::slice::from_ref(&record),
                 rejects: &[],

@@ -323,6 +323,7 @@ async fn a_record_whose_number_is_another_s_is_refused_by_either_lane() {
                 source_digest: [7; 32],
             };
             let load = Load {
+                set_aside: &[],
                 kind: KIND,
                 records: &[record],
                 rejects: &[],

@@ -15,7 +15,7 @@ use authorstack_core::{
 use common::{Cli, Via, author, on_database};
 use sqlx::Row;
 
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "20261123000000_authorstack_bookkeeping.sql",
     "20261123000001_authorstack_users_books.sql",
     "20261124000000_authorstack_documents.sql",
@@ -27,6 +27,7 @@ const FILES: [&str; 12] = [
     "20261127030000_authorstack_sales.sql",
     "20261127040000_authorstack_counts.sql",
     "20261128000000_authorstack_extra.sql",
+    "20261128010000_authorstack_set_aside.sql",
     "20261128030000_authorstack_lengths.sql",
 ];
 const HISTORY: &str = "select version || ' ' || name || ' ' || statements::text \

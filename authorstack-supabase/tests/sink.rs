@@ -72,6 +72,7 @@ impl<'t> Pass<'t> {
     ) -> authorstack_core::Result<Loaded> {
         let to = Position(format!("{}+", self.at.as_ref().map_or("", |at| &at.0)));
         let load = Load {
+            set_aside: &[],
             kind: self.kind,
             records,
             rejects,
@@ -111,6 +112,7 @@ async fn replay(
         })
         .collect();
     let load = Load {
+        set_aside: &[],
         kind,
         records,
         rejects: &[],
@@ -399,6 +401,7 @@ async fn only_an_open_reject_with_its_digest_is_settled() {
         let ada = Record::from(user("ada"));
         let reject = reject_of(&ada, Problem::new("email", "is no address").into());
         let note = Entry {
+            set_aside: &[],
             kind: Kind::Users,
             step: Step::Aside,
             applied: Counts::default(),
@@ -421,6 +424,7 @@ async fn only_an_open_reject_with_its_digest_is_settled() {
         };
         let load = async |rejected: &Rejected| {
             let load = Load {
+                set_aside: &[],
                 kind: Kind::Users,
                 records: std::slice::from_ref(&ada),
                 rejects: &[],
@@ -434,6 +438,7 @@ async fn only_an_open_reject_with_its_digest_is_settled() {
         let settle = async |rejected: &Rejected| {
             let settled = [(rejected.clone(), ada.key())];
             let entry = Entry {
+                set_aside: &[],
                 kind: Kind::Users,
                 step: Step::Replay {
                     rejects: std::slice::from_ref(rejected),
@@ -635,6 +640,7 @@ async fn a_first_load_goes_on_beside_rows_that_came_meanwhile() {
         let mut replayed = users[1].clone();
         replayed.name = "Replayed".to_owned();
         let load = Load {
+            set_aside: &[],
             kind: Kind::Users,
             records: &[replayed.into()],
             rejects: &[],
@@ -867,6 +873,57 @@ async fn an_unknown_id_is_no_error() {
                 .settled(Kind::Users, &["x".to_owned()])
                 .await
                 .unwrap()
+                .is_empty()
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_database_that_can_only_be_read_is_a_blocker() {
+    on_database(async |database| {
+        database.migrated(Via::Direct).await;
+        let name = &database.name;
+        database
+            .execute(&format!(
+                "alter database {name} set default_transaction_read_only = on"
+            ))
+            .await;
+        let target = database.store(Via::Direct).await.migration();
+        let blockers = target.inspect().await.unwrap().blockers.join("\n");
+        assert!(blockers.contains("takes no writes"), "{blockers}");
+    })
+    .await;
+}
+
+/// A foreign key locks the tables at both of its ends. The server counts the deadlocks.
+#[tokio::test]
+async fn empty_kinds_side_by_side_do_not_deadlock() {
+    on_database(async |database| {
+        let target = database.migrated(Via::Direct).await.migration();
+        let repeat = |kind: Kind| {
+            let target = &target;
+            async move {
+                for _ in 0..30 {
+                    target.begin_pass(kind).await.unwrap();
+                    target.finish_pass(kind).await.unwrap();
+                    if let Some(rows) = Sink::rows(target, kind) {
+                        rows.begin_rows(kind, "test", false).await.unwrap();
+                        target.finish_pass(kind).await.unwrap();
+                    }
+                }
+            }
+        };
+        let kinds = Kind::ALL.iter().copied();
+        futures::future::join_all(kinds.map(repeat)).await;
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        let deadlocks = "select deadlocks::text from pg_stat_database \
+                         where datname = current_database()";
+        assert_eq!(database.texts(deadlocks).await, ["0"]);
+        assert!(
+            database
+                .texts("select name from authorstack.deferred_ddl")
+                .await
                 .is_empty()
         );
     })

@@ -69,7 +69,7 @@ async fn a_scan_goes_on_after_every_position() {
     on_database(async |database| {
         let (store, memory) = moved_in(database).await;
         let snapshot = store.migration();
-        snapshot.check().await.unwrap();
+        snapshot.check(Kind::ALL).await.unwrap();
         for kind in Kind::ALL {
             let expected = scan(&memory, *kind).await;
             assert_eq!(snapshot.count(*kind).await.unwrap(), expected.len() as u64);

@@ -1,11 +1,17 @@
-//! Books from MongoDB to Supabase by the tool, against COPY of the same rows, encoded
-//! before the clock starts.
+//! Books from MongoDB to Supabase by the tool, against COPY of the same rows, encoded before the
+//! clock starts: into the schema's tables, and into bare ones whose keys and indexes are built
+//! afterwards. Where sling is installed, it moves the same collections. `verify` is timed, too.
 
 mod common;
 
-use std::time::Instant;
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Instant,
+};
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use authorstack_examples::{
     dataset::{self, average_size},
     scratch::Scratch,
@@ -16,7 +22,7 @@ use bson::oid::ObjectId;
 use clap::Parser;
 use common::{
     Comparison,
-    moving::{Taken, copy_in, copy_out, fresh_name, run},
+    moving::{Taken, copy_in, copy_out, fresh_name, run, tool},
     setting,
 };
 use sqlx::Executor;
@@ -110,20 +116,39 @@ impl Bench {
             options.books,
             rows.books.len() >> 20
         );
-        let (mut pairs, mut after) = (Vec::new(), Vec::new());
-        let mut peak_mb: f64 = 0.0;
+        let (mut pairs, mut after, mut strict) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut slings, mut verifies) = (Vec::new(), Vec::new());
+        let sling = on_path(SLING);
+        if sling.is_none() {
+            eprintln!("{SLING} is not installed: no comparison with it");
+        }
+        let (mut peak_mb, mut verify_mb): (f64, f64) = (0.0, 0.0);
         for round in 0..=options.rounds {
-            let ours = self.run_tool().await?;
+            let (ours, verify) = self.run_and_verify().await?;
             let floor = self.copy(&rows, Indexes::InPlace).await?;
-            let bare = self.copy(&rows, Indexes::Afterwards).await?;
+            let later = self.copy(&rows, Indexes::Afterwards).await?;
+            let bare = self.copy_bare(&rows).await?;
+            let theirs = match &sling {
+                Some(sling) => Some(self.run_sling(sling, options.books).await?),
+                None => None,
+            };
             eprintln!(
-                "round {round}: ours {:.2} s, {:.0} MB; COPY {floor:.2} s, indexes later {bare:.2} s",
-                ours.seconds, ours.peak_mb
+                "round {round}: ours {:.2} s, {:.0} MB; verify {:.2} s, {:.0} MB; COPY {floor:.2} s, \
+                 indexes later {later:.2} s, bare {bare:.2} s{}",
+                ours.seconds,
+                ours.peak_mb,
+                verify.seconds,
+                verify.peak_mb,
+                theirs.map_or_else(String::new, |seconds| format!("; {SLING} {seconds:.2} s")),
             );
             peak_mb = peak_mb.max(ours.peak_mb);
+            verify_mb = verify_mb.max(verify.peak_mb);
             if round > 0 {
                 pairs.push((ours.seconds, floor));
-                after.push((ours.seconds, bare));
+                after.push((ours.seconds, later));
+                strict.push((ours.seconds, bare));
+                verifies.push((verify.seconds, ours.seconds));
+                slings.extend(theirs.map(|seconds| (ours.seconds, seconds)));
             }
         }
         Comparison {
@@ -136,7 +161,7 @@ impl Bench {
         }
         .print(options.json);
         Comparison {
-            bench: "migrate, bare tables".to_owned(),
+            bench: "migrate, indexes later".to_owned(),
             peer_name: "COPY of encoded rows, indexes made afterwards",
             goal: None,
             unit: "s",
@@ -144,6 +169,35 @@ impl Bench {
             peak_mb: None,
         }
         .print(options.json);
+        Comparison {
+            bench: "migrate, bare tables".to_owned(),
+            peer_name: "COPY of encoded rows into bare tables, keys and indexes made afterwards",
+            goal: Some(1.4),
+            unit: "s",
+            pairs: strict,
+            peak_mb: None,
+        }
+        .print(options.json);
+        Comparison {
+            bench: "migrate, verify".to_owned(),
+            peer_name: "the run",
+            goal: Some(0.5),
+            unit: "s",
+            pairs: verifies,
+            peak_mb: Some(verify_mb),
+        }
+        .print(options.json);
+        if !slings.is_empty() {
+            Comparison {
+                bench: "migrate, sling".to_owned(),
+                peer_name: "sling, without keys and indexes",
+                goal: None,
+                unit: "s",
+                pairs: slings,
+                peak_mb: None,
+            }
+            .print(options.json);
+        }
 
         if options.ten_times {
             self.fill(options.books, options.books * 10).await?;
@@ -176,6 +230,76 @@ impl Bench {
     /// A fresh database, without the schema.
     async fn target(&self) -> Result<Scratch> {
         Scratch::create(&fresh_name(), &self.mongodb, &self.supabase).await
+    }
+
+    async fn run_and_verify(&self) -> Result<(Taken, Taken)> {
+        let target = self.target().await?;
+        let taken = run(&self.source, &target, &[])?;
+        let verify = tool(&self.source, &target, "verify", &[])?;
+        target.remove().await?;
+        Ok((taken, verify))
+    }
+
+    /// The same rows into tables that have nothing but columns; then their keys and indexes.
+    async fn copy_bare(&self, rows: &Rows) -> Result<f64> {
+        let target = self.target().await?;
+        let store = SupabaseStore::connect(SupabaseConfig::new(target.supabase_db_url())).await?;
+        store.migrate().await?;
+        let mut connection = target.supabase().await?;
+        connection.execute(BARE_TABLES).await?;
+        let started = Instant::now();
+        copy_in(&mut connection, "bare.users", &rows.users).await?;
+        copy_in(&mut connection, "bare.books", &rows.books).await?;
+        connection.execute(BARE_INDEXES).await?;
+        let seconds = started.elapsed().as_secs_f64();
+        drop((connection, store));
+        target.remove().await?;
+        Ok(seconds)
+    }
+
+    /// Moves the same collections by sling into a fresh database.
+    async fn run_sling(&self, sling: &Path, books: usize) -> Result<f64> {
+        let target = self.target().await?;
+        let folder = tempfile::tempdir()?;
+        let (source, database) = (self.source.mongodb_url(), self.source.mongodb().await?);
+        let started = Instant::now();
+        for collection in ["users", "books"] {
+            let output = Command::new(sling)
+                .args([
+                    "run",
+                    "--src-conn",
+                    "BENCH_SOURCE",
+                    "--tgt-conn",
+                    "BENCH_TARGET",
+                ])
+                .args(["--src-stream", &format!("{}.{collection}", database.name())])
+                .args(["--tgt-object", &format!("public.{collection}")])
+                .args(["--mode", "full-refresh"])
+                .env("BENCH_SOURCE", source)
+                .env("BENCH_TARGET", target.supabase_db_url())
+                // It keeps its files there.
+                .env("SLING_HOME_DIR", folder.path())
+                .env("SLING_DISABLE_TELEMETRY", "true")
+                .stdin(Stdio::null())
+                .output()
+                .context("starting sling")?;
+            ensure!(
+                output.status.success(),
+                "sling ended with {}: {}",
+                output.status,
+                String::from_utf8_lossy(&output.stderr),
+            );
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        let moved: i64 = sqlx::query_scalar("select count(*) from public.books")
+            .fetch_one(&mut target.supabase().await?)
+            .await?;
+        ensure!(
+            usize::try_from(moved)? == books,
+            "sling moved {moved} books"
+        );
+        target.remove().await?;
+        Ok(seconds)
     }
 
     async fn run_tool(&self) -> Result<Taken> {
@@ -224,6 +348,28 @@ const WITH_INDEXES: &str = "\
     create index books_asin_idx on public.books (asin) where asin is not null; \
     alter table public.books add constraint books_user_id_fkey \
       foreign key (user_id) references public.users (id) on delete cascade";
+
+const BARE_TABLES: &str = "\
+    create schema bare; \
+    create table bare.users (like public.users); \
+    create table bare.books (like public.books)";
+const BARE_INDEXES: &str = "\
+    set maintenance_work_mem = '128MB'; \
+    alter table bare.users add primary key (id), add unique (auth_id), add unique (email); \
+    alter table bare.books add primary key (id); \
+    create index on bare.books (user_id, id); \
+    create index on bare.books (user_id, status, id); \
+    create index on bare.books (asin) where asin is not null";
+
+const SLING: &str = "sling";
+
+/// Where a program is, if it is installed.
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path)
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+}
 
 struct Rows {
     users: Vec<u8>,

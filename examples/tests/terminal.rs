@@ -64,7 +64,8 @@ async fn no_command_prints_data_as_it_is() {
     let posts = database.collection::<Document>("community_posts");
     posts.insert_one(post).await.unwrap();
 
-    let plan = ask(&tool, &["plan"]);
+    let plan = ask(&tool, &["plan", "--details"]);
+    ask(&tool, &["plan"]);
     assert!(plan.contains(r"\u{1b}]0;pwned\u{7}\u{9b}2J"), "{plan}");
     assert!(plan.contains("characters)"), "{plan}");
     let run = ask(&tool, &["run"]);

@@ -242,7 +242,7 @@ async fn quiet_says_nothing_where_nothing_is_wrong() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(text(&output.stderr), "");
     assert!(
-        text(&output.stdout).contains("isbn: 1"),
+        text(&output.stdout).contains("books: 1 record, by field: isbn 1"),
         "{}",
         text(&output.stdout)
     );

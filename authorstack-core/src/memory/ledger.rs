@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Weak};
 
 use crate::{
     Error, ErrorKind, Result,
-    migrate::{Checkpoint, Entry, Key, Kind, Reject, Rejected, Settled, Step},
+    migrate::{Checkpoint, Entry, Key, Kind, Reject, Rejected, SetAside, Settled, Step},
 };
 
 /// The ledger's data.
@@ -12,6 +12,7 @@ use crate::{
 pub(super) struct MemoryLedger {
     passes: BTreeMap<Kind, Pass>,
     pub(super) rejects: BTreeMap<(Kind, String), Kept>,
+    pub(super) set_aside: BTreeMap<(Kind, String), SetAside>,
     pub(super) run: Weak<()>,
 }
 
@@ -35,6 +36,7 @@ impl MemoryLedger {
             *pass = Pass::default();
             self.rejects
                 .retain(|(of, _), kept| *of != kind || kept.replayed_as.is_some());
+            self.set_aside.retain(|(of, _), _| *of != kind);
             return Checkpoint::default();
         }
         pass.checkpoint.clone()
@@ -87,6 +89,10 @@ impl MemoryLedger {
                 };
                 self.rejects.insert(key, kept);
             }
+        }
+        for set_aside in entry.set_aside {
+            let key = (set_aside.kind, set_aside.key.clone());
+            self.set_aside.insert(key, set_aside.clone());
         }
         if let Step::Advance { to, .. } = entry.step {
             let pass = self.passes.entry(entry.kind).or_default();

@@ -4,8 +4,8 @@ use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 
 use super::{
     BatchLimits, Checkpoint, Counts, Entry, Key, Kind, Ledger, Load, Loaded, Position, Problems,
-    Record, Reject, Rejected, RowSink, RunLock, Scanned, ScannedBatch, Settled, Sink, SinkBatch,
-    SinkState, Snapshot, Step, TransactionalSink,
+    Record, Reject, Rejected, RowSink, RunLock, Scanned, ScannedBatch, SetAside, Settled, Sink,
+    SinkBatch, SinkState, Snapshot, Step, StoredDigests, TransactionalSink,
 };
 use crate::{Result, layers::Operation};
 
@@ -84,6 +84,24 @@ impl Destination {
             .boxed()
     }
 
+    /// The records that moved with values [set aside](crate::SET_ASIDE), in batches, by kind and
+    /// key.
+    #[must_use]
+    pub fn set_aside(&self) -> BoxStream<'_, Result<Vec<SetAside>>> {
+        let set_aside = self.ledger.set_aside();
+        set_aside
+            .map_err(|error| error.in_operation(Operation::Rejects))
+            .boxed()
+    }
+
+    pub(super) async fn set_aside_fields(&self, kind: Kind) -> Result<u64> {
+        named(Operation::Rejects, self.ledger.set_aside_fields(kind)).await
+    }
+
+    pub(super) async fn databases(&self) -> Result<Vec<String>> {
+        named(Operation::Inspect, self.snapshot.databases()).await
+    }
+
     pub(super) async fn inspect(&self) -> Result<SinkState> {
         let look = async {
             let mut state = self.sink.inspect().await?;
@@ -141,12 +159,13 @@ impl Destination {
         };
         let mut applied = self.sink.apply(&batch).await?;
         applied.refused.sort_by_key(|(index, _)| *index);
+        let is_refused = |index: usize| {
+            let found = applied.refused.binary_search_by_key(&index, |(at, _)| *at);
+            found.is_ok()
+        };
+        let set_aside = load.moved_aside(is_refused);
         let settled: Vec<(Rejected, Key)> = match load.step {
             Step::Replay { rejects } => {
-                let is_refused = |index: usize| {
-                    let found = applied.refused.binary_search_by_key(&index, |(at, _)| *at);
-                    found.is_ok()
-                };
                 let records = load.records.iter().zip(rejects).enumerate();
                 let moved = records.filter(|(index, _)| !is_refused(*index));
                 moved
@@ -167,6 +186,7 @@ impl Destination {
                 ..Counts::default()
             },
             rejects: &rejects,
+            set_aside: &set_aside,
             settled: &settled,
         };
         let open = self.ledger.note(&entry).await?;
@@ -195,6 +215,21 @@ impl Destination {
         let scan = self.snapshot.scan(kind, after, limits);
         scan.map_err(|error| error.in_operation(Operation::Scan))
             .boxed()
+    }
+
+    /// The digests of what the store holds, if it knows the form of its records.
+    pub(super) fn stored(
+        &self,
+        kind: Kind,
+        limits: BatchLimits,
+    ) -> Option<BoxStream<'_, Result<StoredDigests>>> {
+        let stored = self.snapshot.stored(kind, limits)?;
+        let stored = stored.map_err(|error| error.in_operation(Operation::Scan));
+        Some(stored.boxed())
+    }
+
+    pub(super) fn write_stored(&self, record: &Record, form: &mut Vec<u8>) -> bool {
+        self.snapshot.write_stored(record, form)
     }
 
     pub(super) async fn fetch(&self, kind: Kind, keys: &[Key]) -> Result<Vec<Scanned>> {

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-use super::{Counts, Key, Kind, Position, Problems, Record, Reject};
+use super::{Counts, Key, Kind, Position, Problems, Record, Reject, SetAside};
 use crate::Result;
 
 /// The state of a migration, which makes it resumable: the lock, the checkpoint of each kind, the
@@ -14,15 +14,15 @@ pub trait Ledger: std::fmt::Debug + Send + Sync {
     /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) when another run holds it.
     async fn lock(&self) -> Result<Box<dyn RunLock>>;
 
-    /// Starts or resumes a kind. For a finished kind a new pass starts: its position, its counts
-    /// and its open rejects are cleared.
+    /// Starts or resumes a kind. For a finished kind a new pass starts: its position, its counts,
+    /// its open rejects, and the notes of what was set aside are cleared.
     ///
     /// # Errors
     /// Timeout or Unavailable of the store.
     async fn begin(&self, kind: Kind) -> Result<Checkpoint>;
 
-    /// Notes a batch that was applied: its rejects, the replays that it settles, and its
-    /// checkpoint, atomically. Returns how many of the rejects are open. A reject that a replay has
+    /// Notes a batch that was applied: its rejects, what was set aside, the replays that it settles,
+    /// and its checkpoint, atomically. Returns how many of the rejects are open. A reject that a replay has
     /// settled stays settled while its source record is unchanged.
     ///
     /// # Errors
@@ -39,6 +39,16 @@ pub trait Ledger: std::fmt::Debug + Send + Sync {
 
     /// The open rejects, in batches, by kind and key.
     fn rejects(&self) -> BoxStream<'_, Result<Vec<Reject>>>;
+
+    /// The records that moved with values [set aside](crate::SET_ASIDE), in batches, by kind and
+    /// key.
+    fn set_aside(&self) -> BoxStream<'_, Result<Vec<SetAside>>>;
+
+    /// How many fields were set aside in the records of a kind.
+    ///
+    /// # Errors
+    /// Timeout or Unavailable of the store.
+    async fn set_aside_fields(&self, kind: Kind) -> Result<u64>;
 
     /// All rejects of a kind that a replay has settled.
     ///
@@ -94,6 +104,8 @@ pub struct Entry<'a> {
     pub applied: Counts,
     /// The records that did not move.
     pub rejects: &'a [Reject],
+    /// The records that moved with values set aside.
+    pub set_aside: &'a [SetAside],
     /// For a replay: the rejects that were loaded, with the keys of the records that they became.
     pub settled: &'a [(Rejected, Key)],
 }
@@ -106,6 +118,8 @@ pub struct Load<'a> {
     pub records: &'a [Record],
     /// The records that the source could not read or the check refused.
     pub rejects: &'a [Reject],
+    /// What was set aside in some of the records, each with its index in `records`.
+    pub set_aside: &'a [(usize, SetAside)],
     /// Makes the reject of a record that the target refuses, by its index in `records`.
     pub reject: &'a (dyn Fn(usize, Problems) -> Reject + Sync),
     /// How the checkpoint moves.
@@ -139,6 +153,14 @@ pub struct Rejected {
     pub key: String,
     /// The digest of the source's record when it was rejected.
     pub source_digest: [u8; 32],
+}
+
+impl Load<'_> {
+    /// What was set aside in the records that moved, given which ones did not.
+    pub fn moved_aside(&self, is_refused: impl Fn(usize) -> bool) -> Vec<SetAside> {
+        let moved = self.set_aside.iter().filter(|(at, _)| !is_refused(*at));
+        moved.map(|(_, set_aside)| set_aside.clone()).collect()
+    }
 }
 
 impl std::fmt::Debug for Load<'_> {

@@ -32,6 +32,8 @@ mod sink;
 mod sink_set;
 mod snapshot;
 mod source_set;
+mod stranger;
+mod strict;
 mod verify;
 
 pub use changes::{ChangeBatch, Changes, RecordChange};
@@ -39,10 +41,10 @@ pub use destination::Destination;
 pub use digest::{Digest, DigestSum};
 pub use kind::{Description, Group, Key, KeyForm, Kind, Record, Reference, Stored, Unique};
 pub use ledger::{Checkpoint, Entry, Ledger, Load, Loaded, Rejected, RunLock, Settled, Step};
-pub use plan::{Collision, KindPlan, Plan, PlannedReject, UnknownField, plan};
+pub use plan::{Collision, KindPlan, Plan, PlannedReject, Takes, UnknownField, plan};
 pub use progress::{Progress, Silent};
 pub use record::CompetitorPrice;
-pub use reject::{Problem, Problems, Reject, RejectLine};
+pub use reject::{Problem, Problems, Reject, RejectLine, SetAside};
 pub use repair::repair;
 pub use replay::replay;
 pub use report::{Counts, KindReport, RefusedLine, Report, Status};
@@ -51,10 +53,15 @@ pub use rows::{
     RowsWritten,
 };
 pub use run::{RunOptions, run};
-pub use scanned::{BatchLimits, Original, Position, Scanned, ScannedBatch};
+pub use scanned::{BatchLimits, Original, Position, Scanned, ScannedBatch, StoredDigests};
 pub use secrets::looks_like_secret;
 pub use sink::{Applied, Sink, SinkBatch, SinkState, TransactionalSink};
 pub use sink_set::SinkSet;
 pub use snapshot::Snapshot;
 pub use source_set::SourceSet;
-pub use verify::{Difference, DifferenceKind, KindVerification, Verification, verify};
+pub use stranger::Stranger;
+pub use strict::Strict;
+pub use verify::{
+    Acceptance, AcceptedRejects, Difference, DifferenceKind, KindVerification, Unexpected,
+    UnexpectedReject, Verification, verify, verify_accepting,
+};

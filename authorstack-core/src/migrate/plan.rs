@@ -13,11 +13,11 @@ use serde::Serialize;
 
 use self::unknown::UnknownFields;
 use super::{
-    BatchLimits, Counts, Destination, Kind, KindReport, Problem, Problems, Progress, Record,
-    Scanned, SinkState, Snapshot, Status, Unique,
+    BatchLimits, Counts, Destination, Key, Kind, KindReport, Problem, Problems, Progress, Record,
+    Scanned, SinkState, Snapshot, Status, Stranger, Unique,
     destination::named,
     redact::redact_problems,
-    run::{Lane, START, checked, in_order},
+    run::{Lane, START, checked, in_order, one_database},
 };
 use crate::{Boost, Id, Result, layers::Operation};
 
@@ -39,6 +39,9 @@ pub struct Plan {
     pub blockers: Vec<String>,
     /// Other notes about the target.
     pub notes: Vec<String>,
+    /// What stays behind in the source: collections and tables that the schema does not know. And
+    /// those of these kinds that the source lacks.
+    pub strangers: Vec<Stranger>,
 }
 
 /// What a run would do with one kind.
@@ -51,6 +54,13 @@ pub struct KindPlan {
     pub rejected_fields: BTreeMap<String, u64>,
     /// The first rejects.
     pub examples: Vec<PlannedReject>,
+    /// In how many records each field would be [set aside](crate::SET_ASIDE).
+    pub set_aside_fields: BTreeMap<String, u64>,
+    /// The first records with values set aside.
+    pub set_aside_examples: Vec<PlannedReject>,
+    /// The first rejected records that others refer to, and what each takes with it. Whoever
+    /// refers to one that is rejected for this reason counts with the first of them.
+    pub takes: Vec<Takes>,
     /// The fields that the schema does not know and that people who sign in could read in the
     /// target, or that look like secrets.
     pub unknown_fields: Vec<UnknownField>,
@@ -63,6 +73,15 @@ pub struct PlannedReject {
     pub key: String,
     /// Why it would be rejected.
     pub reason: String,
+}
+
+/// A rejected record, and those that are rejected because of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Takes {
+    /// The key of the rejected record.
+    pub key: String,
+    /// How many records of each kind are rejected because of it.
+    pub with_it: BTreeMap<Kind, u64>,
 }
 
 /// Two records with the same value of a unique field.
@@ -91,8 +110,12 @@ pub async fn plan(
     kinds: &[Kind],
     progress: &dyn Progress,
 ) -> Result<Plan> {
-    named(Operation::Check, source.check()).await?;
-    let state = target.inspect().await?;
+    named(Operation::Check, source.check(kinds)).await?;
+    let mut state = target.inspect().await?;
+    state
+        .blockers
+        .extend(one_database(source.as_ref(), target).await?);
+    let strangers = named(Operation::Inspect, source.strangers(kinds)).await?;
     let mut plans = Vec::new();
     let mut admitted = Admitted::new(kinds, &state);
     for kind in in_order(kinds) {
@@ -106,6 +129,16 @@ pub async fn plan(
             progress,
         );
         plans.push(plan.await?);
+    }
+    for (kind, takes) in Admitted::into_takes(std::mem::take(&mut admitted.takes)) {
+        /// How many are listed of each kind.
+        const LISTED: usize = 100;
+        let mut plans = plans.iter_mut();
+        if let Some(plan) = plans.find(|plan| plan.report.kind == kind)
+            && plan.takes.len() < LISTED
+        {
+            plan.takes.push(takes);
+        }
     }
     let rejected = plans.iter().any(|plan| plan.report.counts.rejected > 0);
     let status = if !state.blockers.is_empty() {
@@ -122,6 +155,7 @@ pub async fn plan(
         schema_migrations: state.pending_migrations,
         blockers: state.blockers,
         notes: state.notes,
+        strangers,
     })
 }
 
@@ -136,6 +170,10 @@ struct Admitted<'k> {
     positions: HashMap<u32, Vec<Boost>>,
     hasher: RandomState,
     collisions: Vec<Collision>,
+    /// The rejected records that are listed, each with what it takes with it.
+    takes: HashMap<(Kind, Id<Record>), BTreeMap<Kind, u64>>,
+    /// Records that are rejected because of another one, by their key: the one that is listed.
+    because: HashMap<(Kind, Id<Record>), (Kind, Id<Record>)>,
 }
 
 /// Ids of one kind, twelve bytes each. They nearly always arrive in order.
@@ -171,7 +209,52 @@ impl<'k> Admitted<'k> {
             positions: HashMap::new(),
             hasher: RandomState::new(),
             collisions: Vec::new(),
+            takes: HashMap::new(),
+            because: HashMap::new(),
         }
+    }
+
+    /// Lists a rejected record that others may refer to, until the list is full.
+    fn reject(&mut self, kind: Kind, key: &str) {
+        /// How many rejected records are listed.
+        const LISTED: usize = 10_000;
+        if self.ids.contains_key(&kind)
+            && self.takes.len() < LISTED
+            && let Some(id) = Key::parse(kind, key).ok().and_then(|key| key.id())
+        {
+            self.takes.entry((kind, id)).or_default();
+        }
+    }
+
+    /// Counts a record that is rejected because what it refers to is.
+    fn taken(&mut self, kind: Kind, key: Option<Id<Record>>, by: (Kind, Id<Record>)) {
+        /// How many records that are rejected because of others can take more with them.
+        const MOST: usize = 1_000_000;
+        let root = self.because.get(&by).copied().unwrap_or(by);
+        let Some(takes) = self.takes.get_mut(&root) else {
+            return;
+        };
+        *takes.entry(kind).or_default() += 1;
+        if self.ids.contains_key(&kind)
+            && self.because.len() < MOST
+            && let Some(id) = key
+        {
+            self.because.insert((kind, id), root);
+        }
+    }
+
+    /// The first listed records of each kind, and what they take with them.
+    fn into_takes(takes: HashMap<(Kind, Id<Record>), BTreeMap<Kind, u64>>) -> Vec<(Kind, Takes)> {
+        let mut found: Vec<_> = takes
+            .into_iter()
+            .filter(|(_, with_it)| !with_it.is_empty())
+            .collect();
+        found.sort_unstable_by_key(|((kind, id), _)| (*kind, *id));
+        let found = found.into_iter().map(|((kind, id), with_it)| {
+            let key = id.to_string();
+            (kind, Takes { key, with_it })
+        });
+        found.collect()
     }
 
     /// Adds a record, unless it conflicts with those added before.
@@ -180,6 +263,7 @@ impl<'k> Admitted<'k> {
             let moves_too = self.kinds.contains(&kind);
             let there = |ids: &mut Ids| ids.contains(id);
             if moves_too && !self.ids.get_mut(&kind).is_none_or(there) {
+                self.taken(record.kind(), record.key().id(), (kind, id));
                 let problem = format!("there is no {} {id} that could move", kind.one());
                 return Err(Problem::new(field, problem));
             }
@@ -247,22 +331,42 @@ struct Found {
     counts: Counts,
     rejected_fields: BTreeMap<String, u64>,
     examples: Vec<PlannedReject>,
+    set_aside: u64,
+    set_aside_fields: BTreeMap<String, u64>,
+    set_aside_examples: Vec<PlannedReject>,
+}
+
+/// How many records are shown of each sort.
+const EXAMPLES: usize = 20;
+
+/// Counts each field once.
+fn count_fields(counts: &mut BTreeMap<String, u64>, problems: &Problems) {
+    let fields: HashSet<&String> = problems.0.iter().map(|p| &p.field).collect();
+    for field in fields {
+        *counts.entry(field.clone()).or_default() += 1;
+    }
+}
+
+fn example(examples: &mut Vec<PlannedReject>, key: String, problems: &Problems) {
+    if examples.len() < EXAMPLES {
+        let mut problems = problems.clone();
+        redact_problems(&mut problems);
+        let reason = problems.joined();
+        examples.push(PlannedReject { key, reason });
+    }
 }
 
 impl Found {
+    fn set_aside(&mut self, key: String, problems: &Problems) {
+        self.set_aside += problems.0.len() as u64;
+        count_fields(&mut self.set_aside_fields, problems);
+        example(&mut self.set_aside_examples, key, problems);
+    }
+
     fn reject(&mut self, key: String, problems: &Problems) {
-        const EXAMPLES: usize = 20;
         self.counts.rejected += 1;
-        let fields: HashSet<&String> = problems.0.iter().map(|p| &p.field).collect();
-        for field in fields {
-            *self.rejected_fields.entry(field.clone()).or_default() += 1;
-        }
-        if self.examples.len() < EXAMPLES {
-            let mut problems = problems.clone();
-            redact_problems(&mut problems);
-            let reason = problems.joined();
-            self.examples.push(PlannedReject { key, reason });
-        }
+        count_fields(&mut self.rejected_fields, problems);
+        example(&mut self.examples, key, problems);
     }
 }
 
@@ -284,7 +388,13 @@ async fn plan_kind(
         let mut scan = source.scan(kind, START, BatchLimits::default());
         while let Some(batch) = scan.next().await {
             let batch = batch.map_err(|error| error.in_operation(Operation::Scan))?;
-            for Scanned { key, outcome, .. } in batch.items {
+            for Scanned {
+                key,
+                outcome,
+                set_aside,
+                ..
+            } in batch.items
+            {
                 let outcome = checked(outcome).map_err(|(_, problems)| problems);
                 let outcome = outcome.and_then(|record| {
                     let problems = target.screen(&record);
@@ -297,8 +407,16 @@ async fn plan_kind(
                 });
                 found.counts.read += 1;
                 match outcome {
-                    Ok(()) => found.counts.written += 1,
-                    Err(problems) => found.reject(key, &problems),
+                    Ok(()) => {
+                        found.counts.written += 1;
+                        if !set_aside.is_empty() {
+                            found.set_aside(key, &set_aside);
+                        }
+                    }
+                    Err(problems) => {
+                        admitted.reject(kind, &key);
+                        found.reject(key, &problems);
+                    }
                 }
             }
             progress.advanced(kind, found.counts);
@@ -308,6 +426,9 @@ async fn plan_kind(
         counts,
         rejected_fields,
         examples,
+        set_aside,
+        set_aside_fields,
+        set_aside_examples,
     } = found;
     progress.finished(kind, counts);
     Ok(KindPlan {
@@ -315,10 +436,14 @@ async fn plan_kind(
             kind,
             counts,
             differing: 0,
+            set_aside,
             seconds: started.elapsed().as_secs_f64(),
         },
         rejected_fields,
         examples,
+        set_aside_fields,
+        set_aside_examples,
+        takes: Vec::new(),
         unknown_fields: unknown.into_list(),
     })
 }

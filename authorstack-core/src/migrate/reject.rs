@@ -142,6 +142,18 @@ pub struct Reject {
     pub source_digest: [u8; 32],
 }
 
+/// A record that moved without the values that make no sense, as the ledger keeps it. The values
+/// are in the record itself, under [`SET_ASIDE`](crate::SET_ASIDE).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetAside {
+    /// The kind of the record.
+    pub kind: Kind,
+    /// Its key in the source.
+    pub key: String,
+    /// The fields, and why their values make no sense.
+    pub fields: Problems,
+}
+
 /// One line of a rejects file.
 ///
 /// `record` may be edited by hand and replayed. The other fields say which record it is and why

@@ -11,7 +11,7 @@ use super::{
     RefusedLine, Reject, RejectLine, Rejected, Report, Scanned, Snapshot, Step,
     destination::named,
     redact::{redact_line, redact_problems, restore},
-    run::{check_sides_as_they_are, checked},
+    run::{check_sides_as_they_are, checked, set_aside},
 };
 use crate::{Result, layers::Operation};
 
@@ -51,6 +51,7 @@ pub async fn replay(
                 kind,
                 counts: Counts::default(),
                 differing: 0,
+                set_aside: 0,
                 seconds: 0.0,
             });
         }
@@ -132,11 +133,12 @@ async fn load_group(
     }
     let now = sources(source, kind, &open).await?;
     let (mut records, mut accepted, mut rejects) = (Vec::new(), Vec::new(), Vec::new());
+    let mut aside_of = Vec::new();
     let mut taken = HashSet::new();
     for (line, rejected) in open {
         let record = match decoded(source, line, &rejected, now.get(&rejected.key)) {
-            Ok(record) => match foreign(target, line, &record).await? {
-                None if taken.insert(record.key()) => Ok(record),
+            Ok((record, aside)) => match foreign(target, line, &record).await? {
+                None if taken.insert(record.key()) => Ok((record, aside)),
                 None => Err(another(kind)),
                 Some(problem) => Err(problem),
             }
@@ -144,7 +146,10 @@ async fn load_group(
             Err(problems) => Err(problems),
         };
         match record {
-            Ok(record) => {
+            Ok((record, aside)) => {
+                if !aside.is_empty() {
+                    aside_of.push((records.len(), set_aside(kind, &line.key, aside)));
+                }
                 records.push(record);
                 accepted.push((line, rejected));
             }
@@ -158,6 +163,7 @@ async fn load_group(
         kind,
         records: &records,
         rejects: &rejects,
+        set_aside: &aside_of,
         reject: &make,
         step: Step::Replay { rejects: &replayed },
     };
@@ -237,7 +243,7 @@ fn decoded(
     line: &RejectLine,
     rejected: &Rejected,
     now: Option<&Scanned>,
-) -> Result<Record, Problems> {
+) -> Result<(Record, Problems), Problems> {
     let Some(now) = now else {
         let problem = "is no longer in the source; run again, and the reject goes";
         return Err(Problem::new("_id", problem).into());
@@ -252,7 +258,9 @@ fn decoded(
     let original = source.encode(line.kind, &Original::Bytes(original));
     let mut value = line.record.clone();
     restore(&mut value, &original)?;
-    checked(source.decode(line.kind, &value)).map_err(|(_, problems)| problems)
+    let (record, set_aside) = source.decode_setting_aside(line.kind, &value)?;
+    let record = checked(Ok(record)).map_err(|(_, problems)| problems)?;
+    Ok((record, set_aside))
 }
 
 /// The problem of a line that was given another key, if a record of the target has that key.

@@ -59,6 +59,9 @@ pub struct KindReport {
     pub counts: Counts,
     /// Records that differ between the two sides, found by a verification.
     pub differing: u64,
+    /// Fields that were [set aside](crate::SET_ASIDE), over all runs of the pass.
+    #[serde(default)]
+    pub set_aside: u64,
     /// Wall time in this process, in seconds.
     pub seconds: f64,
 }

@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::stream::BoxStream;
+use futures::{StreamExt, stream::BoxStream};
 
-use super::{BatchLimits, Counts, Kind, Problems, Record, Reject, Scanned};
+use super::{BatchLimits, Counts, Kind, Problems, Record, Reject, Scanned, SetAside};
 use crate::{Id, Result};
 
 /// A range of row numbers.
@@ -112,6 +112,12 @@ pub trait RowReader: Send {
 
     /// The rows that cannot move, with all their problems.
     fn refused(&mut self) -> BoxStream<'_, Result<Vec<Scanned>>>;
+
+    /// The rows that can move with values [set aside](crate::SET_ASIDE). They are among the rows of
+    /// [`RowReader::copy`] too. A source that sets nothing aside needs no other than this one.
+    fn set_aside(&mut self) -> BoxStream<'_, Result<Vec<Scanned>>> {
+        futures::stream::empty().boxed()
+    }
 
     /// All rows, in the order of their numbers.
     fn records(&mut self, limits: BatchLimits) -> BoxStream<'_, Result<Vec<Scanned>>>;
@@ -225,6 +231,12 @@ pub trait RowWriter: Send {
     /// # Errors
     /// Timeout or Unavailable of the store.
     async fn reject(&mut self, rejects: &[Reject]) -> Result<u64>;
+
+    /// Notes what was set aside in rows that were written.
+    ///
+    /// # Errors
+    /// Timeout or Unavailable of the store.
+    async fn set_aside(&mut self, set_aside: &[SetAside]) -> Result<()>;
 
     /// Commits, and notes in the pass that the range is finished.
     ///

@@ -10,7 +10,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
     BatchLimits, Counts, Destination, Digest, Kind, KindReport, Load, Original, Position, Problems,
-    Progress, Record, Reject, Report, Scanned, SinkState, Snapshot, Step,
+    Progress, Record, Reject, Report, Scanned, SetAside, SinkState, Snapshot, Step,
     destination::named,
     redact::{redact, redact_problems},
 };
@@ -104,13 +104,31 @@ pub(super) async fn check_sides(
             what: format!("{} cannot hold {kind}; leave that kind out", target.name()).into(),
         }));
     }
-    named(Operation::Check, source.check()).await?;
-    let state = target.inspect().await?;
+    named(Operation::Check, source.check(kinds)).await?;
+    let mut state = target.inspect().await?;
+    state.blockers.extend(one_database(source, target).await?);
     if state.blockers.is_empty() {
         Ok(state)
     } else {
         Err(Error::blocked(state.blockers.join("; ")))
     }
+}
+
+/// What hinders a migration whose source and target are one database.
+pub(super) async fn one_database(
+    source: &dyn Snapshot,
+    target: &Destination,
+) -> Result<Option<String>> {
+    let sources = named(Operation::Check, source.databases()).await?;
+    let targets = target.databases().await?;
+    let is_one = sources.iter().any(|database| targets.contains(database));
+    Ok(is_one.then(|| {
+        format!(
+            "{} and {} are one database; name the one to move from, and another one to move to",
+            source.name(),
+            target.name()
+        )
+    }))
 }
 
 /// Checks both sides for commands that need the target's present tables.
@@ -171,6 +189,7 @@ async fn move_kind(
         kind,
         counts,
         differing: 0,
+        set_aside: target.set_aside_fields(kind).await?,
         seconds: started.elapsed().as_secs_f64(),
     })
 }
@@ -239,6 +258,8 @@ pub(super) struct Prepared {
     /// The keys and originals of the records, for rejects of the target.
     origins: Vec<(String, Original)>,
     rejects: Vec<Reject>,
+    /// What was set aside, each with the index of its record.
+    set_aside: Vec<(usize, SetAside)>,
 }
 
 impl Prepared {
@@ -248,15 +269,21 @@ impl Prepared {
             records: Vec::with_capacity(items.len()),
             origins: Vec::with_capacity(items.len()),
             rejects: Vec::new(),
+            set_aside: Vec::new(),
         };
         for Scanned {
             key,
             outcome,
+            set_aside: aside,
             original,
         } in items
         {
             match checked(outcome) {
                 Ok(record) => {
+                    if !aside.is_empty() {
+                        let aside = set_aside(kind, &key, aside);
+                        batch.set_aside.push((batch.records.len(), aside));
+                    }
                     batch.records.push(record);
                     batch.origins.push((key, original));
                 }
@@ -285,6 +312,7 @@ impl Prepared {
             kind: self.kind,
             records: &self.records,
             rejects: &self.rejects,
+            set_aside: &self.set_aside,
             reject: &make,
             step,
         };
@@ -310,6 +338,16 @@ pub(super) fn checked(
     match record.check() {
         Ok(()) => Ok(record),
         Err(error) => Err((Some(record), error.into())),
+    }
+}
+
+/// The note of what was set aside in a record.
+pub(super) fn set_aside(kind: Kind, key: &str, mut fields: Problems) -> SetAside {
+    redact_problems(&mut fields);
+    SetAside {
+        kind,
+        key: key.to_owned(),
+        fields,
     }
 }
 

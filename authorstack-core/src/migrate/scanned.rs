@@ -1,6 +1,6 @@
 //! Records as they are read from a store.
 
-use super::{Digest, Problems, Record};
+use super::{Digest, Key, Problems, Record};
 use crate::Result;
 
 /// A position in a scan or among changes: opaque text of the store.
@@ -79,6 +79,8 @@ pub struct Scanned {
     pub key: String,
     /// The record, or its problems.
     pub outcome: Result<Record, Problems>,
+    /// What was [set aside](crate::SET_ASIDE) in the record.
+    pub set_aside: Problems,
     /// The record as stored, for the rejects.
     pub original: Original,
 }
@@ -90,6 +92,7 @@ impl Scanned {
         Self {
             key: record.key().to_string(),
             outcome: Ok(record),
+            set_aside: Problems::default(),
             original: Original::Record,
         }
     }
@@ -103,6 +106,15 @@ impl Scanned {
             Original::Record => Digest::of_bytes(&self.original.bytes(record)).0,
         }
     }
+}
+
+/// What a store holds, in key order, by the digests of the form in which it holds it.
+#[derive(Debug, Default)]
+pub struct StoredDigests {
+    /// The keys and the digests.
+    pub entries: Vec<(Key, Digest)>,
+    /// What has no key of ours.
+    pub others: Vec<Scanned>,
 }
 
 /// Records in key order.

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::{
     Applied, BatchLimits, Kind, Original, Position, Problem, Problems, Record, Scanned,
-    ScannedBatch, Sink, SinkBatch, SinkState, Snapshot, source_set::none_holds,
+    ScannedBatch, Sink, SinkBatch, SinkState, Snapshot, StoredDigests, Stranger,
+    source_set::none_holds,
 };
 use crate::Result;
 
@@ -132,11 +133,27 @@ impl Snapshot for SinkSet {
         &self.kinds
     }
 
-    async fn check(&self) -> Result<()> {
+    async fn check(&self, kinds: &[Kind]) -> Result<()> {
         for store in &self.stores {
-            store.snapshot.check().await?;
+            store.snapshot.check(kinds).await?;
         }
         Ok(())
+    }
+
+    async fn strangers(&self, kinds: &[Kind]) -> Result<Vec<Stranger>> {
+        let mut found = Vec::new();
+        for store in &self.stores {
+            found.extend(store.snapshot.strangers(kinds).await?);
+        }
+        Ok(found)
+    }
+
+    async fn databases(&self) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        for store in &self.stores {
+            found.extend(store.snapshot.databases().await?);
+        }
+        Ok(found)
     }
 
     async fn count(&self, kind: Kind) -> Result<u64> {
@@ -157,6 +174,19 @@ impl Snapshot for SinkSet {
 
     async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {
         self.of(kind)?.snapshot.fetch(kind, keys).await
+    }
+
+    fn stored(
+        &self,
+        kind: Kind,
+        limits: BatchLimits,
+    ) -> Option<BoxStream<'_, Result<StoredDigests>>> {
+        self.of(kind).ok()?.snapshot.stored(kind, limits)
+    }
+
+    fn write_stored(&self, record: &Record, form: &mut Vec<u8>) -> bool {
+        self.of(record.kind())
+            .is_ok_and(|store| store.snapshot.write_stored(record, form))
     }
 
     fn encode(&self, kind: Kind, original: &Original) -> Value {

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{
     BatchLimits, Kind, Original, Position, Problems, Record, RowSource, Scanned, ScannedBatch,
+    StoredDigests, Stranger,
 };
 use crate::Result;
 
@@ -16,11 +17,30 @@ pub trait Snapshot: std::fmt::Debug + Send + Sync {
     /// The kinds that the store holds.
     fn kinds(&self) -> &[Kind];
 
-    /// Connects, and reports wrong settings.
+    /// Connects, and reports wrong settings, and what hinders the reading of these kinds.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), naming the setting.
-    async fn check(&self) -> Result<()>;
+    async fn check(&self, kinds: &[Kind]) -> Result<()>;
+
+    /// What of the store does not move: collections and tables that the schema does not know, and
+    /// those of these kinds that the store lacks.
+    ///
+    /// # Errors
+    /// Timeout or Unavailable of the store.
+    async fn strangers(&self, kinds: &[Kind]) -> Result<Vec<Stranger>> {
+        let _ = kinds;
+        Ok(Vec::new())
+    }
+
+    /// Texts that tell the databases behind the store from all others, as far as it can say. If
+    /// both sides of a migration have one in common, they are one database.
+    ///
+    /// # Errors
+    /// Timeout or Unavailable of the store.
+    async fn databases(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
 
     /// How many records there are: exactly if that is cheap, else the store's estimate.
     ///
@@ -54,6 +74,40 @@ pub trait Snapshot: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// Every problem that the record still has.
     fn decode(&self, kind: Kind, value: &Value) -> Result<Record, Problems>;
+
+    /// As [`Snapshot::decode`], but values that make no sense are [set aside](crate::SET_ASIDE) as
+    /// in a scan. Also returns what was set aside. A store that sets nothing aside needs no other
+    /// than this one.
+    ///
+    /// # Errors
+    /// Every problem that the record still has.
+    fn decode_setting_aside(
+        &self,
+        kind: Kind,
+        value: &Value,
+    ) -> Result<(Record, Problems), Problems> {
+        let record = self.decode(kind, value)?;
+        Ok((record, Problems::default()))
+    }
+
+    /// Streams all records as [`Snapshot::scan`] does, but only their keys and the digests of the
+    /// form in which the store holds them. `None` if the store has no such form.
+    fn stored(
+        &self,
+        kind: Kind,
+        limits: BatchLimits,
+    ) -> Option<BoxStream<'_, Result<StoredDigests>>> {
+        let _ = (kind, limits);
+        None
+    }
+
+    /// Writes the form in which the store would hold a record. A record whose stored form has the
+    /// digest of a record in [`Snapshot::stored`] is equal to it. Returns `false` if the form is
+    /// not known exactly.
+    fn write_stored(&self, record: &Record, form: &mut Vec<u8>) -> bool {
+        let _ = (record, form);
+        false
+    }
 
     /// The fast lane for a kind, if the store has one.
     fn rows(&self, kind: Kind) -> Option<&dyn RowSource> {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     BatchLimits, Kind, Original, Position, Problem, Problems, Record, RowSource, Scanned,
-    ScannedBatch, Snapshot,
+    ScannedBatch, Snapshot, Stranger,
 };
 use crate::{Error, ErrorKind, Result};
 
@@ -59,11 +59,27 @@ impl Snapshot for SourceSet {
         &self.kinds
     }
 
-    async fn check(&self) -> Result<()> {
+    async fn check(&self, kinds: &[Kind]) -> Result<()> {
         for source in &self.sources {
-            source.check().await?;
+            source.check(kinds).await?;
         }
         Ok(())
+    }
+
+    async fn strangers(&self, kinds: &[Kind]) -> Result<Vec<Stranger>> {
+        let mut found = Vec::new();
+        for source in &self.sources {
+            found.extend(source.strangers(kinds).await?);
+        }
+        Ok(found)
+    }
+
+    async fn databases(&self) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        for source in &self.sources {
+            found.extend(source.databases().await?);
+        }
+        Ok(found)
     }
 
     async fn count(&self, kind: Kind) -> Result<u64> {
@@ -94,6 +110,17 @@ impl Snapshot for SourceSet {
     fn decode(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {
         match self.known(kind) {
             Ok(source) => source.decode(kind, value),
+            Err(error) => Err(Problem::from(error).into()),
+        }
+    }
+
+    fn decode_setting_aside(
+        &self,
+        kind: Kind,
+        value: &Value,
+    ) -> Result<(Record, Problems), Problems> {
+        match self.known(kind) {
+            Ok(source) => source.decode_setting_aside(kind, value),
             Err(error) => Err(Problem::from(error).into()),
         }
     }

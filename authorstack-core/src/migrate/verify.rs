@@ -1,3 +1,4 @@
+mod accepted;
 mod rows;
 
 use std::{
@@ -15,16 +16,20 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
     BatchLimits, Counts, Destination, Digest, DigestSum, Key, KeyForm, Kind, KindReport, Problems,
-    Progress, Record, Scanned, Settled, Snapshot, Status, Step,
+    Progress, Record, Scanned, ScannedBatch, Settled, Snapshot, Status, Step, StoredDigests,
     destination::named,
     run::{Lane, Prepared, START, check_sides_as_they_are, checked, in_order},
 };
 use crate::{Error, Id, Result, Unreadable, layers::Operation, shown};
 
+use accepted::Listed;
+pub use accepted::{Acceptance, AcceptedRejects, Unexpected, UnexpectedReject};
+
 /// The result of comparing both sides.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Verification {
-    /// Complete if both sides are equal and nothing is rejected, else incomplete.
+    /// Complete if both sides are equal and nothing is rejected but what is accepted, else
+    /// incomplete.
     pub status: Status,
     /// The result of each kind.
     pub kinds: Vec<KindVerification>,
@@ -43,6 +48,20 @@ pub struct KindVerification {
     pub differing_ranges: u64,
     /// The first records that differ.
     pub differences: Vec<Difference>,
+    /// How its rejects compare with those that are accepted; `None` if none are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acceptance: Option<Acceptance>,
+}
+
+impl KindVerification {
+    /// Whether both sides are equal, and nothing is rejected but what is accepted.
+    fn is_clean(&self) -> bool {
+        let are_rejects_right = match &self.acceptance {
+            Some(acceptance) => acceptance.is_exact(),
+            None => self.report.counts.rejected == 0,
+        };
+        self.report.differing == 0 && are_rejects_right
+    }
 }
 
 /// A record that differs between the two sides.
@@ -134,6 +153,24 @@ pub async fn verify(
     compare(&source, target, kinds, Purpose::Verify, progress).await
 }
 
+/// Compares both sides as [`verify`] does, and accepts exactly these rejects of the kinds. A reject
+/// that is not among them makes the result incomplete, and so does one of them that is none any
+/// more: both are listed in [`KindVerification::acceptance`].
+///
+/// # Errors
+/// As for [`verify`].
+pub async fn verify_accepting(
+    source: Arc<dyn Snapshot>,
+    target: &Destination,
+    kinds: &[Kind],
+    accepted: AcceptedRejects,
+    progress: &dyn Progress,
+) -> Result<Verification> {
+    check_sides_as_they_are(source.as_ref(), target, kinds).await?;
+    let accepted = Some(accepted);
+    compare_accepting(&source, target, kinds, Purpose::Verify, accepted, progress).await
+}
+
 /// The purpose of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -150,13 +187,23 @@ pub(super) async fn compare(
     purpose: Purpose,
     progress: &dyn Progress,
 ) -> Result<Verification> {
-    let mut found = Vec::new();
+    compare_accepting(source, target, kinds, purpose, None, progress).await
+}
+
+async fn compare_accepting(
+    source: &Arc<dyn Snapshot>,
+    target: &Destination,
+    kinds: &[Kind],
+    purpose: Purpose,
+    mut accepted: Option<AcceptedRejects>,
+    progress: &dyn Progress,
+) -> Result<Verification> {
+    let mut found: Vec<KindVerification> = Vec::new();
     for kind in in_order(kinds) {
-        found.push(compare_kind(source, target, kind, purpose, progress).await?);
+        let accepted = accepted.as_mut().map(|accepted| accepted.of(kind));
+        found.push(compare_kind(source, target, kind, purpose, accepted, progress).await?);
     }
-    let clean = found.iter().all(|kind: &KindVerification| {
-        kind.report.differing == 0 && kind.report.counts.rejected == 0
-    });
+    let clean = found.iter().all(KindVerification::is_clean);
     Ok(Verification {
         status: if clean {
             Status::Complete
@@ -250,6 +297,7 @@ async fn compare_kind(
     target: &Destination,
     kind: Kind,
     purpose: Purpose,
+    accepted: Option<Listed>,
     progress: &dyn Progress,
 ) -> Result<KindVerification> {
     let started = Instant::now();
@@ -265,8 +313,10 @@ async fn compare_kind(
         target,
         kind,
         purpose,
+        accepted,
         replayed_keys: replayed.iter().map(keys).collect(),
         replayed,
+        by_stored_form: false,
         counts: Counts::default(),
         differing: 0,
         ranges: 0,
@@ -283,11 +333,13 @@ async fn compare_kind(
             kind,
             counts: comparison.counts,
             differing: comparison.differing,
+            set_aside: 0,
             seconds: started.elapsed().as_secs_f64(),
         },
         ranges: comparison.ranges,
         differing_ranges: comparison.differing_ranges,
         differences: comparison.differences,
+        acceptance: comparison.accepted.map(Listed::ended),
     })
 }
 
@@ -300,19 +352,37 @@ async fn compare_streams(
 ) -> Result<()> {
     let kind = comparison.kind;
     let mut tasks = JoinSet::new();
+    // The target need not be decoded if the source's records can be brought into its form. Where
+    // the digests differ, the records themselves are compared.
+    let by_stored_form = target.stored(kind, BatchLimits::default()).is_some();
+    comparison.by_stored_form = by_stored_form;
     let mut sources = pump(&mut tasks, |sender| {
-        let source = Arc::clone(source);
+        let (source, target) = (Arc::clone(source), target.clone());
         Box::pin(async move {
             let scan = source.scan(kind, START, BatchLimits::default());
             let scan = scan.map_err(|error| error.in_operation(Operation::Scan));
-            forward(scan.boxed(), sender, |batch| digest_batch(batch.items)).await;
+            let convert = |batch: ScannedBatch| {
+                if by_stored_form {
+                    let mut form = Vec::new();
+                    source_batch(batch.items, |record| {
+                        stored_digest(&target, record, &mut form)
+                    })
+                } else {
+                    digest_batch(batch.items)
+                }
+            };
+            forward(scan.boxed(), sender, convert).await;
         })
     });
     let targets = pump(&mut tasks, |sender| {
         let target = target.clone();
         Box::pin(async move {
-            let scan = target.scan(kind, START, BatchLimits::default());
-            forward(scan, sender, |batch| target_batch(kind, batch.items)).await;
+            if let Some(stored) = target.stored(kind, BatchLimits::default()) {
+                forward(stored, sender, |stored| stored_batch(kind, stored)).await;
+            } else {
+                let scan = target.scan(kind, START, BatchLimits::default());
+                forward(scan, sender, |batch| target_batch(kind, batch.items)).await;
+            }
         })
     });
     let mut targets = Ordered::new(targets);
@@ -396,12 +466,37 @@ fn target_batch(kind: Kind, items: Vec<Scanned>) -> TargetBatch {
     batch
 }
 
+/// The entries of a target that gave the digests of its stored form.
+fn stored_batch(kind: Kind, stored: StoredDigests) -> TargetBatch {
+    let mut batch = target_batch(kind, stored.others);
+    // What has no key of ours is no record, so nothing comes in between here.
+    batch.entries.extend(stored.entries);
+    batch
+}
+
+/// The digest of the form in which the target would hold a record; its own if that is not known.
+fn stored_digest(target: &Destination, record: &Record, form: &mut Vec<u8>) -> Digest {
+    /// A buffer that is larger after a large record is not kept.
+    const KEPT: usize = 1 << 20;
+    form.clear();
+    form.shrink_to(KEPT);
+    if target.write_stored(record, form) {
+        Digest::of_bytes(form)
+    } else {
+        Digest::of(record)
+    }
+}
+
 fn digest_batch(items: Vec<Scanned>) -> SourceBatch {
+    source_batch(items, Digest::of)
+}
+
+fn source_batch(items: Vec<Scanned>, mut digest_of: impl FnMut(&Record) -> Digest) -> SourceBatch {
     let mut batch = SourceBatch::default();
     for item in items {
         let digest = item.outcome.is_err().then(|| item.original_digest());
         match checked(item.outcome) {
-            Ok(record) => batch.entries.push(entry(&record)),
+            Ok(record) => batch.entries.push((record.key(), digest_of(&record))),
             Err((record, problems)) => {
                 let original = || Digest::of_bytes(&item.original.bytes(record.as_ref()));
                 batch.unmovable.push(Unmovable {
@@ -497,10 +592,14 @@ struct Comparison<'a> {
     target: &'a Destination,
     kind: Kind,
     purpose: Purpose,
+    /// The rejects that are accepted.
+    accepted: Option<Listed>,
     /// The records that replays made, by their keys.
     replayed: HashMap<Key, Settled>,
     /// The records that replays made, by their keys in the source.
     replayed_keys: HashMap<String, Key>,
+    /// Whether the digests are those of the form in which the target holds records.
+    by_stored_form: bool,
     counts: Counts,
     differing: u64,
     ranges: u64,
@@ -577,7 +676,7 @@ impl Comparison<'_> {
             if self.exists(fixed).await? {
                 self.counts.unchanged += 1;
             } else {
-                self.counts.rejected += 1;
+                self.reject(&key, digest);
             }
         }
         Ok(())
@@ -591,6 +690,83 @@ impl Comparison<'_> {
 
     async fn range(&mut self, ours: &[Entry], theirs: &[Entry]) -> Result<()> {
         self.ranges += 1;
+        if sum(ours) == sum(theirs) {
+            self.counts.unchanged += ours.len() as u64;
+            return Ok(());
+        }
+        if self.by_stored_form {
+            let (mut ours, mut theirs) = (ours.to_vec(), theirs.to_vec());
+            self.by_record(&mut ours, &mut theirs).await?;
+            self.unequal_range(&ours, &theirs).await
+        } else {
+            self.unequal_range(ours, theirs).await
+        }
+    }
+
+    /// Replaces digests of stored forms that differ by those of the records: one record may have
+    /// several forms, and a form may be no record.
+    async fn by_record(&self, ours: &mut [Entry], theirs: &mut [Entry]) -> Result<()> {
+        /// The bytes of records that are fetched at once, and their number.
+        const MOST_BYTES: usize = 4 << 20;
+        const MOST: usize = 500;
+        // Equal digests leave nothing to ask.
+        let mut asked: Vec<(Option<usize>, usize)> = Vec::new();
+        let mut at = 0;
+        for (index, (key, digest)) in theirs.iter().enumerate() {
+            at += ours[at..].partition_point(|(our, _)| our < key);
+            match ours.get(at) {
+                Some((our, same)) if our == key => {
+                    if same != digest {
+                        asked.push((Some(at), index));
+                    }
+                }
+                _ => asked.push((None, index)),
+            }
+        }
+        // Records of unknown size: a few first, then as many as their sizes allow.
+        let (mut asked, mut part) = (asked.as_slice(), 8);
+        while !asked.is_empty() {
+            let (now, rest) = asked.split_at(part.min(asked.len()));
+            asked = rest;
+            let keys: Vec<Key> = now
+                .iter()
+                .map(|(_, index)| theirs[*index].0.clone())
+                .collect();
+            let read = self.target.fetch(self.kind, &keys).await?;
+            let read = target_batch(self.kind, read);
+            let unreadable = read.keyless.count > 0;
+            let found: HashMap<Key, Digest> = read.entries.into_iter().collect();
+            for (_, index) in now {
+                let (key, digest) = &mut theirs[*index];
+                match found.get(key) {
+                    Some(now) => *digest = *now,
+                    // It has a key, but the store names what cannot be read in another form.
+                    None if unreadable => *digest = Digest::UNREADABLE,
+                    None => {}
+                }
+            }
+            let both = now.iter().filter_map(|(our, _)| *our);
+            let keys: Vec<String> = both.clone().map(|our| ours[our].0.to_string()).collect();
+            if keys.is_empty() {
+                part = MOST;
+                continue;
+            }
+            let read = named(Operation::Fetch, self.source.fetch(self.kind, &keys)).await?;
+            let bytes: usize = read.iter().map(|item| item.original.len()).sum();
+            part = (MOST_BYTES / (bytes / keys.len()).max(1)).clamp(1, MOST);
+            let found: HashMap<Key, Digest> = digest_batch(read).entries.into_iter().collect();
+            for our in both {
+                let (key, digest) = &mut ours[our];
+                if let Some(now) = found.get(key) {
+                    *digest = *now;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Handles a range that differs.
+    async fn unequal_range(&mut self, ours: &[Entry], theirs: &[Entry]) -> Result<()> {
         if sum(ours) == sum(theirs) {
             self.counts.unchanged += ours.len() as u64;
             return Ok(());
@@ -694,7 +870,7 @@ impl Comparison<'_> {
     /// key, or is lost. Counts it unless it is lost. Returns whether it is lost.
     async fn is_missing(&mut self, key: &Key, known: Option<&Settled>) -> Result<bool> {
         match known.map(|settled| &settled.replayed_as) {
-            Some(None) => self.counts.rejected += 1,
+            Some(None) => self.readable_reject(&key.to_string()).await?,
             Some(Some(other)) if other != key && self.exists(Some(other)).await? => {
                 self.counts.unchanged += 1;
             }

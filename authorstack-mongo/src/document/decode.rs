@@ -6,9 +6,9 @@
 use std::borrow::Cow;
 
 use authorstack_core::{
-    Error, Extra, Id,
+    Error, Extra, Id, SET_ASIDE,
     fields::{Field, FieldReader, Fields, Read, Scalar, Shape, Value},
-    migrate::{Problem, Problems},
+    migrate::{Problem, Problems, Record},
     values::excerpt,
 };
 use bson::{Decimal128, oid::ObjectId};
@@ -20,6 +20,7 @@ use crate::{
         key::id_in_text,
         moment::{self, Stored},
         number,
+        set_aside::armored,
     },
     extended_json::{Form, Path, malformed, not_utf8, repeated, text, to_json},
     raw::{Elements, Raw, Tagged},
@@ -30,10 +31,97 @@ const MOST_FIELDS: usize = 24;
 
 /// Reads a record's document.
 pub(crate) fn decode<T: Fields>(bytes: &[u8]) -> Result<T, Problems> {
+    decode_with(bytes, None)
+}
+
+/// Reads a record's document, and sets aside what makes no sense, if anything may be.
+pub(crate) fn decode_with<T: Fields>(
+    bytes: &[u8],
+    aside: Option<&mut Aside>,
+) -> Result<T, Problems> {
     let mut problems = Problems::default();
-    let mut reader = DocumentReader::of::<T>(bytes, Path::Root, &mut problems);
+    let mut reader = DocumentReader::of::<T>(bytes, Path::Root, &mut problems, aside);
     let record = T::read(&mut reader);
     finished(record, problems)
+}
+
+/// What a migration sets aside while it reads a record: values that make no sense in fields that are
+/// not vital.
+#[derive(Debug, Default)]
+pub(crate) struct Aside {
+    /// Why, field by field.
+    pub(super) found: Problems,
+    /// Values that no backend can store although they have the right type, by the paths of their
+    /// fields.
+    forced: Vec<Problem>,
+}
+
+impl Aside {
+    /// The problem of the value at a path that is to be set aside whatever it is.
+    fn forced(&self, path: &Path<'_>) -> Option<Problem> {
+        if self.forced.is_empty() {
+            return None;
+        }
+        let path = path.to_string();
+        self.forced.iter().find(|it| it.field == path).cloned()
+    }
+}
+
+/// Reads a record. Values that make no sense in fields that are not vital are set aside; returns
+/// what was. `read` reads the record's document, and notes what it sets aside.
+pub(super) fn setting_aside(
+    mut read: impl FnMut(&mut Aside) -> Result<Record, Problems>,
+) -> (Result<Record, Problems>, Problems) {
+    let mut forced: Vec<Problem> = Vec::new();
+    // The problem that the check found last, and the path that is tried for it.
+    let mut tried: Option<Problem> = None;
+    loop {
+        let mut aside = Aside {
+            found: Problems::default(),
+            forced: forced.clone(),
+        };
+        let problem = match read(&mut aside) {
+            Err(mut problems) => {
+                problems.0.extend(aside.found.0);
+                return (Err(problems), Problems::default());
+            }
+            Ok(record) => match record.check() {
+                Ok(()) => return (Ok(record), aside.found),
+                Err(error) => Problem::from(error),
+            },
+        };
+        // A value in a list, or in a part, may have to be set aside with the whole.
+        let path = match &tried {
+            Some(last) if last.problem == problem.problem && at_or_in(last, &problem.field) => {
+                forced.pop();
+                let cut = last.field.rfind('.').map(|at| last.field[..at].to_owned());
+                cut
+            }
+            _ => Some(problem.field.clone()),
+        };
+        let Some(path) = path.filter(|path| !path.is_empty()) else {
+            let mut problems = Problems::from(problem);
+            problems.0.extend(aside.found.0);
+            return (Err(problems), Problems::default());
+        };
+        let next = Problem::new(path, problem.problem);
+        tried = Some(next.clone());
+        forced.push(next);
+    }
+}
+
+/// Whether a problem is that of the value at this path, or of a whole that contains it.
+fn at_or_in(problem: &Problem, path: &str) -> bool {
+    let rest = path.strip_prefix(problem.field.as_str());
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// The original of a value that is set aside, in the form of [`Extra`]; `None` if JSON cannot hold
+/// it. A text with a NUL character, which PostgreSQL cannot hold, becomes `{"$base64": "…"}`.
+fn original(value: Raw<'_>) -> Option<serde_json::Value> {
+    let mut problems = Problems::default();
+    let json = to_json(Form::Relaxed, value, &Path::Root, &mut problems);
+    problems.is_empty().then(|| armored(json))?
 }
 
 /// The record, if its document has no problems.
@@ -54,12 +142,23 @@ pub(super) struct DocumentReader<'d, 'p> {
     next: usize,
     extra: Extra,
     problems: &'p mut Problems,
+    /// `None` if nothing may be set aside.
+    aside: Option<&'p mut Aside>,
+    /// The values that were, by the names of their fields.
+    values: Extra,
 }
 
 impl<'d, 'p> DocumentReader<'d, 'p> {
     /// The values of a document.
-    fn of<T: Fields>(bytes: &'d [u8], path: Path<'p>, problems: &'p mut Problems) -> Self {
-        let mut reader = Self::empty(path, problems);
+    fn of<T: Fields>(
+        bytes: &'d [u8],
+        path: Path<'p>,
+        problems: &'p mut Problems,
+        aside: Option<&'p mut Aside>,
+    ) -> Self {
+        // What is set aside needs a place in the record.
+        let aside = aside.filter(|_| T::HAS_EXTRA);
+        let mut reader = Self::empty(path, problems, aside);
         reader.collect::<T>(bytes, 0);
         reader
     }
@@ -71,8 +170,10 @@ impl<'d, 'p> DocumentReader<'d, 'p> {
         bytes: &'d [u8],
         path: Path<'p>,
         problems: &'p mut Problems,
+        aside: Option<&'p mut Aside>,
     ) -> Self {
-        let mut reader = Self::empty(path, problems);
+        let aside = aside.filter(|_| T::HAS_EXTRA);
+        let mut reader = Self::empty(path, problems, aside);
         reader.slots[0] = Some(whole);
         reader.collect::<T>(bytes, 1);
         reader
@@ -88,13 +189,15 @@ impl<'d, 'p> DocumentReader<'d, 'p> {
         }
     }
 
-    fn empty(path: Path<'p>, problems: &'p mut Problems) -> Self {
+    fn empty(path: Path<'p>, problems: &'p mut Problems, aside: Option<&'p mut Aside>) -> Self {
         Self {
             path,
             slots: [None; MOST_FIELDS],
             next: 0,
             extra: Extra::new(),
             problems,
+            aside,
+            values: Extra::new(),
         }
     }
 
@@ -137,6 +240,14 @@ impl<'d, 'p> DocumentReader<'d, 'p> {
             self.problems.push(repeated(&path));
             return;
         }
+        if let Some(aside) = self.aside.as_deref_mut()
+            && let Some(problem) = aside.forced(&path)
+            && let Some(value) = original(value)
+        {
+            aside.found.push(problem);
+            self.values.insert(name, value);
+            return;
+        }
         let value = to_json(Form::Relaxed, value, &path, self.problems);
         self.extra.insert(name, value);
     }
@@ -158,12 +269,38 @@ impl<'d, 'p> DocumentReader<'d, 'p> {
         let Some(value) = self.take() else {
             return Read::Missing;
         };
-        let mut place = Place {
-            path: Path::Field(&self.path, field.name),
-            required: field.required,
-            problems: self.problems,
+        let path = Path::Field(&self.path, field.name);
+        let before = self.problems.0.len();
+        let forced = match self.aside.as_deref() {
+            Some(aside) if !field.vital => aside.forced(&path),
+            _ => None,
         };
-        read(&mut place, value)
+        let read = match forced {
+            Some(problem) => {
+                self.problems.push(problem);
+                Read::Refused
+            }
+            None => read(
+                &mut Place {
+                    path,
+                    required: field.required,
+                    problems: self.problems,
+                    aside: self.aside.as_deref_mut(),
+                },
+                value,
+            ),
+        };
+        match (read, self.aside.as_deref_mut()) {
+            (Read::Refused, Some(aside)) if !field.vital => match original(value.read()) {
+                Some(value) => {
+                    aside.found.0.extend(self.problems.0.drain(before..));
+                    self.values.insert(field.name.to_owned(), value);
+                    Read::Missing
+                }
+                None => Read::Refused,
+            },
+            (read, _) => read,
+        }
     }
 }
 
@@ -219,7 +356,28 @@ impl FieldReader for DocumentReader<'_, '_> {
     }
 
     fn extra(&mut self) -> Read<Extra> {
-        Read::Value(std::mem::take(&mut self.extra))
+        let mut extra = std::mem::take(&mut self.extra);
+        let values = std::mem::take(&mut self.values);
+        if values.is_empty() {
+            return Read::Value(extra);
+        }
+        // The way back may have left some there that no longer fit.
+        let kept = extra
+            .entry(SET_ASIDE)
+            .or_insert_with(|| Extra::new().into());
+        match kept.as_object_mut() {
+            Some(kept) if !values.keys().any(|name| kept.contains_key(name)) => {
+                kept.extend(values);
+                Read::Value(extra)
+            }
+            _ => {
+                let problem = "is in the way: values that make no sense are set aside under this \
+                               name; correct them, or give this field another name";
+                let path = Path::Field(&self.path, SET_ASIDE);
+                self.problems.push(path.problem(problem));
+                Read::Refused
+            }
+        }
     }
 
     fn missing(&mut self, field: &'static Field, way_out: &'static str) {
@@ -239,6 +397,8 @@ pub(super) struct Place<'p> {
     /// Whether a record must have a value here.
     pub(super) required: bool,
     pub(super) problems: &'p mut Problems,
+    /// Where parts note what they set aside; `None` if nothing may be.
+    pub(super) aside: Option<&'p mut Aside>,
 }
 
 impl Place<'_> {
@@ -339,11 +499,10 @@ impl Place<'_> {
     /// Whether this is the key of a document. A key of text is another key than the id with its
     /// digits: both can exist, and Mongoose finds only the id.
     fn is_key(&self) -> bool {
-        let name = match self.path {
-            Path::Field(Path::Root, name) => name,
-            _ => return false,
-        };
-        matches!(name, "_id" | "postId" | "competitorId")
+        matches!(
+            self.path,
+            Path::Field(Path::Root, "_id" | "postId" | "competitorId")
+        )
     }
 
     /// The items of an array. A single value counts as an array of one, as Mongoose casts it.
@@ -369,6 +528,7 @@ impl Place<'_> {
                         path: Path::Index(&self.path, index),
                         required: false,
                         problems: self.problems,
+                        aside: self.aside.as_deref_mut(),
                     };
                     list.extend(item(&mut place, value));
                 }
@@ -392,6 +552,7 @@ impl Place<'_> {
             bytes,
             self.path,
             self.problems,
+            self.aside.as_deref_mut(),
         ))
     }
 

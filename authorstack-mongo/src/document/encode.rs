@@ -2,7 +2,7 @@
 //! order, without missing values.
 
 use authorstack_core::{
-    Comment, Error, ErrorKind, Extra, Price, Result, Task,
+    Comment, Error, ErrorKind, Extra, Price, Result, SET_ASIDE, Task,
     fields::{Field, FieldValue, FieldWriter, Fields, Shape, Value},
     migrate::Problems,
 };
@@ -10,10 +10,16 @@ use bson::{Bson, DateTime, Document, RawArrayBuf, RawDocumentBuf, raw::CStr};
 use chrono::{NaiveTime, Utc};
 use serde::Serialize;
 
+use super::set_aside::put_back;
 use crate::extended_json::{Path, append_fields, from_json};
 
-/// A record's document.
+/// A record's document. Values that a migration set aside are back in their fields.
 pub(crate) fn encode<T: Fields>(record: &T) -> Result<RawDocumentBuf> {
+    DocumentWriter::new(Path::Root).whole(record)
+}
+
+/// A record's document, with what was set aside where it is in the record.
+pub(super) fn encode_as_it_is<T: Fields>(record: &T) -> Result<RawDocumentBuf> {
     let mut writer = DocumentWriter::new(Path::Root);
     record.write(&mut writer)?;
     Ok(writer.document)
@@ -27,23 +33,22 @@ pub(crate) fn encode_with_arrays<T: Fields>(
 ) -> Result<RawDocumentBuf> {
     let mut writer = DocumentWriter::new(Path::Root);
     writer.arrays = Some((before, T::RESERVED));
-    record.write(&mut writer)?;
-    Ok(writer.document)
+    writer.whole(record)
 }
 
 /// A task as a part of its checklist.
 pub(crate) fn encode_task(task: &Task) -> Result<Document> {
-    let mut writer = DocumentWriter::new(Path::Field(&Path::Root, "tasks"));
-    task.write(&mut writer)?;
-    to_document(writer.document)
+    to_document(DocumentWriter::new(Path::Field(&Path::Root, "tasks")).whole(task)?)
 }
 
 /// A comment as a part of its post, without the post's id.
 pub(crate) fn encode_comment(comment: &Comment) -> Result<Document> {
-    let mut writer = DocumentWriter::new(Path::Field(&Path::Root, "comments"));
-    writer.owner = Comment::FIELDS.first().map(|field| field.name);
-    comment.write(&mut writer)?;
-    to_document(writer.document)
+    let writer = DocumentWriter::new(Path::Field(&Path::Root, "comments"));
+    let mut document = to_document(writer.whole(comment)?)?;
+    if let Some(owner) = Comment::FIELDS.first() {
+        document.remove(owner.name);
+    }
+    Ok(document)
 }
 
 /// The value of a field, if it has one.
@@ -69,8 +74,8 @@ struct DocumentWriter<'p> {
     path: Path<'p>,
     /// The name of a field, and the names of the empty arrays before it.
     arrays: Option<(&'static str, &'static [&'static str])>,
-    /// The field of a part that is outside of the part's document.
-    owner: Option<&'static str>,
+    /// What was set aside in the record.
+    aside: Extra,
 }
 
 impl<'p> DocumentWriter<'p> {
@@ -79,7 +84,7 @@ impl<'p> DocumentWriter<'p> {
             document: RawDocumentBuf::new(),
             path,
             arrays: None,
-            owner: None,
+            aside: Extra::new(),
         }
     }
 
@@ -97,9 +102,16 @@ impl<'p> DocumentWriter<'p> {
 
     /// The document of a part.
     fn nested<T: Fields>(path: Path<'_>, part: &T) -> Result<RawDocumentBuf> {
-        let mut writer = DocumentWriter::new(path);
-        part.write(&mut writer)?;
-        Ok(writer.document)
+        DocumentWriter::new(path).whole(part)
+    }
+
+    /// The whole document, with what was set aside back in its fields.
+    fn whole<T: Fields>(mut self, record: &T) -> Result<RawDocumentBuf> {
+        record.write(&mut self)?;
+        if self.aside.is_empty() {
+            return Ok(self.document);
+        }
+        put_back::<T>(self.document, &self.aside)
     }
 }
 
@@ -122,7 +134,7 @@ fn sound(problems: Problems) -> Result<()> {
 impl FieldWriter for DocumentWriter<'_> {
     fn value(&mut self, field: &'static Field, value: Option<Value<'_>>) -> Result<()> {
         self.begin(field)?;
-        let Some(value) = value.filter(|_| self.owner != Some(field.name)) else {
+        let Some(value) = value else {
             return Ok(());
         };
         let name = name(field.name)?;
@@ -184,6 +196,9 @@ impl FieldWriter for DocumentWriter<'_> {
     }
 
     fn extra(&mut self, extra: &Extra) -> Result<()> {
+        if let Some(serde_json::Value::Object(aside)) = extra.get(SET_ASIDE) {
+            self.aside.clone_from(aside);
+        }
         let mut problems = Problems::default();
         append_fields(&mut self.document, extra, &self.path, &mut problems);
         sound(problems)

@@ -9,7 +9,7 @@ use authorstack_core::{
 
 use crate::{
     document::{
-        decode::{DocumentReader, Place, finished, missing},
+        decode::{Aside, DocumentReader, Place, finished, missing},
         moment,
     },
     extended_json::{Path, malformed},
@@ -57,6 +57,7 @@ impl<'d> Envelope<'d> {
             path: Path::Field(&Path::Root, name),
             required: true,
             problems,
+            aside: None,
         };
         match self.whole.map(|id| place.scalar(Shape::Id, id)) {
             Some(Read::Value(id)) => return Some(id),
@@ -92,7 +93,7 @@ impl<'d> Envelope<'d> {
 
 /// Reads `{postId, comments}`. A comment without a date gets the date of its post,
 /// `parentCreatedAt`.
-pub(crate) fn comment(bytes: &[u8]) -> Result<Comment, Problems> {
+pub(crate) fn comment(bytes: &[u8], aside: Option<&mut Aside>) -> Result<Comment, Problems> {
     const PART: &str = "comments";
     let mut problems = Problems::default();
     let envelope = Envelope::open(bytes, "postId", PART, &mut problems);
@@ -102,7 +103,8 @@ pub(crate) fn comment(bytes: &[u8]) -> Result<Comment, Problems> {
         // A comment without an id is invalid. This finds its other problems.
         let id = envelope.whole.filter(|_| id.is_some()).unwrap_or(ANY_ID);
         let path = Path::Field(&Path::Root, PART);
-        let mut reader = DocumentReader::of_part::<Comment>(id, part.bytes, path, &mut problems);
+        let mut reader =
+            DocumentReader::of_part::<Comment>(id, part.bytes, path, &mut problems, aside);
         // Problems of the post's date belong to the post.
         if let Some(date) = envelope.parent_created_at
             && moment::stored(date.read()).is_some_and(|date| date.moment().is_some())
@@ -116,11 +118,11 @@ pub(crate) fn comment(bytes: &[u8]) -> Result<Comment, Problems> {
 
 /// Reads the price point of `{competitorId, priceHistory}`.
 pub(crate) fn point(bytes: &[u8]) -> Result<PricePoint, Problems> {
-    price(bytes).map(|price| price.point)
+    price(bytes, None).map(|price| price.point)
 }
 
 /// Reads `{competitorId, priceHistory}`.
-pub(crate) fn price(bytes: &[u8]) -> Result<CompetitorPrice, Problems> {
+pub(crate) fn price(bytes: &[u8], aside: Option<&mut Aside>) -> Result<CompetitorPrice, Problems> {
     const PART: &str = "priceHistory";
     let mut problems = Problems::default();
     let envelope = Envelope::open(bytes, "competitorId", PART, &mut problems);
@@ -131,6 +133,7 @@ pub(crate) fn price(bytes: &[u8]) -> Result<CompetitorPrice, Problems> {
             path: Path::Field(&Path::Root, PART),
             required: false,
             problems: &mut problems,
+            aside,
         };
         place.document(part)
     });

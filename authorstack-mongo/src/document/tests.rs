@@ -1,3 +1,4 @@
+use authorstack_core::migrate::{Kind, Record};
 use authorstack_core::{
     AuthProvider, Book, BookMetadata, BookStatus, Id, NewCompetitor, NewPost, Preferences,
     SubscriptionTier, Theme, User, fields::Fields, migrate::Problems, time,
@@ -451,7 +452,7 @@ fn ids_of_parts_come_back() {
 
     let comment = part(doc! {"id": "1", "authorId": ID, "createdAt": 5});
     let envelope = doc! {"postId": oid(), "comments": comment};
-    let comment = super::comment(&bytes(&envelope)).unwrap();
+    let comment = super::comment(&bytes(&envelope), None).unwrap();
     assert_eq!(comment.created_at.timestamp_millis(), 5);
     let item = super::encode_comment(&comment).unwrap();
     assert_eq!(item.get_object_id("_id").unwrap(), oid());
@@ -459,7 +460,8 @@ fn ids_of_parts_come_back() {
     let price = super::point(&bytes(&doc! {"competitorId": oid(), "priceHistory": price})).unwrap();
     let item = encode(&price).unwrap();
     assert_eq!(item.get_object_id("_id").unwrap(), oid());
-    assert_eq!(item.get_f64("price").unwrap(), 4.99);
+    let number = item.get("price").unwrap();
+    assert_eq!(number, Some(bson::RawBsonRef::Double(4.99)));
 }
 
 #[test]
@@ -474,7 +476,7 @@ fn a_key_of_text_is_no_id() {
     assert_eq!(text, expected);
     // The parts of such a document are not those of the document with the objectId.
     let comment = doc! {"postId": ID, "comments": {"id": "1", "authorId": oid()}};
-    assert!(problem(super::comment(&bytes(&comment))).starts_with("postId: "));
+    assert!(problem(super::comment(&bytes(&comment), None)).starts_with("postId: "));
     let like = doc! {"postId": ID, "likes": oid()};
     assert!(problem(decode::<authorstack_core::Like>(&bytes(&like))).starts_with("postId: "));
     let like = doc! {"postId": oid(), "likes": ID};
@@ -499,9 +501,10 @@ fn problems_say_the_way_out() {
             "genres.0: expected a string, found int32 5; store a string or remove the item",
         ),
         (
-            problem(super::comment(&bytes(
-                &doc! {"postId": oid(), "comments": 5},
-            ))),
+            problem(super::comment(
+                &bytes(&doc! {"postId": oid(), "comments": 5}),
+                None,
+            )),
             "comments: expected an object, found int32; store an object or remove the item",
         ),
         (
@@ -819,4 +822,81 @@ proptest! {
         bytes[at] = byte;
         let _ = (user(&bytes), book(&bytes), key_of(&bytes));
     }
+}
+
+/// A document, as a migration reads it: the record, and the fields that it sets aside.
+fn aside(kind: Kind, document: &Document) -> (Record, Vec<String>) {
+    let (record, aside) = super::record_setting_aside(kind, &bytes(document));
+    let fields = aside.0.into_iter().map(|problem| problem.field).collect();
+    (record.unwrap(), fields)
+}
+
+#[test]
+fn what_makes_no_sense_is_set_aside_and_comes_back() {
+    let now = bson::DateTime::from_millis(1_700_000_000_000);
+    let book = doc! {
+        "_id": oid(), "userId": oid(), "title": "A", "isbn": "978-3-16-148410-1",
+        "genres": ["a", 5], "metadata": {"pageCount": f64::NAN, "keywords": ["k"]},
+        "createdAt": now, "updatedAt": now,
+    };
+    let (record, fields) = aside(Kind::Books, &book);
+    assert_eq!(fields, ["isbn", "genres.1", "metadata.pageCount"]);
+    let Record::Book(read) = record else {
+        unreachable!()
+    };
+    assert!(read.isbn.is_none() && read.genres.is_empty());
+    assert_eq!(
+        read.extra["_setAside"],
+        serde_json::json!({"isbn": "978-3-16-148410-1", "genres": ["a", 5]})
+    );
+    let back = super::to_document(super::encode(read.as_ref()).unwrap()).unwrap();
+    for name in ["isbn", "genres"] {
+        assert_eq!(back.get(name), book.get(name), "{name}");
+    }
+    assert!(!back.contains_key("_setAside"));
+    let pages = back.get_document("metadata").unwrap();
+    assert!(pages.get_f64("pageCount").unwrap().is_nan());
+    assert!(!pages.contains_key("_setAside"));
+    // Read again, it is the same record.
+    assert_eq!(aside(Kind::Books, &back).0, Record::Book(read.clone()));
+    // A value that was given since stays.
+    let mut edited = *read;
+    edited.genres = vec!["new".to_owned()];
+    let back = super::to_document(super::encode(&edited).unwrap()).unwrap();
+    assert_eq!(back.get_array("genres").unwrap().len(), 1);
+    assert!(
+        back.get_document("_setAside")
+            .unwrap()
+            .contains_key("genres")
+    );
+    // Strictly, and in every other read, the record cannot be read.
+    assert!(super::record(Kind::Books, &bytes(&book)).is_err());
+}
+
+#[test]
+fn ownership_and_identity_are_never_set_aside() {
+    let book = doc! {"_id": oid(), "userId": 5, "title": "A", "isbn": "x"};
+    let (read, aside) = super::record_setting_aside(Kind::Books, &bytes(&book));
+    let fields: Vec<String> = read.unwrap_err().0.into_iter().map(|it| it.field).collect();
+    assert_eq!(fields, ["userId", "isbn"]);
+    assert!(aside.is_empty());
+}
+
+#[test]
+fn a_text_with_a_nul_is_set_aside_as_base64() {
+    let now = bson::DateTime::from_millis(1_700_000_000_000);
+    let book = doc! {
+        "_id": oid(), "userId": oid(), "title": "A", "description": "a\0b", "old": "c\0",
+        "createdAt": now, "updatedAt": now,
+    };
+    let (record, fields) = aside(Kind::Books, &book);
+    assert_eq!(fields.len(), 2, "{fields:?}");
+    let Record::Book(read) = record else {
+        unreachable!()
+    };
+    let kept = &read.extra["_setAside"];
+    assert!(kept.to_string().contains("$base64"), "{kept}");
+    let back = super::to_document(super::encode(read.as_ref()).unwrap()).unwrap();
+    assert_eq!(back.get_str("description").unwrap(), "a\0b");
+    assert_eq!(back.get_str("old").unwrap(), "c\0");
 }

@@ -49,6 +49,7 @@ fn count(name: &str, value: Tagged<'_>, problems: &mut Problems) -> Option<u64> 
         path: Path::Field(&Path::Root, name),
         required: true,
         problems,
+        aside: None,
     };
     match place.scalar::<i64>(Shape::COUNT, value) {
         Read::Value(count) => u64::try_from(count).ok(),

@@ -1,5 +1,7 @@
 //! MongoDB in a migration: its records as they are now, and the sink that takes records back.
 
+mod collection;
 mod parts;
 mod sink;
 mod snapshot;
+mod strangers;

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use authorstack_core::{
     Error, Result,
-    migrate::{Key, Kind, Original, Problem, Scanned},
+    migrate::{Key, Kind, Original, Problem, Problems, Scanned},
 };
 use bson::{Document, doc};
 
@@ -234,7 +234,8 @@ impl Parts {
             .into_iter()
             .enumerate()
             .map(|(index, item)| {
-                let record = document::record(self.within.kind, &self.original(item));
+                let (record, _) =
+                    document::record_setting_aside(self.within.kind, &self.original(item));
                 let place = record.map_or(Place::Other(index), |it| Place::Record(it.key()));
                 (place, index, item)
             })
@@ -272,7 +273,12 @@ impl Parts {
     /// Whether two parts with one key are one record: equal, or written in two ways, such as a like
     /// by an id and by its digits.
     fn is_same(&self, first: Slice, second: Slice) -> bool {
-        let read = |item| document::record(self.within.kind, &self.original(item)).ok();
+        let read = |item| {
+            let original = self.original(item);
+            document::record_setting_aside(self.within.kind, &original)
+                .0
+                .ok()
+        };
         let equal = first.bytes(&self.whole) == second.bytes(&self.whole);
         equal || read(first) == read(second)
     }
@@ -295,12 +301,13 @@ impl Parts {
     fn read(&self, entry: &Entry) -> Scanned {
         let within = self.within;
         let original = self.original(entry.item);
-        let outcome = if entry.is_double {
+        let (outcome, set_aside) = if entry.is_double {
             let one = within.kind.one();
             let problem = format!("is also that of an earlier {one}; give it another");
-            Err(Problem::new(within.unique, problem).into())
+            let double = Problem::new(within.unique, problem).into();
+            (Err(double), Problems::default())
         } else {
-            document::record(within.kind, &original)
+            document::record_setting_aside(within.kind, &original)
         };
         let key = match &entry.place {
             Place::Record(key) => key.to_string(),
@@ -309,6 +316,7 @@ impl Parts {
         Scanned {
             key,
             outcome,
+            set_aside,
             original: Original::Bytes(original),
         }
     }

@@ -13,6 +13,7 @@ use bson::{
     Bson, Document, RawArrayBuf, RawDocument, RawDocumentBuf, doc, oid::ObjectId, raw::cstr,
 };
 
+use super::collection::{CollectionForm, no_such};
 use crate::{
     document::{encode, encode_comment, encode_with_arrays, to_document},
     error::driver,
@@ -54,6 +55,17 @@ impl Sink for MongoStore {
             let count = if kind.description().part_of.is_some() {
                 0
             } else {
+                let what = match self.form(kind).await? {
+                    CollectionForm::Collection | CollectionForm::Clustered => None,
+                    CollectionForm::View => Some("view"),
+                    CollectionForm::TimeSeries => Some("time series"),
+                };
+                if let Some(what) = what {
+                    state.blockers.push(format!(
+                        "{kind} is a {what}, and records are written to collections; rename it, or \
+                         name another database"
+                    ));
+                }
                 let collection = self.collection(kind)?;
                 driver(self.deadline, collection.estimated_document_count()).await?
             };
@@ -109,13 +121,6 @@ impl Sink for MongoStore {
     async fn finish(&self, _: Kind) -> Result<()> {
         Ok(())
     }
-}
-
-/// The error for a kind that MongoDB does not hold.
-pub(super) fn no_such(kind: Kind) -> Error {
-    Error::new(ErrorKind::Unsupported {
-        what: format!("MongoDB holds no {kind}").into(),
-    })
 }
 
 /// The array of a kind whose records are inside documents.

@@ -7,15 +7,15 @@ use authorstack_core::{
     Competitor, Error, ErrorKind, Post, Result,
     migrate::{
         BatchLimits, Kind, Original, Position, Problem, Problems, Record, Scanned, ScannedBatch,
-        Snapshot,
+        Snapshot, Stranger,
     },
+    resilience::with_deadline,
     values::excerpt,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
 use futures::{StreamExt, stream::BoxStream};
 use mongodb::{
-    Collection,
     action::Find,
     error::ErrorKind as DriverKind,
     options::{FindOptions, Hint, ReadConcern},
@@ -24,8 +24,8 @@ use mongodb::{
 use serde_json::{Map, Value};
 
 use super::{
+    collection::CollectionForm,
     parts::{Parts, Place, Within},
-    sink::no_such,
 };
 use crate::{
     document::{
@@ -36,7 +36,7 @@ use crate::{
     extended_json::{Form, Path, append_fields, document_to_json},
     pipeline::literal,
     raw::{Elements, Raw},
-    store::{MongoStore, by_id, own_fields},
+    store::{MongoStore, by_id, documents, own_fields},
 };
 
 /// The kinds that the schema's collections hold.
@@ -58,8 +58,12 @@ impl Snapshot for MongoStore {
         KINDS
     }
 
-    async fn check(&self) -> Result<()> {
+    async fn check(&self, _: &[Kind]) -> Result<()> {
         self.check_database().await
+    }
+
+    async fn strangers(&self, kinds: &[Kind]) -> Result<Vec<Stranger>> {
+        self.strange_collections(kinds).await
     }
 
     async fn count(&self, kind: Kind) -> Result<u64> {
@@ -129,9 +133,11 @@ impl Snapshot for MongoStore {
     }
 
     async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {
+        let mut found = Vec::new();
         let Some(within_wholes) = Within::of(kind) else {
-            let wholes = self.wholes(kind, keys).await?;
-            return Ok(wholes.iter().map(|bytes| scanned(kind, bytes)).collect());
+            let see = |bytes: &[u8]| found.push(scanned(kind, bytes));
+            self.each_whole(kind, keys, see).await?;
+            return Ok(found);
         };
         let wanted: HashSet<String> = keys
             .iter()
@@ -139,12 +145,11 @@ impl Snapshot for MongoStore {
             .collect();
         let wanted: Vec<String> = wanted.into_iter().collect();
         let keys: HashSet<&str> = keys.iter().map(String::as_str).collect();
-        let mut found = Vec::new();
-        for whole in self.wholes(kind, &wanted).await? {
-            let parts = within_wholes.parts(&whole);
-            let parts = parts.map(|(_, part)| part);
+        let see = |whole: &[u8]| {
+            let parts = within_wholes.parts(whole).map(|(_, part)| part);
             found.extend(parts.filter(|part| keys.contains(part.key.as_str())));
-        }
+        };
+        self.each_whole(kind, &wanted, see).await?;
         Ok(found)
     }
 
@@ -161,31 +166,45 @@ impl Snapshot for MongoStore {
 
     /// If there is a `$bson` and the rest was not edited, the bytes are used; otherwise the rest.
     fn decode(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {
-        let Value::Object(fields) = value else {
-            return Err(Problem::new("", "the record is not a JSON object; write {…}").into());
+        document::record(kind, &edited(value)?)
+    }
+
+    fn decode_setting_aside(
+        &self,
+        kind: Kind,
+        value: &Value,
+    ) -> Result<(Record, Problems), Problems> {
+        let (record, set_aside) = document::record_setting_aside(kind, &edited(value)?);
+        Ok((record?, set_aside))
+    }
+}
+
+/// The document of the JSON that was encoded, and may have been edited.
+fn edited(value: &Value) -> Result<Vec<u8>, Problems> {
+    let Value::Object(fields) = value else {
+        return Err(Problem::new("", "the record is not a JSON object; write {…}").into());
+    };
+    let mut fields = fields.clone();
+    if let Some(whole) = fields.remove(WHOLE) {
+        let bytes = whole
+            .as_str()
+            .and_then(|text| BASE64_STANDARD.decode(text).ok());
+        let Some(bytes) = bytes else {
+            let problem = "is not base64; leave it unchanged, or remove it";
+            return Err(Problem::new(WHOLE, problem).into());
         };
-        let mut fields = fields.clone();
-        if let Some(whole) = fields.remove(WHOLE) {
-            let bytes = whole
-                .as_str()
-                .and_then(|text| BASE64_STANDARD.decode(text).ok());
-            let Some(bytes) = bytes else {
-                let problem = "is not base64; leave it unchanged, or remove it";
-                return Err(Problem::new(WHOLE, problem).into());
-            };
-            let (mut as_it_came, _) = legible(&bytes);
-            as_it_came.remove(WHOLE);
-            if as_it_came == fields {
-                return document::record(kind, &bytes);
-            }
+        let (mut as_it_came, _) = legible(&bytes);
+        as_it_came.remove(WHOLE);
+        if as_it_came == fields {
+            return Ok(bytes);
         }
-        let (mut document, mut problems) = (RawDocumentBuf::new(), Problems::default());
-        append_fields(&mut document, &fields, &Path::Root, &mut problems);
-        if problems.is_empty() {
-            document::record(kind, document.as_bytes())
-        } else {
-            Err(problems)
-        }
+    }
+    let (mut document, mut problems) = (RawDocumentBuf::new(), Problems::default());
+    append_fields(&mut document, &fields, &Path::Root, &mut problems);
+    if problems.is_empty() {
+        Ok(document.into_bytes())
+    } else {
+        Err(problems)
     }
 }
 
@@ -198,9 +217,11 @@ fn legible(bytes: &[u8]) -> (Map<String, Value>, bool) {
 }
 
 fn scanned(kind: Kind, bytes: &[u8]) -> Scanned {
+    let (outcome, set_aside) = document::record_setting_aside(kind, bytes);
     Scanned {
         key: key_of(bytes).unwrap_or_default(),
-        outcome: document::record(kind, bytes),
+        outcome,
+        set_aside,
         original: Original::Bytes(bytes.to_vec()),
     }
 }
@@ -231,78 +252,62 @@ fn resumed_at(kind: Kind, position: Position) -> Result<(String, Option<Place>)>
 }
 
 impl MongoStore {
-    pub(super) fn collection(&self, kind: Kind) -> Result<&Collection<RawDocumentBuf>> {
-        match kind {
-            Kind::Users => Ok(&self.users),
-            Kind::Books => Ok(&self.books),
-            Kind::Checklists => Ok(&self.checklists),
-            Kind::Follows => Ok(&self.follows),
-            Kind::CommunityPosts | Kind::PostLikes | Kind::PostComments => Ok(&self.posts),
-            Kind::MarketplaceBoosts => Ok(&self.boosts),
-            Kind::Competitors | Kind::CompetitorPrices => Ok(&self.competitors),
-            Kind::SalesData
-            | Kind::DailyAggregates
-            | Kind::SyncLogs
-            | Kind::AiInsights
-            | Kind::RevenueForecasts => Err(no_such(kind)),
-        }
-    }
-
     /// How a kind's collection is read in the order of `_id`.
     async fn order(&self, kind: Kind) -> Result<Order> {
-        let name = self.collection(kind)?.name();
-        let list = doc! {"listCollections": 1, "filter": {"name": name}};
-        let answer = match driver(self.deadline, self.database.run_command(list)).await {
-            // Who may not list collections may still read one.
-            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied { .. }) => {
-                return Ok(Order::Indexed);
-            }
-            answer => answer?,
-        };
-        let listed = answer.get_document("cursor").ok();
-        let listed = listed.and_then(|cursor| cursor.get_array("firstBatch").ok());
-        let listed = listed.and_then(|batch| batch.first()?.as_document());
-        let form = listed.and_then(|listed| listed.get_str("type").ok());
-        let is_clustered = listed
-            .and_then(|listed| listed.get_document("options").ok())
-            .is_some_and(|options| options.contains_key("clusteredIndex"));
-        match form {
-            Some("timeseries") => Err(Error::configuration(
+        match self.form(kind).await? {
+            CollectionForm::Collection => Ok(Order::Indexed),
+            CollectionForm::Clustered | CollectionForm::View => Ok(Order::Sorted),
+            CollectionForm::TimeSeries => Err(Error::configuration(
                 SETTING,
                 format!(
-                    "{name} is a time series, whose documents have no keys; copy them to a \
-                     collection of this name, in this database or another one"
+                    "{} is a time series, whose documents have no keys; copy them to a collection \
+                     of this name, in this database or another one",
+                    self.collection(kind)?.name()
                 ),
             )),
-            Some("view") => Ok(Order::Sorted),
-            _ if is_clustered => Ok(Order::Sorted),
-            _ => Ok(Order::Indexed),
         }
     }
 
-    /// The existing documents with these keys, with the fields that the kind needs.
-    async fn wholes(&self, kind: Kind, keys: &[String]) -> Result<Vec<Vec<u8>>> {
-        let mut found = Vec::with_capacity(keys.len());
+    /// Shows the existing documents with these keys, with the fields that the kind needs. One answer
+    /// of the server is held at a time.
+    async fn each_whole(
+        &self,
+        kind: Kind,
+        keys: &[String],
+        mut see: impl FnMut(&[u8]) + Send,
+    ) -> Result<()> {
+        let deadline = self.deadline;
         for some in keys.chunks(WHOLES_AT_ONCE as usize) {
             let ids = some.iter().filter_map(|key| id_from(key)).filter(is_id);
             let options = FindOptions::builder()
                 .projection(projection(kind))
                 .read_concern(ReadConcern::majority())
                 .build();
-            let filter = any_of(ids);
-            let read = |bytes: &[u8]| Ok(bytes.to_vec());
-            let collection = self.collection(kind)?;
-            found.extend(self.find(collection, filter, options, read).await?);
+            let find = self.collection(kind)?.find(any_of(ids));
+            let mut cursor = driver(deadline, find.with_options(options).batch()).await?;
+            loop {
+                let next = with_deadline(deadline, async { Ok(cursor.next().await) });
+                let Some(answer) = next.await? else { break };
+                let answer = answer.map_err(|error| map(&error, deadline))?;
+                for document in documents(&answer, deadline)? {
+                    see(document?.as_bytes());
+                }
+            }
         }
-        Ok(found)
+        Ok(())
     }
 
     async fn check_database(&self) -> Result<()> {
         let names = driver(self.deadline, self.database.list_collection_names()).await?;
-        if KINDS
-            .iter()
-            .any(|kind| names.iter().any(|name| name == kind.as_str()))
-        {
+        let mut is_ours = false;
+        for kind in KINDS {
+            if names.iter().any(|name| name == kind.as_str()) {
+                is_ours = true;
+                // Refused here, nothing has moved yet.
+                self.order(*kind).await?;
+            }
+        }
+        if is_ours {
             return Ok(());
         }
         let database = self.database.name();

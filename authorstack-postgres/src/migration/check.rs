@@ -11,9 +11,11 @@ use super::{
 use crate::{config::SERVER, schema::missing_columns};
 
 /// Reports what is wrong with a database as a source, if anything.
-pub(super) async fn check(connection: &mut PgConnection) -> Result<()> {
+pub(super) async fn check(connection: &mut PgConnection, kinds: &[Kind]) -> Result<()> {
     let wrong = |reason: String| Err(Error::configuration(SERVER.setting, reason));
-    for &kind in Kind::ANALYTICS {
+    let mut there = 0;
+    let asked = Kind::ANALYTICS.iter().filter(|kind| kinds.contains(kind));
+    for &kind in asked.clone() {
         let look = query(
             "select to_regclass('public.' || $1) is not null, \
                     coalesce(has_table_privilege(to_regclass('public.' || $1), 'select'), true), \
@@ -27,11 +29,10 @@ pub(super) async fn check(connection: &mut PgConnection) -> Result<()> {
             .await
             .map_err(failed)?;
         if !get::<bool>(&row, 0)? {
-            return wrong(format!(
-                "the database lacks the table {kind}: name the database of the analytics in the \
-                 URL's path, or make the tables with PostgresStore::migrate"
-            ));
+            // Then there are no rows of that kind.
+            continue;
         }
+        there += 1;
         if !get::<bool>(&row, 1)? {
             let hint = SERVER.role_hint;
             return wrong(format!("the role may not read {kind}; {hint}"));
@@ -55,14 +56,38 @@ pub(super) async fn check(connection: &mut PgConnection) -> Result<()> {
             return wrong(format!("the table {kind} lacks {missing}; add the columns"));
         }
     }
+    let names: Vec<&str> = asked.map(|kind| kind.as_str()).collect();
+    if there == 0 && !names.is_empty() && !has_any(connection).await? {
+        return wrong(format!(
+            "the database has no table of the analytics, such as {}; name the database that has \
+             them in the URL's path",
+            names.join(", ")
+        ));
+    }
     Ok(())
+}
+
+/// Whether a database has any table of the analytics: without, it is most likely another one.
+async fn has_any(connection: &mut PgConnection) -> Result<bool> {
+    let names: Vec<&str> = Kind::ANALYTICS.iter().map(|kind| kind.as_str()).collect();
+    let look = query(
+        "select exists (select from unnest($1::text[]) as name \
+           where to_regclass('public.' || name) is not null)",
+    );
+    let look = look.persistent(false).bind(names);
+    let row = look.fetch_one(connection).await.map_err(failed)?;
+    get(&row, 0)
 }
 
 /// Reports, in one line, the columns whose types do not convert, and rows that cannot be told apart
 /// because they have no number of their own.
-pub(super) async fn fits(shared: &Shared, connection: &mut PgConnection) -> Result<()> {
+pub(super) async fn fits(
+    shared: &Shared,
+    connection: &mut PgConnection,
+    kinds: &[Kind],
+) -> Result<()> {
     let mut problems = Vec::new();
-    for &kind in Kind::ANALYTICS {
+    for &kind in Kind::ANALYTICS.iter().filter(|kind| kinds.contains(kind)) {
         let table = columns::of_table(shared, connection, kind).await?;
         // Another check names a table that is not there.
         if table.is_empty() {

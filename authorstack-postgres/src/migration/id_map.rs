@@ -28,15 +28,23 @@ pub struct IdMap {
 
 impl IdMap {
     /// Reads the text of a map. Empty lines, lines that begin with `#`, and a first line of names
-    /// are skipped. An id is written as its 24 hex digits, or as AuthorStack's UUID for them.
+    /// are skipped. An id is written as its 24 hex digits, or as AuthorStack's UUID for them. As
+    /// spreadsheets write it, either may be in quotes, a semicolon or a tab may stand for the
+    /// comma, and the text may begin with a byte-order mark.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`](authorstack_core::ErrorKind::Configuration), naming the line.
     pub fn parse(text: &str) -> Result<Self> {
         let mut ids = HashMap::new();
+        let mut is_first = true;
+        // Editors begin a file with a byte-order mark.
+        let text = text.trim_start_matches('\u{feff}');
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
-            if line.is_empty() || line.starts_with('#') || (index == 0 && line == "uuid,id") {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            if std::mem::take(&mut is_first) && is_header(line) {
                 continue;
             }
             let wrong = |problem: &str| {
@@ -44,13 +52,12 @@ impl IdMap {
                 Error::configuration(SETTING, reason)
             };
             let (uuid, id) = line
-                .split_once(',')
+                .split_once([',', ';', '\t'])
                 .ok_or_else(|| wrong("has no comma between a UUID and an id"))?;
-            let uuid: Uuid = uuid
-                .trim()
+            let uuid: Uuid = bare(uuid)
                 .parse()
                 .map_err(|_| wrong("does not begin with a UUID"))?;
-            let id = read_id(id.trim())
+            let id = read_id(bare(id))
                 .ok_or_else(|| wrong("does not end with an id of 24 hex digits"))?;
             if ids.insert(uuid, id).is_some_and(|before| before != id) {
                 return Err(wrong("maps a UUID that an earlier line maps to another id"));
@@ -96,6 +103,22 @@ impl IdMap {
     }
 }
 
+/// A field without the spaces and quotes around it.
+fn bare(field: &str) -> &str {
+    let field = field.trim();
+    let quoted = |quote: char| field.strip_prefix(quote)?.strip_suffix(quote);
+    quoted('"').or_else(|| quoted('\'')).unwrap_or(field).trim()
+}
+
+/// Whether a line has the names of two columns: words without digits.
+fn is_header(line: &str) -> bool {
+    let mut fields = line.split([',', ';', '\t']).map(bare);
+    let is_name = |field: &str| {
+        field.starts_with(char::is_alphabetic) && !field.contains(|c: char| c.is_ascii_digit())
+    };
+    fields.clone().count() == 2 && fields.all(is_name)
+}
+
 fn read_id(text: &str) -> Option<Id<Record>> {
     match Uuid::try_parse(text) {
         Ok(uuid) => IdForm::Embedded.read(uuid).ok(),
@@ -124,6 +147,23 @@ mod tests {
         let json =
             "{\"0b5ad0ab-6d5c-4d6f-9c3c-5d8a1c1b7d11\":\"6b0379ca-3f69-879b-8e1a-457c2c000000\"}";
         assert_eq!(map.to_json(), json);
+    }
+
+    #[test]
+    fn what_a_spreadsheet_saves_is_read() {
+        for text in [
+            format!("\u{feff}uuid,id\r\n{UUID},{ID}\r\n"),
+            format!("\u{feff}# why\r\n\"Old id\";\"New id\"\r\n\"{UUID}\";\"{ID}\"\r\n"),
+            format!("'{UUID}'\t' {ID} '"),
+        ] {
+            let map = IdMap::parse(&text).unwrap();
+            assert_eq!(map.len(), 1, "{text:?}");
+            let id = map.get(&UUID.parse().unwrap()).unwrap();
+            assert_eq!(id.to_string(), ID, "{text:?}");
+        }
+        // A pair is never taken for names.
+        let error = IdMap::parse(&format!("x,{ID}")).unwrap_err();
+        assert!(error.to_string().contains("line 1"), "{error}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod columns;
 mod conversion;
 mod decode;
 mod encode;
+mod id_forms;
 mod id_map;
 mod inspect;
 mod reader;
@@ -14,12 +15,16 @@ mod rows;
 mod shared;
 mod sink;
 mod snapshot;
+mod strangers;
 mod writer;
 
 use std::sync::Arc;
 
-pub use self::id_map::IdMap;
 use self::shared::Shared;
+pub use self::{
+    id_forms::{FormIds, IdForms, KindIds},
+    id_map::IdMap,
+};
 use crate::store::PostgresStore;
 
 /// The name in messages.

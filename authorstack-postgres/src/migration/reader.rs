@@ -198,6 +198,7 @@ impl RowReader for RangeReader {
             let problems = shared.problems(conversion, kind, &flags, original, &references);
             Ok(Scanned {
                 key: number.to_string(),
+                set_aside: authorstack_core::migrate::Problems::default(),
                 outcome: Err(problems),
                 original: Original::Bytes(original.as_bytes().to_vec()),
             })

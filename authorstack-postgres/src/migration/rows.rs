@@ -41,6 +41,9 @@ impl RowSource for PostgresMigration {
     }
 
     async fn may_collide(&self, kind: Kind) -> Result<bool> {
+        if !self.shared.has_table(kind).await? {
+            return Ok(false);
+        }
         let limit = self.shared.pool.timeouts().operation;
         let mut connection = self.shared.begin().await?;
         let unique = kind.description().unique.iter();
@@ -55,6 +58,9 @@ impl RowSource for PostgresMigration {
 
     async fn last(&self, kind: Kind) -> Result<Option<i64>> {
         Shared::known(kind)?;
+        if !self.shared.has_table(kind).await? {
+            return Ok(None);
+        }
         let sql = format!("select max(id)::bigint from public.{kind}");
         let rows = self.shared.fetch_all(query(AssertSqlSafe(sql))).await?;
         rows.first().map_or(Ok(None), |row| get(row, 0))
@@ -73,6 +79,9 @@ impl RowSource for PostgresMigration {
         most: u64,
         absent: &Absent,
     ) -> Result<Option<Box<dyn RowReader>>> {
+        if !self.shared.has_table(kind).await? {
+            return Ok(None);
+        }
         let opened = reader::open(&self.shared, kind, within, most, absent).await;
         let reader = opened.map_err(|error| error.in_operation(Operation::Scan))?;
         Ok(reader.map(|reader| Box::new(reader) as Box<dyn RowReader>))

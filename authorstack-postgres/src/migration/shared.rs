@@ -217,6 +217,13 @@ impl Shared {
         .await
     }
 
+    /// Whether the database has a kind's table. Without it, there are no rows of that kind.
+    pub(super) async fn has_table(&self, kind: Kind) -> Result<bool> {
+        let look = query("select to_regclass('public.' || $1) is not null").bind(kind.as_str());
+        let rows = self.fetch_all(look).await?;
+        rows.first().map_or(Ok(false), |row| get(row, 0))
+    }
+
     /// Runs a reading statement in its own transaction.
     pub(super) async fn fetch_all(&self, statement: Statement<'_>) -> Result<Vec<PgRow>> {
         let mut connection = self.begin().await?;
@@ -233,6 +240,9 @@ impl Shared {
         sender: mpsc::Sender<Result<Vec<Id<Record>>>>,
     ) -> Result<()> {
         let limit = self.pool.timeouts().load;
+        if !self.has_table(kind).await? {
+            return Ok(());
+        }
         let mut connection = self.begin().await?;
         let conversion = self.conversion(&mut connection, kind).await?;
         let sql = conversion.references(to)?;
@@ -352,6 +362,7 @@ impl Shared {
         };
         Ok(Scanned {
             key: number.to_string(),
+            set_aside: Problems::default(),
             outcome,
             original: Original::Bytes(original.as_bytes().to_vec()),
         })

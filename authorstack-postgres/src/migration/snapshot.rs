@@ -5,11 +5,11 @@ use authorstack_core::{
     Error, Result,
     migrate::{
         BatchLimits, Kind, Original, Position, Problems, Record, RowSource, Scanned, ScannedBatch,
-        Snapshot,
+        Snapshot, Stranger,
     },
     resilience::with_deadline,
 };
-use authorstack_sql::get;
+use authorstack_sql::{IDENTITY, get};
 use futures::{
     StreamExt,
     stream::{self, BoxStream},
@@ -22,6 +22,7 @@ use super::{
     check::{check, fits},
     decode, encode,
     shared::{PAGE, Shared},
+    strangers,
 };
 
 #[async_trait]
@@ -34,17 +35,29 @@ impl Snapshot for PostgresMigration {
         Kind::ANALYTICS
     }
 
-    async fn check(&self) -> Result<()> {
+    async fn check(&self, kinds: &[Kind]) -> Result<()> {
         let mut connection = self.shared.begin().await?;
         let limit = self.shared.pool.timeouts().operation;
-        with_deadline(limit, check(&mut connection)).await?;
+        with_deadline(limit, check(&mut connection, kinds)).await?;
         let limit = self.shared.pool.timeouts().load;
-        with_deadline(limit, fits(&self.shared, &mut connection)).await?;
+        with_deadline(limit, fits(&self.shared, &mut connection, kinds)).await?;
         self.shared.end(connection).await
+    }
+
+    async fn strangers(&self, kinds: &[Kind]) -> Result<Vec<Stranger>> {
+        strangers::strangers(&self.shared, kinds).await
+    }
+
+    async fn databases(&self) -> Result<Vec<String>> {
+        let rows = self.shared.fetch_all(query(IDENTITY)).await?;
+        rows.iter().map(|row| get(row, 0)).collect()
     }
 
     async fn count(&self, kind: Kind) -> Result<u64> {
         Shared::known(kind)?;
+        if !self.shared.has_table(kind).await? {
+            return Ok(0);
+        }
         let count = query(AssertSqlSafe(count(kind)));
         let rows = self.shared.fetch_all(count).await?;
         let count = rows.first().map_or(Ok(0), |row| get::<i64>(row, 0))?;
@@ -65,6 +78,9 @@ impl Snapshot for PostgresMigration {
         };
         let most = limits.records.clamp(1, PAGE);
         stream::try_unfold(after, move |after| async move {
+            if !shared.has_table(kind).await? {
+                return Ok(None);
+            }
             let limit = i64::try_from(most).unwrap_or(i64::MAX);
             let rows = shared
                 .read_rows(kind, "t.id > $1", "limit $2", |select| {
@@ -86,7 +102,7 @@ impl Snapshot for PostgresMigration {
         Shared::known(kind)?;
         // A key that is not a number belongs to no row.
         let numbers: Vec<i64> = keys.iter().filter_map(|key| key.parse().ok()).collect();
-        if numbers.is_empty() {
+        if numbers.is_empty() || !self.shared.has_table(kind).await? {
             return Ok(Vec::new());
         }
         let rows = self

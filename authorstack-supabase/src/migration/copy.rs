@@ -11,6 +11,8 @@ use serde::Serialize;
 use sqlx::{Encode, PgConnection, Postgres, postgres::PgArgumentBuffer};
 use uuid::Uuid;
 
+use super::normal::normal_json;
+
 /// How many bytes are encoded before they are sent. The server reads them while the next piece is
 /// encoded.
 const PIECE: usize = 1 << 20;
@@ -19,7 +21,7 @@ const KEPT: usize = 4 * PIECE;
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const TRAILER: &[u8] = &(-1i16).to_be_bytes();
-const NULL: [u8; 4] = (-1i32).to_be_bytes();
+pub(super) const NULL: [u8; 4] = (-1i32).to_be_bytes();
 const TEXT_OID: [u8; 4] = 25i32.to_be_bytes();
 
 /// PostgreSQL counts days from here.
@@ -79,12 +81,25 @@ pub(super) async fn copy<'r>(
     Ok(copy.finish().await?)
 }
 
+/// Writes the form in which the server gives a record back: a row of COPY, with JSON
+/// in the server's own form. Returns whether it is known exactly.
+pub(super) fn write_stored(record: &Record, form: &mut Vec<u8>) -> bool {
+    let mut buffer = Buffer::default();
+    std::mem::swap(&mut buffer.bytes, form);
+    buffer.exact = Some(true);
+    let written = buffer.record(record);
+    *form = buffer.bytes;
+    written.is_ok() && buffer.exact == Some(true)
+}
+
 /// The buffer for encoded rows. It is reused for the next batch.
 #[derive(Default)]
 pub(super) struct Buffer {
     bytes: Vec<u8>,
     /// Whether a record without unknown fields has null there: rows of the analytics do.
     extra_may_be_null: bool,
+    /// Set while the stored form of a record is written: whether it is known exactly.
+    exact: Option<bool>,
 }
 
 impl Buffer {
@@ -127,6 +142,9 @@ impl Buffer {
     }
 
     fn moment(&mut self, moment: DateTime<Utc>) -> Result<()> {
+        if !moment.timestamp_subsec_nanos().is_multiple_of(1_000) {
+            self.is_inexact();
+        }
         match postgres_micros(moment) {
             Some(micros) => self.field(&micros.to_be_bytes()),
             None => Err(Error::internal("a date before 4713 BC was not refused")),
@@ -172,9 +190,27 @@ impl Buffer {
     fn json<T: Serialize>(&mut self, value: &T) -> Result<()> {
         self.sized(|buffer| {
             buffer.bytes.push(1);
+            let start = buffer.bytes.len();
             write_json(&mut buffer.bytes, value)
-                .map_err(|error| Error::internal(format!("a value has no JSON: {error}")))
+                .map_err(|error| Error::internal(format!("a value has no JSON: {error}")))?;
+            buffer.normalize(start);
+            Ok(())
         })
+    }
+
+    /// Brings the JSON at the end into the form in which the server gives it back.
+    fn normalize(&mut self, start: usize) {
+        if self.exact.is_none() {
+            return;
+        }
+        let compact = self.bytes.split_off(start);
+        if !normal_json(&compact, &mut self.bytes) {
+            self.is_inexact();
+        }
+    }
+
+    fn is_inexact(&mut self) {
+        self.exact = self.exact.map(|_| false);
     }
 
     /// Writes a field whose length is known only after writing it.
@@ -215,7 +251,9 @@ impl FieldWriter for Buffer {
             Value::Json(json) => self.json(json),
             Value::Sums(sums) => self.sized(|buffer| {
                 buffer.bytes.push(1);
+                let start = buffer.bytes.len();
                 write_sums(&mut buffer.bytes, sums);
+                buffer.normalize(start);
                 Ok(())
             }),
         }

@@ -99,12 +99,22 @@ pub(super) async fn put_off(
     }
 }
 
+/// Lets one transaction at a time drop and restore foreign keys. Each locks the tables at both of
+/// its ends, so kinds side by side would wait for each other in a circle.
+async fn one_at_a_time(connection: &mut PgConnection) -> sqlx::Result<()> {
+    raw_sql("select pg_advisory_xact_lock(hashtextextended('authorstack.deferred_ddl', 0))")
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 async fn drop_all(
     store: &SupabaseStore,
     connection: &mut PgConnection,
     kind: Kind,
     what: PutOff,
 ) -> sqlx::Result<()> {
+    one_at_a_time(connection).await?;
     let find = query(FIND)
         .bind(table(kind))
         .bind(what == PutOff::Everything);
@@ -249,6 +259,9 @@ pub(super) async fn restore(
     kind: Kind,
     (name, is_index): (&str, bool),
 ) -> Result<()> {
+    if !is_index {
+        one_at_a_time(connection).await.map_err(from_sqlx)?;
+    }
     let take = query(
         "delete from authorstack.deferred_ddl where kind = $1 and name = $2 and is_index = $4 \
          returning definition, case when is_index \

@@ -3,7 +3,7 @@ use std::fmt;
 use async_trait::async_trait;
 use authorstack_core::{
     Result,
-    migrate::{Checkpoint, Entry, Kind, Ledger, Reject, RunLock, Settled},
+    migrate::{Checkpoint, Entry, Kind, Ledger, Reject, RunLock, SetAside, Settled},
 };
 use futures::stream::BoxStream;
 
@@ -70,6 +70,14 @@ impl Ledger for SupabaseLedger {
         self.notes.rejects()
     }
 
+    fn set_aside(&self) -> BoxStream<'_, Result<Vec<SetAside>>> {
+        self.notes.set_aside()
+    }
+
+    async fn set_aside_fields(&self, kind: Kind) -> Result<u64> {
+        run(self.notes.limit(), self.notes.set_aside_fields(kind)).await
+    }
+
     async fn replayed(&self, kind: Kind) -> Result<Vec<Settled>> {
         run(self.notes.limit(), self.notes.replayed(kind)).await
     }
@@ -107,6 +115,15 @@ impl Ledger for SupabaseMigration {
 
     fn rejects(&self) -> BoxStream<'_, Result<Vec<Reject>>> {
         self.notes().rejects()
+    }
+
+    fn set_aside(&self) -> BoxStream<'_, Result<Vec<SetAside>>> {
+        self.notes().set_aside()
+    }
+
+    async fn set_aside_fields(&self, kind: Kind) -> Result<u64> {
+        let notes = self.notes();
+        run(notes.limit(), notes.set_aside_fields(kind)).await
     }
 
     async fn replayed(&self, kind: Kind) -> Result<Vec<Settled>> {

@@ -50,6 +50,10 @@ impl SupabaseMigration {
         let rejected = notes
             .store_rejects(&mut worker.connection, load.kind, &rejects)
             .await?;
+        let set_aside = load.moved_aside(|index| refused_indexes.contains(&index));
+        notes
+            .store_set_aside(&mut worker.connection, load.kind, &set_aside)
+            .await?;
         let counts = Counts {
             read: (load.records.len() + load.rejects.len()) as u64,
             written: batch.written,

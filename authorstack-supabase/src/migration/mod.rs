@@ -8,6 +8,7 @@ mod inspect;
 mod ledger;
 mod load;
 mod lock;
+mod normal;
 mod notes;
 mod passes;
 mod place;

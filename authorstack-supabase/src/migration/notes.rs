@@ -1,10 +1,12 @@
-//! The tables of a ledger in the schema `authorstack`: checkpoints and rejects.
+//! The tables of a ledger in the schema `authorstack`: checkpoints, rejects, and what was set aside.
 
 use std::{collections::HashMap, time::Duration};
 
 use authorstack_core::{
     Error, ErrorKind, Result,
-    migrate::{Checkpoint, Counts, Entry, Key, Kind, Position, Reject, Rejected, Settled, Step},
+    migrate::{
+        Checkpoint, Counts, Entry, Key, Kind, Position, Reject, Rejected, SetAside, Settled, Step,
+    },
     resilience::with_deadline,
 };
 use authorstack_sql::{get, spawned};
@@ -23,6 +25,7 @@ use crate::error::from_sqlx;
 pub(super) struct Tables {
     checkpoints: &'static str,
     rejects: &'static str,
+    set_aside: &'static str,
     /// SQL for whether the table of a checkpoint was empty when the pass began.
     first_load: &'static str,
 }
@@ -31,6 +34,7 @@ pub(super) struct Tables {
 pub(super) static INTO: Tables = Tables {
     checkpoints: "authorstack.checkpoints",
     rejects: "authorstack.rejects",
+    set_aside: "authorstack.set_aside",
     first_load: "first_load",
 };
 
@@ -38,6 +42,7 @@ pub(super) static INTO: Tables = Tables {
 pub(super) static RETURN: Tables = Tables {
     checkpoints: "authorstack.return_checkpoints",
     rejects: "authorstack.return_rejects",
+    set_aside: "authorstack.return_set_aside",
     first_load: "false",
 };
 
@@ -58,6 +63,7 @@ impl Notes {
         let Tables {
             checkpoints,
             rejects,
+            set_aside,
             ..
         } = self.tables;
         let insert = format!("insert into {checkpoints} (kind) values ($1) on conflict do nothing");
@@ -84,6 +90,9 @@ impl Notes {
             });
         }
         let clear = format!("delete from {rejects} where kind = $1 and replayed_as is null");
+        let clear = query(AssertSqlSafe(clear)).bind(kind.as_str());
+        self.work.execute(connection, clear).await?;
+        let clear = format!("delete from {set_aside} where kind = $1");
         let clear = query(AssertSqlSafe(clear)).bind(kind.as_str());
         self.work.execute(connection, clear).await?;
         let reset = format!(
@@ -120,6 +129,8 @@ impl Notes {
         }
         let rejects: Vec<&Reject> = entry.rejects.iter().collect();
         let open = self.store_rejects(connection, entry.kind, &rejects).await?;
+        self.store_set_aside(connection, entry.kind, entry.set_aside)
+            .await?;
         match entry.step {
             Step::Advance { to, .. } => {
                 let counts = entry.counts(open);
@@ -188,7 +199,12 @@ impl Notes {
         let notes = self.clone();
         spawned(move |sender| async move {
             if notes.exist().await? {
-                send_rejects(notes, sender).await?;
+                let select = format!(
+                    "select kind, key, problems, record, source_digest from {} \
+                     where replayed_as is null order by array_position($1::text[], kind), key",
+                    notes.tables.rejects
+                );
+                send_notes(notes, select, read_reject, sender).await?;
             }
             Ok(())
         })
@@ -333,6 +349,82 @@ impl Notes {
         Ok(open)
     }
 
+    /// Notes what was set aside in records that moved.
+    pub(super) async fn store_set_aside(
+        &self,
+        connection: &mut PgConnection,
+        kind: Kind,
+        set_aside: &[SetAside],
+    ) -> Result<()> {
+        /// How many are sent at a time. Each has a few sentences for each of its fields.
+        const AT_ONCE: usize = 1_000;
+        // A statement cannot change a row twice; the last one counts.
+        let by_key: HashMap<[u8; 32], &SetAside> =
+            set_aside.iter().map(|it| (digest(&it.key), it)).collect();
+        let all: Vec<_> = by_key.iter().collect();
+        for chunk in all.chunks(AT_ONCE) {
+            let problems: Vec<String> = chunk
+                .iter()
+                .map(|(_, it)| serde_json::to_string(&it.fields))
+                .collect::<Result<_, _>>()
+                .map_err(|error| Error::internal(format!("problems have no JSON: {error}")))?;
+            let keys: Vec<&[u8]> = chunk.iter().map(|(key, _)| key.as_slice()).collect();
+            let texts: Vec<&[u8]> = chunk.iter().map(|(_, it)| it.key.as_bytes()).collect();
+            let counts = chunk.iter().map(|(_, it)| signed(it.fields.0.len() as u64));
+            let counts: Vec<i64> = counts.collect();
+            let upsert = format!(
+                "insert into {} (kind, key_digest, key, problems, fields) \
+                 select $1, * from unnest($2::bytea[], $3::bytea[], $4::text[], $5::bigint[]) \
+                 on conflict (kind, key_digest) do update set problems = excluded.problems, \
+                   fields = excluded.fields",
+                self.tables.set_aside
+            );
+            let upsert = query(AssertSqlSafe(upsert))
+                .bind(kind.as_str())
+                .bind(keys)
+                .bind(texts)
+                .bind(problems)
+                .bind(counts);
+            self.work.execute(connection, upsert).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is a table for what is set aside: before the first run there may be none.
+    async fn notes_set_aside(&self) -> Result<bool> {
+        let look = query("select to_regclass($1) is not null").bind(self.tables.set_aside);
+        let row = self.work.store.fetch_optional(look).await?;
+        row.map_or(Ok(false), |row| get(&row, 0))
+    }
+
+    pub(super) async fn set_aside_fields(&self, kind: Kind) -> Result<u64> {
+        if !self.notes_set_aside().await? {
+            return Ok(0);
+        }
+        let select = format!(
+            "select coalesce(sum(fields), 0)::bigint from {} where kind = $1",
+            self.tables.set_aside
+        );
+        let select = query(AssertSqlSafe(select)).bind(kind.as_str());
+        let row = self.work.store.fetch_optional(select).await?;
+        row.map_or(Ok(0), |row| unsigned(&row, 0))
+    }
+
+    pub(super) fn set_aside(&self) -> BoxStream<'static, Result<Vec<SetAside>>> {
+        let notes = self.clone();
+        spawned(move |sender| async move {
+            if notes.notes_set_aside().await? {
+                let select = format!(
+                    "select kind, key, problems from {} \
+                     order by array_position($1::text[], kind), key",
+                    notes.tables.set_aside
+                );
+                send_notes(notes, select, read_set_aside, sender).await?;
+            }
+            Ok(())
+        })
+    }
+
     /// Locks the rejects of a replay, all of which must be open.
     pub(super) async fn claim(
         &self,
@@ -392,18 +484,18 @@ impl Notes {
     }
 }
 
-/// Sends the open rejects by kind and key.
-async fn send_rejects(notes: Notes, sender: mpsc::Sender<Result<Vec<Reject>>>) -> Result<()> {
+/// Sends what a statement reads. Its parameter is the kinds, in their order.
+async fn send_notes<T>(
+    notes: Notes,
+    select: String,
+    read: fn(&PgRow) -> Result<T>,
+    sender: mpsc::Sender<Result<Vec<T>>>,
+) -> Result<()> {
     let store = &notes.work.store;
     let limit = store.timeouts().load;
     let mut connection = store.open().await?;
     begin_reading(store, &mut connection).await?;
     let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
-    let select = format!(
-        "select kind, key, problems, record, source_digest from {} \
-         where replayed_as is null order by array_position($1::text[], kind), key",
-        notes.tables.rejects
-    );
     let select = query(AssertSqlSafe(select)).bind(kinds);
     let mut rows = store.statement(select).fetch(&mut connection);
     let (mut batch, mut bytes) = (Vec::new(), 0);
@@ -411,7 +503,7 @@ async fn send_rejects(notes: Notes, sender: mpsc::Sender<Result<Vec<Reject>>>) -
         with_deadline(limit, async { rows.try_next().await.map_err(from_sqlx) }).await?
     {
         bytes += size(&row);
-        batch.push(read_reject(&row)?);
+        batch.push(read(&row)?);
         if batch.len() >= BATCH.records || bytes >= BATCH.bytes {
             bytes = 0;
             if sender.send(Ok(std::mem::take(&mut batch))).await.is_err() {
@@ -434,6 +526,19 @@ fn read_settled(kind: Kind, row: &PgRow) -> Result<Settled> {
             .map(|key| Key::parse(kind, key))
             .transpose()
             .map_err(|error| Error::corrupt(format!("a reject: {error}")))?,
+    })
+}
+
+fn read_set_aside(row: &PgRow) -> Result<SetAside> {
+    let kind: &str = get(row, 0)?;
+    let problems: &str = get(row, 2)?;
+    Ok(SetAside {
+        kind: kind
+            .parse()
+            .map_err(|error| Error::corrupt(format!("a note of what was set aside: {error}")))?,
+        key: read_text(row, 1)?,
+        fields: serde_json::from_str(problems)
+            .map_err(|error| Error::corrupt(format!("a note of what was set aside: {error}")))?,
     })
 }
 

@@ -1,10 +1,10 @@
 //! The place of a row in its table: the columns of its key, with any values.
 
 use authorstack_core::{
-    Result,
+    Id, Result,
     migrate::{Key, KeyForm, Kind},
 };
-use authorstack_sql::{Statement, get, postgres_micros};
+use authorstack_sql::{Statement, get, moment_at, postgres_micros};
 use chrono::{DateTime, Utc};
 use sqlx::{
     Decode, Encode, Postgres, Type,
@@ -88,6 +88,21 @@ impl Place {
                 Self::Price(competitor.to_uuid(), Micros(postgres_micros(*at)?))
             }
             Key::Row(number) => Self::Row(*number),
+        })
+    }
+
+    /// The key of a record in this place; `None` if no record can be there.
+    pub(super) fn key(&self) -> Option<Key> {
+        Some(match self {
+            Self::Id(id) => Key::Id(Id::from_uuid(*id).ok()?),
+            Self::Like(post, user) => {
+                Key::Like(Id::from_uuid(*post).ok()?, Id::from_uuid(*user).ok()?)
+            }
+            Self::Comment(post, id) => Key::Comment(Id::from_uuid(*post).ok()?, id.parse().ok()?),
+            Self::Price(competitor, Micros(at)) => {
+                Key::Price(Id::from_uuid(*competitor).ok()?, moment_at(*at)?)
+            }
+            Self::Row(number) => Key::Row(*number),
         })
     }
 

@@ -6,8 +6,9 @@ use authorstack_core::{
     Error, ErrorKind, Id, Result,
     migrate::{
         Counts, Kind, Record, Reject, RowDigest, RowMode, RowPass, RowRange, RowSink, RowWriter,
-        RowsWritten, Scanned,
+        RowsWritten, Scanned, SetAside,
     },
+    resilience::retry_on_conflict,
 };
 use authorstack_sql::{get, is_data_error, spawned, taken_by};
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
@@ -109,6 +110,7 @@ impl SupabaseMigration {
         for clear in [
             "delete from authorstack.done_ranges where kind = $1",
             "delete from authorstack.rejects where kind = $1 and replayed_as is null",
+            "delete from authorstack.set_aside where kind = $1",
         ] {
             self.work
                 .execute(connection, query(clear).bind(kind.as_str()))
@@ -204,7 +206,7 @@ impl SupabaseMigration {
 #[async_trait]
 impl RowSink for SupabaseMigration {
     async fn begin_rows(&self, kind: Kind, conversion: &str, may_collide: bool) -> Result<RowPass> {
-        let begin = self.begin_rows_pass(kind, conversion, may_collide);
+        let begin = retry_on_conflict(|| self.begin_rows_pass(kind, conversion, may_collide));
         run(self.work.store.timeouts().load, begin).await
     }
 
@@ -249,7 +251,7 @@ impl RowSink for SupabaseMigration {
             limits: BATCH,
         };
         let store = self.work.store.clone();
-        let batches = spawned(move |sender| send_rows(store, scan, sender));
+        let batches = spawned(move |sender| send_rows::<Vec<Scanned>>(store, scan, sender));
         batches.map_ok(|batch| batch.items).boxed()
     }
 }
@@ -375,6 +377,13 @@ impl RowWriter for RangeWriter {
         let rejects: Vec<&Reject> = rejects.iter().collect();
         let notes = self.migration.notes();
         let keep = notes.store_rejects(&mut self.worker.connection, self.kind, &rejects);
+        run(limit, keep).await
+    }
+
+    async fn set_aside(&mut self, set_aside: &[SetAside]) -> Result<()> {
+        let limit = self.migration.work.store.timeouts().load;
+        let notes = self.migration.notes();
+        let keep = notes.store_set_aside(&mut self.worker.connection, self.kind, set_aside);
         run(limit, keep).await
     }
 

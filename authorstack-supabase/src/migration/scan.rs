@@ -3,16 +3,22 @@
 use authorstack_core::{
     Error, ErrorKind, Result,
     migrate::{
-        BatchLimits, Kind, Original, Position, Problem, Problems, Record, Scanned, ScannedBatch,
+        BatchLimits, Digest, Kind, Original, Position, Problem, Problems, Record, Scanned,
+        ScannedBatch, StoredDigests,
     },
     resilience::with_deadline,
 };
 use authorstack_sql::{IdForm, WHOLE_TABLES, get};
 use futures::TryStreamExt;
-use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow, query, raw_sql};
+use sqlx::{
+    AssertSqlSafe, PgConnection, Row, ValueRef,
+    postgres::{PgRow, PgValueFormat},
+    query, raw_sql,
+};
 use tokio::sync::mpsc;
 
 use super::{
+    copy::NULL,
     place::{Place, key_indexes},
     statements::statements,
 };
@@ -36,11 +42,108 @@ pub(super) struct Scan {
     pub(super) limits: BatchLimits,
 }
 
+/// What is made of the rows of a batch.
+pub(super) trait Rows: Default + Send {
+    type Batch: Send;
+
+    /// Adds a row.
+    fn add(
+        &mut self,
+        store: &SupabaseStore,
+        kind: Kind,
+        row: &PgRow,
+        place: &Place,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// How many rows there are.
+    fn count(&self) -> usize;
+
+    /// The batch, which ends at this place.
+    fn batch(self, end: &Place) -> Self::Batch;
+}
+
+impl Rows for Vec<Scanned> {
+    type Batch = ScannedBatch;
+
+    async fn add(
+        &mut self,
+        store: &SupabaseStore,
+        kind: Kind,
+        row: &PgRow,
+        place: &Place,
+    ) -> Result<()> {
+        self.extend(scanned(store, kind, row, place).await?);
+        Ok(())
+    }
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn batch(self, end: &Place) -> ScannedBatch {
+        ScannedBatch {
+            items: self,
+            position: Position(end.to_string()),
+        }
+    }
+}
+
+impl Rows for StoredDigests {
+    type Batch = Self;
+
+    async fn add(
+        &mut self,
+        store: &SupabaseStore,
+        kind: Kind,
+        row: &PgRow,
+        place: &Place,
+    ) -> Result<()> {
+        match place.key() {
+            Some(key) => self.entries.push((key, stored_digest(row)?)),
+            None => self.others.extend(scanned(store, kind, row, place).await?),
+        }
+        Ok(())
+    }
+
+    fn count(&self) -> usize {
+        self.entries.len() + self.others.len()
+    }
+
+    fn batch(self, _: &Place) -> Self {
+        self
+    }
+}
+
+/// The digest of a row as COPY sends it. All columns are bound in binary.
+fn stored_digest(row: &PgRow) -> Result<Digest> {
+    let mut failed = None;
+    let digest = Digest::of_pieces(|add| {
+        // A table has at most 1,600 columns.
+        add(&i16::try_from(row.len()).unwrap_or(i16::MAX).to_be_bytes());
+        for column in 0..row.len() {
+            match row.try_get_raw(column) {
+                Ok(value) if value.is_null() => add(&NULL),
+                Ok(value) => match (value.as_bytes(), value.format()) {
+                    (Ok(bytes), PgValueFormat::Binary) => {
+                        // The server sends no value of two gigabytes.
+                        let length = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
+                        add(&length.to_be_bytes());
+                        add(bytes);
+                    }
+                    _ => failed = Some(Error::internal("a column did not come in binary")),
+                },
+                Err(error) => failed = Some(from_sqlx(error)),
+            }
+        }
+    });
+    failed.map_or(Ok(digest), Err)
+}
+
 /// Sends rows, with one transaction for each page.
-pub(super) async fn send_rows(
+pub(super) async fn send_rows<R: Rows>(
     store: SupabaseStore,
     scan: Scan,
-    sender: mpsc::Sender<Result<ScannedBatch>>,
+    sender: mpsc::Sender<Result<R::Batch>>,
 ) -> Result<()> {
     let limit = store.timeouts().load;
     let statements = statements(scan.kind)?;
@@ -54,7 +157,7 @@ pub(super) async fn send_rows(
             Some(after) => after.bind(query(statements.page.as_str())),
         };
         let mut rows = store.statement(page.bind(PAGE)).fetch(&mut connection);
-        let (mut items, mut bytes, mut count) = (Vec::new(), 0, 0);
+        let (mut items, mut bytes, mut count) = (R::default(), 0, 0);
         let mut beyond = false;
         while let Some(row) =
             with_deadline(limit, async { rows.try_next().await.map_err(from_sqlx) }).await?
@@ -72,9 +175,9 @@ pub(super) async fn send_rows(
                 continue;
             }
             bytes += size(&row);
-            items.extend(scanned(&store, scan.kind, &row, &place).await?);
+            items.add(&store, scan.kind, &row, &place).await?;
             after = Some(place);
-            if items.len() >= scan.limits.records || bytes >= scan.limits.bytes {
+            if items.count() >= scan.limits.records || bytes >= scan.limits.bytes {
                 bytes = 0;
                 if !send(&sender, &mut items, after.as_ref()).await {
                     return Ok(());
@@ -100,18 +203,15 @@ pub(super) async fn send_rows(
 }
 
 /// Passes a batch on. Returns `false` if the receiver is gone.
-async fn send(
-    sender: &mpsc::Sender<Result<ScannedBatch>>,
-    items: &mut Vec<Scanned>,
+async fn send<R: Rows>(
+    sender: &mpsc::Sender<Result<R::Batch>>,
+    items: &mut R,
     place: Option<&Place>,
 ) -> bool {
-    let Some(place) = place.filter(|_| !items.is_empty()) else {
+    let Some(place) = place.filter(|_| items.count() > 0) else {
         return true;
     };
-    let batch = ScannedBatch {
-        items: std::mem::take(items),
-        position: Position(place.to_string()),
-    };
+    let batch = std::mem::take(items).batch(place);
     sender.send(Ok(batch)).await.is_ok()
 }
 
@@ -133,6 +233,7 @@ pub(super) async fn scanned(
     let original: String = get(&found, 0)?;
     Ok(Some(Scanned {
         key: place.to_string(),
+        set_aside: Problems::default(),
         outcome: Err(unreadable(&error)?),
         original: Original::Bytes(original.into_bytes()),
     }))

@@ -45,7 +45,8 @@ impl Sink for SupabaseMigration {
     }
 
     async fn finish(&self, kind: Kind) -> Result<()> {
-        run(self.work.store.timeouts().index, self.end(kind)).await
+        let end = retry_on_conflict(|| self.end(kind));
+        run(self.work.store.timeouts().index, end).await
     }
 
     fn rows(&self, kind: Kind) -> Option<&dyn RowSink> {
@@ -56,7 +57,8 @@ impl Sink for SupabaseMigration {
 #[async_trait]
 impl TransactionalSink for SupabaseMigration {
     async fn begin_pass(&self, kind: Kind) -> Result<Checkpoint> {
-        run(self.work.store.timeouts().load, self.begin_load(kind)).await
+        let begin = retry_on_conflict(|| self.begin_load(kind));
+        run(self.work.store.timeouts().load, begin).await
     }
 
     async fn load(&self, load: &Load<'_>) -> Result<Loaded> {
@@ -65,6 +67,8 @@ impl TransactionalSink for SupabaseMigration {
     }
 
     async fn finish_pass(&self, kind: Kind) -> Result<()> {
-        run(self.work.store.timeouts().index, self.finish_load(kind)).await
+        // What was restored before a conflict stays, and is not restored again.
+        let finish = retry_on_conflict(|| self.finish_load(kind));
+        run(self.work.store.timeouts().index, finish).await
     }
 }

@@ -4,10 +4,10 @@ use authorstack_core::{
     fields::Shape,
     migrate::{
         BatchLimits, Kind, Original, Position, Problem, Problems, Record, Scanned, ScannedBatch,
-        Snapshot,
+        Snapshot, StoredDigests, Stranger,
     },
 };
-use authorstack_sql::{get, spawned, sums_of};
+use authorstack_sql::{IDENTITY, OTHER_TABLES, get, spawned, sums_of};
 use futures::{
     StreamExt,
     stream::{self, BoxStream},
@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::{
     NAME, SupabaseMigration,
+    copy::write_stored,
     deferred::table,
     place::{Place, key_indexes},
     scan::{Scan, scanned, send_rows},
@@ -36,7 +37,7 @@ impl Snapshot for SupabaseMigration {
         Kind::ALL
     }
 
-    async fn check(&self) -> Result<()> {
+    async fn check(&self, _: &[Kind]) -> Result<()> {
         // The ledger of the way back makes its own tables.
         let pending = self.work.store.pending().await?;
         let lacks = |version: &str| pending.iter().any(|file| file.starts_with(version));
@@ -51,6 +52,30 @@ impl Snapshot for SupabaseMigration {
                 ),
             )),
         }
+    }
+
+    async fn strangers(&self, _: &[Kind]) -> Result<Vec<Stranger>> {
+        let known: Vec<&str> = TABLES.iter().map(|(table, _)| *table).collect();
+        let store = &self.work.store;
+        // The other schemas are Supabase's own.
+        let look = store.fetch_all(query(OTHER_TABLES).bind(known).bind(true));
+        let rows = run(store.timeouts().load, look).await?;
+        let rows = rows.iter().map(|row| {
+            Ok(Stranger {
+                store: NAME,
+                form: if get(row, 1)? { "view" } else { "table" },
+                name: get(row, 0)?,
+                records: get::<Option<i64>>(row, 2)?.map(i64::unsigned_abs),
+                missing: false,
+            })
+        });
+        rows.collect()
+    }
+
+    async fn databases(&self) -> Result<Vec<String>> {
+        let store = &self.work.store;
+        let row = run(store.timeouts().load, store.fetch_optional(query(IDENTITY)));
+        row.await?.iter().map(|row| get(row, 0)).collect()
     }
 
     async fn count(&self, kind: Kind) -> Result<u64> {
@@ -85,7 +110,27 @@ impl Snapshot for SupabaseMigration {
             limits,
         };
         let store = self.work.store.clone();
-        spawned(move |sender| send_rows(store, scan, sender))
+        spawned(move |sender| send_rows::<Vec<Scanned>>(store, scan, sender))
+    }
+
+    fn stored(
+        &self,
+        kind: Kind,
+        limits: BatchLimits,
+    ) -> Option<BoxStream<'_, Result<StoredDigests>>> {
+        let scan = Scan {
+            kind,
+            after: None,
+            until: None,
+            limits,
+        };
+        let store = self.work.store.clone();
+        let stored = spawned(move |sender| send_rows::<StoredDigests>(store, scan, sender));
+        Some(stored)
+    }
+
+    fn write_stored(&self, record: &Record, form: &mut Vec<u8>) -> bool {
+        write_stored(record, form)
     }
 
     async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {

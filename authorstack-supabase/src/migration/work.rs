@@ -80,10 +80,16 @@ impl Work {
         Ok(())
     }
 
+    /// Whether a kind's table is empty. Keeps no lock of the table, which could be one part of a
+    /// deadlock when its indexes are dropped next.
     pub(super) async fn is_empty(&self, connection: &mut PgConnection, kind: Kind) -> Result<bool> {
+        let begin = raw_sql("savepoint look").execute(&mut *connection);
+        begin.await.map_err(from_sqlx)?;
         let empty = format!("select not exists (select from {})", table(kind));
         let empty = query(AssertSqlSafe(empty));
-        let row = self.fetch_optional(connection, empty).await?;
+        let row = self.fetch_optional(&mut *connection, empty).await?;
+        let end = raw_sql("rollback to savepoint look; release savepoint look");
+        end.execute(connection).await.map_err(from_sqlx)?;
         row.map_or(Ok(false), |row| get(&row, 0))
     }
 

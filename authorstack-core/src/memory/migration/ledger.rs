@@ -6,7 +6,7 @@ use futures::{StreamExt, stream, stream::BoxStream};
 use crate::{
     Error, ErrorKind, Result,
     memory::store::MemoryStore,
-    migrate::{Checkpoint, Entry, Kind, Ledger, Reject, RunLock, Settled},
+    migrate::{Checkpoint, Entry, Kind, Ledger, Reject, RunLock, SetAside, Settled},
 };
 
 /// The lock of a run; released when dropped.
@@ -48,6 +48,21 @@ impl Ledger for MemoryStore {
         let open = kept.filter(|kept| kept.replayed_as.is_none());
         let open = open.map(|kept| kept.reject.clone()).collect();
         stream::iter([Ok(open)]).boxed()
+    }
+
+    fn set_aside(&self) -> BoxStream<'_, Result<Vec<SetAside>>> {
+        let records = MemoryStore::lock(self);
+        let all = records.ledger.set_aside.values().cloned().collect();
+        stream::iter([Ok(all)]).boxed()
+    }
+
+    async fn set_aside_fields(&self, kind: Kind) -> Result<u64> {
+        let records = MemoryStore::lock(self);
+        let of_kind = records.ledger.set_aside.values();
+        let of_kind = of_kind.filter(|set_aside| set_aside.kind == kind);
+        Ok(of_kind
+            .map(|set_aside| set_aside.fields.0.len() as u64)
+            .sum())
     }
 
     async fn replayed(&self, kind: Kind) -> Result<Vec<Settled>> {

@@ -214,6 +214,7 @@ impl TransactionalSink for MemoryStore {
             removals: &[],
         });
         let is_refused = |index: usize| applied.refused.iter().any(|(at, _)| *at == index);
+        let set_aside = load.moved_aside(is_refused);
         let settled: Vec<(Rejected, Key)> = match load.step {
             Step::Replay { rejects } => {
                 let replayed = load.records.iter().zip(rejects).enumerate();
@@ -237,6 +238,7 @@ impl TransactionalSink for MemoryStore {
                 ..Counts::default()
             },
             rejects: &rejects,
+            set_aside: &set_aside,
             settled: &settled,
         };
         let open = records.ledger.note(&entry)?;

@@ -86,7 +86,7 @@ impl Snapshot for MemoryStore {
         Kind::ALL
     }
 
-    async fn check(&self) -> Result<()> {
+    async fn check(&self, _: &[Kind]) -> Result<()> {
         Ok(())
     }
 

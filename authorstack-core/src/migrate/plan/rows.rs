@@ -44,6 +44,13 @@ pub(super) async fn plan_rows(
                 }
             }
         }
+        let mut aside = reader.set_aside();
+        while let Some(rows) = aside.try_next().await? {
+            for row in rows.into_iter().filter(|row| row.outcome.is_ok()) {
+                found.set_aside(row.key, &row.set_aside);
+            }
+        }
+        drop(aside);
         found.counts.written += reader.rows() - refused;
         reader.close().await?;
         progress.advanced(kind, found.counts);

@@ -44,9 +44,14 @@ impl fmt::Display for UnknownField {
         };
         write!(
             f,
-            "{}, in {} records: {looks}{read}",
+            "{}, in {} {}: {looks}{read}",
             shown(&self.field),
-            self.records
+            self.records,
+            if self.records == 1 {
+                "record"
+            } else {
+                "records"
+            }
         )
     }
 }
@@ -232,7 +237,7 @@ mod tests {
         ];
         let secrets = [
             "connectedPlatforms.auth.refreshToken, in 2 records: looks like a secret; only the host can read it",
-            "passwordHash, in 1 records: looks like a secret; only the host can read it",
+            "passwordHash, in 1 record: looks like a secret; only the host can read it",
         ];
         assert_eq!(found(&users, &[]), secrets);
         let readable = [(Kind::Users, "preferences"), (Kind::Books, "extra")];
@@ -248,7 +253,7 @@ mod tests {
             [
                 "__v, in 2 records: readable by people who sign in",
                 secrets[0],
-                "passwordHash, in 1 records: looks like a secret; readable by people who sign in",
+                "passwordHash, in 1 record: looks like a secret; readable by people who sign in",
             ]
         );
         Ok(())
@@ -271,14 +276,14 @@ mod tests {
         let post = [post.into_post(Id::new()).into()];
         let shown = found(&post, &[(Kind::CommunityPosts, "attachments")]);
         assert_eq!(shown.len(), MOST + 1);
-        let others = "…, in 1 records: looks like a secret; only the host can read it";
+        let others = "…, in 1 record: looks like a secret; only the host can read it";
         assert_eq!(shown[MOST], others);
         assert!(
             shown.iter().all(|line| line.len() < 4 * LONGEST),
             "{shown:?}"
         );
         assert!(
-            shown[0].starts_with(r"attachments.a\u{1b}[2J\u{202e}, in 1 records"),
+            shown[0].starts_with(r"attachments.a\u{1b}[2J\u{202e}, in 1 record"),
             "{shown:?}"
         );
         Ok(())

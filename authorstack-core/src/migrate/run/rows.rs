@@ -1,6 +1,6 @@
 //! Moves rows through the fast lane, a few ranges in parallel.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt};
 use tokio::{
@@ -8,13 +8,13 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Prepared, reject};
+use super::{Prepared, reject, set_aside};
 use crate::{
     Error, Id, Result,
     layers::Operation,
     migrate::{
         Absent, BatchLimits, Counts, Destination, Kind, Progress, Record, Reject, RowMode, RowPass,
-        RowRange, RowReader, RowSink, RowSource, RowWriter, RowsWritten, Snapshot, Step,
+        RowRange, RowReader, RowSink, RowSource, RowWriter, RowsWritten, SetAside, Snapshot, Step,
         destination::named,
     },
 };
@@ -242,6 +242,7 @@ impl Range<'_> {
             ..Counts::default()
         };
         let mut movable = 0;
+        let mut conflicts = HashSet::new();
         if let Some(rows) = equal {
             counts.unchanged = rows;
             movable = rows;
@@ -255,6 +256,10 @@ impl Range<'_> {
                     counts.written = written;
                     counts.unchanged = unchanged;
                     movable += written + unchanged + refused.len() as u64;
+                    conflicts = refused
+                        .iter()
+                        .map(|(number, _)| number.to_string())
+                        .collect();
                     let rejects = self.taken(refused).await?;
                     keep(writer.as_mut(), &rejects, &mut counts).await?;
                 }
@@ -282,6 +287,16 @@ impl Range<'_> {
                 keep(writer.as_mut(), &rejects, &mut counts).await?;
             }
         }
+        let mut aside = self.reader.set_aside();
+        while let Some(rows) = aside.try_next().await? {
+            let rows = rows.into_iter();
+            let moved = rows.filter(|row| row.outcome.is_ok() && !conflicts.contains(&row.key));
+            let moved: Vec<SetAside> = moved
+                .map(|row| set_aside(kind, &row.key, row.set_aside))
+                .collect();
+            writer.set_aside(&moved).await?;
+        }
+        drop(aside);
         if !counts.balance() {
             return Err(Error::internal(format!(
                 "{kind} after {} up to {} do not add up: {counts:?}",

@@ -46,9 +46,16 @@ Connections:
   each connection is secured.
 
 Ids of the analytics:
-  They are UUIDs that hold MongoDB's ids: in AuthorStack's form, or padded with zeros, which
-  --postgres-ids says. --id-map-file names a file with other UUIDs and their ids, one pair a line:
-  a UUID, a comma, 24 hex digits. A UUID that means no id is rejected.
+  They are UUIDs that hold MongoDB's ids: in AuthorStack's form, or padded with zeros. The tool
+  looks which form fits and whose ids are known, and says what it found; where forms are mixed, or
+  none fits, it stops before anything moves, and --postgres-ids says which one is right.
+  --id-map-file names a file with other UUIDs and their ids, one pair a line: a UUID, a comma, 24
+  hex digits. A UUID that means no id is rejected.
+
+What stays behind:
+  A record whose problem cannot be solved here is rejected, with its reasons; nothing else is held
+  up by it. `plan` also names the collections and tables that the schema does not know, and those
+  that the source lacks: of these kinds there is nothing to move.
 
 Exit codes:
     0  all moved and equal
@@ -87,13 +94,26 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
     /// Read the source and look at the target, and say what `run` would do; change neither
-    Plan,
+    ///
+    /// The summary comes first: what moves, what does not, what to do.
+    Plan {
+        /// Also list the first rejects of each kind, the fields to look at, the migrations of the
+        /// schema, notes and connections
+        #[arg(long)]
+        details: bool,
+    },
     /// Bring the target's schema up to date and move the records; resumes where it stopped
     ///
     /// Replaces the rejects file: before that, replay the lines that you have fixed.
     Run,
     /// Compare both sides; change neither
-    Verify,
+    Verify {
+        /// A rejects file: exactly the rejects that it lists are accepted. Exits with 0 if both
+        /// sides are otherwise equal, else the rejects that are not listed, or none any more, are
+        /// named
+        #[arg(long, value_name = "FILE")]
+        accept_rejects: Option<PathBuf>,
+    },
     /// Compare both sides, and copy again what differs
     ///
     /// Records that only the target has are listed, and stay.
@@ -109,9 +129,9 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::Plan => "plan",
+            Self::Plan { .. } => "plan",
             Self::Run => "run",
-            Self::Verify => "verify",
+            Self::Verify { .. } => "verify",
             Self::Repair => "repair",
             Self::Replay { .. } => "replay",
         }
@@ -139,7 +159,7 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "FILE", value_parser = file())]
     #[arg(env = "AUTHORSTACK_POSTGRES_CA_FILE")]
     pub(crate) postgres_ca_file: Option<PathBuf>,
-    /// How the analytics' uuid columns hold ids [default: embedded]
+    /// How the analytics' uuid columns hold ids; auto looks at them [default: auto]
     #[arg(long, global = true, value_enum, value_name = "FORM")]
     pub(crate) postgres_ids: Option<Ids>,
     /// A file that maps other UUIDs of the analytics to ids, one pair a line
@@ -212,6 +232,8 @@ pub(crate) enum Side {
 /// How `uuid` columns hold ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Ids {
+    /// In the only form that fits, or whose ids are known; asks where that is not clear
+    Auto,
     /// In AuthorStack's form
     Embedded,
     /// Eight zeros, then 24 hex digits

@@ -7,7 +7,7 @@ use authorstack_core::{
     migrate::{Destination, Kind, Ledger, Sink, Snapshot},
 };
 use authorstack_mongo::{MongoConfig, MongoStore};
-use authorstack_postgres::{IdForm, IdMap, PostgresConfig, PostgresStore};
+use authorstack_postgres::{IdForm, IdForms, IdMap, PostgresConfig, PostgresStore};
 use authorstack_supabase::{SupabaseConfig, SupabaseStore};
 use futures::future::{BoxFuture, FutureExt};
 use secrecy::{ExposeSecret, SecretString};
@@ -19,9 +19,13 @@ pub(crate) struct Access {
     pub(crate) url: SecretString,
     /// The certificate of the authority that signs the server's.
     pub(crate) ca_file: Option<PathBuf>,
-    /// What the UUIDs of the analytics mean.
-    pub(crate) postgres_ids: IdForm,
+    /// What the UUIDs of the analytics mean; if none, the database is asked.
+    pub(crate) postgres_ids: Option<IdForm>,
     pub(crate) id_map: IdMap,
+    /// The kinds to move.
+    pub(crate) kinds: Vec<Kind>,
+    /// A store of the users and books, which tells what UUIDs mean.
+    pub(crate) known: Option<Arc<dyn Snapshot>>,
 }
 
 /// A store by its setting.
@@ -72,6 +76,15 @@ pub(crate) struct Opened {
     pub(crate) destination: Option<Destination>,
     /// The ledger of a move out of the store, where it keeps one.
     pub(crate) ledger: Option<Arc<dyn Ledger>>,
+    /// What its UUIDs mean, where it was asked.
+    pub(crate) ids: Option<FoundIds>,
+}
+
+/// What the UUIDs of the analytics mean, as their database shows.
+#[derive(Debug, Clone)]
+pub(crate) struct FoundIds {
+    pub(crate) form: IdForm,
+    pub(crate) forms: IdForms,
 }
 
 async fn mongodb(access: Access) -> Result<Opened> {
@@ -86,15 +99,27 @@ async fn mongodb(access: Access) -> Result<Opened> {
         sink: store,
         destination: None,
         ledger: None,
+        ids: None,
     })
 }
 
 async fn postgres(access: Access) -> Result<Opened> {
-    let mut config = PostgresConfig::new(access.url.expose_secret()).ids(access.postgres_ids);
+    let mut config = PostgresConfig::new(access.url.expose_secret());
     if let Some(file) = access.ca_file {
         config = config.root_certificate(file);
     }
     let store = PostgresStore::connect(config).await?;
+    let (form, ids) = match access.postgres_ids {
+        Some(form) => (form, None),
+        None => {
+            let looking = store.migration(access.id_map.clone());
+            let known = access.known.as_deref();
+            let forms = looking.id_forms(&access.kinds, known).await?;
+            let form = forms.decide()?;
+            (form, Some(FoundIds { form, forms }))
+        }
+    };
+    let store = store.with_ids(form);
     let records = Arc::new(store.migration(access.id_map));
     Ok(Opened {
         security: store.security(),
@@ -102,6 +127,7 @@ async fn postgres(access: Access) -> Result<Opened> {
         sink: records,
         destination: None,
         ledger: None,
+        ids,
     })
 }
 
@@ -118,5 +144,6 @@ async fn supabase(access: Access) -> Result<Opened> {
         sink: records.clone(),
         destination: Some(Destination::transactional(records)),
         ledger: Some(Arc::new(store.return_ledger())),
+        ids: None,
     })
 }

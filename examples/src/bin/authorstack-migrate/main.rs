@@ -24,7 +24,7 @@ use authorstack_core::{
 use clap::Parser;
 
 use cli::{Cli, Command, Form};
-use console::say;
+use console::{Tone, say};
 use output::Answer;
 use progress::Reporter;
 use settings::{Settings, places};
@@ -121,7 +121,7 @@ async fn run(cli: &Cli, arguments: &[String]) -> u8 {
                 hint,
             } = Verdict::of(&failure, !counted.is_empty());
             let message = cli::veiled(&message, arguments);
-            say(format_args!("error: {message}"));
+            console::toned(Tone::Bad, format_args!("error: {message}"));
             if let Some(file) = rejects {
                 say(format_args!("the rejects so far are in {}", file.display()));
             }
@@ -209,25 +209,49 @@ async fn obey_with(cli: &Cli, settings: &Settings, reporter: &Reporter) -> Resul
         Command::Replay { file } => Some(rejects::read(file).await?),
         _ => None,
     };
+    let accepted = match &cli.command {
+        Command::Verify {
+            accept_rejects: Some(file),
+        } => Some(rejects::accepted(file).await?),
+        _ => None,
+    };
 
     let Sides {
         source,
         target,
         security,
+        ids,
     } = Sides::open(settings).await?;
+    if let Some(found) = ids.as_ref().filter(|_| !cli.options.quiet) {
+        for line in output::ids_found(found) {
+            say(line);
+        }
+    }
     let is_replay = lines.is_some();
     let moved = match (&cli.command, lines) {
-        (Command::Plan, _) => {
+        (Command::Plan { details }, _) => {
             let plan = migrate::plan(source, &target, &settings.run.kinds, reporter).await?;
-            return Ok(output::of_plan(&plan, &target, settings, &security));
+            let found = output::Found {
+                security: &security,
+                ids: ids.as_ref(),
+            };
+            return Ok(output::of_plan(&plan, &target, settings, &found, *details));
         }
-        (Command::Verify, _) => {
-            let found = migrate::verify(source, &target, &settings.run.kinds, reporter).await?;
-            return Ok(output::of_verification(&found));
+        (Command::Verify { .. }, _) => {
+            let kinds = &settings.run.kinds;
+            let found = match accepted {
+                Some(accepted) => {
+                    migrate::verify_accepting(source, &target, kinds, accepted, reporter).await?
+                }
+                None => migrate::verify(source, &target, kinds, reporter).await?,
+            };
+            let reasons = rejects::by_field(&target).await?;
+            return Ok(output::of_verification(&found, &reasons));
         }
         (Command::Repair, _) => {
             let found = migrate::repair(source, &target, &settings.run.kinds, reporter).await?;
-            let mut answer = output::of_verification(&found);
+            let reasons = rejects::by_field(&target).await?;
+            let mut answer = output::of_verification(&found, &reasons);
             let open = rejects::write(&target, file).await?;
             if open > 0 {
                 answer.text.line(output::where_rejects_are(file, open));

@@ -1,6 +1,7 @@
 //! Answers on stdout: a report for people, or one JSON object.
 
 use std::{
+    collections::BTreeMap,
     io::{Write as _, stdout},
     path::{Path, PathBuf},
 };
@@ -14,7 +15,13 @@ use authorstack_core::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{cli::Form, console::Page, settings::Settings};
+use crate::{
+    cli::Form,
+    console::{Page, Tone},
+    endpoints::FoundIds,
+    rejects::Reasons,
+    settings::Settings,
+};
 
 /// What a command came to.
 pub(crate) struct Answer {
@@ -44,7 +51,10 @@ impl Answer {
     /// Prints it. When nobody reads any more, the command has not failed.
     pub(crate) fn print(&self, command: Option<&str>, form: Form) {
         let text = match form {
-            Form::Text => self.text.to_string(),
+            Form::Text => {
+                let _ = self.text.print();
+                return;
+            }
             Form::Json => {
                 let mut object = json!({
                     "command": command,
@@ -76,6 +86,12 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
+/// A number of things, in words: `1 record`, `2,000 records`.
+pub(crate) fn counted(number: u64, one: &str, more: &str) -> String {
+    let word = if number == 1 { one } else { more };
+    format!("{} {word}", grouped(number))
+}
+
 fn account(counts: &Counts) -> String {
     format!(
         "rows in {} = written {} + unchanged {} + rejected {}",
@@ -86,17 +102,63 @@ fn account(counts: &Counts) -> String {
     )
 }
 
+/// Counts by field, the largest first: `isbn 3, title 1`.
+fn by_field(fields: &BTreeMap<String, u64>) -> String {
+    /// The most fields that are named.
+    const MOST: usize = 8;
+    let mut fields: Vec<(&String, u64)> = fields.iter().map(|(field, n)| (field, *n)).collect();
+    fields.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let named = fields
+        .iter()
+        .take(MOST)
+        .map(|(field, count)| match field.as_str() {
+            "" => format!("the whole record {}", grouped(*count)),
+            field => format!("{} {}", shown(field).up_to(120), grouped(*count)),
+        });
+    let mut text = named.collect::<Vec<_>>().join(", ");
+    match fields.len().saturating_sub(MOST) {
+        0 => {}
+        more => text.push_str(&format!(
+            " and {}",
+            counted(more as u64, "other field", "other fields")
+        )),
+    }
+    text
+}
+
+/// What the tool found out on its way.
+pub(crate) struct Found<'f> {
+    /// How the connections are secured, by their settings.
+    pub(crate) security: &'f [(&'static str, ConnectionSecurity)],
+    /// What the ids of the analytics mean, where it was not said.
+    pub(crate) ids: Option<&'f FoundIds>,
+}
+
+/// What the ids of the analytics are taken for, in lines for people.
+pub(crate) fn ids_found(found: &FoundIds) -> Vec<String> {
+    let kinds = found.forms.kinds.iter().filter(|kind| kind.ids > 0);
+    let counts: Vec<String> = kinds.map(ToString::to_string).collect();
+    if counts.is_empty() {
+        return Vec::new();
+    }
+    let form = found.form.name();
+    let taken = format!("ids of the analytics: read as {form} (--postgres-ids {form})");
+    std::iter::once(taken).chain(counts).collect()
+}
+
 pub(crate) fn of_plan(
     plan: &Plan,
     target: &Destination,
     settings: &Settings,
-    security: &[(&'static str, ConnectionSecurity)],
+    found: &Found<'_>,
+    details: bool,
 ) -> Answer {
     let flags = settings.target_settings();
     let flags: Vec<String> = flags
         .map(|it| format!("--{}", it.replace('_', "-")))
         .collect();
-    let connections: Map<String, Value> = security
+    let connections: Map<String, Value> = found
+        .security
         .iter()
         .map(|(setting, security)| ((*setting).to_owned(), security.as_str().into()))
         .collect();
@@ -105,57 +167,172 @@ pub(crate) fn of_plan(
         kinds: plan.kinds.iter().map(|kind| json!(kind)).collect(),
         more: object(json!({
             "connections": connections,
+            "postgres_ids": found.ids.map(|ids| ids.form.name()),
             "schema_migrations": plan.schema_migrations,
             "blockers": plan.blockers,
             "notes": plan.notes,
             "collisions": plan.collisions,
+            "strangers": plan.strangers,
         })),
-        text: page_of_plan(plan, target.name(), &flags, security),
+        text: page_of_plan(plan, target.name(), &flags, found, details),
         rejects_file: None,
         error: None,
     }
 }
 
+/// The summary of a plan: what moves, what does not, what to do.
 fn page_of_plan(
     plan: &Plan,
     target: &str,
     flags: &[String],
-    security: &[(&'static str, ConnectionSecurity)],
+    found: &Found<'_>,
+    details: bool,
 ) -> Page {
     let mut text = Page::default();
+    let mut total = Counts::default();
+    for kind in &plan.kinds {
+        total += kind.report.counts;
+    }
+    match (plan.blockers.len() as u64, total.rejected) {
+        (0, 0) => text.toned(
+            Tone::Good,
+            format_args!(
+                "A run would move all {} to {target}.",
+                counted(total.read, "record", "records")
+            ),
+        ),
+        (0, rejected) => text.toned(
+            Tone::Warning,
+            format_args!(
+                "A run would move {} of {} to {target}; {} would be rejected.",
+                grouped(total.written),
+                counted(total.read, "record", "records"),
+                grouped(rejected)
+            ),
+        ),
+        (blockers, _) => text.toned(
+            Tone::Bad,
+            format_args!(
+                "No run can start before {} solved in the target ({}).",
+                counted(blockers, "problem is", "problems are"),
+                flags.join(", ")
+            ),
+        ),
+    }
     let kinds = plan.kinds.iter().map(|kind| {
         let counts = &kind.report.counts;
         format!(
-            "{:<18} {:>12} read {:>12} would move {:>10} would be rejected",
+            "{:<18} {:>12} of {:>12}",
             kind.report.kind,
-            grouped(counts.read),
             grouped(counts.written),
-            grouped(counts.rejected)
+            grouped(counts.read)
         )
     });
-    text.section(format_args!("To {target}"), kinds);
-    let title = format!(
-        "No run can start until this is solved in the target ({})",
-        flags.join(", ")
-    );
-    text.section(title, &plan.blockers);
-    text.section(
-        "A run applies these migrations first",
-        &plan.schema_migrations,
-    );
-    text.section("Notes on the target", &plan.notes);
-    let connections = security.iter();
-    let connections = connections.map(|(setting, security)| format!("{setting:<18} {security}"));
-    text.section("Connections", connections);
+    text.section("What moves", kinds);
+    text.section("What does not move", left_behind(plan));
+    text.section("What to do", to_do(plan));
+    if let Some(ids) = found.ids {
+        let mut lines = ids_found(ids).into_iter();
+        if let Some(title) = lines.next() {
+            text.section(title, lines);
+        }
+    }
+    if details {
+        details_of_plan(&mut text, plan, found);
+    } else {
+        text.line(
+            "`plan --details` lists the first rejects of each kind, the fields to look at, the \
+             schema's migrations, notes on the target, and how connections are secured.",
+        );
+    }
+    text
+}
+
+/// What does not move, in one line for each kind, collection or table.
+fn left_behind(plan: &Plan) -> Vec<String> {
+    let mut lines = Vec::new();
     for kind in &plan.kinds {
-        let fields = kind.rejected_fields.iter();
-        let fields = fields.map(|(field, count)| format!("{}: {}", shown(field), grouped(*count)));
-        let title = format!("Rejects among the {}, by field", kind.report.kind);
-        text.section(title, fields);
+        let rejected = kind.report.counts.rejected;
+        if rejected > 0 {
+            lines.push(format!(
+                "{}: {}, by field: {}",
+                kind.report.kind,
+                counted(rejected, "record", "records"),
+                by_field(&kind.rejected_fields)
+            ));
+        }
+    }
+    lines.extend(plan.strangers.iter().map(ToString::to_string));
+    lines
+}
+
+fn to_do(plan: &Plan) -> Vec<String> {
+    let mut steps: Vec<String> = Vec::new();
+    for blocker in &plan.blockers {
+        steps.push(format!(
+            "solve this in the target: {}",
+            shown(blocker).up_to(3_000)
+        ));
+    }
+    if !plan.collisions.is_empty() {
+        steps.push(format!(
+            "settle {} of records that share a value that must be unique: `plan --details` lists \
+             them",
+            counted(plan.collisions.len() as u64, "pair", "pairs")
+        ));
+    }
+    if plan
+        .kinds
+        .iter()
+        .any(|kind| kind.report.counts.rejected > 0)
+    {
+        steps.push(
+            "correct the rejected records in the source before the run, or after it: fix their \
+             lines in the rejects file, and `replay` it"
+                .to_owned(),
+        );
+    }
+    let fields = plan.kinds.iter().flat_map(|kind| &kind.unknown_fields);
+    let secrets = fields.clone().filter(|field| field.looks_secret).count() as u64;
+    let open = fields.filter(|field| !field.looks_secret).count() as u64;
+    if secrets > 0 {
+        steps.push(format!(
+            "look at {} whose names look like secrets: `plan --details` lists them",
+            counted(secrets, "unknown field", "unknown fields")
+        ));
+    }
+    if open > 0 {
+        steps.push(format!(
+            "look at {} that people who sign in could read: `plan --details` lists them",
+            counted(open, "unknown field", "unknown fields")
+        ));
+    }
+    if plan.strangers.iter().any(|stranger| !stranger.missing) {
+        steps.push("move what the schema does not know yourself, if it is still needed".to_owned());
+    }
+    if plan.blockers.is_empty() {
+        let first = match plan.schema_migrations.len() as u64 {
+            0 => String::new(),
+            n => format!(
+                "; it first applies {} to the target",
+                counted(n, "migration of the schema", "migrations of the schema")
+            ),
+        };
+        steps.push(format!("then `authorstack-migrate run`{first}"));
+    }
+    steps
+}
+
+fn details_of_plan(text: &mut Page, plan: &Plan, found: &Found<'_>) {
+    for kind in &plan.kinds {
         let listed = kind.examples.len() as u64;
         let title = match kind.report.counts.rejected {
-            rejected if rejected > listed => format!("The first {listed} rejects"),
-            _ => "These are the rejects".to_owned(),
+            rejected if rejected > listed => format!(
+                "The first {} among the {}",
+                counted(listed, "reject", "rejects"),
+                kind.report.kind
+            ),
+            _ => format!("Rejects among the {}", kind.report.kind),
         };
         let examples = kind
             .examples
@@ -176,7 +353,14 @@ fn page_of_plan(
         )
     });
     text.section("Records that share a value that must be unique", collisions);
-    text
+    text.section(
+        "A run applies these migrations first",
+        &plan.schema_migrations,
+    );
+    text.section("Notes on the target", &plan.notes);
+    let connections = found.security.iter();
+    let connections = connections.map(|(setting, security)| format!("{setting:<18} {security}"));
+    text.section("Connections", connections);
 }
 
 /// The reasons of a reject, in one line with its key.
@@ -185,13 +369,21 @@ fn of_reason(reason: &str) -> impl std::fmt::Display {
     const MOST: usize = 2_000;
     shown(reason).up_to(MOST)
 }
+
 /// What a run or a replay did, and where the open rejects are.
 pub(crate) fn of_report(report: &Report, rejects: Option<(&Path, u64)>) -> Answer {
     let mut text = Page::default();
     let mut total = Counts::default();
     for kind in &report.kinds {
         total += kind.counts;
-        text.line(format_args!("{:<18} {}", kind.kind, account(&kind.counts)));
+        let tone = match kind.counts.rejected {
+            0 => Tone::Plain,
+            _ => Tone::Warning,
+        };
+        text.toned(
+            tone,
+            format_args!("{:<18} {}", kind.kind, account(&kind.counts)),
+        );
     }
     if report.kinds.len() > 1 {
         text.line(format_args!("{:<18} {}", "total", account(&total)));
@@ -200,8 +392,12 @@ pub(crate) fn of_report(report: &Report, rejects: Option<(&Path, u64)>) -> Answe
         "These lines are no open rejects, and were refused",
         &report.refused,
     );
-    if let Some((path, count)) = rejects {
-        text.line(where_rejects_are(path, count));
+    match rejects {
+        Some((path, count)) => text.toned(Tone::Warning, where_rejects_are(path, count)),
+        None if report.status == Status::Complete => {
+            text.toned(Tone::Good, "everything moved; `verify` compares both sides");
+        }
+        None => {}
     }
     let mut more = Map::new();
     if !report.refused.is_empty() {
@@ -221,14 +417,17 @@ pub(crate) fn of_report(report: &Report, rejects: Option<(&Path, u64)>) -> Answe
 pub(crate) fn where_rejects_are(path: &Path, count: u64) -> String {
     let path = path.to_string_lossy();
     let path = shown(&path);
-    format!(
-        "{} rejects are in {path}: fix their lines, then `authorstack-migrate replay {path}`",
-        grouped(count)
-    )
+    let (are, lines) = match count {
+        1 => ("1 reject is".to_owned(), "its line"),
+        _ => (format!("{} rejects are", grouped(count)), "their lines"),
+    };
+    format!("{are} in {path}: fix {lines}, then `authorstack-migrate replay {path}`")
 }
 
-pub(crate) fn of_verification(verification: &Verification) -> Answer {
+/// What a comparison found. The reasons are those of the open rejects.
+pub(crate) fn of_verification(verification: &Verification, reasons: &Reasons) -> Answer {
     let mut text = Page::default();
+    let none = BTreeMap::new();
     for kind in &verification.kinds {
         let KindVerification {
             report,
@@ -240,29 +439,69 @@ pub(crate) fn of_verification(verification: &Verification) -> Answer {
             0 => String::new(),
             written => format!(", {} copied again", grouped(written)),
         };
-        text.line(format_args!(
-            "{:<18} {} equal{copied}, {} differing, {} rejected; {} of {} key ranges differ",
-            report.kind,
-            grouped(report.counts.unchanged),
-            grouped(report.differing),
-            grouped(report.counts.rejected),
-            grouped(*differing_ranges),
-            grouped(*ranges)
-        ));
+        let tone = match (report.differing, report.counts.rejected) {
+            (0, 0) => Tone::Plain,
+            (0, _) => Tone::Warning,
+            _ => Tone::Bad,
+        };
+        text.toned(
+            tone,
+            format_args!(
+                "{:<18} {} equal{copied}, {} differing, {} rejected; {} of {} differ",
+                report.kind,
+                grouped(report.counts.unchanged),
+                grouped(report.differing),
+                grouped(report.counts.rejected),
+                grouped(*differing_ranges),
+                counted(*ranges, "key range", "key ranges")
+            ),
+        );
+        let fields = reasons.get(&report.kind).unwrap_or(&none);
+        if report.counts.rejected > 0 && !fields.is_empty() {
+            text.section("Rejected, by field", [by_field(fields)]);
+        }
         let listed = kind.differences.len() as u64;
         let title = match report.differing {
             differing if differing > listed => format!("The first {listed} that differ"),
+            1 => "This differs".to_owned(),
             _ => "These differ".to_owned(),
         };
         text.section(title, &kind.differences);
+        if let Some(acceptance) = &kind.acceptance {
+            let unexpected = acceptance.not_accepted + acceptance.no_longer;
+            let title = format!(
+                "{} of {} rejects accepted; other than the file says are {}",
+                grouped(acceptance.accepted),
+                grouped(report.counts.rejected),
+                grouped(unexpected)
+            );
+            if unexpected > 0 {
+                text.section(title, &acceptance.examples);
+            }
+        }
     }
     if verification.status == Status::Complete {
-        text.line("both sides are equal");
+        let accepted = verification.kinds.iter();
+        let accepted = accepted.map(|kind| kind.report.counts.rejected).sum();
+        match accepted {
+            0 => text.toned(Tone::Good, "both sides are equal"),
+            accepted => text.toned(
+                Tone::Good,
+                format_args!(
+                    "both sides are equal, except for {}",
+                    counted(accepted, "accepted reject", "accepted rejects")
+                ),
+            ),
+        }
+    }
+    let mut more = Map::new();
+    if !reasons.is_empty() {
+        more.insert("rejected_fields".to_owned(), json!(reasons));
     }
     Answer {
         status: verification.status,
         kinds: verification.kinds.iter().map(|kind| json!(kind)).collect(),
-        more: Map::new(),
+        more,
         text,
         rejects_file: None,
         error: None,
@@ -279,13 +518,11 @@ fn object(value: Value) -> Map<String, Value> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
 mod tests {
-    use std::collections::BTreeMap;
-
     use authorstack_core::{
         Error, ErrorKind, Id, is_unseen,
         migrate::{
-            Collision, Difference, DifferenceKind, Kind, KindPlan, PlannedReject, RefusedLine,
-            UnknownField,
+            Acceptance, Collision, Difference, DifferenceKind, Kind, KindPlan, PlannedReject,
+            RefusedLine, Stranger, Unexpected, UnexpectedReject, UnknownField,
         },
     };
     use proptest::prelude::*;
@@ -302,6 +539,7 @@ mod tests {
             kind: Kind::PostComments,
             counts,
             differing: 4,
+            set_aside: 0,
             seconds: 0.0,
         }
     }
@@ -310,6 +548,9 @@ mod tests {
         Plan {
             status: Status::Blocked,
             kinds: vec![KindPlan {
+                set_aside_fields: std::collections::BTreeMap::new(),
+                set_aside_examples: Vec::new(),
+                takes: Vec::new(),
                 report: report(),
                 rejected_fields: BTreeMap::from([(text.to_owned(), 1)]),
                 examples: vec![PlannedReject {
@@ -333,6 +574,15 @@ mod tests {
             schema_migrations: vec![text.to_owned()],
             blockers: vec![text.to_owned()],
             notes: vec![text.to_owned()],
+            strangers: [true, false]
+                .map(|missing| Stranger {
+                    store: "MongoDB",
+                    form: "collection",
+                    name: text.to_owned(),
+                    records: Some(1),
+                    missing,
+                })
+                .to_vec(),
         }
     }
 
@@ -349,6 +599,14 @@ mod tests {
                         fields: vec![text.to_owned(); 2],
                     },
                 }],
+                acceptance: Some(Acceptance {
+                    not_accepted: 1,
+                    examples: vec![UnexpectedReject {
+                        key: text.to_owned(),
+                        unexpected: Unexpected::NotListed,
+                    }],
+                    ..Acceptance::default()
+                }),
             }],
         }
     }
@@ -387,12 +645,24 @@ mod tests {
                 failures.line(crate::message_of(&error, on_the_way));
             }
         }
+        let page = |text: &str, details| {
+            let found = Found {
+                security: &[],
+                ids: None,
+            };
+            page_of_plan(&plan(text), text, &[text.to_owned()], &found, details).to_string()
+        };
+        let fields = BTreeMap::from([(text.to_owned(), 4)]);
+        let reasons = Reasons::from([(Kind::PostComments, fields)]);
         vec![
-            page_of_plan(&plan(text), text, &[text.to_owned()], &[]).to_string(),
+            page(text, false),
+            page(text, true),
             of_report(&moved, Some((Path::new(text), 4)))
                 .text
                 .to_string(),
-            of_verification(&verification(text)).text.to_string(),
+            of_verification(&verification(text), &reasons)
+                .text
+                .to_string(),
             failures.to_string(),
         ]
     }

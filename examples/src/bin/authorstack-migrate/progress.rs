@@ -65,6 +65,7 @@ impl Reporter {
             kind: *kind,
             counts: seen.counts,
             differing: 0,
+            set_aside: 0,
             seconds: seen.started.elapsed().as_secs_f64(),
         };
         self.kinds().iter().map(report).collect()

@@ -1,18 +1,25 @@
 //! The rejects file: JSON lines, for its owner's eyes only.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
-    io::{self, BufRead, BufWriter, Read, Write},
+    io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
 use authorstack_core::{
-    Error, Result, json,
-    migrate::{Destination, Reject, RejectLine},
+    Error, ErrorKind, Result, json,
+    migrate::{AcceptedRejects, Destination, Kind, Reject, RejectLine},
 };
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use tempfile::NamedTempFile;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines, Take};
+
+/// The open rejects of each kind, by field.
+pub(crate) type Reasons = BTreeMap<Kind, BTreeMap<String, u64>>;
+
+/// The most fields of a kind that are counted apart.
+const MOST_FIELDS: usize = 100;
 
 /// What `replay` reads, by its name in errors.
 pub(crate) const FILE: &str = "FILE";
@@ -25,12 +32,16 @@ fn wrong(path: &Path, reason: impl std::fmt::Display) -> Error {
 pub(crate) async fn check_place(path: &Path) -> Result<()> {
     const EXISTS: &str = "already exists and is no rejects file; move it, or name another file";
     let place = path.to_owned();
-    let is_ours = blocking(move || match fs::metadata(&place) {
-        Ok(found) => Ok(found.is_file() && begins_as_rejects(&place)?),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+    let is_file = blocking(move || match fs::metadata(&place) {
+        Ok(found) => Ok(Some(found.is_file())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     });
-    if !is_ours.await.map_err(|error| wrong(path, error))? {
+    let is_ours = match is_file.await.map_err(|error| wrong(path, error))? {
+        Some(is_file) => is_file && begins_as_rejects(path).await,
+        None => true,
+    };
+    if !is_ours {
         return Err(wrong(path, EXISTS));
     }
     let place = path.to_owned();
@@ -44,17 +55,14 @@ pub(crate) async fn check_place(path: &Path) -> Result<()> {
     })
 }
 
-/// Whether the first line is one of a rejects file; an empty file has none.
-fn begins_as_rejects(path: &Path) -> io::Result<bool> {
+/// Whether a file begins as a rejects file; an empty file does.
+async fn begins_as_rejects(path: &Path) -> bool {
     /// More than the line of any record.
     const MOST: u64 = 256 << 20;
-    let mut line = Vec::new();
-    let file = fs::File::open(path)?.take(MOST);
-    io::BufReader::new(file).read_until(b'\n', &mut line)?;
-    Ok(line.is_empty()
-        || json::parse(&line)
-            .and_then(serde_json::from_value::<RejectLine>)
-            .is_ok())
+    match LineReader::open(path, MOST).await {
+        Ok(mut lines) => lines.next().await.is_ok(),
+        Err(_) => false,
+    }
 }
 
 /// A file in the folder of the rejects file. Its mode is 0600 from the start; it is removed when
@@ -108,6 +116,26 @@ pub(crate) async fn write(target: &Destination, path: &Path) -> Result<u64> {
     Ok(written)
 }
 
+/// How many of the open rejects of each kind have a problem with a field.
+pub(crate) async fn by_field(target: &Destination) -> Result<Reasons> {
+    let mut reasons = Reasons::new();
+    let mut rejects = target.rejects();
+    while let Some(batch) = rejects.try_next().await? {
+        for reject in batch {
+            let fields: BTreeSet<String> =
+                reject.problems.0.into_iter().map(|it| it.field).collect();
+            let counts = reasons.entry(reject.kind).or_default();
+            for field in fields {
+                // Names in data are not bounded.
+                let place = counts.len() < MOST_FIELDS || counts.contains_key(&field);
+                let field = if place { field } else { "…".to_owned() };
+                *counts.entry(field).or_default() += 1;
+            }
+        }
+    }
+    Ok(reasons)
+}
+
 fn append(
     mut writer: BufWriter<NamedTempFile>,
     batch: &[Reject],
@@ -136,25 +164,37 @@ fn unreadable(path: &Path, reason: impl std::fmt::Display) -> Error {
 /// The lines of a rejects file, which is read to its end first: a file with a broken line loads
 /// nothing.
 pub(crate) async fn read(path: &Path) -> Result<BoxStream<'static, Result<RejectLine>>> {
-    let mut all = LineReader::open(path).await?.into_stream();
+    let mut all = LineReader::open(path, u64::MAX).await?.into_stream();
     while all.try_next().await?.is_some() {}
-    Ok(LineReader::open(path).await?.into_stream())
+    Ok(LineReader::open(path, u64::MAX).await?.into_stream())
+}
+
+/// The rejects that a file lists, for a verification that accepts them.
+pub(crate) async fn accepted(path: &Path) -> Result<AcceptedRejects> {
+    let accepted = AcceptedRejects::read(read(path).await?).await;
+    accepted.map_err(|error| match error.kind() {
+        ErrorKind::Invalid { field, reason } if field != FILE => {
+            unreadable(path, format!("{field}: {reason}"))
+        }
+        _ => error,
+    })
 }
 
 struct LineReader {
     path: PathBuf,
-    lines: Lines<BufReader<tokio::fs::File>>,
+    lines: Lines<BufReader<Take<tokio::fs::File>>>,
     number: u64,
 }
 
 impl LineReader {
-    async fn open(path: &Path) -> Result<Self> {
+    /// Opens a file, of which at most so many bytes are read.
+    async fn open(path: &Path, most: u64) -> Result<Self> {
         let file = tokio::fs::File::open(path)
             .await
             .map_err(|error| unreadable(path, error))?;
         Ok(Self {
             path: path.to_owned(),
-            lines: BufReader::new(file).lines(),
+            lines: BufReader::new(file.take(most)).lines(),
             number: 0,
         })
     }
@@ -167,23 +207,55 @@ impl LineReader {
         .boxed()
     }
 
+    /// The next line. An editor may have begun the file with a byte-order mark, and broken an
+    /// object into several lines: it ends at the brace below its first one.
     async fn next(&mut self) -> Result<Option<RejectLine>> {
+        let mut object = String::new();
+        let mut started = 0;
         loop {
             self.number += 1;
             let text = self.lines.next_line().await;
-            let Some(text) = text.map_err(|error| self.wrong(&error))? else {
-                return Ok(None);
+            let text = text.map_err(|error| self.wrong(self.number, &error))?;
+            let is_end = text.is_none();
+            let text = text.unwrap_or_default();
+            let text = match self.number {
+                1 => text.trim_start_matches('\u{feff}'),
+                _ => text.as_str(),
             };
-            if !text.trim().is_empty() {
-                let line = json::parse(text.as_bytes()).and_then(serde_json::from_value);
-                return line.map(Some).map_err(|error| self.wrong(&explain(&error)));
+            if object.is_empty() {
+                match (is_end, text.trim().is_empty()) {
+                    (true, _) => return Ok(None),
+                    (_, true) => continue,
+                    (_, false) => started = self.number,
+                }
+            }
+            let goes_on = !object.is_empty();
+            let starts_another = goes_on && (is_end || indent(text, '{') == indent(&object, '{'));
+            if !starts_another {
+                object.push_str(text);
+                object.push('\n');
+                if goes_on && indent(text, '}') != indent(&object, '{') {
+                    continue;
+                }
+            }
+            let line = json::parse(object.as_bytes()).and_then(serde_json::from_value);
+            match line {
+                Ok(line) => return Ok(Some(line)),
+                Err(error) if error.is_eof() && !starts_another => {}
+                Err(error) => return Err(self.wrong(started, &explain(&error))),
             }
         }
     }
 
-    fn wrong(&self, problem: &dyn std::fmt::Display) -> Error {
-        unreadable(&self.path, format!("line {}: {problem}", self.number))
+    fn wrong(&self, number: u64, problem: &dyn std::fmt::Display) -> Error {
+        unreadable(&self.path, format!("line {number}: {problem}"))
     }
+}
+
+/// How far a line is indented that begins with a brace.
+fn indent(text: &str, brace: char) -> Option<usize> {
+    let rest = text.trim_start();
+    rest.starts_with(brace).then(|| text.len() - rest.len())
 }
 
 /// serde's own message may quote the record.

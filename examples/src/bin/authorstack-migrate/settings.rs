@@ -3,11 +3,12 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use authorstack_core::{
     Error, Result,
-    migrate::{BatchLimits, Kind, RunOptions},
+    migrate::{BatchLimits, Kind, RunOptions, Snapshot},
 };
 use authorstack_postgres::{IdForm, IdMap};
 use clap::ValueEnum;
@@ -44,8 +45,8 @@ pub(crate) struct Settings {
     addresses: BTreeMap<&'static str, SecretString>,
     /// The files with the certificates of authorities, by the setting of the address.
     ca_files: BTreeMap<&'static str, PathBuf>,
-    /// What the UUIDs of the analytics mean.
-    postgres_ids: IdForm,
+    /// What the UUIDs of the analytics mean; none where the tool finds out.
+    postgres_ids: Option<IdForm>,
     id_map: IdMap,
     pub(crate) rejects_file: PathBuf,
     pub(crate) run: RunOptions,
@@ -99,13 +100,19 @@ impl Settings {
     }
 
     /// What a store is reached by.
-    pub(crate) fn access(&self, setting: &'static str) -> Result<Access> {
+    pub(crate) fn access(
+        &self,
+        setting: &'static str,
+        known: Option<Arc<dyn Snapshot>>,
+    ) -> Result<Access> {
         let url = self.addresses.get(setting);
         Ok(Access {
             url: url.ok_or_else(|| missing(setting))?.clone(),
             ca_file: self.ca_files.get(setting).cloned(),
             postgres_ids: self.postgres_ids,
             id_map: self.id_map.clone(),
+            kinds: self.run.kinds.clone(),
+            known,
         })
     }
 
@@ -249,18 +256,19 @@ impl File {
         }
     }
 
-    fn ids(&self, given: Option<Ids>) -> Result<IdForm> {
+    fn ids(&self, given: Option<Ids>) -> Result<Option<IdForm>> {
         const KEY: &str = "postgres_ids";
         let ids = match (given, self.text(KEY)?) {
             (Some(given), _) => given,
-            (None, None) => Ids::Embedded,
+            (None, None) => Ids::Auto,
             (None, Some(text)) => Ids::from_str(text, false)
-                .map_err(|_| self.wrong(KEY, "embedded, padded-left or padded-right"))?,
+                .map_err(|_| self.wrong(KEY, "auto, embedded, padded-left or padded-right"))?,
         };
         Ok(match ids {
-            Ids::Embedded => IdForm::Embedded,
-            Ids::PaddedLeft => IdForm::PaddedLeft,
-            Ids::PaddedRight => IdForm::PaddedRight,
+            Ids::Auto => None,
+            Ids::Embedded => Some(IdForm::Embedded),
+            Ids::PaddedLeft => Some(IdForm::PaddedLeft),
+            Ids::PaddedRight => Some(IdForm::PaddedRight),
         })
     }
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use authorstack_core::{
     ConnectionSecurity, Error, ErrorKind, Result,
-    migrate::{Destination, SinkSet, Snapshot, SourceSet},
+    migrate::{Destination, Kind, SinkSet, Snapshot, SourceSet},
 };
 
 use crate::{
-    endpoints::{ENDPOINTS, Opened},
+    endpoints::{ENDPOINTS, Endpoint, FoundIds, Opened},
     settings::{Settings, missing},
 };
 
@@ -18,6 +18,8 @@ pub(crate) struct Sides {
     pub(crate) target: Destination,
     /// How the connections are secured, by the settings of their addresses.
     pub(crate) security: Vec<(&'static str, ConnectionSecurity)>,
+    /// What the UUIDs of the analytics mean, where the tool found out.
+    pub(crate) ids: Option<FoundIds>,
 }
 
 impl Sides {
@@ -26,13 +28,31 @@ impl Sides {
         let mut sources: Vec<Opened> = Vec::new();
         let mut targets: Vec<Opened> = Vec::new();
         let mut security = Vec::new();
-        for endpoint in ENDPOINTS {
-            if !settings.needs(endpoint) {
-                continue;
-            }
-            let opened = (endpoint.open)(settings.access(endpoint.setting)?).await;
-            let opened = opened.map_err(|error| at_start(endpoint.setting, error))?;
+        let mut ids = None;
+        let needed = ENDPOINTS.iter().filter(|endpoint| settings.needs(endpoint));
+        let needed: Vec<&Endpoint> = needed.collect();
+        // Stores of users come first: they tell what the ids of the others mean.
+        let holds_users = |endpoint: &&&Endpoint| endpoint.kinds.contains(&Kind::Users);
+        let first = needed.iter().filter(holds_users);
+        let others = needed.iter().filter(|endpoint| !holds_users(endpoint));
+        let mut opened: Vec<(&Endpoint, Opened)> = Vec::new();
+        for endpoint in first.chain(others) {
+            let known = opened
+                .iter()
+                .find(|(other, _)| other.kinds.contains(&Kind::Users));
+            let known = known.map(|(_, known)| known.snapshot.clone());
+            let store = (endpoint.open)(settings.access(endpoint.setting, known)?).await;
+            let store = store.map_err(|error| at_start(endpoint.setting, error))?;
+            opened.push((endpoint, store));
+        }
+        opened.sort_by_key(|(endpoint, _)| {
+            needed
+                .iter()
+                .position(|other| other.setting == endpoint.setting)
+        });
+        for (endpoint, opened) in opened {
             security.push((endpoint.setting, opened.security));
+            ids = ids.or_else(|| opened.ids.clone());
             if endpoint.side == settings.from {
                 sources.push(opened);
             } else {
@@ -58,6 +78,7 @@ impl Sides {
             source: Arc::new(SourceSet::new(sources)),
             target,
             security,
+            ids,
         })
     }
 }
