@@ -177,7 +177,7 @@ async fn money_numbers_and_sequences_arrive() {
         format!(
             "select concat_ws(' ', count(*), sum(revenue), sum(units), sum(coalesce(page_reads, 0)), \
            sum(id), max(id), min({utc}), max({utc}), md5(string_agg(id || ' ' || user_id || ' ' || book_id \
-             || ' ' || lower(platform) || ' ' || date || ' ' || revenue || ' ' || coalesce({utc}::text, '-'), ',' order by id))) \
+             || ' ' || lower(btrim(platform)) || ' ' || date || ' ' || revenue || ' ' || coalesce({utc}::text, '-'), ',' order by id))) \
          from sales_data where id <> all ('{{{}}}'::bigint[])",
             rejected.join(",")
         )
