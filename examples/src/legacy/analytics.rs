@@ -34,7 +34,7 @@ pub(super) struct Table {
     pub(super) kind: Kind,
     columns: Vec<Column>,
     /// The table's key and its unique columns.
-    constraints: Vec<&'static str>,
+    constraints: Vec<String>,
     pub(super) rows: Vec<Line>,
 }
 
@@ -122,7 +122,7 @@ impl Ids {
 impl Table {
     /// The statements that make the table.
     pub(super) fn create(&self) -> String {
-        let mut sql = format!("create table public.{} (id bigserial", self.kind);
+        let mut sql = format!("create table public.{} (id bigint", self.kind);
         for column in &self.columns {
             let _ = write!(sql, ", {} {}", column.name, column.sql);
         }
@@ -371,6 +371,15 @@ fn columns(kind: Kind) -> &'static [(&'static str, &'static [&'static str])] {
     }
 }
 
+/// The columns whose values the schema has only once.
+fn unique_columns(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::SalesData => &["user_id", "book_id", "platform", "date"],
+        Kind::DailyAggregates => &["user_id", "date"],
+        _ => &[],
+    }
+}
+
 type Cell = (String, Means);
 
 fn null(value: impl Into<Value>) -> Cell {
@@ -556,9 +565,13 @@ impl Maker {
             let (text, meaning): (&str, Option<Value>) = match self.below(6) {
                 0 => return null(json!({})),
                 1 => ("[\"kdp\"]", None),
-                2 => ("{\"kdp\": {\"units\": 1}}", None),
+                2 if can.sums && books.is_none() => (
+                    "{\"kdp\": {\"units\": 1}}",
+                    Some(json!({"kdp": {"units": 1}})),
+                ),
+                2 => ("[1]", None),
                 3 => ("\"none\"", None),
-                4 if can.lenient && books.is_none() => (
+                4 if can.sums && books.is_none() => (
                     "{\"kdp\": {\"revenue\": 5.551115123125783e-17, \"units\": 1, \"page_reads\": 0}}",
                     Some(Value::Bool(true)),
                 ),
@@ -727,15 +740,28 @@ impl Maker {
             });
         }
         if !(can.keyless && self.dirty()) {
-            table.constraints.push("primary key (id)");
+            table.constraints.push("primary key (id)".to_owned());
         }
+        let unique = unique_columns(kind);
+        let keyed = !unique.is_empty() && !(can.loose && self.dirty());
+        if keyed {
+            table
+                .constraints
+                .push(format!("unique ({})", unique.join(", ")));
+        }
+        let mut seen: BTreeSet<Vec<String>> = BTreeSet::new();
         let mut number = 0;
         for _ in 0..6 + self.below(10) {
             number += 1 + i64::from(self.below(3));
             let line = self.line(kind, Some(number), &types, can, of);
+            let values = unique.iter().map(|column| line.values[column].0.clone());
+            if keyed && !seen.insert(values.collect()) {
+                continue;
+            }
             table.rows.push(line);
         }
-        if table.constraints.is_empty() && self.chance(30) {
+        let has_key = table.constraints.iter().any(|it| it.starts_with("primary"));
+        if !has_key && !keyed && self.chance(30) {
             let mut line = table.rows[0].clone();
             line.number = line.number.filter(|_| self.chance(50));
             table.rows.push(line);

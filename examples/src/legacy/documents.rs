@@ -7,7 +7,7 @@ use bson::{Bson, DateTime, Document, doc, oid::ObjectId};
 use serde_json::{Map, Value, json};
 
 use super::{
-    maker::{Field, Maker, NOBODY, Part, as_text, decimal, doubtful},
+    maker::{Field, Maker, NOBODY, Part, as_text, decimal, doubtful, iso},
     oracle::{Candidate, Held, Means, Row, keep_aside, uuid},
 };
 
@@ -337,7 +337,7 @@ impl Maker {
                 _ => doubtful(name, json!([]), Bson::Int32(3), json!(3)),
             };
         }
-        let single = parts.len() == 1 && self.dirty();
+        let single = parts.len() == 1 && parts[0].doubtful.is_empty() && self.dirty();
         let mut means = Means::is(json!([]));
         let (mut stored, mut values, mut fatal) = (Vec::new(), Vec::new(), false);
         for (place, part) in parts.into_iter().enumerate() {
@@ -356,7 +356,7 @@ impl Maker {
             last => Bson::Array(stored.into_iter().chain(last).collect()),
         };
         if fatal {
-            means.aside = Some(without_nul(stored.clone().into_relaxed_extjson()));
+            means.aside = Some(as_extra(&stored));
         } else {
             means.value = values.into();
         }
@@ -927,20 +927,26 @@ fn at(millis: i64) -> (Option<Bson>, Means) {
     (Some(stored.into()), Means::is(millis * 1_000))
 }
 
-/// Texts that PostgreSQL cannot hold, in the documented form.
-fn without_nul(value: Value) -> Value {
+/// A value in the form of `extra`: relaxed Extended JSON, but texts that PostgreSQL cannot hold.
+fn as_extra(value: &Bson) -> Value {
+    /// The last millisecond of the year 9999.
+    const LAST: i64 = 253_402_300_799_999;
     match value {
-        Value::String(text) if text == "one\0two" => json!({"$base64": "b25lAHR3bw=="}),
-        Value::Array(items) => items.into_iter().map(without_nul).collect(),
-        Value::Object(members) => {
-            let members = members.into_iter();
+        Bson::String(text) if text == "one\0two" => json!({"$base64": "b25lAHR3bw=="}),
+        Bson::Array(items) => items.iter().map(as_extra).collect(),
+        Bson::Document(fields) => {
+            let fields = fields.iter();
             Value::Object(
-                members
-                    .map(|(name, value)| (name, without_nul(value)))
+                fields
+                    .map(|(name, value)| (name.clone(), as_extra(value)))
                     .collect(),
             )
         }
-        other => other,
+        Bson::DateTime(at) => match at.timestamp_millis() {
+            millis @ 0..=LAST => json!({"$date": iso(millis)}),
+            millis => json!({"$date": {"$numberLong": millis.to_string()}}),
+        },
+        other => other.clone().into_relaxed_extjson(),
     }
 }
 

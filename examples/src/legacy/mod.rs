@@ -42,6 +42,10 @@ pub struct Can {
     pub exact: bool,
     /// Spellings that are read leniently.
     pub lenient: bool,
+    /// Tables without their unique columns.
+    pub loose: bool,
+    /// Breakdowns whose sums lack a part, or have more digits than a decimal holds.
+    pub sums: bool,
 }
 
 impl Can {
@@ -53,6 +57,8 @@ impl Can {
         nulls: true,
         exact: true,
         lenient: true,
+        loose: true,
+        sums: true,
     };
 
     /// The schema's own tables.
@@ -63,6 +69,8 @@ impl Can {
         nulls: false,
         exact: false,
         lenient: false,
+        loose: false,
+        sums: false,
     };
 }
 
