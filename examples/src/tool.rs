@@ -43,9 +43,13 @@ impl Tool {
     /// # Errors
     /// When there is no room for its folder.
     pub fn new(program: impl Into<PathBuf>, scratch: &Scratch) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        // The data set mixes the forms of ids, so that the tool asks which one is right.
+        let settings = "postgres_ids = \"embedded\"\n";
+        fs::write(folder.path().join("authorstack.toml"), settings)?;
         Ok(Self {
             program: program.into(),
-            folder: tempfile::tempdir()?,
+            folder,
             mongodb_url: scratch.mongodb_url().to_owned(),
             postgres_url: scratch.postgres_url(),
             supabase_db_url: scratch.supabase_db_url(),

@@ -427,7 +427,14 @@ async fn other_forms_of_ids_are_read() {
                 }
             }
         }
-        let hint = moved.tool.ask(&["run", "--batch-records", "100"]).unwrap();
+        let embedded = [
+            "run",
+            "--batch-records",
+            "100",
+            "--postgres-ids",
+            "embedded",
+        ];
+        let hint = moved.tool.ask(&embedded).unwrap();
         assert_eq!(hint.code, Some(1), "{}", hint.stderr);
         let text = moved.tool.rejects_text().unwrap();
         assert!(
@@ -589,7 +596,9 @@ async fn either_source_may_be_left_out() {
     let wrong = tool.ask(&["plan"]).unwrap();
     assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
     assert!(
-        wrong.stderr.contains("lacks the table sales_data"),
+        wrong
+            .stderr
+            .contains("no table of the analytics, such as sales_data"),
         "{}",
         wrong.stderr
     );

@@ -287,7 +287,7 @@ fields! {
     content: "content" most(limits::LONG_TEXT) or(String::new()),
     attachments: "attachments",
     // A missing field must not make a post public.
-    visibility: "visibility" or(Visibility::Followers),
+    visibility: "visibility" vital("it says who may read it") or(Visibility::Followers),
     created_at: "createdAt" or(id.created_at()),
     updated_at: "updatedAt" or(created_at),
 }

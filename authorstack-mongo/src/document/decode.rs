@@ -53,7 +53,7 @@ pub(crate) struct Aside {
     pub(super) found: Problems,
     /// Values that no backend can store although they have the right type, by the paths of their
     /// fields.
-    forced: Vec<Problem>,
+    forced: Vec<(String, Problem)>,
 }
 
 impl Aside {
@@ -63,7 +63,9 @@ impl Aside {
             return None;
         }
         let path = path.to_string();
-        self.forced.iter().find(|it| it.field == path).cloned()
+        let mut forced = self.forced.iter();
+        let found = forced.find(|(at, _)| *at == path);
+        found.map(|(_, problem)| problem.clone())
     }
 }
 
@@ -72,9 +74,8 @@ impl Aside {
 pub(super) fn setting_aside(
     mut read: impl FnMut(&mut Aside) -> Result<Record, Problems>,
 ) -> (Result<Record, Problems>, Problems) {
-    let mut forced: Vec<Problem> = Vec::new();
-    // The problem that the check found last, and the path that is tried for it.
-    let mut tried: Option<Problem> = None;
+    // The last one is tried; those before it have helped.
+    let mut forced: Vec<(String, Problem)> = Vec::new();
     loop {
         let mut aside = Aside {
             found: Problems::default(),
@@ -91,29 +92,17 @@ pub(super) fn setting_aside(
             },
         };
         // A value in a list, or in a part, may have to be set aside with the whole.
-        let path = match &tried {
-            Some(last) if last.problem == problem.problem && at_or_in(last, &problem.field) => {
-                forced.pop();
-                let cut = last.field.rfind('.').map(|at| last.field[..at].to_owned());
-                cut
-            }
-            _ => Some(problem.field.clone()),
+        let path = match forced.pop_if(|(_, tried)| *tried == problem) {
+            Some((path, _)) => path.rfind('.').map(|at| path[..at].to_owned()),
+            None => Some(problem.field.clone()),
         };
         let Some(path) = path.filter(|path| !path.is_empty()) else {
             let mut problems = Problems::from(problem);
             problems.0.extend(aside.found.0);
             return (Err(problems), Problems::default());
         };
-        let next = Problem::new(path, problem.problem);
-        tried = Some(next.clone());
-        forced.push(next);
+        forced.push((path, problem));
     }
-}
-
-/// Whether a problem is that of the value at this path, or of a whole that contains it.
-fn at_or_in(problem: &Problem, path: &str) -> bool {
-    let rest = path.strip_prefix(problem.field.as_str());
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// The original of a value that is set aside, in the form of [`Extra`]; `None` if JSON cannot hold

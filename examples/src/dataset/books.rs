@@ -69,7 +69,7 @@ impl Maker {
 
     #[expect(clippy::too_many_lines, reason = "a list of cases")]
     pub(super) fn dirty_books(&mut self, author: ObjectId) {
-        use Fate::{Carried, Rejected};
+        use Fate::{Carried, Rejected, SetAside};
         let numbers = [
             ("a page count as an int32", Bson::Int32(312)),
             ("a page count as an int64", Bson::Int64(312)),
@@ -88,7 +88,7 @@ impl Maker {
             ("pages as words", Bson::from("many")),
         ];
         for (about, pages) in bad_numbers {
-            self.book_case(author, about, Rejected("metadata.pageCount"), |book| {
+            self.book_case(author, about, SetAside("metadata.pageCount"), |book| {
                 book.insert("metadata", doc! { "pageCount": pages });
             });
         }
@@ -130,10 +130,10 @@ impl Maker {
             book.insert("isbn", "");
             book.insert("asin", "");
         });
-        self.book_case(author, "an impossible ISBN", Rejected("isbn"), |book| {
+        self.book_case(author, "an impossible ISBN", SetAside("isbn"), |book| {
             book.insert("isbn", "978-3-16-148410-1");
         });
-        self.book_case(author, "an unknown status", Rejected("status"), |book| {
+        self.book_case(author, "an unknown status", SetAside("status"), |book| {
             book.insert("status", "preorder");
         });
         self.book_case(author, "no title", Rejected("title"), |book| {
@@ -149,7 +149,7 @@ impl Maker {
         self.book_case(
             author,
             "NUL in a description",
-            Rejected("description"),
+            SetAside("description"),
             |book| {
                 book.insert("description", "one\0two");
             },
@@ -157,7 +157,7 @@ impl Maker {
         self.book_case(
             author,
             "NUL deep in an unknown field",
-            Rejected("notes.a.1.b"),
+            SetAside("notes.a.1.b"),
             |book| {
                 book.insert("notes", doc! { "a": ["fine", { "b": "\0" }] });
             },
@@ -185,7 +185,7 @@ impl Maker {
         self.book_case(
             author,
             "a document where a date belongs",
-            Rejected("publishedDate"),
+            SetAside("publishedDate"),
             |b| {
                 b.insert("publishedDate", doc! { "year": 2020 });
             },
@@ -196,7 +196,7 @@ impl Maker {
         self.book_case(
             author,
             "numbers among the genres",
-            Rejected("genres.1"),
+            SetAside("genres.1"),
             |book| {
                 book.insert("genres", vec![Bson::from("Mystery"), Bson::Int32(7)]);
             },
@@ -221,12 +221,12 @@ impl Maker {
             (
                 "a date that no calendar reaches",
                 i64::MAX,
-                Rejected("publishedDate"),
+                SetAside("publishedDate"),
             ),
             (
                 "a date before PostgreSQL's first",
                 -3_000_000 * day,
-                Rejected("publishedDate"),
+                SetAside("publishedDate"),
             ),
         ] {
             self.book_case(author, about, fate, |book| {

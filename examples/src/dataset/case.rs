@@ -34,6 +34,8 @@ pub struct Case {
 pub enum Fate {
     /// It moves.
     Carried,
+    /// It moves without the value of this field, which is set aside.
+    SetAside(&'static str),
     /// It is rejected, with a reason that names this field.
     Rejected(&'static str),
 }

@@ -83,7 +83,7 @@ impl Maker {
 
     #[expect(clippy::too_many_lines, reason = "a list of cases")]
     pub(super) fn dirty_checklists(&mut self, of: Owned) {
-        use Fate::{Carried, Rejected};
+        use Fate::{Carried, Rejected, SetAside};
         for (about, progress) in [
             ("a progress as an int64", Bson::Int64(100)),
             ("a progress as a double", Bson::Double(33.3)),
@@ -118,16 +118,16 @@ impl Maker {
         self.task_case(of, "unknown fields of every type", Carried, |task| {
             task.insert("legacy", unknown_fields());
         });
-        self.task_case(of, "a task without an id", Rejected("tasks.1.id"), |task| {
+        self.task_case(of, "a task without an id", SetAside("tasks.1.id"), |task| {
             task.remove("id");
         });
-        self.task_case(of, "two tasks of one id", Rejected("tasks.1.id"), |task| {
+        self.task_case(of, "two tasks of one id", SetAside("tasks.1.id"), |task| {
             task.insert("id", "task-0");
         });
         self.task_case(
             of,
             "a task without a title",
-            Rejected("tasks.1.title"),
+            SetAside("tasks.1.title"),
             |task| {
                 task.insert("title", Bson::Null);
             },
@@ -135,7 +135,7 @@ impl Maker {
         self.task_case(
             of,
             "a text as a date",
-            Rejected("tasks.1.dueDate"),
+            SetAside("tasks.1.dueDate"),
             |task| {
                 task.insert("dueDate", "next week");
             },
@@ -143,7 +143,7 @@ impl Maker {
         self.task_case(
             of,
             "a text as done",
-            Rejected("tasks.1.completed"),
+            SetAside("tasks.1.completed"),
             |task| {
                 task.insert("completed", "almost");
             },
@@ -160,7 +160,7 @@ impl Maker {
                 checklist.insert(field, id.to_hex());
             }
         });
-        self.task_case(of, "NUL in a task", Rejected("tasks.1.title"), |task| {
+        self.task_case(of, "NUL in a task", SetAside("tasks.1.title"), |task| {
             task.insert("title", "Cover\0art");
         });
         self.task_case(of, "a task due after 9999", Carried, |task| {
@@ -169,7 +169,7 @@ impl Maker {
         self.checklist_case(
             of,
             "a number where tasks belong",
-            Rejected("tasks"),
+            SetAside("tasks"),
             |checklist| {
                 checklist.insert("tasks", 3);
             },

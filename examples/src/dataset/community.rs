@@ -92,7 +92,7 @@ impl Maker {
 
     #[expect(clippy::too_many_lines, reason = "a list of cases")]
     pub(super) fn dirty_posts(&mut self, author: ObjectId) {
-        use Fate::{Carried, Rejected};
+        use Fate::{Carried, Rejected, SetAside};
         self.post_case(author, "optional fields missing", Carried, |post| {
             for field in [
                 "content",
@@ -121,7 +121,7 @@ impl Maker {
                 vec![doc! { "type": "audio", "url": url, "seconds": 12.5 }],
             );
         });
-        self.post_case(author, "a text of 10 MB", Rejected("content"), |post| {
+        self.post_case(author, "a text of 10 MB", SetAside("content"), |post| {
             post.insert("content", "All work and no play. ".repeat(476_626));
         });
         self.post_case(author, "a date before 1970", Carried, |post| {
@@ -130,7 +130,7 @@ impl Maker {
         self.post_case(
             author,
             "an attachment that is a script",
-            Rejected("attachments.0.url"),
+            SetAside("attachments.0.url"),
             |post| {
                 let url = "javascript:alert(1)";
                 post.insert("attachments", vec![doc! { "type": "link", "url": url }]);
@@ -139,7 +139,7 @@ impl Maker {
         self.post_case(
             author,
             "an attachment without a kind",
-            Rejected("attachments.0.type"),
+            SetAside("attachments.0.type"),
             |post| {
                 post.insert("attachments", vec![doc! { "url": "https://example.org" }]);
             },
@@ -147,7 +147,7 @@ impl Maker {
         self.post_case(
             author,
             "a number where attachments belong",
-            Rejected("attachments"),
+            SetAside("attachments"),
             |post| {
                 post.insert("attachments", 1);
             },
@@ -174,12 +174,12 @@ impl Maker {
         self.post_case(
             author,
             "an array where the text belongs",
-            Rejected("content"),
+            SetAside("content"),
             |post| {
                 post.insert("content", vec!["One", "Two"]);
             },
         );
-        self.post_case(author, "NUL in a text", Rejected("content"), |post| {
+        self.post_case(author, "NUL in a text", SetAside("content"), |post| {
             post.insert("content", "one\0two");
         });
         self.post_case(
@@ -202,7 +202,7 @@ impl Maker {
         self.post_case(
             author,
             "a date that is NaN",
-            Rejected("createdAt"),
+            SetAside("createdAt"),
             |post| {
                 post.insert("createdAt", f64::NAN);
             },
@@ -288,7 +288,7 @@ impl Maker {
     }
 
     pub(super) fn dirty_comments(&mut self, author: ObjectId) {
-        use Fate::{Carried, Rejected};
+        use Fate::{Carried, Rejected, SetAside};
         let mut post = self.post(author);
         let id = key(&post);
         let mut comments: Vec<Bson> = Vec::new();
@@ -361,7 +361,7 @@ impl Maker {
         add(
             self,
             "NUL in a comment",
-            Rejected("comments.content"),
+            SetAside("comments.content"),
             false,
             &|comment| {
                 comment.insert("content", "one\0two");
@@ -370,7 +370,7 @@ impl Maker {
         add(
             self,
             "a text as the date",
-            Rejected("comments.createdAt"),
+            SetAside("comments.createdAt"),
             true,
             &|comment| {
                 comment.insert("createdAt", "just now");

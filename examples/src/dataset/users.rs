@@ -61,7 +61,7 @@ impl Maker {
 
     #[expect(clippy::too_many_lines, reason = "a list of cases")]
     pub(super) fn dirty_users(&mut self) {
-        use Fate::{Carried, Rejected};
+        use Fate::{Carried, Rejected, SetAside};
         let numbers = [
             ("credits as an int32", Bson::Int32(12)),
             ("credits as an int64", Bson::Int64(12_000_000_000)),
@@ -134,7 +134,7 @@ impl Maker {
                 user.insert(field, Bson::Undefined);
             }
         });
-        self.user_case("an unknown tier", Rejected("subscriptionTier"), |user| {
+        self.user_case("an unknown tier", SetAside("subscriptionTier"), |user| {
             user.insert("subscriptionTier", "platinum");
         });
         self.user_case("unknown fields of every type", Carried, |user| {
@@ -142,8 +142,9 @@ impl Maker {
         });
         self.user_case(
             "a password hash beside a broken field",
-            Rejected("name"),
+            Rejected("credits"),
             |user| {
+                user.insert("credits", "many");
                 user.insert("name", doc! { "first": "Ada" });
                 user.insert("passwordHash", SECRET);
             },
@@ -173,7 +174,7 @@ impl Maker {
         self.user_case("the same account", Rejected("authId"), |user| {
             user.insert("authId", account);
         });
-        self.user_case("NUL in a name", Rejected("name"), |user| {
+        self.user_case("NUL in a name", SetAside("name"), |user| {
             user.insert("name", "Ada\0Lovelace");
         });
         self.user_case(
@@ -195,10 +196,17 @@ impl Maker {
         );
         let mut rejected = ObjectId::default();
         self.user_case(
-            "a theme that does not exist",
-            Rejected("preferences.theme"),
+            "no provider of the account",
+            Rejected("authProvider"),
             |user| {
                 rejected = user.get_object_id("_id").unwrap_or_default();
+                user.insert("authProvider", 5);
+            },
+        );
+        self.user_case(
+            "a theme that does not exist",
+            SetAside("preferences.theme"),
+            |user| {
                 user.insert("preferences", doc! { "theme": "solarized" });
             },
         );

@@ -27,8 +27,8 @@ const AFTER_HELP: &str = "\
 Settings:
   Each has one name, as a flag, in the environment and in the file authorstack.toml; the flag wins,
   then the environment. Flags are visible in the list of processes: keep addresses with passwords
-  in the environment or the file, which may hold kinds, rejects_file, batch_records,
-  batch_bytes, postgres_ids, id_map_file and from as well.
+  in the environment or the file, which may hold kinds, rejects_file, set_aside_file,
+  strict, batch_records, batch_bytes, postgres_ids, id_map_file and from as well.
 
     --mongodb-url       AUTHORSTACK_MONGODB_URL       mongodb_url       database in its path
     --mongodb-ca-file   AUTHORSTACK_MONGODB_CA_FILE   mongodb_ca_file
@@ -53,8 +53,10 @@ Ids of the analytics:
   hex digits. A UUID that means no id is rejected.
 
 What stays behind:
-  A record whose problem cannot be solved here is rejected, with its reasons; nothing else is held
-  up by it. `plan` also names the collections and tables that the schema does not know, and those
+  A record is rejected, with its reasons, where a value makes no sense that identity, ownership or
+  money depends on; nothing else is held up by it. Any other value that makes no sense is set aside:
+  the record moves without it, and keeps the original in `extra`, under `_setAside`; a file lists
+  these fields, and the way back restores them. --strict rejects such records, too. `plan` also names the collections and tables that the schema does not know, and those
   that the source lacks: of these kinds there is nothing to move.
 
 Exit codes:
@@ -185,6 +187,13 @@ pub(crate) struct Options {
     /// Where the records that cannot move are written [default: authorstack-rejects.jsonl]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) rejects_file: Option<PathBuf>,
+    /// Where the fields that were set aside are listed, beside the rejects by default [default:
+    /// authorstack-set-aside.jsonl]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) set_aside_file: Option<PathBuf>,
+    /// Reject a record for any value that makes no sense, instead of setting the value aside
+    #[arg(long, global = true)]
+    pub(crate) strict: bool,
     /// The most records of a batch; rows of the analytics go in ranges of twenty [default: 10000]
     #[arg(long, global = true, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]

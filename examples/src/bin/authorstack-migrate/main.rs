@@ -27,6 +27,7 @@ use cli::{Cli, Command, Form};
 use console::{Tone, say};
 use output::Answer;
 use progress::Reporter;
+use rejects::Listing;
 use settings::{Settings, places};
 use sides::Sides;
 
@@ -203,7 +204,8 @@ async fn obey_with(cli: &Cli, settings: &Settings, reporter: &Reporter) -> Resul
         cli.command,
         Command::Run | Command::Repair | Command::Replay { .. }
     ) {
-        rejects::check_place(file).await?;
+        rejects::check_place(Listing::Rejects, file).await?;
+        rejects::check_place(Listing::SetAside, &settings.set_aside_file).await?;
     }
     let lines = match &cli.command {
         Command::Replay { file } => Some(rejects::read(file).await?),
@@ -257,6 +259,8 @@ async fn obey_with(cli: &Cli, settings: &Settings, reporter: &Reporter) -> Resul
                 answer.text.line(output::where_rejects_are(file, open));
                 answer.rejects_file = Some(file.to_owned());
             }
+            let aside = rejects::write_set_aside(&target, &settings.set_aside_file).await?;
+            answer.set_aside(&settings.set_aside_file, aside);
             return Ok(answer);
         }
         (_, Some(lines)) => migrate::replay(source, &target, lines, reporter).await,
@@ -276,7 +280,10 @@ async fn obey_with(cli: &Cli, settings: &Settings, reporter: &Reporter) -> Resul
     };
     let open = rejects::write(&target, file).await?;
     let rejects = (open > 0).then_some((file, open));
-    Ok(output::of_report(&report, rejects))
+    let aside = rejects::write_set_aside(&target, &settings.set_aside_file).await?;
+    let mut answer = output::of_report(&report, rejects);
+    answer.set_aside(&settings.set_aside_file, aside);
+    Ok(answer)
 }
 
 /// Writes the rejects of a run that failed, if the target still answers.

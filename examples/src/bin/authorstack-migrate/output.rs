@@ -48,6 +48,23 @@ impl Answer {
         }
     }
 
+    /// Adds the file that lists the fields set aside, if there are any.
+    pub(crate) fn set_aside(&mut self, path: &Path, fields: u64) {
+        let file = (fields > 0).then_some(path);
+        self.more.insert("set_aside_file".to_owned(), json!(file));
+        if let Some(path) = file {
+            let path = path.to_string_lossy();
+            let path = shown(&path);
+            self.text.toned(
+                Tone::Warning,
+                format_args!(
+                    "{} set aside: the records moved without, {path} lists them",
+                    counted(fields, "field was", "fields were")
+                ),
+            );
+        }
+    }
+
     /// Prints it. When nobody reads any more, the command has not failed.
     pub(crate) fn print(&self, command: Option<&str>, form: Form) {
         let text = match form {
@@ -229,6 +246,19 @@ fn page_of_plan(
         )
     });
     text.section("What moves", kinds);
+    let aside = plan.kinds.iter().filter(|kind| kind.report.set_aside > 0);
+    let aside = aside.map(|kind| {
+        format!(
+            "{}: {}, in records by field: {}",
+            kind.report.kind,
+            counted(kind.report.set_aside, "field", "fields"),
+            by_field(&kind.set_aside_fields)
+        )
+    });
+    text.section(
+        "What is set aside (its record moves without it, and keeps the value in `extra`)",
+        aside,
+    );
     text.section("What does not move", left_behind(plan));
     text.section("What to do", to_do(plan));
     if let Some(ids) = found.ids {
@@ -250,6 +280,8 @@ fn page_of_plan(
 
 /// What does not move, in one line for each kind, collection or table.
 fn left_behind(plan: &Plan) -> Vec<String> {
+    /// How many rejected records are named with what they take with them.
+    const NAMED: usize = 5;
     let mut lines = Vec::new();
     for kind in &plan.kinds {
         let rejected = kind.report.counts.rejected;
@@ -259,6 +291,23 @@ fn left_behind(plan: &Plan) -> Vec<String> {
                 kind.report.kind,
                 counted(rejected, "record", "records"),
                 by_field(&kind.rejected_fields)
+            ));
+        }
+        for takes in kind.takes.iter().take(NAMED) {
+            let with_it = takes.with_it.iter();
+            let with_it = with_it.map(|(kind, count)| counted(*count, kind.one(), kind.as_str()));
+            lines.push(format!(
+                "{} {}: rejected, and with it {}",
+                kind.report.kind.one(),
+                shown(&takes.key).up_to(120),
+                with_it.collect::<Vec<_>>().join(", ")
+            ));
+        }
+        if kind.takes.len() > NAMED {
+            let more = (kind.takes.len() - NAMED) as u64;
+            lines.push(format!(
+                "and {more} more of the {} take others with them: `plan --details` lists them",
+                kind.report.kind
             ));
         }
     }
@@ -339,6 +388,24 @@ fn details_of_plan(text: &mut Page, plan: &Plan, found: &Found<'_>) {
             .iter()
             .map(|reject| format!("{}  {}", shown(&reject.key), of_reason(&reject.reason)));
         text.section(title, examples);
+        let takes = kind.takes.iter().map(|takes| {
+            let with_it = takes.with_it.iter();
+            let with_it = with_it.map(|(kind, count)| counted(*count, kind.one(), kind.as_str()));
+            let with_it: Vec<String> = with_it.collect();
+            format!("{}  {}", shown(&takes.key).up_to(120), with_it.join(", "))
+        });
+        text.section(
+            format!("What rejects among the {} take with them", kind.report.kind),
+            takes,
+        );
+        let examples = kind
+            .set_aside_examples
+            .iter()
+            .map(|aside| format!("{}  {}", shown(&aside.key), of_reason(&aside.reason)));
+        text.section(
+            format!("Set aside among the {}", kind.report.kind),
+            examples,
+        );
         let title = format!("Fields of the {} to look at", kind.report.kind);
         text.section(title, &kind.unknown_fields);
     }
@@ -380,9 +447,16 @@ pub(crate) fn of_report(report: &Report, rejects: Option<(&Path, u64)>) -> Answe
             0 => Tone::Plain,
             _ => Tone::Warning,
         };
+        let aside = match kind.set_aside {
+            0 => String::new(),
+            fields => format!(
+                "; carried, {} set aside",
+                counted(fields, "field", "fields")
+            ),
+        };
         text.toned(
             tone,
-            format_args!("{:<18} {}", kind.kind, account(&kind.counts)),
+            format_args!("{:<18} {}{aside}", kind.kind, account(&kind.counts)),
         );
     }
     if report.kinds.len() > 1 {
@@ -522,7 +596,7 @@ mod tests {
         Error, ErrorKind, Id, is_unseen,
         migrate::{
             Acceptance, Collision, Difference, DifferenceKind, Kind, KindPlan, PlannedReject,
-            RefusedLine, Stranger, Unexpected, UnexpectedReject, UnknownField,
+            RefusedLine, Stranger, Takes, Unexpected, UnexpectedReject, UnknownField,
         },
     };
     use proptest::prelude::*;
@@ -539,7 +613,7 @@ mod tests {
             kind: Kind::PostComments,
             counts,
             differing: 4,
-            set_aside: 0,
+            set_aside: 2,
             seconds: 0.0,
         }
     }
@@ -548,9 +622,15 @@ mod tests {
         Plan {
             status: Status::Blocked,
             kinds: vec![KindPlan {
-                set_aside_fields: std::collections::BTreeMap::new(),
-                set_aside_examples: Vec::new(),
-                takes: Vec::new(),
+                set_aside_fields: BTreeMap::from([(text.to_owned(), 1)]),
+                set_aside_examples: vec![PlannedReject {
+                    key: text.to_owned(),
+                    reason: text.to_owned(),
+                }],
+                takes: vec![Takes {
+                    key: text.to_owned(),
+                    with_it: BTreeMap::from([(Kind::Books, 2), (Kind::SalesData, 1)]),
+                }],
                 report: report(),
                 rejected_fields: BTreeMap::from([(text.to_owned(), 1)]),
                 examples: vec![PlannedReject {

@@ -9,9 +9,10 @@ use std::{
 
 use authorstack_core::{
     Error, ErrorKind, Result, json,
-    migrate::{AcceptedRejects, Destination, Kind, Reject, RejectLine},
+    migrate::{AcceptedRejects, Destination, Kind, Reject, RejectLine, SetAside},
 };
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
+use serde::{Serialize, de::DeserializeOwned};
 use tempfile::NamedTempFile;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines, Take};
 
@@ -24,25 +25,59 @@ const MOST_FIELDS: usize = 100;
 /// What `replay` reads, by its name in errors.
 pub(crate) const FILE: &str = "FILE";
 
-fn wrong(path: &Path, reason: impl std::fmt::Display) -> Error {
-    Error::configuration("rejects_file", format!("{}: {reason}", path.display()))
+/// What a file lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listing {
+    /// The open rejects.
+    Rejects,
+    /// The fields that were set aside.
+    SetAside,
 }
 
-/// Makes sure that a file which will be replaced is a rejects file, and that there can be one.
-pub(crate) async fn check_place(path: &Path) -> Result<()> {
-    const EXISTS: &str = "already exists and is no rejects file; move it, or name another file";
+impl Listing {
+    fn wrong(self, path: &Path, reason: impl std::fmt::Display) -> Error {
+        let setting = match self {
+            Self::Rejects => "rejects_file",
+            Self::SetAside => "set_aside_file",
+        };
+        Error::configuration(setting, format!("{}: {reason}", path.display()))
+    }
+
+    /// Whether a file begins as such a file; an empty file does.
+    async fn begins(self, path: &Path) -> bool {
+        /// More than the line of any record.
+        const MOST: u64 = 256 << 20;
+        let Ok(mut lines) = LineReader::open(path, MOST).await else {
+            return false;
+        };
+        match self {
+            Self::Rejects => lines.next::<RejectLine>().await.is_ok(),
+            Self::SetAside => lines.next::<SetAside>().await.is_ok(),
+        }
+    }
+}
+
+/// Makes sure that a file which will be replaced is of its kind, and that there can be one.
+pub(crate) async fn check_place(listing: Listing, path: &Path) -> Result<()> {
+    let exists = match listing {
+        Listing::Rejects => "already exists and is no rejects file; move it, or name another file",
+        Listing::SetAside => {
+            "already exists and is no list of fields set aside; move it, or name another file"
+        }
+    };
     let place = path.to_owned();
     let is_file = blocking(move || match fs::metadata(&place) {
         Ok(found) => Ok(Some(found.is_file())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     });
-    let is_ours = match is_file.await.map_err(|error| wrong(path, error))? {
-        Some(is_file) => is_file && begins_as_rejects(path).await,
+    let is_file = is_file.await.map_err(|error| listing.wrong(path, error))?;
+    let is_ours = match is_file {
+        Some(is_file) => is_file && listing.begins(path).await,
         None => true,
     };
     if !is_ours {
-        return Err(wrong(path, EXISTS));
+        return Err(listing.wrong(path, exists));
     }
     let place = path.to_owned();
     let probe = blocking(move || temporary(&place)).await;
@@ -51,18 +86,8 @@ pub(crate) async fn check_place(path: &Path) -> Result<()> {
             io::ErrorKind::NotFound => "its folder does not exist; create it".to_owned(),
             _ => format!("no file can be created in its folder ({error}); allow it"),
         };
-        wrong(path, format!("{problem}, or name another file"))
+        listing.wrong(path, format!("{problem}, or name another file"))
     })
-}
-
-/// Whether a file begins as a rejects file; an empty file does.
-async fn begins_as_rejects(path: &Path) -> bool {
-    /// More than the line of any record.
-    const MOST: u64 = 256 << 20;
-    match LineReader::open(path, MOST).await {
-        Ok(mut lines) => lines.next().await.is_ok(),
-        Err(_) => false,
-    }
 }
 
 /// A file in the folder of the rejects file. Its mode is 0600 from the start; it is removed when
@@ -80,9 +105,28 @@ fn temporary(path: &Path) -> io::Result<NamedTempFile> {
 /// Writes the open rejects; answers how many there are. The file is replaced as a whole; it is
 /// removed when there are no rejects.
 pub(crate) async fn write(target: &Destination, path: &Path) -> Result<u64> {
+    let rejects = target.rejects();
+    let lines = rejects.and_then(async |batch| batch.iter().map(Reject::to_line).collect());
+    write_lines(path, "rejects", lines.boxed(), |_: &RejectLine| 1).await
+}
+
+/// Writes the fields that were set aside; answers how many there are. The file is replaced as a
+/// whole; it is removed when there are none.
+pub(crate) async fn write_set_aside(target: &Destination, path: &Path) -> Result<u64> {
+    let fields = |line: &SetAside| line.fields.0.len() as u64;
+    write_lines(path, "fields set aside", target.set_aside(), fields).await
+}
+
+/// Writes lines of JSON to a file that replaces another; answers how many things they hold.
+async fn write_lines<L: Serialize + Send + 'static>(
+    path: &Path,
+    what: &str,
+    mut lines: BoxStream<'_, Result<Vec<L>>>,
+    holds: impl Fn(&L) -> u64,
+) -> Result<u64> {
     let failed = |error: io::Error| {
         Error::unavailable(format!(
-            "the rejects could not be written to {}: {error}; they are kept in the ledger",
+            "the {what} could not be written to {}: {error}; they are kept in the ledger",
             path.display()
         ))
     };
@@ -90,9 +134,8 @@ pub(crate) async fn write(target: &Destination, path: &Path) -> Result<u64> {
     let file = blocking(move || temporary(&place)).await.map_err(failed)?;
     let mut writer = BufWriter::new(file);
     let mut written = 0;
-    let mut rejects = target.rejects();
-    while let Some(batch) = rejects.try_next().await? {
-        written += batch.len() as u64;
+    while let Some(batch) = lines.try_next().await? {
+        written += batch.iter().map(&holds).sum::<u64>();
         writer = blocking(move || append(writer, &batch))
             .await
             .map_err(failed)?;
@@ -136,13 +179,12 @@ pub(crate) async fn by_field(target: &Destination) -> Result<Reasons> {
     Ok(reasons)
 }
 
-fn append(
+fn append<L: Serialize>(
     mut writer: BufWriter<NamedTempFile>,
-    batch: &[Reject],
+    batch: &[L],
 ) -> io::Result<BufWriter<NamedTempFile>> {
-    for reject in batch {
-        let line = reject.to_line().map_err(io::Error::other)?;
-        serde_json::to_writer(&mut writer, &line)?;
+    for line in batch {
+        serde_json::to_writer(&mut writer, line)?;
         writer.write_all(b"\n")?;
     }
     Ok(writer)
@@ -209,7 +251,7 @@ impl LineReader {
 
     /// The next line. An editor may have begun the file with a byte-order mark, and broken an
     /// object into several lines: it ends at the brace below its first one.
-    async fn next(&mut self) -> Result<Option<RejectLine>> {
+    async fn next<L: DeserializeOwned>(&mut self) -> Result<Option<L>> {
         let mut object = String::new();
         let mut started = 0;
         loop {

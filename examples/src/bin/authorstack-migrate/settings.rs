@@ -22,6 +22,7 @@ use crate::{
 
 const DEFAULT_FILE: &str = "authorstack.toml";
 const DEFAULT_REJECTS: &str = "authorstack-rejects.jsonl";
+const DEFAULT_SET_ASIDE: &str = "authorstack-set-aside.jsonl";
 const KEYS: &[&str] = &[
     "from",
     "mongodb_url",
@@ -34,6 +35,8 @@ const KEYS: &[&str] = &[
     "supabase_ca_file",
     "kinds",
     "rejects_file",
+    "set_aside_file",
+    "strict",
     "batch_records",
     "batch_bytes",
 ];
@@ -49,6 +52,9 @@ pub(crate) struct Settings {
     postgres_ids: Option<IdForm>,
     id_map: IdMap,
     pub(crate) rejects_file: PathBuf,
+    pub(crate) set_aside_file: PathBuf,
+    /// Whether a value that makes no sense rejects its record wherever it stands.
+    pub(crate) strict: bool,
     pub(crate) run: RunOptions,
 }
 
@@ -88,13 +94,21 @@ impl Settings {
             Some(path) => Some(path.clone()),
             None => file.text("rejects_file")?.map(PathBuf::from),
         };
+        let rejects_file = rejects_file.unwrap_or_else(|| DEFAULT_REJECTS.into());
+        let set_aside_file = match &options.set_aside_file {
+            Some(path) => Some(path.clone()),
+            None => file.text("set_aside_file")?.map(PathBuf::from),
+        };
         Ok(Self {
             from: file.from(options.from)?,
             addresses,
             ca_files,
             postgres_ids: file.ids(options.postgres_ids)?,
             id_map: file.id_map(options.id_map_file.as_deref()).await?,
-            rejects_file: rejects_file.unwrap_or_else(|| DEFAULT_REJECTS.into()),
+            set_aside_file: set_aside_file
+                .unwrap_or_else(|| rejects_file.with_file_name(DEFAULT_SET_ASIDE)),
+            rejects_file,
+            strict: options.strict || file.flag("strict")?,
             run: RunOptions { kinds, limits },
         })
     }
@@ -206,6 +220,14 @@ impl File {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => Err(self.wrong(key, "a text in quotes")),
+        }
+    }
+
+    fn flag(&self, key: &'static str) -> Result<bool> {
+        match self.table.get(key) {
+            None => Ok(false),
+            Some(Value::Boolean(flag)) => Ok(*flag),
+            Some(_) => Err(self.wrong(key, "true or false")),
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use authorstack_core::{
     ConnectionSecurity, Error, ErrorKind, Result,
-    migrate::{Destination, Kind, SinkSet, Snapshot, SourceSet},
+    migrate::{Destination, Kind, SinkSet, Snapshot, SourceSet, Strict},
 };
 
 use crate::{
@@ -74,8 +74,14 @@ impl Sides {
             Destination::paired(Arc::new(set), ledger)
         };
         let sources = sources.into_iter().map(|source| source.snapshot).collect();
+        let source: Arc<dyn Snapshot> = Arc::new(SourceSet::new(sources));
+        let source = if settings.strict {
+            Arc::new(Strict::new(source))
+        } else {
+            source
+        };
         Ok(Self {
-            source: Arc::new(SourceSet::new(sources)),
+            source,
             target,
             security,
             ids,
