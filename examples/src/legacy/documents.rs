@@ -671,7 +671,10 @@ impl Maker {
         let files = self.parts("attachments", files);
         item.with("attachments", "attachments", files);
         let seen = ["public", "followers"];
-        let visibility = self.name("visibility", json!("followers"), &seen, "friends");
+        let (stored, mut means) = self.name("visibility", json!("followers"), &seen, "friends");
+        // Who may read a post is no matter of doubt.
+        means.fatal.append(&mut means.doubtful);
+        let visibility = (stored, means);
         item.with("visibility", "visibility", visibility);
         self.moments(&mut item, true);
         self.maybe_alien(&mut item);

@@ -206,7 +206,8 @@ impl Legacy {
     /// # Errors
     /// What the driver fails with.
     pub async fn write_documents(&self, database: &mongodb::Database) -> Result<()> {
-        for (kind, documents) in self.documents() {
+        let documents = self.documents();
+        let written = documents.into_iter().map(async |(kind, documents)| {
             let mut name = kind.as_str().to_owned();
             if self.view == Some(kind) {
                 name.push_str("_stored");
@@ -219,8 +220,9 @@ impl Legacy {
             let collection = database.collection::<Document>(&name);
             collection.delete_many(Document::new()).await?;
             collection.insert_many(documents).await?;
-        }
-        Ok(())
+            Ok(())
+        });
+        futures::future::try_join_all(written).await.map(|_| ())
     }
 
     /// Makes the tables of the analytics.
