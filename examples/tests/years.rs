@@ -42,7 +42,7 @@ const CAN: Can = Can {
 };
 
 /// How many tests share the seeds.
-const PARTS: u64 = 8;
+const PARTS: u64 = 20;
 /// How many seeds are tried, if the environment names no other number.
 const SEEDS: u64 = 200;
 /// How many seeds of one test are tried side by side.
@@ -97,14 +97,26 @@ macro_rules! parts {
     )+};
 }
 parts! {
-    databases_of_years_move_as_documented_0: 0,
-    databases_of_years_move_as_documented_1: 1,
-    databases_of_years_move_as_documented_2: 2,
-    databases_of_years_move_as_documented_3: 3,
-    databases_of_years_move_as_documented_4: 4,
-    databases_of_years_move_as_documented_5: 5,
-    databases_of_years_move_as_documented_6: 6,
-    databases_of_years_move_as_documented_7: 7
+    databases_of_years_move_as_documented_00: 0,
+    databases_of_years_move_as_documented_01: 1,
+    databases_of_years_move_as_documented_02: 2,
+    databases_of_years_move_as_documented_03: 3,
+    databases_of_years_move_as_documented_04: 4,
+    databases_of_years_move_as_documented_05: 5,
+    databases_of_years_move_as_documented_06: 6,
+    databases_of_years_move_as_documented_07: 7,
+    databases_of_years_move_as_documented_08: 8,
+    databases_of_years_move_as_documented_09: 9,
+    databases_of_years_move_as_documented_10: 10,
+    databases_of_years_move_as_documented_11: 11,
+    databases_of_years_move_as_documented_12: 12,
+    databases_of_years_move_as_documented_13: 13,
+    databases_of_years_move_as_documented_14: 14,
+    databases_of_years_move_as_documented_15: 15,
+    databases_of_years_move_as_documented_16: 16,
+    databases_of_years_move_as_documented_17: 17,
+    databases_of_years_move_as_documented_18: 18,
+    databases_of_years_move_as_documented_19: 19
 }
 
 async fn target(scratch: &Scratch) -> SupabaseStore {
