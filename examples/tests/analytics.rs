@@ -552,11 +552,11 @@ async fn a_file_maps_other_uuids() {
             .any(|line| line.record["revenue"] == 3.33)
     );
 
-    fs::write(tool.folder().join("ids.csv"), "x,y\n").unwrap();
+    fs::write(tool.folder().join("ids.csv"), "uuid,id\nx,y\n").unwrap();
     let wrong = tool.ask(&["run", "--id-map-file", "ids.csv"]).unwrap();
     assert_eq!(wrong.code, Some(2));
     assert!(
-        wrong.stderr.contains("--id-map-file") && wrong.stderr.contains("line 1"),
+        wrong.stderr.contains("--id-map-file") && wrong.stderr.contains("line 2"),
         "{}",
         wrong.stderr
     );
@@ -693,7 +693,7 @@ async fn a_table_that_refuses_rows_gets_the_others() {
             + moved
                 .cases()
                 .iter()
-                .filter(|case| case.fate != dataset::Fate::Carried)
+                .filter(|case| matches!(case.fate, dataset::Fate::Rejected(_)))
                 .count() as u64
     );
     assert_eq!(run.sum("read"), moved.total());
@@ -822,7 +822,7 @@ async fn rows_move_through_poolers() {
         };
         let cases = moved.analytics.cases.iter();
         let rejected = cases
-            .filter(|case| case.fate != dataset::Fate::Carried)
+            .filter(|case| matches!(case.fate, dataset::Fate::Rejected(_)))
             .count() as u64;
         for written in [moved.analytics.total() - rejected, 0] {
             let from = Arc::clone(&source);

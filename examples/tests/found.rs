@@ -153,9 +153,11 @@ async fn what_stays_behind_and_what_is_missing_is_named() {
     assert_eq!(only.code, Some(0), "{} {}", only.json, only.stderr);
     assert_eq!(only.json["kinds"][0]["read"], 0);
     // A table with a fault hinders only its own kind.
-    old.execute("alter table revenue_forecasts drop column predicted_revenue cascade")
+    old.execute("alter table revenue_forecasts drop column predicted_revenue")
         .await
-        .ok();
+        .unwrap();
+    let forecasts = tool.ask(&["run", "--kind", "revenue_forecasts"]).unwrap();
+    assert_eq!(forecasts.code, Some(2), "{}", forecasts.json);
     let sales = tool.ask(&["run", "--kind", "sales_data"]).unwrap();
     assert_eq!(sales.code, Some(0), "{} {}", sales.json, sales.stderr);
     scratch.remove().await.unwrap();
@@ -247,6 +249,7 @@ async fn colours_are_only_where_they_are_wanted() {
     let forced = ("CLICOLOR_FORCE", "1");
     assert!(coloured(&[forced], "text"));
     assert!(!coloured(&[forced], "json"));
+    assert!(!coloured(&[("CLICOLOR_FORCE", "")], "text"));
     assert!(!coloured(&[], "text"), "this is no terminal");
     assert!(!coloured(&[("NO_COLOR", "1")], "text"));
     scratch.remove().await.unwrap();

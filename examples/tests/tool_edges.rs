@@ -24,7 +24,7 @@ use sqlx::{Executor, Row};
 const REJECTS: &str = "authorstack-rejects.jsonl";
 const SECRET: &str = "hush-hush";
 
-/// One author whose only book has an impossible ISBN.
+/// One author whose only book has an impossible ISBN, which the settings say is to be rejected.
 async fn one_wrong_isbn() -> (Scratch, Tool) {
     let (scratch, tool) = fresh().await;
     let database = scratch.mongodb().await.unwrap();
@@ -33,6 +33,8 @@ async fn one_wrong_isbn() -> (Scratch, Tool) {
     let book = doc! { "userId": ids[0], "title": "The Tide House", "isbn": "978-3-16-148410-1" };
     let books = [book.try_into().unwrap()];
     dataset::insert(&database, "books", &books).await.unwrap();
+    let settings = tool.folder().join("authorstack.toml");
+    fs::write(settings, "strict = true\n").unwrap();
     (scratch, tool)
 }
 
@@ -362,5 +364,56 @@ async fn kinds_can_be_moved_one_by_one() {
         let kinds = answer.json["kinds"].as_array().unwrap();
         assert_eq!((kinds.len(), &kinds[0]["kind"]), (1, &Value::from(kind)));
     }
+    scratch.remove().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_set_aside_and_listed() {
+    let (scratch, tool) = one_wrong_isbn().await;
+    fs::remove_file(tool.folder().join("authorstack.toml")).unwrap();
+    let plan = tool.ask(&["plan"]).unwrap();
+    assert_eq!(plan.code, Some(0), "{} {}", plan.json, plan.stderr);
+    assert_eq!(plan.json["kinds"][1]["set_aside_fields"]["isbn"], 1);
+    let output = tool.command(&["plan"]).output().unwrap();
+    let report = text(&output.stdout);
+    assert!(
+        report.contains("books: 1 field, in records by field: isbn 1"),
+        "{report}"
+    );
+
+    let list = tool.folder().join("authorstack-set-aside.jsonl");
+    fs::write(&list, "my notes\n").unwrap();
+    let refused = tool.ask(&["run"]).unwrap();
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("--set-aside-file"),
+        "{}",
+        refused.stderr
+    );
+    fs::remove_file(&list).unwrap();
+
+    let output = tool.command(&["run"]).output().unwrap();
+    let report = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{report}");
+    for part in [
+        "rejected 0; carried, 1 field set aside",
+        "1 field was set aside",
+        "authorstack-set-aside.jsonl",
+    ] {
+        assert!(report.contains(part), "{part:?} is not in\n{report}");
+    }
+    let line: Value = serde_json::from_str(fs::read_to_string(&list).unwrap().trim()).unwrap();
+    assert_eq!(line["kind"], "books");
+    assert_eq!(line["fields"][0]["field"], "isbn");
+    let again = tool.ask(&["run"]).unwrap();
+    assert_eq!(again.json["kinds"][1]["set_aside"], 1, "{}", again.json);
+    assert_eq!(again.json["set_aside_file"], "authorstack-set-aside.jsonl");
+    let verify = tool.ask(&["verify"]).unwrap();
+    assert_eq!(verify.code, Some(0), "{} {}", verify.json, verify.stderr);
+
+    // Strictly, it is a reject.
+    let strict = tool.ask(&["plan", "--strict"]).unwrap();
+    assert_eq!(strict.code, Some(1), "{}", strict.stderr);
+    assert_eq!(strict.json["kinds"][1]["rejected_fields"]["isbn"], 1);
     scratch.remove().await.unwrap();
 }

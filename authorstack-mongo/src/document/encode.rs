@@ -111,7 +111,7 @@ impl<'p> DocumentWriter<'p> {
         if self.aside.is_empty() {
             return Ok(self.document);
         }
-        put_back::<T>(self.document, &self.aside)
+        put_back::<T>(&self.document, &self.aside)
     }
 }
 

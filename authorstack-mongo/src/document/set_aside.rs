@@ -47,14 +47,12 @@ fn bare(value: &Value) -> Value {
         Value::Object(fields) => {
             let text = fields.get(BASE64).filter(|_| fields.len() == 1);
             let bytes = text.and_then(|text| BASE64_STANDARD.decode(text.as_str()?).ok());
-            match bytes.and_then(|bytes| String::from_utf8(bytes).ok()) {
-                Some(text) => Value::String(text),
-                None => {
-                    let fields = fields.iter();
-                    let fields = fields.map(|(name, value)| (name.clone(), bare(value)));
-                    Value::Object(fields.collect())
-                }
+            if let Some(text) = bytes.and_then(|bytes| String::from_utf8(bytes).ok()) {
+                return Value::String(text);
             }
+            let fields = fields.iter();
+            let fields = fields.map(|(name, value)| (name.clone(), bare(value)));
+            Value::Object(fields.collect())
         }
         other => other.clone(),
     }
@@ -63,10 +61,10 @@ fn bare(value: &Value) -> Value {
 /// Puts the values that were set aside back into their fields, unless a field has another value
 /// than a missing one has by now.
 pub(super) fn put_back<T: Fields>(
-    document: RawDocumentBuf,
+    document: &RawDocumentBuf,
     aside: &Extra,
 ) -> Result<RawDocumentBuf> {
-    let without = rebuilt(&document, |name| !aside.contains_key(name))?;
+    let without = rebuilt(document, |name| !aside.contains_key(name))?;
     // Its parts have what was set aside in them back already.
     let empty = decode_with::<T>(without.as_bytes(), Some(&mut Aside::default())).ok();
     let empty = empty.map(|record| encode_as_it_is(&record)).transpose()?;
@@ -106,8 +104,8 @@ pub(super) fn put_back<T: Fields>(
         .cloned()
         .collect();
     let mut whole = RawDocumentBuf::new();
-    for element in document.iter() {
-        let (name, value) = element.map_err(unreadable)?;
+    for element in document {
+        let (name, value) = element.map_err(|error| unreadable(&error))?;
         let known = T::FIELDS
             .iter()
             .position(|field| field.name == name.as_str());
@@ -139,8 +137,8 @@ pub(super) fn put_back<T: Fields>(
 /// A document with those of its fields that are kept.
 fn rebuilt(document: &RawDocumentBuf, keep: impl Fn(&str) -> bool) -> Result<RawDocumentBuf> {
     let mut rest = RawDocumentBuf::new();
-    for element in document.iter() {
-        let (name, value) = element.map_err(unreadable)?;
+    for element in document {
+        let (name, value) = element.map_err(|error| unreadable(&error))?;
         if keep(name.as_str()) {
             rest.append(name, value);
         }
@@ -156,6 +154,6 @@ fn append(document: &mut RawDocumentBuf, name: &str, value: RawBson) -> Result<(
 }
 
 /// Reading what was written here can fail only because of a bug.
-fn unreadable(error: bson::error::Error) -> Error {
+fn unreadable(error: &bson::error::Error) -> Error {
     Error::internal(format!("an encoded document is not BSON: {error}"))
 }

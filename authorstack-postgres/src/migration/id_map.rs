@@ -110,13 +110,14 @@ fn bare(field: &str) -> &str {
     quoted('"').or_else(|| quoted('\'')).unwrap_or(field).trim()
 }
 
-/// Whether a line has the names of two columns: words without digits.
+/// Whether a line has the names of two columns: words without digits, of which one tells of ids.
 fn is_header(line: &str) -> bool {
+    let tells = line.to_lowercase().contains("id");
     let mut fields = line.split([',', ';', '\t']).map(bare);
     let is_name = |field: &str| {
         field.starts_with(char::is_alphabetic) && !field.contains(|c: char| c.is_ascii_digit())
     };
-    fields.clone().count() == 2 && fields.all(is_name)
+    tells && fields.clone().count() == 2 && fields.all(is_name)
 }
 
 fn read_id(text: &str) -> Option<Id<Record>> {

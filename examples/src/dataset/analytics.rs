@@ -319,8 +319,8 @@ impl Maker {
                 "' kdp', DAY, 1, 1, 0, 'USD', null",
             ),
             (
-                "a platform of a hundred bytes",
-                Fate::Rejected("platform"),
+                "a platform of fifty characters, a hundred bytes",
+                Fate::Carried,
                 "repeat('ü', 50), DAY, 1, 1, 0, 'USD', null",
             ),
             (
