@@ -164,6 +164,10 @@ impl Surprises {
             .push(format!("seed {} {}: {what}", self.seed, self.step));
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the values are made for this call"
+    )]
     fn differ<T: Debug + PartialEq>(&mut self, what: impl Debug, expected: T, found: T) {
         if expected != found {
             self.add(&format!("{what:?}: expected {expected:?}, found {found:?}"));
@@ -171,6 +175,7 @@ impl Surprises {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one command after another")]
 async fn years(seed: u64, scratch: &Scratch, surprises: &mut Surprises) -> anyhow::Result<()> {
     let mut legacy = Legacy::generate(seed, CAN);
     legacy.write_documents(&scratch.mongodb().await?).await?;
@@ -205,7 +210,7 @@ async fn years(seed: u64, scratch: &Scratch, surprises: &mut Surprises) -> anyho
     let destination = Destination::transactional(Arc::new(store.migration()));
     let mut target = scratch.supabase().await?;
     target.execute(PLAIN).await?;
-    let strict = seed % 4 == 0;
+    let strict = seed.is_multiple_of(4);
     let source = strictly(strict, source);
 
     let unnumbered = legacy.unnumbered();

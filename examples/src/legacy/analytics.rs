@@ -207,9 +207,10 @@ impl Table {
             doubtful.extend(means.doubtful.iter().cloned());
             fatal.extend(means.fatal.iter().cloned());
         }
-        let extra = match extra.is_empty() {
-            true => Value::Null,
-            false => extra.into(),
+        let extra = if extra.is_empty() {
+            Value::Null
+        } else {
+            extra.into()
         };
         row.insert("extra".to_owned(), extra);
         let text = |column: &str| {
@@ -285,9 +286,10 @@ impl Types {
         column: &'static str,
         types: &[&'static str],
     ) -> &'static str {
-        let sql = match can.altered && maker.dirty() {
-            true => maker.pick(types),
-            false => types[0],
+        let sql = if can.altered && maker.dirty() {
+            maker.pick(types)
+        } else {
+            types[0]
         };
         self.by_column.insert((kind, column), sql);
         sql
@@ -506,8 +508,7 @@ impl Maker {
         if self.fatal() {
             let (text, original) = match sql {
                 "bigint" => ("5000000000", json!(5_000_000_000_i64)),
-                "numeric(12,4)" => ("1.5", json!(1.5)),
-                "double precision" => ("1.5", json!(1.5)),
+                "numeric(12,4)" | "double precision" => ("1.5", json!(1.5)),
                 "text" => ("a lot", json!("a lot")),
                 _ if missing.is_none() && can.nulls => return fatal("null", field),
                 _ => ("7", Value::Null),
@@ -600,9 +601,10 @@ impl Maker {
             Some(of) => {
                 let book = self.pick(of.books);
                 let id = book.to_hex();
-                let stored = match self.chance(50) {
-                    true => of.ids.write(self, book),
-                    false => id.clone(),
+                let stored = if self.chance(50) {
+                    of.ids.write(self, book)
+                } else {
+                    id.clone()
                 };
                 (json!({stored: sums}), json!({id: sums}))
             }
@@ -668,13 +670,14 @@ impl Maker {
                 (_, "platform_breakdown") => self.breakdown(column, sql, can, None),
                 (_, "book_breakdown") => self.breakdown(column, sql, can, Some(of)),
                 (_, "status") => self.status(can),
-                (_, "error_message") => match self.dirty() {
-                    true => null(Value::Null),
-                    false => {
+                (_, "error_message") => {
+                    if self.dirty() {
+                        null(Value::Null)
+                    } else {
                         let text = self.words(4);
                         (quoted(&text), Means::is(text))
                     }
-                },
+                }
                 (_, "insight_type") => self.insight_type(),
                 (_, "content") => self.json(column, can, true),
                 (_, "factors") => self.json(column, can, false),
@@ -704,9 +707,10 @@ impl Maker {
             return fatal("'ok'", "status");
         }
         let name = self.pick(&["success", "partial", "failed"]);
-        match can.lenient && self.dirty() {
-            true => (quoted(&name.to_uppercase()), Means::is(name)),
-            false => (quoted(name), Means::is(name)),
+        if can.lenient && self.dirty() {
+            (quoted(&name.to_uppercase()), Means::is(name))
+        } else {
+            (quoted(name), Means::is(name))
         }
     }
 
@@ -743,7 +747,8 @@ impl Maker {
             table.constraints.push("primary key (id)".to_owned());
         }
         let unique = unique_columns(kind);
-        let keyed = !unique.is_empty() && !(can.loose && self.dirty());
+        let loose = unique.is_empty() || (can.loose && self.dirty());
+        let keyed = !loose;
         if keyed {
             table
                 .constraints

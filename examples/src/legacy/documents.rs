@@ -192,30 +192,9 @@ impl Item {
             unique: Vec::new(),
             held: None,
         };
-        self.defaults(&mut candidate.row, id);
+        defaults(&mut candidate.row, id);
         self.rules(&mut candidate);
         candidate
-    }
-
-    /// What a missing moment means.
-    fn defaults(&self, row: &mut Row, id: Option<ObjectId>) {
-        let made = id.map_or(0, |id| id.timestamp().timestamp_millis() * 1_000);
-        let mut or = |column: &str, value: i64| {
-            let place = row.get_mut(column).filter(|value| value.is_null());
-            if let Some(place) = place {
-                *place = value.into();
-            }
-            row.get(column).and_then(Value::as_i64)
-        };
-        let created = or("created_at", made);
-        or("updated_at", created.unwrap_or(made));
-        if let Some(started) = or("started_at", made) {
-            const DAY: i64 = 86_400_000_000;
-            let days = row.get("duration").and_then(Value::as_i64).unwrap_or(0);
-            if let Some(end) = row.get_mut("expires_at").filter(|end| end.is_null()) {
-                *end = (started + days * DAY).into();
-            }
-        }
     }
 
     /// What depends on other records, and on several fields.
@@ -341,9 +320,12 @@ impl Maker {
         let mut means = Means::is(json!([]));
         let (mut stored, mut values, mut fatal) = (Vec::new(), Vec::new(), false);
         for (place, part) in parts.into_iter().enumerate() {
-            let at = |path: &String| match single {
-                true => format!("{name}.{path}"),
-                false => format!("{name}.{place}.{path}"),
+            let at = |path: &String| {
+                if single {
+                    format!("{name}.{path}")
+                } else {
+                    format!("{name}.{place}.{path}")
+                }
             };
             fatal |= !part.fatal.is_empty();
             means.doubtful.extend(part.doubtful.iter().map(at));
@@ -375,23 +357,27 @@ impl Maker {
                 _ => email = other_email,
             }
         }
-        let auth_id = match self.fatal() {
-            true => (self.none(), Means::fatal("authId")),
-            false => (Some(account.clone().into()), Means::is(account.clone())),
+        let auth_id = if self.fatal() {
+            (self.none(), Means::fatal("authId"))
+        } else {
+            (Some(account.clone().into()), Means::is(account.clone()))
         };
         item.with("authId", "auth_id", auth_id);
-        let provider = match self.dirty() {
-            true => (self.none(), Means::is("appwrite")),
-            false => (Some("appwrite".into()), Means::is("appwrite")),
+        let provider = if self.dirty() {
+            (self.none(), Means::is("appwrite"))
+        } else {
+            (Some("appwrite".into()), Means::is("appwrite"))
         };
         item.with("authProvider", "auth_provider", provider);
-        let stored = match self.dirty() {
-            true => email.to_uppercase(),
-            false => email.clone(),
+        let stored = if self.dirty() {
+            email.to_uppercase()
+        } else {
+            email.clone()
         };
-        let address = match self.fatal() {
-            true => (Some("none".into()), Means::fatal("email")),
-            false => (Some(stored.into()), Means::is(email.clone())),
+        let address = if self.fatal() {
+            (Some("none".into()), Means::fatal("email"))
+        } else {
+            (Some(stored.into()), Means::is(email.clone()))
         };
         item.with("email", "email", address);
         let name = self.text("name", json!(""), 2);
@@ -442,8 +428,8 @@ impl Maker {
         part.with("theme", theme);
         let zone = self.text("preferences.timezone", Value::Null, 1);
         part.with("timezone", zone);
-        let currency = match self.dirty() {
-            true => match self.below(3) {
+        let currency = if self.dirty() {
+            match self.below(3) {
                 0 => (Some("eur".into()), Means::is("EUR")),
                 1 => doubtful(
                     "preferences.currency",
@@ -452,8 +438,9 @@ impl Maker {
                     json!("Euro"),
                 ),
                 _ => (self.none(), Means::is(Value::Null)),
-            },
-            false => (Some("USD".into()), Means::is("USD")),
+            }
+        } else {
+            (Some("USD".into()), Means::is("USD"))
         };
         part.with("currency", currency);
         if self.dirty() {
@@ -464,12 +451,12 @@ impl Maker {
 
     fn connected(&mut self) -> Part {
         let mut part = Part::default();
-        let platform = match self.fatal() {
-            true => (self.none(), Means::fatal("platform")),
-            false => match self.dirty() {
-                true => (Some(" KDP ".into()), Means::is("kdp")),
-                false => (Some("gumroad".into()), Means::is("gumroad")),
-            },
+        let platform = if self.fatal() {
+            (self.none(), Means::fatal("platform"))
+        } else if self.dirty() {
+            (Some(" KDP ".into()), Means::is("kdp"))
+        } else {
+            (Some("gumroad".into()), Means::is("gumroad"))
         };
         part.with("platform", platform);
         let at = as_text(self.moment("connectedAt"));
@@ -511,19 +498,18 @@ impl Maker {
             "B08",
         );
         item.with("asin", "asin", asin);
-        let cover = match self.dirty() {
-            true => match self.below(3) {
+        let cover = if self.dirty() {
+            match self.below(3) {
                 0 => (self.none(), Means::is(Value::Null)),
                 1 => (Some("/covers/1.png".into()), Means::is("/covers/1.png")),
                 _ => {
                     let script = "javascript:alert(1)";
                     doubtful("coverUrl", Value::Null, script.into(), json!(script))
                 }
-            },
-            false => {
-                let url = format!("https://covers.example.org/{id}.jpg");
-                (Some(url.clone().into()), Means::is(url))
             }
+        } else {
+            let url = format!("https://covers.example.org/{id}.jpg");
+            (Some(url.clone().into()), Means::is(url))
         };
         item.with("coverUrl", "cover_url", cover);
         let genres = self.texts("genres", &["Mystery", "Romance", "Fantasy"], false);
@@ -591,13 +577,14 @@ impl Maker {
         part.with("wordCount", words);
         let series = self.text("metadata.series", Value::Null, 2);
         part.with("series", series);
-        let place = match self.dirty() {
-            true => match self.below(3) {
+        let place = if self.dirty() {
+            match self.below(3) {
                 0 => (Some(1.5.into()), Means::is(1.5)),
                 1 => (Some("2.5".into()), Means::is(2.5)),
                 _ => (Some(decimal("3")), Means::is(3.0)),
-            },
-            false => (Some(Bson::Int32(4)), Means::is(4.0)),
+            }
+        } else {
+            (Some(Bson::Int32(4)), Means::is(4.0))
         };
         part.with("seriesPosition", place);
         if self.dirty() {
@@ -628,9 +615,10 @@ impl Maker {
     fn task(&mut self, place: u32) -> Part {
         let mut part = Part::default();
         let id = format!("task-{place}");
-        let id = match self.fatal() {
-            true => (self.none(), Means::fatal("id")),
-            false => (Some(id.clone().into()), Means::is(id)),
+        let id = if self.fatal() {
+            (self.none(), Means::fatal("id"))
+        } else {
+            (Some(id.clone().into()), Means::is(id))
         };
         part.with("id", id);
         let title = self.required_text("title", 2);
@@ -686,15 +674,12 @@ impl Maker {
     fn attachment(&mut self) -> Part {
         let mut part = Part::default();
         part.with("type", (Some("image".into()), Means::is("image")));
-        let url = match self.fatal() {
-            true => {
-                let script = "javascript:alert(1)";
-                (Some(script.into()), Means::fatal("url"))
-            }
-            false => {
-                let url = "https://example.org/a.png";
-                (Some(url.into()), Means::is(url))
-            }
+        let url = if self.fatal() {
+            let script = "javascript:alert(1)";
+            (Some(script.into()), Means::fatal("url"))
+        } else {
+            let url = "https://example.org/a.png";
+            (Some(url.into()), Means::is(url))
         };
         part.with("url", url);
         if self.dirty() {
@@ -735,10 +720,7 @@ impl Maker {
             let mut part = Part::default();
             let id = format!("c-{number}~ö");
             let twice = self.fatal() && !ids.is_empty();
-            let id = match twice {
-                true => ids[0].clone(),
-                false => id,
-            };
+            let id = if twice { ids[0].clone() } else { id };
             part.with("id", (Some(id.clone().into()), Means::is(id.clone())));
             let (stored, author) = self.reference("comments.authorId", users);
             part.with("authorId", (stored, author.clone()));
@@ -780,26 +762,27 @@ impl Maker {
         item.with("position", "position", position);
         let credits = self.vital_count("credits_spent", 500, Some(0));
         item.with("credits_spent", "credits_spent", credits);
-        let active = match self.fatal() {
-            true => (Some("perhaps".into()), Means::fatal("active")),
-            false => match self.dirty() {
-                true => (self.none(), Means::is(false)),
-                false => (Some(true.into()), Means::is(true)),
-            },
+        let active = if self.fatal() {
+            (Some("perhaps".into()), Means::fatal("active"))
+        } else if self.dirty() {
+            (self.none(), Means::is(false))
+        } else {
+            (Some(true.into()), Means::is(true))
         };
         item.with("active", "active", active);
         let start = self.millis();
-        let started = match self.fatal() {
-            true => (Some("soon".into()), Means::fatal("startedAt")),
-            false => match self.dirty() {
-                true => (self.none(), Means::is(Value::Null)),
-                false => at(start),
-            },
+        let started = if self.fatal() {
+            (Some("soon".into()), Means::fatal("startedAt"))
+        } else if self.dirty() {
+            (self.none(), Means::is(Value::Null))
+        } else {
+            at(start)
         };
         item.with("startedAt", "started_at", started);
-        let expires = match self.dirty() {
-            true => (self.none(), Means::is(Value::Null)),
-            false => at(start + 86_400_000 * i64::from(self.below(300))),
+        let expires = if self.dirty() {
+            (self.none(), Means::is(Value::Null))
+        } else {
+            at(start + 86_400_000 * i64::from(self.below(300)))
         };
         item.with("expiresAt", "expires_at", expires);
         self.maybe_alien(&mut item);
@@ -811,15 +794,16 @@ impl Maker {
         let user = self.reference("userId", users);
         item.with("userId", "user_id", user);
         let number = self.below(6);
-        let asin = match self.fatal() {
-            true => match self.below(2) {
+        let asin = if self.fatal() {
+            match self.below(2) {
                 0 => (Some("".into()), Means::fatal("asin")),
                 _ => (Some("B08".into()), Means::fatal("asin")),
-            },
-            false => (
+            }
+        } else {
+            (
                 Some(format!("b{number:09}").into()),
                 Means::is(format!("B{number:09}")),
-            ),
+            )
         };
         item.with("asin", "asin", asin);
         for (name, words) in [("title", 3), ("author", 2), ("genre", 1)] {
@@ -838,12 +822,13 @@ impl Maker {
             let mut part = Part::default();
             let price = self.price("priceHistory.price", true);
             part.with("price", price);
-            let date = match self.fatal() {
-                true => (self.none(), Means::fatal("priceHistory.date")),
-                false => (
+            let date = if self.fatal() {
+                (self.none(), Means::fatal("priceHistory.date"))
+            } else {
+                (
                     Some(DateTime::from_millis(at).into()),
                     Means::is(at * 1_000),
-                ),
+                )
             };
             let dated = date.1.fatal.is_empty();
             part.with("date", date);
@@ -928,6 +913,27 @@ impl Maker {
 fn at(millis: i64) -> (Option<Bson>, Means) {
     let stored = DateTime::from_millis(millis);
     (Some(stored.into()), Means::is(millis * 1_000))
+}
+
+/// What a missing moment means.
+fn defaults(row: &mut Row, id: Option<ObjectId>) {
+    let made = id.map_or(0, |id| id.timestamp().timestamp_millis() * 1_000);
+    let mut or = |column: &str, value: i64| {
+        let place = row.get_mut(column).filter(|value| value.is_null());
+        if let Some(place) = place {
+            *place = value.into();
+        }
+        row.get(column).and_then(Value::as_i64)
+    };
+    let created = or("created_at", made);
+    or("updated_at", created.unwrap_or(made));
+    if let Some(started) = or("started_at", made) {
+        const DAY: i64 = 86_400_000_000;
+        let days = row.get("duration").and_then(Value::as_i64).unwrap_or(0);
+        if let Some(end) = row.get_mut("expires_at").filter(|end| end.is_null()) {
+            *end = (started + days * DAY).into();
+        }
+    }
 }
 
 /// A value in the form of `extra`: relaxed Extended JSON, but texts that PostgreSQL cannot hold.

@@ -208,12 +208,12 @@ impl Maker {
 
     /// A moment that a record can do without.
     pub(super) fn moment(&mut self, path: &str) -> (Option<Bson>, Means) {
+        const DAY: i64 = 86_400_000;
         let millis = self.millis();
         if !self.dirty() {
             let stored = DateTime::from_millis(millis);
             return (Some(stored.into()), Means::is(millis * 1_000));
         }
-        const DAY: i64 = 86_400_000;
         let at = |millis: i64| {
             let stored = DateTime::from_millis(millis);
             (Some(stored.into()), Means::is(millis * 1_000))

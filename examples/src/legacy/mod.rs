@@ -159,8 +159,8 @@ impl Legacy {
     /// The text of the file that maps UUIDs to ids.
     #[must_use]
     pub fn id_map(&self) -> String {
-        let lines = self.ids.map.iter();
-        lines.map(|(own, id)| format!("{own},{id}\n")).collect()
+        let lines = self.ids.map.iter().map(|(own, id)| format!("{own},{id}"));
+        lines.collect::<Vec<_>>().join("\n")
     }
 
     /// What is set for the databases of PostgreSQL.
