@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use authorstack_core::{
     Id, MemoryStore,
-    migrate::{Destination, Kind, RunOptions, Silent, Status, replay, run, verify},
+    migrate::{Destination, Kind, RunOptions, Silent, Status, Strict, replay, run, verify},
     testing::author,
 };
 use bson::{RawDocumentBuf, doc, oid::ObjectId};
@@ -43,7 +43,8 @@ async fn what_cannot_move_is_rejected_whole_corrected_and_replayed() {
         )
         .await;
 
-        let (source, memory) = (Arc::new(store.mongo.clone()), MemoryStore::new());
+        let source = Arc::new(Strict::new(Arc::new(store.mongo.clone())));
+        let memory = MemoryStore::new();
         let target = Destination::transactional(Arc::new(memory.clone()));
         let report = run(source.clone(), &target, &RunOptions::default(), &Silent)
             .await
@@ -136,7 +137,8 @@ async fn secrets_go_to_their_own_entry_or_nowhere() {
             "platforms": [token("kdp"), token("apple")],
         };
         users.insert_one(&user).await.unwrap();
-        let (source, memory) = (Arc::new(store.mongo.clone()), MemoryStore::new());
+        let source = Arc::new(Strict::new(Arc::new(store.mongo.clone())));
+        let memory = MemoryStore::new();
         let target = Destination::transactional(Arc::new(memory.clone()));
         let options = RunOptions::default();
         run(source.clone(), &target, &options, &Silent)
@@ -186,6 +188,39 @@ async fn secrets_go_to_their_own_entry_or_nowhere() {
         assert_eq!(moved.extra["passwordHash"], "hunter2");
         let expected = json!([{"platform": "apple", "refreshToken": "token of apple"}]);
         assert_eq!(moved.extra["platforms"], expected);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_replay_sets_aside_as_a_run_does() {
+    on_indexed(async |store| {
+        let ada = author(store, "ada").await;
+        let id = ObjectId::new();
+        let wrong = doc! {"_id": id, "userId": ada.id.to_object_id(), "title": 5, "isbn": "1"};
+        let books = documents(&store.mongo, "books");
+        books.insert_one(&wrong).await.unwrap();
+        let (source, memory) = (Arc::new(store.mongo.clone()), MemoryStore::new());
+        let target = Destination::transactional(Arc::new(memory.clone()));
+        run(source.clone(), &target, &RunOptions::default(), &Silent)
+            .await
+            .unwrap();
+        let rejects: Vec<Vec<_>> = target.rejects().try_collect().await.unwrap();
+        let mut line = rejects.concat()[0].to_line().unwrap();
+        let fields = line.problems.0.iter().map(|it| it.field.as_str());
+        assert_eq!(fields.collect::<Vec<_>>(), ["title", "isbn"], "all at once");
+        let set_aside: Vec<Vec<_>> = target.set_aside().try_collect().await.unwrap();
+        assert!(set_aside.concat().is_empty(), "it did not move");
+
+        line.record["title"] = json!("T");
+        let lines = stream::iter([Ok(line)]).boxed();
+        let report = replay(source, &target, lines, &Silent).await.unwrap();
+        assert_eq!(report.status, Status::Complete, "{report:?}");
+        let id = Id::from_object_id(id);
+        let moved = memory.stack().books().get(ada.id, id).await.unwrap();
+        assert_eq!(moved.extra["_setAside"], json!({"isbn": "1"}));
+        let set_aside: Vec<Vec<_>> = target.set_aside().try_collect().await.unwrap();
+        assert_eq!(set_aside.concat()[0].fields.0[0].field, "isbn");
     })
     .await;
 }

@@ -2,5 +2,6 @@
 //! databases for one use, and the tool as a program.
 
 pub mod dataset;
+pub mod legacy;
 pub mod scratch;
 pub mod tool;

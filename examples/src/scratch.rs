@@ -110,6 +110,12 @@ impl Scratch {
         Ok(PgConnection::connect(&url).await?)
     }
 
+    /// The name of the databases.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The MongoDB database, by its URL.
     #[must_use]
     pub fn mongodb_url(&self) -> &str {

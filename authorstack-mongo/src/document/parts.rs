@@ -2,7 +2,7 @@
 //! and one element. Likes, `{postId, likes}`, are read by the list of their fields.
 
 use authorstack_core::{
-    Comment, Competitor, Id, Post, PricePoint,
+    Comment, Competitor, Id, Post, PricePoint, SET_ASIDE,
     fields::{Fields, Read, Shape},
     migrate::{CompetitorPrice, Problems},
 };
@@ -106,12 +106,21 @@ pub(crate) fn comment(bytes: &[u8], aside: Option<&mut Aside>) -> Result<Comment
         let mut reader =
             DocumentReader::of_part::<Comment>(id, part.bytes, path, &mut problems, aside);
         // Problems of the post's date belong to the post.
-        if let Some(date) = envelope.parent_created_at
-            && moment::stored(date.read()).is_some_and(|date| date.moment().is_some())
-        {
+        let date = envelope.parent_created_at;
+        let made = date.and_then(|date| moment::stored(date.read())?.moment());
+        if let (Some(date), Some(_)) = (date, made) {
             reader.or::<Comment>("createdAt", date);
         }
-        Comment::read(&mut reader)
+        let mut comment = Comment::read(&mut reader)?;
+        // A date that is set aside is none.
+        let aside = comment.extra.get(SET_ASIDE);
+        if let Some(made) = made
+            && aside.is_some_and(|aside| aside.get("createdAt").is_some())
+            && comment.created_at == comment.post_id.created_at()
+        {
+            comment.created_at = made;
+        }
+        Some(comment)
     });
     finished(comment, problems)
 }

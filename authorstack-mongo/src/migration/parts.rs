@@ -7,10 +7,11 @@
 use std::collections::VecDeque;
 
 use authorstack_core::{
-    Error, Result,
+    Error, Result, limits,
     migrate::{Key, Kind, Original, Problem, Problems, Scanned},
 };
 use bson::{Document, doc};
+use chrono::Datelike;
 
 use crate::{
     document::{self, key::key_of, moment},
@@ -357,8 +358,12 @@ impl Iterator for Parts {
 /// The type of an embedded document.
 const DOCUMENT: u8 = 0x03;
 
-/// Whether a comment has its own date, valid or not.
+/// Whether a comment has its own date. One that no store can hold is none.
 fn has_date(comment: Slice, whole: &[u8]) -> bool {
+    let holds = |value: Tagged<'_>| {
+        let at = moment::stored(value.read()).and_then(moment::Stored::moment);
+        at.is_some_and(|at| (limits::FIRST_YEAR..=limits::LAST_YEAR).contains(&at.year()))
+    };
     comment.tag == DOCUMENT
-        && tagged(comment.bytes(whole)).any(|(key, value)| key == b"createdAt" && !value.is_null())
+        && tagged(comment.bytes(whole)).any(|(key, value)| key == b"createdAt" && holds(value))
 }

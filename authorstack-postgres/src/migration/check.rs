@@ -88,7 +88,7 @@ pub(super) async fn fits(
 ) -> Result<()> {
     let mut problems = Vec::new();
     for &kind in Kind::ANALYTICS.iter().filter(|kind| kinds.contains(kind)) {
-        let table = columns::of_table(shared, connection, kind).await?;
+        let table = columns::of_table(&shared.pool, connection, kind).await?;
         // Another check names a table that is not there.
         if table.is_empty() {
             continue;

@@ -6,16 +6,14 @@
 use authorstack_core::{
     Error, Result,
     fields::{Field, Shape},
+    limits,
     migrate::Kind,
     resilience::with_deadline,
 };
-use authorstack_sql::get;
+use authorstack_sql::{Pool, from_sqlx, get};
 use sqlx::{PgConnection, query};
 
-use super::{
-    conversion::{deep, large_numbers},
-    shared::{Shared, failed},
-};
+use crate::config::SERVER;
 
 /// A column of a table.
 #[derive(Debug, Clone)]
@@ -83,7 +81,7 @@ impl Held {
 
 /// The columns of a kind's table, in their order; none if there is no such table.
 pub(super) async fn of_table(
-    shared: &Shared,
+    pool: &Pool,
     connection: &mut PgConnection,
     kind: Kind,
 ) -> Result<Vec<Column>> {
@@ -107,10 +105,12 @@ pub(super) async fn of_table(
          order by a.attnum",
     )
     .bind(kind.as_str());
-    let limit = shared.pool.timeouts().load;
-    let look = shared.pool.statement(look);
+    let limit = pool.timeouts().load;
+    let look = pool.statement(look);
     let rows = with_deadline(limit, async {
-        look.fetch_all(connection).await.map_err(failed)
+        look.fetch_all(connection)
+            .await
+            .map_err(|error| from_sqlx(error, &SERVER))
     });
     let rows = rows.await?;
     let columns = rows.iter().map(|row| {
@@ -502,4 +502,18 @@ fn is_json(t: &str) -> String {
 /// The error about columns that do not convert.
 pub(super) fn unfit(problems: &[String]) -> Error {
     Error::configuration(crate::config::SERVER.setting, problems.join("; "))
+}
+
+/// SQL that is true for JSON with numbers too large for a double.
+pub(super) fn large_numbers(json: &str) -> String {
+    format!(
+        "jsonb_path_exists({json}, '$.** ? (@.type() == \"number\" \
+           && (@ > 1.7976931348623157e308 || @ < -1.7976931348623157e308))')"
+    )
+}
+
+/// SQL that is true for JSON that is nested deeper than core's limit.
+pub(super) fn deep(json: &str) -> String {
+    let levels = limits::LEVELS;
+    format!("jsonb_path_exists({json}, 'strict $.**{{{levels}}}')")
 }

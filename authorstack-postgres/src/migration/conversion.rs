@@ -9,7 +9,7 @@ use authorstack_core::{
 };
 use authorstack_sql::{IdForm, row_digest};
 
-use super::columns::{self, Column, Reading, UUID, constant, quoted};
+use super::columns::{self, Column, Reading, UUID, constant, deep, large_numbers, quoted};
 
 /// The transaction setting that holds the map, because COPY takes no parameters.
 pub(super) const ID_MAP: &str = "authorstack.id_map";
@@ -613,20 +613,6 @@ fn wrong_name(name: &str) -> String {
          and (char_length({name}) not between 1 and 50 \
            or {name} ~ '^{SPACE}|{SPACE}$|[\\u0001-\\u001f\\u007f-\\u009f]')"
     )
-}
-
-/// SQL that is true for JSON with numbers too large for a double.
-pub(super) fn large_numbers(json: &str) -> String {
-    format!(
-        "jsonb_path_exists({json}, '$.** ? (@.type() == \"number\" \
-           && (@ > 1.7976931348623157e308 || @ < -1.7976931348623157e308))')"
-    )
-}
-
-/// SQL that is true for JSON that is nested deeper than core's limit.
-pub(super) fn deep(json: &str) -> String {
-    let levels = limits::LEVELS;
-    format!("jsonb_path_exists({json}, 'strict $.**{{{levels}}}')")
 }
 
 /// SQL that is true if JSON is not an object of sums with numbers.

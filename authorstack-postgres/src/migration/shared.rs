@@ -83,7 +83,7 @@ impl Shared {
         kind: Kind,
     ) -> Result<Conversion> {
         Self::known(kind)?;
-        let table = columns::of_table(self, connection, kind).await?;
+        let table = columns::of_table(&self.pool, connection, kind).await?;
         self.conversion_of(kind, table)
     }
 

@@ -111,6 +111,7 @@ impl Page {
                 None => vec![format!("{indent}{text}").into()],
             };
             for line in lines {
+                // Writing into a text cannot fail.
                 let _ = writeln!(page, "{style}{line}{style:#}");
             }
         }

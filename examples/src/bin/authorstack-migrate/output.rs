@@ -133,12 +133,10 @@ fn by_field(fields: &BTreeMap<String, u64>) -> String {
             field => format!("{} {}", shown(field).up_to(120), grouped(*count)),
         });
     let mut text = named.collect::<Vec<_>>().join(", ");
-    match fields.len().saturating_sub(MOST) {
-        0 => {}
-        more => {
-            text.push_str(" and ");
-            text.push_str(&counted(more as u64, "other field", "other fields"));
-        }
+    let more = fields.len().saturating_sub(MOST) as u64;
+    if more > 0 {
+        text.push_str(" and ");
+        text.push_str(&counted(more, "other field", "other fields"));
     }
     text
 }
