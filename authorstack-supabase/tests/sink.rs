@@ -827,7 +827,7 @@ async fn inspecting_says_what_is_there_and_changes_nothing() {
         expected.insert(Kind::Users, 1);
         assert_eq!(records, expected);
         assert!(
-            state.notes[0].contains("public.users holds 1 records"),
+            state.notes[0].contains("public.users holds 1 record already"),
             "{:?}",
             state.notes
         );
