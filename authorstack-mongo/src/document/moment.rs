@@ -1,7 +1,8 @@
 //! Reads moments as Mongoose casts them: dates, numbers of milliseconds, and texts that `new
 //! Date(text)` reads in one way on every server.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+use authorstack_core::limits;
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Utc};
 
 use super::number;
 use crate::raw::Raw;
@@ -25,6 +26,13 @@ impl Stored {
             Self::Millis(millis) => DateTime::from_timestamp_millis(millis),
             Self::At(moment) => Some(moment),
         }
+    }
+
+    /// The moment, if there is one that every store can hold.
+    pub(crate) fn storable(self) -> Option<DateTime<Utc>> {
+        let years = limits::FIRST_YEAR..=limits::LAST_YEAR;
+        self.moment()
+            .filter(|moment| years.contains(&moment.year()))
     }
 }
 

@@ -107,7 +107,7 @@ pub(crate) fn comment(bytes: &[u8], aside: Option<&mut Aside>) -> Result<Comment
             DocumentReader::of_part::<Comment>(id, part.bytes, path, &mut problems, aside);
         // Problems of the post's date belong to the post.
         let date = envelope.parent_created_at;
-        let made = date.and_then(|date| moment::stored(date.read())?.moment());
+        let made = date.and_then(|date| moment::stored(date.read())?.storable());
         if let (Some(date), Some(_)) = (date, made) {
             reader.or::<Comment>("createdAt", date);
         }

@@ -7,11 +7,10 @@
 use std::collections::VecDeque;
 
 use authorstack_core::{
-    Error, Result, limits,
+    Error, Result,
     migrate::{Key, Kind, Original, Problem, Problems, Scanned},
 };
 use bson::{Document, doc};
-use chrono::Datelike;
 
 use crate::{
     document::{self, key::key_of, moment},
@@ -361,8 +360,8 @@ const DOCUMENT: u8 = 0x03;
 /// Whether a comment has its own date. One that no store can hold is none.
 fn has_date(comment: Slice, whole: &[u8]) -> bool {
     let holds = |value: Tagged<'_>| {
-        let at = moment::stored(value.read()).and_then(moment::Stored::moment);
-        at.is_some_and(|at| (limits::FIRST_YEAR..=limits::LAST_YEAR).contains(&at.year()))
+        let at = moment::stored(value.read());
+        at.is_some_and(|at| at.storable().is_some())
     };
     comment.tag == DOCUMENT
         && tagged(comment.bytes(whole)).any(|(key, value)| key == b"createdAt" && holds(value))
