@@ -130,3 +130,15 @@ impl Answer {
         kinds.filter_map(|kind| kind[count].as_u64()).sum()
     }
 }
+
+/// The kernel's own high-water mark of a process's memory, in megabytes; 0 where it is not known.
+#[must_use]
+pub fn resident_peak(process: u32) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let kilobytes = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .and_then(|rest| rest.trim().strip_suffix(" kB"))
+        .and_then(|number| number.trim().parse::<f64>().ok());
+    kilobytes.unwrap_or(0.0) / 1024.0
+}

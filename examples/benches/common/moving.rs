@@ -1,14 +1,13 @@
 //! What the benchmarks of migrations share: the tool, watched, and COPY.
 
 use std::{
-    fs,
     process::{Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
-use authorstack_examples::scratch::Scratch;
+use authorstack_examples::{scratch::Scratch, tool::resident_peak};
 use futures::TryStreamExt;
 use sqlx::{PgConnection, postgres::PgPoolCopyExt};
 
@@ -91,15 +90,4 @@ pub(crate) fn tool(
     let seconds = started.elapsed().as_secs_f64();
     ensure!(status.success(), "the tool ended with {status}");
     Ok(Taken { seconds, peak_mb })
-}
-
-/// The kernel's own high-water mark of a process's memory.
-fn resident_peak(process: u32) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let kilobytes = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .and_then(|rest| rest.trim().strip_suffix(" kB"))
-        .and_then(|number| number.trim().parse::<f64>().ok());
-    kilobytes.unwrap_or(0.0) / 1024.0
 }

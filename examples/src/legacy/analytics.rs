@@ -12,7 +12,7 @@ use chrono::{Days, NaiveDate};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Can,
+    can::Can,
     documents::plain,
     maker::{Maker, NOBODY},
     oracle::{Candidate, Means, Row, keep_aside, uuid},
