@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use authorstack_core::{Error, ErrorKind, Result, migrate::Kind};
+use authorstack_core::{Error, ErrorKind, Result, migrate::Kind, shown};
 use sqlx::{Decode, Postgres, Row, Type, error::DatabaseError, postgres::PgRow};
 
 use crate::address::{Address, Server};
@@ -14,6 +14,9 @@ struct ServerMessage {
     code: String,
     message: String,
 }
+
+/// The most characters of what a trigger says.
+const RAISED: usize = 500;
 
 /// An error of a statement on an open connection, or of the pool.
 #[must_use]
@@ -128,6 +131,15 @@ fn from_server(error: &dyn DatabaseError, server: &Server) -> Error {
         "57P01" | "57P02" | "57P03" | "57P05" => {
             Error::unavailable(format!("the database is restarting: {}", error.message()))
         }
+        // A trigger of the owner has raised it.
+        code if code.starts_with("P0") => Error::invalid(
+            "record",
+            format!(
+                "is refused by a trigger or function of the database, which says: {}; change the \
+                 record or the trigger",
+                shown(error.message()).up_to(RAISED)
+            ),
+        ),
         code if code.starts_with("08") => Error::unavailable(format!(
             "the connection to the database failed: {}",
             error.message()
@@ -344,6 +356,7 @@ pub fn is_data_error(error: &sqlx::Error) -> bool {
     };
     code.starts_with("22")
         || code.starts_with("23")
+        || code.starts_with("P0")
         || matches!(&*code, "54000" | "54001" | "21000")
 }
 

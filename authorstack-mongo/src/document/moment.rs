@@ -100,7 +100,7 @@ fn with_zone(text: &str) -> Option<DateTime<Utc>> {
     let zone = match zone.as_bytes() {
         b"Z" | b"z" => "+00:00".to_owned(),
         [_, _, _] => format!("{zone}:00"),
-        [_, _, _, _, _] => format!("{}:{}", &zone[..3], zone.get(3..)?),
+        [_, _, _, _, _] => format!("{}:{}", zone.get(..3)?, zone.get(3..)?),
         _ => zone.to_owned(),
     };
     let moment = DateTime::parse_from_rfc3339(&format!("{date}T{time}{zone}")).ok()?;

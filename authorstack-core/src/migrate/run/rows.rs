@@ -140,7 +140,8 @@ pub(super) async fn move_rows(
                     let Some(reader) = ranges.lock().await.next(&ends).await? else {
                         return Ok(None);
                     };
-                    let counts = move_range(&ends, &pass, limits, reader).await?;
+                    let absent = ranges.lock().await.absent.clone();
+                    let counts = move_range(&ends, &pass, limits, &absent, reader).await?;
                     Ok(Some(counts))
                 };
                 let moved = moved
@@ -206,12 +207,14 @@ async fn move_range(
     ends: &Ends,
     pass: &RowPass,
     limits: BatchLimits,
+    absent: &Absent,
     reader: Box<dyn RowReader>,
 ) -> Result<Counts> {
     let range = Range {
         source: ends.source.as_ref(),
         target: &ends.target,
         lane: ends.lane()?,
+        absent,
         reader,
         limits,
     };
@@ -223,6 +226,7 @@ pub(in crate::migrate) struct Range<'r> {
     pub(in crate::migrate) source: &'r dyn Snapshot,
     pub(in crate::migrate) target: &'r Destination,
     pub(in crate::migrate) lane: Lane<'r>,
+    pub(in crate::migrate) absent: &'r Absent,
     pub(in crate::migrate) reader: Box<dyn RowReader>,
     pub(in crate::migrate) limits: BatchLimits,
 }
@@ -263,9 +267,13 @@ impl Range<'_> {
                     let rejects = self.taken(refused).await?;
                     keep(writer.as_mut(), &rejects, &mut counts).await?;
                 }
+                RowsWritten::Refused if self.reader.rows() > 1 => {
+                    drop(writer);
+                    return self.in_halves(pass).await;
+                }
                 RowsWritten::Refused => {
                     drop(writer);
-                    let counts = self.one_by_one().await?;
+                    let counts = self.alone().await?;
                     let writer = self.lane.target.open(kind, range, pass).await?;
                     writer.commit(counts).await?;
                     self.reader.close().await?;
@@ -334,8 +342,32 @@ impl Range<'_> {
         Ok(rejects)
     }
 
-    /// Moves the rows as records, batch by batch, to find those that the target refuses.
-    async fn one_by_one(&mut self) -> Result<Counts> {
+    /// Moves the range in two parts, each in a transaction of its own, to find the rows that the
+    /// target refuses. The sound rows of the range move as all others do.
+    async fn in_halves(self, pass: Option<&RowPass>) -> Result<Counts> {
+        let (mut left, half) = (self.reader.range(), self.reader.rows().div_ceil(2));
+        self.reader.close().await?;
+        let mut counts = Counts::default();
+        // Rows may have come or gone since: there may be another number of parts.
+        while let Some(reader) = self
+            .lane
+            .source
+            .open(self.lane.kind, left, half, self.absent)
+            .await?
+        {
+            left.after = reader.range().until;
+            let part = Range {
+                lane: self.lane.clone(),
+                reader,
+                ..self
+            };
+            counts += Box::pin(part.move_into(pass)).await?;
+        }
+        Ok(counts)
+    }
+
+    /// Moves the only row as a record: only so the target says why it refuses it.
+    async fn alone(&mut self) -> Result<Counts> {
         let mut counts = Counts::default();
         let mut batches = self.reader.records(self.limits);
         while let Some(batch) = batches.next().await {

@@ -106,6 +106,7 @@ impl<'c> Comparison<'c> {
             source: self.source,
             target: self.target,
             lane: side.lane.clone(),
+            absent: side.absent,
             reader,
             limits: BatchLimits::default(),
         };

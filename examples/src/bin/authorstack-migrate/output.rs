@@ -265,8 +265,12 @@ fn page_of_plan(
             text.section(title, lines);
         }
     }
+    // Where everything can be read on the way, nobody has to ask for it.
+    let connections = found.security.iter();
+    let told = connections.filter(|(_, way)| details || *way == ConnectionSecurity::ClearText);
+    text.section("Connections", told.map(connection));
     if details {
-        details_of_plan(&mut text, plan, found);
+        details_of_plan(&mut text, plan);
     } else {
         text.line(
             "`plan --details` lists the first rejects of each kind, the fields to look at, the \
@@ -365,12 +369,13 @@ fn to_do(plan: &Plan) -> Vec<String> {
                 counted(n, "migration of the schema", "migrations of the schema")
             ),
         };
-        steps.push(format!("then `authorstack-migrate run`{first}"));
+        let then = if steps.is_empty() { "" } else { "then " };
+        steps.push(format!("{then}`authorstack-migrate run`{first}"));
     }
     steps
 }
 
-fn details_of_plan(text: &mut Page, plan: &Plan, found: &Found<'_>) {
+fn details_of_plan(text: &mut Page, plan: &Plan) {
     for kind in &plan.kinds {
         let listed = kind.examples.len() as u64;
         let title = match kind.report.counts.rejected {
@@ -423,9 +428,10 @@ fn details_of_plan(text: &mut Page, plan: &Plan, found: &Found<'_>) {
         &plan.schema_migrations,
     );
     text.section("Notes on the target", &plan.notes);
-    let connections = found.security.iter();
-    let connections = connections.map(|(setting, security)| format!("{setting:<18} {security}"));
-    text.section("Connections", connections);
+}
+
+fn connection((setting, security): &(&str, ConnectionSecurity)) -> String {
+    format!("{setting:<18} {security}")
 }
 
 /// The reasons of a reject, in one line with its key.
