@@ -19,7 +19,7 @@ use authorstack_examples::{
     scratch::Scratch,
     tool::{Tool, resident_peak},
 };
-use sqlx::query;
+use sqlx::{Executor, query};
 
 /// The bytes of a value.
 const LARGE: i32 = 100 << 20;
@@ -73,9 +73,11 @@ async fn filled() -> (Scratch, Tool) {
     (scratch, tool)
 }
 
-/// The rows of the target that are larger than what a run would write there.
+/// Rows of the target from before there was a check of their size.
 async fn grown(scratch: &Scratch) {
     let mut target = scratch.supabase().await.unwrap();
+    let drop = "alter table public.ai_insights drop constraint ai_insights_content_check";
+    target.execute(drop).await.unwrap();
     let insert = "insert into public.ai_insights (id, user_id, insight_type, content) \
                   select 1000 + number, (select id from public.users limit 1), 'trend', \
                     jsonb_build_object('text', repeat('z', $1)) \
