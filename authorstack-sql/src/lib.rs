@@ -33,7 +33,8 @@ pub use identity::{IDENTITY, OTHER_TABLES};
 pub use ids::IdForm;
 pub use kept::{KEPT_CONNECTIONS, KeptConnections};
 pub use migration::{
-    READ_ONLY, check_dates, each_value, is_same_record, read_only_blocker, refusal, taken_by,
+    READ_ONLY, check_dates, each_value, is_same_record, read_only_blocker, refusal, row_refusal,
+    taken_by,
 };
 pub use pool::{BEGIN, Pool, Statement, Unit, WHOLE_TABLES};
 pub use settings::Settings;

@@ -152,15 +152,28 @@ fn words(columns: &[&str]) -> String {
 /// The problem of a record that the server refused.
 #[must_use]
 pub fn refusal(record: &Record, error: Error) -> Problems {
+    let references = record.refers_to().into_iter();
+    refused(references.map(|(field, _, _)| field), error)
+}
+
+/// The problem of a row that the server refused, and that was not read as a record.
+#[must_use]
+pub fn row_refusal(kind: Kind, error: Error) -> Problems {
+    let references = kind.description().refers_to.iter();
+    refused(references.map(|reference| reference.column), error)
+}
+
+/// The problem of what refers to others by these fields.
+fn refused(references: impl Iterator<Item = &'static str>, error: Error) -> Problems {
     match error.kind() {
         ErrorKind::NotFound => {
-            let references = record.refers_to().into_iter();
-            let problems = references.map(|(field, _, _)| {
-                let problem = "one of the records that it refers to is gone from the target; move \
-                               or fix it first, then replay";
-                Problem::new(field, problem)
-            });
-            Problems(problems.collect())
+            let problem = "one of the records that it refers to is gone from the target; move or \
+                           fix it first, then replay";
+            Problems(
+                references
+                    .map(|field| Problem::new(field, problem))
+                    .collect(),
+            )
         }
         ErrorKind::AlreadyExists { field } => Problem::new(
             field.clone(),

@@ -25,7 +25,7 @@ use sqlx::{Executor, query};
 const LARGE: i32 = 100 << 20;
 /// The memory that may be needed for one value: its text, its form for the other side, what the
 /// drivers hold of it, and the tool itself.
-const MOST_MB: f64 = 1_300.0;
+const MOST_MB: f64 = 800.0;
 const VALUES: usize = 3;
 
 /// Runs a command of the tool. Returns its exit code and its peak of memory in megabytes.

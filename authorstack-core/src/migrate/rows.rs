@@ -206,7 +206,7 @@ pub enum RowsWritten {
         written: u64,
         /// Rows that existed already.
         unchanged: u64,
-        /// The numbers of rows that conflict with another row, and why.
+        /// The numbers of rows that conflict with another row or that the table refuses, and why.
         refused: Vec<(i64, Problems)>,
     },
     /// The table refuses some row without saying which. Nothing was written.
@@ -216,7 +216,8 @@ pub enum RowsWritten {
 /// A range that is being written, in one transaction. Dropping it rolls the transaction back.
 #[async_trait]
 pub trait RowWriter: Send {
-    /// Writes the rows.
+    /// Writes the rows. If the table refuses some of them, [`RowMode::Merge`] finds out which; rows that
+    /// were [refused](RowsWritten::Refused) when they were appended can be written once more so.
     ///
     /// # Errors
     /// The first error of the stream; Timeout or Unavailable of the store.

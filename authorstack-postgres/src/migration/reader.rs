@@ -23,6 +23,9 @@ use super::{
 /// Rows are passed on in pieces of this size, because the server sends each row separately.
 const PIECE: usize = 256 << 10;
 
+/// How many bytes of rows are read before they are passed on.
+const PART_BYTES: usize = 4 << 20;
+
 pub(super) struct RangeReader {
     shared: Arc<Shared>,
     connection: PgConnection,
@@ -110,11 +113,14 @@ impl RangeReader {
         let rows = shared.pool.statement(select).fetch(&mut self.connection);
         stream::try_unfold(rows, move |mut rows| async move {
             let part = with_deadline(limit, async {
-                let mut part = Vec::new();
+                let (mut part, mut bytes) = (Vec::new(), 0);
                 while part.len() < most
+                    && bytes < PART_BYTES
                     && let Some(row) = rows.try_next().await.map_err(failed)?
                 {
-                    part.push(read(shared, conversion, kind, &row)?);
+                    let scanned = read(shared, conversion, kind, &row)?;
+                    bytes += scanned.original.len();
+                    part.push(scanned);
                 }
                 Ok(part)
             });

@@ -5,12 +5,12 @@ use async_trait::async_trait;
 use authorstack_core::{
     Error, ErrorKind, Id, Result,
     migrate::{
-        Counts, Kind, Record, Reject, RowDigest, RowMode, RowPass, RowRange, RowSink, RowWriter,
-        RowsWritten, Scanned, SetAside,
+        Counts, Kind, Problems, Record, Reject, RowDigest, RowMode, RowPass, RowRange, RowSink,
+        RowWriter, RowsWritten, Scanned, SetAside,
     },
     resilience::retry_on_conflict,
 };
-use authorstack_sql::{get, is_data_error, spawned, taken_by};
+use authorstack_sql::{get, is_data_error, row_refusal, spawned, taken_by};
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use sqlx::{AssertSqlSafe, PgConnection, query, raw_sql};
 use uuid::Uuid;
@@ -177,6 +177,7 @@ impl SupabaseMigration {
             kind,
             range,
             in_pass: pass.is_some(),
+            is_new: false,
         })
     }
 
@@ -263,6 +264,8 @@ struct RangeWriter {
     kind: Kind,
     range: RowRange,
     in_pass: bool,
+    /// Whether the table has none of the rows: they were refused when they were appended.
+    is_new: bool,
 }
 
 impl RangeWriter {
@@ -278,8 +281,9 @@ impl RangeWriter {
         };
         match written {
             Ok(written) => Ok(written),
-            Err(Failure::Refused) => {
+            Err(Failure::Refused(_)) => {
                 roll_back(&mut self.worker.connection).await?;
+                self.is_new = mode == RowMode::Append;
                 Ok(RowsWritten::Refused)
             }
             Err(Failure::Other(error)) => Err(error),
@@ -313,29 +317,95 @@ impl RangeWriter {
             .execute(&mut *connection)
             .await?;
         let mut refused = Vec::new();
-        let taken = query(of_rows.taken.as_str())
-            .bind(self.range.after)
-            .bind(self.range.until);
-        let taken = migration.work.store.statement(taken);
-        for row in taken.fetch_all(&mut *connection).await? {
-            let (number, holder): (i64, i64) = (get(&row, 0)?, get(&row, 1)?);
-            refused.push((number, taken_by(self.kind, number, holder)));
+        if !self.is_new {
+            let taken = query(of_rows.taken.as_str())
+                .bind(self.range.after)
+                .bind(self.range.until);
+            let taken = migration.work.store.statement(taken);
+            for row in taken.fetch_all(&mut *connection).await? {
+                let (number, holder): (i64, i64) = (get(&row, 0)?, get(&row, 1)?);
+                refused.push((number, taken_by(self.kind, number, holder)));
+            }
         }
-        let merge = query(statements.merge.as_str())
-            .bind(self.range.after.saturating_add(1))
-            .bind(self.range.until);
-        let row = migration
-            .work
-            .store
-            .statement(merge)
-            .fetch_one(connection)
-            .await?;
-        let written = unsigned(&row, 0)?;
+        let bring = if self.is_new {
+            &of_rows.add
+        } else {
+            &statements.merge
+        };
+        let (first, last) = (self.range.after.saturating_add(1), self.range.until);
+        let written = match self.bring(bring, first, last).await {
+            Err(Failure::Refused(_)) => self.sift(bring, &mut refused).await?,
+            other => other?,
+        };
         Ok(RowsWritten::Taken {
             written,
             unchanged: copied - refused.len() as u64 - written,
             refused,
         })
+    }
+
+    /// Brings the staged rows with these numbers into the table. If the server refuses one of them,
+    /// nothing has changed.
+    async fn bring(&mut self, sql: &'static str, first: i64, last: i64) -> Result<u64, Failure> {
+        let connection = &mut self.worker.connection;
+        raw_sql("savepoint part").execute(&mut *connection).await?;
+        let bring = query(sql).bind(first).bind(last);
+        let bring = self.migration.work.store.statement(bring);
+        let end = match bring.fetch_one(&mut *connection).await {
+            Ok(row) => {
+                let written = unsigned(&row, 0)?;
+                raw_sql("release savepoint part")
+                    .execute(connection)
+                    .await?;
+                return Ok(written);
+            }
+            Err(error) => Failure::from(error),
+        };
+        if let Failure::Refused(_) = end {
+            let back = "rollback to savepoint part; release savepoint part";
+            raw_sql(back).execute(connection).await?;
+        }
+        Err(end)
+    }
+
+    /// Brings the staged rows into the table in halves, down to the rows that it refuses. Returns how
+    /// many it wrote.
+    async fn sift(
+        &mut self,
+        sql: &'static str,
+        refused: &mut Vec<(i64, Problems)>,
+    ) -> Result<u64, Failure> {
+        let numbers = query("select id from pg_temp.authorstack_batch order by id");
+        let numbers = self.migration.work.store.statement(numbers);
+        let numbers = numbers.fetch_all(&mut self.worker.connection).await?;
+        let numbers: Vec<i64> = numbers
+            .iter()
+            .map(|row| get(row, 0))
+            .collect::<Result<_>>()?;
+        // The whole was refused just now.
+        let (low, high) = numbers.split_at(numbers.len() / 2);
+        let mut parts = vec![high, low];
+        if numbers.len() == 1 {
+            parts = vec![numbers.as_slice()];
+        }
+        let mut written = 0;
+        while let Some(part) = parts.pop() {
+            let (Some(first), Some(last)) = (part.first(), part.last()) else {
+                continue;
+            };
+            match self.bring(sql, *first, *last).await {
+                Ok(more) => written += more,
+                Err(Failure::Refused(error)) if part.len() == 1 => {
+                    refused.push((*first, row_refusal(self.kind, error)));
+                }
+                Err(Failure::Refused(_)) => {
+                    let (low, high) = part.split_at(part.len() / 2);
+                    parts.extend([high, low]);
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(written)
     }
 
     async fn committed(mut self, counts: Counts) -> Result<()> {
@@ -396,7 +466,7 @@ impl RowWriter for RangeWriter {
 /// Why rows were not written.
 enum Failure {
     /// The server refused a row.
-    Refused,
+    Refused(Error),
     Other(Error),
 }
 
@@ -409,7 +479,7 @@ impl From<Error> for Failure {
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
         if is_data_error(&error) {
-            Self::Refused
+            Self::Refused(from_sqlx(error))
         } else {
             Self::Other(from_sqlx(error))
         }

@@ -43,6 +43,8 @@ pub(super) struct RowStatements {
     pub(super) digest: String,
     /// Removes staged rows if another record has their place. Returns both numbers.
     pub(super) taken: String,
+    /// Adds the staged rows to a table that has none of them. Returns how many it wrote.
+    pub(super) add: String,
 }
 
 /// The building blocks of a table's statements.
@@ -200,6 +202,12 @@ impl Table {
         Some(RowStatements {
             digest: format!("select {digest} from public.{kind} where id > $1 and id <= $2"),
             taken,
+            add: format!(
+                "with added as (insert into public.{kind} ({columns}) \
+                   select {columns} from pg_temp.authorstack_batch where id between $1 and $2 \
+                   returning 1) select count(*) from added",
+                columns = self.columns
+            ),
         })
     }
 
@@ -216,7 +224,8 @@ impl Table {
                where held.id = staged.id and held.id between $1 and $2 \
                  and ({held}) is distinct from ({staged}) returning 1), \
              added as (insert into {table} ({columns}) \
-               select {columns} from pg_temp.authorstack_batch as staged where not exists \
+               select {columns} from pg_temp.authorstack_batch as staged \
+               where staged.id between $1 and $2 and not exists \
                  (select from {table} as held where held.id = staged.id and held.id between $1 and $2) \
                returning 1) \
              select (select count(*) from changed) + (select count(*) from added)",

@@ -145,8 +145,8 @@ async fn migrate(scratch: &Scratch, data: &Dataset, analytics: &Analytics) -> Re
     let (carried, rejected) = (cases.len() - lines.len(), lines.len());
 
     println!(
-        "\nan impossible ISBN and a sale without an amount are fixed in the rejects file, and their \
-         lines replayed"
+        "\na book without a title and a sale without an amount are fixed in the rejects file, and \
+         their lines replayed"
     );
     fs::write(tool.folder().join("fixed.jsonl"), fixed_lines(&lines)?)?;
     let replayed = show(&tool, &["replay", "fixed.jsonl"])?;
@@ -197,7 +197,7 @@ async fn migrate(scratch: &Scratch, data: &Dataset, analytics: &Analytics) -> Re
 fn fixed_lines(lines: &[RejectLine]) -> Result<String> {
     let mut fixed = String::new();
     for (kind, field, value) in [
-        (Kind::Books, "isbn", "978-3-16-148410-0"),
+        (Kind::Books, "title", "The Long Way Home"),
         (Kind::SalesData, "revenue", "12.50"),
     ] {
         let is_meant = |line: &&RejectLine| {

@@ -251,7 +251,11 @@ impl Range<'_> {
             counts.unchanged = rows;
             movable = rows;
         } else {
-            match writer.write(mode, self.reader.copy()).await? {
+            let mut done = writer.write(mode, self.reader.copy()).await?;
+            if mode == RowMode::Append && done == RowsWritten::Refused {
+                done = writer.write(RowMode::Merge, self.reader.copy()).await?;
+            }
+            match done {
                 RowsWritten::Taken {
                     written,
                     unchanged,
