@@ -240,12 +240,20 @@ async fn a_range_and_its_rejects_are_one() {
             let expected = if commit { "1 1" } else { "0 0" };
             assert_eq!(database.texts(count).await, [expected]);
         }
-        // A table that refuses a row says so, and keeps none of the range.
+        // A row that the table refuses is named, and the others of the range are written.
         let mut writer = lane(&target).open(KIND, ALL, None).await.unwrap();
         let bytes = rows(database, &[2, 3], user, "case id when 3 then 'NaN'::numeric else 1 end").await;
         let written = writer.write(RowMode::Merge, stream::iter([Ok(bytes)]).boxed()).await.unwrap();
-        assert_eq!(written, RowsWritten::Refused);
+        let RowsWritten::Taken { written: 1, unchanged: 0, refused } = written else {
+            panic!("{written:?}");
+        };
+        let [(3, problems)] = refused.as_slice() else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(problems.0[0].field, "revenue");
+        // What is not committed is not there.
         drop(writer);
+        assert_eq!(database.texts("select id::text from public.sales_data").await, ["1"]);
         target.finish_pass(KIND).await.unwrap();
         let pass = "select concat(complete, ' ', read, ' ', written, ' ', rejected) from authorstack.checkpoints";
         assert_eq!(database.texts(pass).await, ["t 2 1 1"]);
