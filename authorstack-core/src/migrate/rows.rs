@@ -216,8 +216,8 @@ pub enum RowsWritten {
 /// A range that is being written, in one transaction. Dropping it rolls the transaction back.
 #[async_trait]
 pub trait RowWriter: Send {
-    /// Writes the rows. If the table refuses some of them, [`RowMode::Merge`] finds out which; rows that
-    /// were [refused](RowsWritten::Refused) when they were appended can be written once more so.
+    /// Writes the rows. If the table [refuses](RowsWritten::Refused) to append them, they can be
+    /// written once more with [`RowMode::Merge`], which finds out which of them it refuses.
     ///
     /// # Errors
     /// The first error of the stream; Timeout or Unavailable of the store.

@@ -127,20 +127,20 @@ pub(super) async fn move_rows(
         },
         done: pass.done.iter().rev().copied().collect(),
         most: range_rows(limits),
-        absent,
+        absent: absent.clone(),
     }));
     let (sender, mut moved) = mpsc::channel::<Result<Counts>>(SIDE_BY_SIDE);
     let mut tasks = JoinSet::new();
     for _ in 0..SIDE_BY_SIDE {
         let (ends, pass) = (ends.clone(), Arc::clone(&pass));
         let (ranges, sender) = (Arc::clone(&ranges), sender.clone());
+        let absent = absent.clone();
         tasks.spawn(async move {
             loop {
                 let moved = async {
                     let Some(reader) = ranges.lock().await.next(&ends).await? else {
                         return Ok(None);
                     };
-                    let absent = ranges.lock().await.absent.clone();
                     let counts = move_range(&ends, &pass, limits, &absent, reader).await?;
                     Ok(Some(counts))
                 };
