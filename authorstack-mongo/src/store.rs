@@ -394,7 +394,9 @@ pub(crate) fn own_fields<T: Fields>() -> Option<Document> {
 async fn greet(opened: &Opened, database: &Database) -> Result<()> {
     let deadline = opened.deadline;
     let hello = database.run_command(doc! {"hello": 1});
-    let hello = with_deadline(deadline, async { Ok(hello.await) });
+    // The driver gives up at the deadline and says why, such as a certificate that it does not
+    // trust. Without some time more, the reason would be lost.
+    let hello = with_deadline(deadline + deadline / 4, async { Ok(hello.await) });
     let answer = tokio::select! {
         answer = hello => answer,
         why = opened.refusal() => return Err(opened.unreachable(&why).await),

@@ -247,7 +247,8 @@ async fn a_store_survives_its_connections() {
         tokio::time::sleep(Duration::from_millis(1200)).await;
         database
             .rows(
-                "select pg_terminate_backend(pid) from pg_stat_activity \
+                // With a time, the server waits until the sessions are gone.
+                "select pg_terminate_backend(pid, 10000) from pg_stat_activity \
                    where datname = current_database() and pid <> pg_backend_pid()",
             )
             .await;
