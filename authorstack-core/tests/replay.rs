@@ -272,6 +272,7 @@ async fn a_ledger_settles_only_what_is_open() {
                 kind: Kind::Users,
                 records: &[user.into()],
                 rejects: &[],
+                from: None,
                 reject: &|_, problems| panic!("{problems}"),
                 step: Step::Replay { rejects: &rejects },
             };

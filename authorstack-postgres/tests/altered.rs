@@ -10,6 +10,7 @@ mod common;
 
 use authorstack_core::migrate::{
     Absent, BatchLimits, Kind, Record, RowRange, Scanned, ScannedBatch, Sink, SinkBatch, Snapshot,
+    UnfitRow,
 };
 use authorstack_postgres::{IdMap, PostgresMigration};
 use futures::TryStreamExt;
@@ -35,7 +36,11 @@ async fn read(migration: &PostgresMigration, kind: Kind) -> Vec<String> {
     let absent = Absent::default();
     let opened = lane.open(kind, RowRange::ALL, u64::MAX, &absent);
     let mut reader = opened.await.unwrap().unwrap();
-    let refused: Vec<Vec<Scanned>> = reader.refused().try_collect().await.unwrap();
+    let refused: Vec<Vec<UnfitRow>> = reader.refused().try_collect().await.unwrap();
+    let refused = refused
+        .into_iter()
+        .map(|rows| rows.into_iter().map(|unfit| unfit.row).collect());
+    let refused: Vec<Vec<Scanned>> = refused.collect();
     let refused: Vec<String> = refused
         .into_iter()
         .flatten()

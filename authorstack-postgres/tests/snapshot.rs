@@ -14,6 +14,7 @@ use authorstack_core::{
     ErrorKind, Id,
     migrate::{
         Absent, BatchLimits, Key, Kind, Position, RowRange, Scanned, ScannedBatch, Snapshot,
+        UnfitRow,
     },
 };
 use authorstack_postgres::{IdMap, PostgresConfig, PostgresMigration, PostgresStore};
@@ -118,7 +119,11 @@ async fn rows_of_absent_records_are_refused_by_name() {
         let opened = lane.open(Kind::AiInsights, RowRange::ALL, 100, &absent);
         let mut reader = opened.await.unwrap().unwrap();
         assert_eq!(reader.digest().await.unwrap().unwrap().rows, 1);
-        let refused: Vec<Vec<Scanned>> = reader.refused().try_collect().await.unwrap();
+        let refused: Vec<Vec<UnfitRow>> = reader.refused().try_collect().await.unwrap();
+        let refused = refused
+            .into_iter()
+            .map(|rows| rows.into_iter().map(|unfit| unfit.row).collect());
+        let refused: Vec<Vec<Scanned>> = refused.collect();
         let refused: Vec<String> = refused
             .into_iter()
             .flatten()

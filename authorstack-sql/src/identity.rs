@@ -8,6 +8,15 @@ pub const IDENTITY: &str = "select format('database %s of the server started at 
      (select oid from pg_catalog.pg_database where datname = current_database()), \
      extract(epoch from pg_catalog.pg_postmaster_start_time()))";
 
+/// SQL for a text that tells a table in `public` (`$1`) from all others, and stays when the server
+/// restarts; null if there is no such table. A copy that was made with the whole server, file by file,
+/// has the same.
+pub const ORIGIN: &str = "select format('postgresql:%s/%s/%s', \
+     (select system_identifier from pg_catalog.pg_control_system()), \
+     (select oid from pg_catalog.pg_database where datname = current_database()), c.oid) \
+   from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace \
+   where n.nspname = 'public' and c.relname = $1";
+
 /// SQL for the tables and views outside the system's schemas that are none of the known ones (`$1`)
 /// in `public`, or in that schema alone if `$2`: the name, whether it is a view, and about how many rows it has, where the server
 /// has counted them. Parts of a partitioned table and what belongs to an extension are left out.

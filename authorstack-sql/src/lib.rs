@@ -29,7 +29,7 @@ pub use fields::{
     read, read_listed, read_record, read_sum, select, sums_of, update, width, write_sums,
 };
 pub use fields::{ArrayWriter, WriteIds};
-pub use identity::{IDENTITY, OTHER_TABLES};
+pub use identity::{IDENTITY, ORIGIN, OTHER_TABLES};
 pub use ids::IdForm;
 pub use kept::{KEPT_CONNECTIONS, KeptConnections};
 pub use migration::{

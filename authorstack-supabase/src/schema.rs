@@ -44,6 +44,7 @@ migrations! {
     "20261128000000", "authorstack_extra";
     "20261128010000", "authorstack_set_aside";
     "20261128030000", "authorstack_lengths";
+    "20261128040000", "authorstack_moved";
 }
 
 /// The tables that the migrations create in `public`, each with its migration.

@@ -124,6 +124,7 @@ async fn what_another_record_holds_is_refused_by_name() {
                 kind,
                 records: std::slice::from_ref(&record),
                 rejects: &[],
+                from: None,
                 reject: &reject,
                 step: authorstack_core::migrate::Step::Advance {
                     from: None,

@@ -11,8 +11,8 @@ mod common;
 use authorstack_core::{
     ErrorKind, Id, User,
     migrate::{
-        Checkpoint, Counts, Kind, Load, Problem, Problems, Record, Reject, RowMode, RowRange,
-        RowSink, RowsWritten, Sink, Step, TransactionalSink,
+        Checkpoint, Counts, Kind, Load, Problem, Problems, Record, RefusedRow, Reject, RowMode,
+        RowRange, RowSink, RowsWritten, Sink, Step, TransactionalSink,
     },
     testing::author,
 };
@@ -53,7 +53,10 @@ async fn write(
     range: RowRange,
     bytes: Vec<u8>,
 ) -> RowsWritten {
-    let mut writer = lane(target).open(KIND, range, Some(pass)).await.unwrap();
+    let mut writer = lane(target)
+        .open(KIND, range, Some(pass), None)
+        .await
+        .unwrap();
     let written = writer
         .write(pass.mode, stream::iter([Ok(bytes)]).boxed())
         .await
@@ -89,7 +92,7 @@ async fn a_pass_resumes_where_its_ranges_end() {
 
         // A range that is not committed leaves nothing.
         let mut writer = lane(&target)
-            .open(KIND, RowRange { after: 3, until: 5 }, Some(&pass))
+            .open(KIND, RowRange { after: 3, until: 5 }, Some(&pass), None)
             .await
             .unwrap();
         let bytes = rows(database, &[4, 5], user, "1.10").await;
@@ -109,7 +112,7 @@ async fn a_pass_resumes_where_its_ranges_end() {
         assert_eq!(digest.rows, 3);
 
         // A writer of the run before is refused.
-        let Err(error) = lane(&target).open(KIND, ALL, Some(&pass)).await else {
+        let Err(error) = lane(&target).open(KIND, ALL, Some(&pass), None).await else {
             panic!("a writer of an earlier run was let in");
         };
         assert!(
@@ -146,7 +149,7 @@ async fn rows_are_merged_and_what_another_record_holds_is_named() {
         write(&target, &pass, ALL, bytes).await;
 
         let other = author(&store, "grace").await.id;
-        let mut writer = lane(&target).open(KIND, ALL, None).await.unwrap();
+        let mut writer = lane(&target).open(KIND, ALL, None, None).await.unwrap();
         let bytes = rows(
             database,
             &[2, 3, 4],
@@ -170,7 +173,7 @@ async fn rows_are_merged_and_what_another_record_holds_is_named() {
         writer.commit(Counts::default()).await.unwrap();
 
         // The number is another sale's; the sale is there by another number.
-        let mut writer = lane(&target).open(KIND, ALL, None).await.unwrap();
+        let mut writer = lane(&target).open(KIND, ALL, None, None).await.unwrap();
         let strange = rows(database, &[1], other, "5").await;
         let written = writer
             .write(RowMode::Merge, stream::iter([Ok(strange)]).boxed())
@@ -179,13 +182,13 @@ async fn rows_are_merged_and_what_another_record_holds_is_named() {
         let RowsWritten::Taken { refused, .. } = written else {
             panic!()
         };
-        assert_eq!(refused[0].0, 1);
-        assert_eq!(refused[0].1.0[0].field, "id");
+        assert_eq!(refused[0].number, 1);
+        assert_eq!(refused[0].problems.0[0].field, "id");
         drop(writer);
         database
             .execute("update public.sales_data set id = 40 where id = 4")
             .await;
-        let mut writer = lane(&target).open(KIND, ALL, None).await.unwrap();
+        let mut writer = lane(&target).open(KIND, ALL, None, None).await.unwrap();
         let bytes = rows(database, &[4], user, "1.10").await;
         let written = writer
             .write(RowMode::Merge, stream::iter([Ok(bytes)]).boxed())
@@ -197,8 +200,8 @@ async fn rows_are_merged_and_what_another_record_holds_is_named() {
         else {
             panic!()
         };
-        assert_eq!((written, refused[0].0), (0, 4));
-        let shown = refused[0].1.to_string();
+        assert_eq!((written, refused[0].number), (0, 4));
+        let shown = refused[0].problems.to_string();
         assert!(
             shown.contains("date: sale 40 is of the same user, book, platform and day"),
             "{shown}"
@@ -227,7 +230,7 @@ async fn a_range_and_its_rejects_are_one() {
             source_digest: [7; 32],
         };
         for commit in [false, true] {
-            let mut writer = lane(&target).open(KIND, ALL, Some(&pass)).await.unwrap();
+            let mut writer = lane(&target).open(KIND, ALL, Some(&pass), None).await.unwrap();
             let bytes = rows(database, &[1], user, "1.10").await;
             writer.write(pass.mode, stream::iter([Ok(bytes)]).boxed()).await.unwrap();
             assert_eq!(writer.reject(std::slice::from_ref(&reject)).await.unwrap(), 1);
@@ -241,13 +244,13 @@ async fn a_range_and_its_rejects_are_one() {
             assert_eq!(database.texts(count).await, [expected]);
         }
         // A row that the table refuses is named, and the others of the range are written.
-        let mut writer = lane(&target).open(KIND, ALL, None).await.unwrap();
+        let mut writer = lane(&target).open(KIND, ALL, None, None).await.unwrap();
         let bytes = rows(database, &[2, 3], user, "case id when 3 then 'NaN'::numeric else 1 end").await;
         let written = writer.write(RowMode::Merge, stream::iter([Ok(bytes)]).boxed()).await.unwrap();
         let RowsWritten::Taken { written: 1, unchanged: 0, refused } = written else {
             panic!("{written:?}");
         };
-        let [(3, problems)] = refused.as_slice() else {
+        let [RefusedRow { number: 3, problems, .. }] = refused.as_slice() else {
             panic!("{refused:?}");
         };
         assert_eq!(problems.0[0].field, "revenue");
@@ -335,6 +338,7 @@ async fn a_record_whose_number_is_another_s_is_refused_by_either_lane() {
                 kind: KIND,
                 records: &[record],
                 rejects: &[],
+                from: None,
                 reject: &reject,
                 step: Step::Aside,
             };

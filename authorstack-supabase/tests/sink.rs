@@ -76,6 +76,7 @@ impl<'t> Pass<'t> {
             kind: self.kind,
             records,
             rejects,
+            from: None,
             reject: &|index, problems| reject_of(&records[index], problems),
             step: Step::Advance {
                 from: self.at.as_ref(),
@@ -116,6 +117,7 @@ async fn replay(
         kind,
         records,
         rejects: &[],
+        from: None,
         reject: &|index, problems| Reject {
             key: keys[index].clone(),
             source_digest: rejects[index].source_digest,
@@ -428,6 +430,7 @@ async fn only_an_open_reject_with_its_digest_is_settled() {
                 kind: Kind::Users,
                 records: std::slice::from_ref(&ada),
                 rejects: &[],
+                from: None,
                 reject: &|_, problems| panic!("{problems}"),
                 step: Step::Replay {
                     rejects: std::slice::from_ref(rejected),
@@ -644,6 +647,7 @@ async fn a_first_load_goes_on_beside_rows_that_came_meanwhile() {
             kind: Kind::Users,
             records: &[replayed.into()],
             rejects: &[],
+            from: None,
             reject: &|_, problems| panic!("{problems}"),
             step: Step::Aside,
         };

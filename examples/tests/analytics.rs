@@ -10,7 +10,7 @@ use authorstack_core::{
     AuthorStack, Days, Id, SalesFilter, TotalsBy,
     migrate::{
         self, Absent, BatchLimits, Destination, Kind, KindReport, RejectLine, RowRange, RunOptions,
-        Scanned, ScannedBatch, Silent, Snapshot,
+        Scanned, ScannedBatch, Silent, Snapshot, UnfitRow,
     },
     testing::servers,
 };
@@ -620,7 +620,11 @@ async fn both_lanes_refuse_the_same() {
             .await
             .unwrap()
             .unwrap();
-        let by_rules: Vec<Vec<Scanned>> = reader.refused().try_collect().await.unwrap();
+        let by_rules: Vec<Vec<UnfitRow>> = reader.refused().try_collect().await.unwrap();
+        let by_rules = by_rules
+            .into_iter()
+            .map(|rows| rows.into_iter().map(|unfit| unfit.row).collect());
+        let by_rules: Vec<Vec<Scanned>> = by_rules.collect();
         let by_rules: BTreeMap<String, String> = problems(by_rules.into_iter().flatten());
         let limits = BatchLimits {
             records: 7,

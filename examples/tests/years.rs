@@ -503,6 +503,10 @@ struct Slow(Arc<dyn Snapshot>);
 
 #[async_trait]
 impl Snapshot for Slow {
+    async fn origin(&self, kind: Kind) -> authorstack_core::Result<Option<String>> {
+        self.0.origin(kind).await
+    }
+
     fn name(&self) -> &'static str {
         self.0.name()
     }

@@ -1,6 +1,9 @@
 //! The ledger of a migration in memory.
 
-use std::{collections::BTreeMap, sync::Weak};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Weak,
+};
 
 use crate::{
     Error, ErrorKind, Result,
@@ -13,6 +16,8 @@ pub(super) struct MemoryLedger {
     passes: BTreeMap<Kind, Pass>,
     pub(super) rejects: BTreeMap<(Kind, String), Kept>,
     pub(super) set_aside: BTreeMap<(Kind, String), SetAside>,
+    /// The records that came from elsewhere, with their origins.
+    pub(super) moved: HashSet<(Kind, String, Key)>,
     pub(super) run: Weak<()>,
 }
 

@@ -3,9 +3,9 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 
 use super::{
-    BatchLimits, Checkpoint, Counts, Entry, Key, Kind, Ledger, Load, Loaded, Position, Problems,
-    Record, Reject, Rejected, RowSink, RunLock, Scanned, ScannedBatch, SetAside, Settled, Sink,
-    SinkBatch, SinkState, Snapshot, Step, StoredDigests, TransactionalSink,
+    BatchLimits, Checkpoint, Counts, Entry, Key, Kind, Ledger, Load, Loaded, Origin, Position,
+    Problems, Record, Reject, Rejected, RowSink, RunLock, Scanned, ScannedBatch, SetAside, Settled,
+    Sink, SinkBatch, SinkState, Snapshot, Step, StoredDigests, TransactionalSink,
 };
 use crate::{Result, layers::Operation};
 
@@ -245,6 +245,35 @@ impl Destination {
 
     pub(super) async fn settled(&self, kind: Kind, keys: &[String]) -> Result<Vec<Settled>> {
         named(Operation::Rejects, self.ledger.settled(kind, keys)).await
+    }
+
+    /// The records that the store would refuse because of others that it has.
+    pub(super) async fn taken(
+        &self,
+        kind: Kind,
+        records: &[Record],
+        from: Option<Origin<'_>>,
+    ) -> Result<Vec<(usize, Problems)>> {
+        match &self.transactional {
+            Some(store) => named(Operation::Check, store.taken(kind, records, from)).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Which of these records this store took from an origin.
+    pub(super) async fn moved(&self, kind: Kind, origin: &str, keys: &[Key]) -> Result<Vec<Key>> {
+        match &self.transactional {
+            Some(store) => named(Operation::Fetch, store.moved(kind, origin, keys)).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Removes records that this store took from an origin, unless others refer to them.
+    pub(super) async fn prune(&self, kind: Kind, origin: &str, keys: &[Key]) -> Result<Vec<Key>> {
+        match &self.transactional {
+            Some(store) => named(Operation::Load, store.prune(kind, origin, keys)).await,
+            None => Ok(Vec::new()),
+        }
     }
 
     /// The fast lane for a kind, if the store has one. Its ranges commit with the ledger.

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-use super::{Counts, Key, Kind, Position, Problems, Record, Reject, SetAside};
+use super::{Counts, Key, Kind, Position, Problems, Record, Reject, SetAside, Snapshot};
 use crate::Result;
 
 /// The state of a migration, which makes it resumable: the lock, the checkpoint of each kind, the
@@ -124,6 +124,18 @@ pub struct Load<'a> {
     pub reject: &'a (dyn Fn(usize, Problems) -> Reject + Sync),
     /// How the checkpoint moves.
     pub step: Step<'a>,
+    /// Where the records come from; `None` if the source cannot say.
+    pub from: Option<Origin<'a>>,
+}
+
+/// Where the records of a batch come from. A sink remembers which records it took from there, so
+/// that it can follow what changes there later.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The [origin](Snapshot::origin) of the kind.
+    pub name: &'a str,
+    /// The source, for records as they are now.
+    pub source: &'a dyn Snapshot,
 }
 
 /// How a batch changes the ledger.

@@ -18,6 +18,7 @@ mod kind;
 mod ledger;
 mod plan;
 mod progress;
+mod prune;
 mod record;
 mod redact;
 mod reject;
@@ -40,17 +41,20 @@ pub use changes::{ChangeBatch, Changes, RecordChange};
 pub use destination::Destination;
 pub use digest::{Digest, DigestSum};
 pub use kind::{Description, Group, Key, KeyForm, Kind, Record, Reference, Stored, Unique};
-pub use ledger::{Checkpoint, Entry, Ledger, Load, Loaded, Rejected, RunLock, Settled, Step};
+pub use ledger::{
+    Checkpoint, Entry, Ledger, Load, Loaded, Origin, Rejected, RunLock, Settled, Step,
+};
 pub use plan::{Collision, KindPlan, Plan, PlannedReject, Takes, UnknownField, plan};
 pub use progress::{Progress, Silent};
+pub use prune::prune;
 pub use record::CompetitorPrice;
 pub use reject::{Problem, Problems, Reject, RejectLine, SetAside};
 pub use repair::repair;
 pub use replay::replay;
 pub use report::{Counts, KindReport, RefusedLine, Report, Status};
 pub use rows::{
-    Absent, RowDigest, RowMode, RowPass, RowRange, RowReader, RowSink, RowSource, RowWriter,
-    RowsWritten,
+    Absent, RefusedRow, RowDigest, RowHolder, RowMode, RowPass, RowRange, RowReader, RowSink,
+    RowSource, RowWriter, RowsWritten, UnfitRow,
 };
 pub use run::{RunOptions, run};
 pub use scanned::{BatchLimits, Original, Position, Scanned, ScannedBatch, StoredDigests};

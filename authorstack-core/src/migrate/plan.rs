@@ -17,7 +17,7 @@ use super::{
     Scanned, SinkState, Snapshot, Status, Stranger, Unique,
     destination::named,
     redact::redact_problems,
-    run::{Lane, START, checked, in_order, one_database},
+    run::{Lane, START, checked, from, in_order, one_database, origin},
 };
 use crate::{Boost, Id, Result, layers::Operation};
 
@@ -28,7 +28,8 @@ pub use self::unknown::UnknownField;
 pub struct Plan {
     /// Blocked, or incomplete if records would be rejected, else complete.
     pub status: Status,
-    /// The plan of each kind: `written` counts the records that would move into an empty target.
+    /// The plan of each kind: `written` counts the records that would be in the target then, also
+    /// those that it has already.
     pub kinds: Vec<KindPlan>,
     /// Records that cannot all move, because they share a unique value: users with one account or
     /// e-mail address, competitors of one user with one ASIN.
@@ -119,15 +120,20 @@ pub async fn plan(
     let mut plans = Vec::new();
     let mut admitted = Admitted::new(kinds, &state);
     for kind in in_order(kinds) {
-        let unknown = UnknownFields::of(kind, &state.readable_columns);
-        let plan = plan_kind(
-            source.as_ref(),
+        let sides = Sides {
+            source: source.as_ref(),
             target,
             kind,
-            &mut admitted,
-            unknown,
-            progress,
-        );
+            origin: origin(source.as_ref(), kind).await?,
+            // A target without its present tables has no records of ours.
+            has_records: state.pending_migrations.is_empty()
+                && state
+                    .records
+                    .iter()
+                    .any(|(of, count)| *of == kind && *count > 0),
+        };
+        let unknown = UnknownFields::of(kind, &state.readable_columns);
+        let plan = plan_kind(&sides, &mut admitted, unknown, progress);
         plans.push(plan.await?);
     }
     for (kind, takes) in Admitted::into_takes(std::mem::take(&mut admitted.takes)) {
@@ -157,6 +163,17 @@ pub async fn plan(
         notes: state.notes,
         strangers,
     })
+}
+
+/// Both sides of a kind.
+struct Sides<'s> {
+    source: &'s dyn Snapshot,
+    target: &'s Destination,
+    kind: Kind,
+    /// Where the source's records are.
+    origin: Option<String>,
+    /// Whether the target has records of the kind.
+    has_records: bool,
 }
 
 /// The expected content of the target: the ids that later kinds refer to, and hashes (64 bits) of
@@ -257,8 +274,8 @@ impl<'k> Admitted<'k> {
         found.collect()
     }
 
-    /// Adds a record, unless it conflicts with those added before.
-    fn admit(&mut self, record: &Record) -> Result<(), Problem> {
+    /// Refuses a record that refers to one that does not move.
+    fn check_references(&mut self, record: &Record) -> Result<(), Problem> {
         for (field, kind, id) in record.refers_to() {
             let moves_too = self.kinds.contains(&kind);
             let there = |ids: &mut Ids| ids.contains(id);
@@ -268,6 +285,11 @@ impl<'k> Admitted<'k> {
                 return Err(Problem::new(field, problem));
             }
         }
+        Ok(())
+    }
+
+    /// Adds a record, unless it conflicts with those added before.
+    fn admit(&mut self, record: &Record) -> Result<(), Problem> {
         self.admit_unique(record)?;
         if let Record::Boost(boost) = record {
             self.admit_position(boost)?;
@@ -371,54 +393,23 @@ impl Found {
 }
 
 async fn plan_kind(
-    source: &dyn Snapshot,
-    target: &Destination,
-    kind: Kind,
+    sides: &Sides<'_>,
     admitted: &mut Admitted<'_>,
     mut unknown: UnknownFields,
     progress: &dyn Progress,
 ) -> Result<KindPlan> {
+    let Sides { source, kind, .. } = *sides;
     let started = Instant::now();
     let total = named(Operation::Count, source.count(kind)).await?;
     progress.started(kind, total, Counts::default());
     let mut found = Found::default();
-    if let Some(lane) = Lane::between(source, target, kind) {
-        rows::plan_rows(&lane, kind, admitted, &mut found, progress).await?;
+    if let Some(lane) = Lane::between(source, sides.target, kind) {
+        rows::plan_rows(&lane, sides, admitted, &mut found, progress).await?;
     } else {
         let mut scan = source.scan(kind, START, BatchLimits::default());
         while let Some(batch) = scan.next().await {
             let batch = batch.map_err(|error| error.in_operation(Operation::Scan))?;
-            for Scanned {
-                key,
-                outcome,
-                set_aside,
-                ..
-            } in batch.items
-            {
-                let outcome = checked(outcome).map_err(|(_, problems)| problems);
-                let outcome = outcome.and_then(|record| {
-                    let problems = target.screen(&record);
-                    if !problems.is_empty() {
-                        return Err(problems);
-                    }
-                    admitted.admit(&record)?;
-                    unknown.add(&record);
-                    Ok(())
-                });
-                found.counts.read += 1;
-                match outcome {
-                    Ok(()) => {
-                        found.counts.written += 1;
-                        if !set_aside.is_empty() {
-                            found.set_aside(key, &set_aside);
-                        }
-                    }
-                    Err(problems) => {
-                        admitted.reject(kind, &key);
-                        found.reject(key, &problems);
-                    }
-                }
-            }
+            plan_batch(sides, admitted, &mut unknown, &mut found, batch.items).await?;
             progress.advanced(kind, found.counts);
         }
     }
@@ -446,4 +437,73 @@ async fn plan_kind(
         takes: Vec::new(),
         unknown_fields: unknown.into_list(),
     })
+}
+
+async fn plan_batch(
+    sides: &Sides<'_>,
+    admitted: &mut Admitted<'_>,
+    unknown: &mut UnknownFields,
+    found: &mut Found,
+    items: Vec<Scanned>,
+) -> Result<()> {
+    let Sides {
+        source,
+        target,
+        kind,
+        ..
+    } = *sides;
+    found.counts.read += items.len() as u64;
+    let (mut records, mut origins) = (Vec::with_capacity(items.len()), Vec::new());
+    for Scanned {
+        key,
+        outcome,
+        set_aside,
+        ..
+    } in items
+    {
+        let outcome = checked(outcome).map_err(|(_, problems)| problems);
+        let outcome = outcome.and_then(|record| {
+            let problems = target.screen(&record);
+            if !problems.is_empty() {
+                return Err(problems);
+            }
+            admitted.check_references(&record)?;
+            Ok(record)
+        });
+        match outcome {
+            Ok(record) => {
+                records.push(record);
+                origins.push((key, set_aside));
+            }
+            Err(problems) => {
+                admitted.reject(kind, &key);
+                found.reject(key, &problems);
+            }
+        }
+    }
+    let mut taken = HashMap::new();
+    if sides.has_records {
+        let from = from(source, sides.origin.as_deref());
+        taken.extend(target.taken(kind, &records, from).await?);
+    }
+    for (index, (record, (key, set_aside))) in records.iter().zip(origins).enumerate() {
+        let outcome = match taken.remove(&index) {
+            Some(problems) => Err(problems),
+            None => admitted.admit(record).map_err(Problems::from),
+        };
+        match outcome {
+            Ok(()) => {
+                unknown.add(record);
+                found.counts.written += 1;
+                if !set_aside.is_empty() {
+                    found.set_aside(key, &set_aside);
+                }
+            }
+            Err(problems) => {
+                admitted.reject(kind, &key);
+                found.reject(key, &problems);
+            }
+        }
+    }
+    Ok(())
 }

@@ -11,7 +11,8 @@ use crate::Result;
 /// records of documents, ranges of rows.
 ///
 /// The result counts copied records as written. It counts as differing what still differs: records
-/// that only the target has are kept, because they may be new.
+/// that only the target has are kept, because they may be new; [`prune`](fn@super::prune) removes those
+/// that were moved and are gone from the source.
 ///
 /// # Errors
 /// As for [`run`](fn@super::run). Run it again to continue.

@@ -11,7 +11,7 @@ use super::{
     RefusedLine, Reject, RejectLine, Rejected, Report, Scanned, Snapshot, Step,
     destination::named,
     redact::{redact_line, redact_problems, restore},
-    run::{check_sides_as_they_are, checked, set_aside},
+    run::{check_sides_as_they_are, checked, from, origin, set_aside},
 };
 use crate::{Result, layers::Operation};
 
@@ -159,6 +159,7 @@ async fn load_group(
     let (accepted, replayed): (Vec<&RejectLine>, Vec<Rejected>) = accepted.into_iter().unzip();
     let make =
         |index: usize, problems: Problems| reject(accepted[index], &replayed[index], problems);
+    let origin = origin(source, kind).await?;
     let load = Load {
         kind,
         records: &records,
@@ -166,6 +167,7 @@ async fn load_group(
         set_aside: &aside_of,
         reject: &make,
         step: Step::Replay { rejects: &replayed },
+        from: from(source, origin.as_deref()),
     };
     done.counts += target.load(&load).await?.counts;
     Ok(done)

@@ -110,8 +110,8 @@ pub trait RowReader: Send {
     /// The rows that can move, in the binary form of COPY, in pieces of any length.
     fn copy(&mut self) -> BoxStream<'_, Result<Vec<u8>>>;
 
-    /// The rows that cannot move, with all their problems.
-    fn refused(&mut self) -> BoxStream<'_, Result<Vec<Scanned>>>;
+    /// The rows that cannot move.
+    fn refused(&mut self) -> BoxStream<'_, Result<Vec<UnfitRow>>>;
 
     /// The rows that can move with values [set aside](crate::SET_ASIDE). They are among the rows of
     /// [`RowReader::copy`] too. A source that sets nothing aside needs no other than this one.
@@ -133,6 +133,15 @@ pub trait RowReader: Send {
     /// # Errors
     /// Timeout or Unavailable of the store.
     async fn close(self: Box<Self>) -> Result<()>;
+}
+
+/// A row that cannot move.
+#[derive(Debug, Clone)]
+pub struct UnfitRow {
+    /// The row, with all its problems.
+    pub row: Scanned,
+    /// The [absent](Absent) records that it refers to.
+    pub absent: Vec<(Kind, Id<Record>)>,
 }
 
 /// How rows are written.
@@ -162,6 +171,8 @@ pub trait RowSink: Send + Sync {
     async fn absent(&self, kind: Kind, ids: &[Id<Record>]) -> Result<Vec<Id<Record>>>;
 
     /// Opens a transaction for a range. If it belongs to a pass, the commit notes it there as done.
+    /// Rows that were taken from the same [origin](super::Snapshot::origin) earlier may get the
+    /// place of others.
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) when another run has started the pass
@@ -171,6 +182,7 @@ pub trait RowSink: Send + Sync {
         kind: Kind,
         range: RowRange,
         pass: Option<&RowPass>,
+        origin: Option<&str>,
     ) -> Result<Box<dyn RowWriter>>;
 
     /// The digest of the rows of a range.
@@ -206,11 +218,31 @@ pub enum RowsWritten {
         written: u64,
         /// Rows that existed already.
         unchanged: u64,
-        /// The numbers of rows that conflict with another row or that the table refuses, and why.
-        refused: Vec<(i64, Problems)>,
+        /// The rows that conflict with another row or that the table refuses.
+        refused: Vec<RefusedRow>,
     },
     /// The table refuses some row without saying which. Nothing was written.
     Refused,
+}
+
+/// A row that was not written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RefusedRow {
+    /// Its number.
+    pub number: i64,
+    /// The row of the target that has its number or its unique values.
+    pub holder: Option<RowHolder>,
+    /// Why it was not written.
+    pub problems: Problems,
+}
+
+/// A row of the target that has a place which another one needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowHolder {
+    /// Its number.
+    pub number: i64,
+    /// Its unique values, in a form of the target's own. A row that has other ones by now stays.
+    pub place: String,
 }
 
 /// A range that is being written, in one transaction. Dropping it rolls the transaction back.
@@ -226,6 +258,21 @@ pub trait RowWriter: Send {
         mode: RowMode,
         rows: BoxStream<'_, Result<Vec<u8>>>,
     ) -> Result<RowsWritten>;
+
+    /// The rows that [`write`](Self::write) with [`RowMode::Merge`] would not write because others
+    /// have their places, as far as that can be seen before. Writes nothing.
+    ///
+    /// # Errors
+    /// The first error of the stream; Timeout or Unavailable of the store.
+    async fn screen(&mut self, rows: BoxStream<'_, Result<Vec<u8>>>) -> Result<Vec<RefusedRow>>;
+
+    /// Takes back what was written, and removes those of these rows that were taken from the same
+    /// origin. Returns how many of them were. The range can then be written again, with
+    /// [`RowMode::Merge`].
+    ///
+    /// # Errors
+    /// Timeout or Unavailable of the store.
+    async fn give_way(&mut self, holders: &[RowHolder]) -> Result<u64>;
 
     /// Stores rejects. Returns how many of them are open.
     ///

@@ -9,14 +9,14 @@ use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
-    BatchLimits, Counts, Destination, Digest, Kind, KindReport, Load, Original, Position, Problems,
-    Progress, Record, Reject, Report, Scanned, SetAside, SinkState, Snapshot, Step,
+    BatchLimits, Counts, Destination, Digest, Kind, KindReport, Load, Origin, Original, Position,
+    Problems, Progress, Record, Reject, Report, Scanned, SetAside, SinkState, Snapshot, Step,
     destination::named,
     redact::{redact, redact_problems},
 };
 use crate::{Error, ErrorKind, Result, layers::Operation};
 
-pub(super) use rows::{Lane, Range, range_rows};
+pub(super) use rows::{Lane, Range, past, range_rows};
 
 /// The options of a run.
 #[derive(Debug, Clone, Default)]
@@ -169,7 +169,9 @@ async fn move_kind(
     let has_lane = Lane::between(source.as_ref(), target, kind).is_some();
     let counts = loop {
         let moved = if has_lane {
-            rows::move_rows(source, target, kind, limits, progress).await
+            // Ranges that exchange values may wait for each other. They do not, one after the other.
+            let side_by_side = if tries == 0 { rows::SIDE_BY_SIDE } else { 1 };
+            rows::move_rows(source, target, kind, limits, side_by_side, progress).await
         } else {
             stream_kind(source, target, kind, limits, progress).await
         };
@@ -201,6 +203,7 @@ async fn stream_kind(
     limits: BatchLimits,
     progress: &dyn Progress,
 ) -> Result<Counts> {
+    let origin = origin(source.as_ref(), kind).await?;
     let checkpoint = target.begin(kind).await?;
     let mut counts = checkpoint.counts;
     let total = named(Operation::Count, source.count(kind)).await?;
@@ -233,7 +236,8 @@ async fn stream_kind(
             from: at.as_ref(),
             to: &position,
         };
-        counts += batch.load(source.as_ref(), target, step).await?;
+        let from = from(source.as_ref(), origin.as_deref());
+        counts += batch.load(source.as_ref(), target, step, from).await?;
         progress.advanced(kind, counts);
         at = Some(position);
     }
@@ -249,6 +253,16 @@ async fn stream_kind(
             counts.read, counts.written, counts.unchanged, counts.rejected
         )))
     }
+}
+
+/// The origin of a kind's records, if the source can say it.
+pub(super) async fn origin(source: &dyn Snapshot, kind: Kind) -> Result<Option<String>> {
+    named(Operation::Check, source.origin(kind)).await
+}
+
+/// Where records come from, for a sink.
+pub(super) fn from<'a>(source: &'a dyn Snapshot, origin: Option<&'a str>) -> Option<Origin<'a>> {
+    origin.map(|name| Origin { name, source })
 }
 
 /// A batch that is ready to be loaded.
@@ -302,6 +316,7 @@ impl Prepared {
         source: &dyn Snapshot,
         target: &Destination,
         step: Step<'_>,
+        from: Option<Origin<'_>>,
     ) -> Result<Counts> {
         let make = |index: usize, problems: Problems| {
             let (key, original) = &self.origins[index];
@@ -315,6 +330,7 @@ impl Prepared {
             set_aside: &self.set_aside,
             reject: &make,
             step,
+            from,
         };
         let counts = target.load(&load).await?.counts;
         let read = (self.records.len() + self.rejects.len()) as u64;

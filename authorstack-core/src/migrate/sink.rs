@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 
-use super::{Checkpoint, Key, Kind, Ledger, Load, Loaded, Problems, Record, RowSink};
+use super::{Checkpoint, Key, Kind, Ledger, Load, Loaded, Origin, Problems, Record, RowSink};
 use crate::Result;
 
 /// A store that records are written to.
@@ -90,6 +90,42 @@ pub trait TransactionalSink: Sink + Ledger {
     /// # Errors
     /// Timeout or Unavailable of the store.
     async fn finish_pass(&self, kind: Kind) -> Result<()>;
+
+    /// The records that [`load`](Self::load) would refuse because other records of the store have
+    /// their unique values, by their index, and why. Changes nothing. A sink that does not look
+    /// before it writes needs no other than this one.
+    ///
+    /// # Errors
+    /// Timeout or Unavailable of the store.
+    async fn taken(
+        &self,
+        kind: Kind,
+        records: &[Record],
+        from: Option<Origin<'_>>,
+    ) -> Result<Vec<(usize, Problems)>> {
+        let _ = (kind, records, from);
+        Ok(Vec::new())
+    }
+
+    /// Which of these records were taken from an [origin](super::Snapshot::origin). A sink that
+    /// does not remember it needs no other than this one.
+    ///
+    /// # Errors
+    /// Timeout or Unavailable of the store.
+    async fn moved(&self, kind: Kind, origin: &str, keys: &[Key]) -> Result<Vec<Key>> {
+        let _ = (kind, origin, keys);
+        Ok(Vec::new())
+    }
+
+    /// Removes records that were taken from an origin and that no other record refers to. Returns
+    /// the keys of those that it removed.
+    ///
+    /// # Errors
+    /// Timeout or Unavailable of the store. Nothing is removed then.
+    async fn prune(&self, kind: Kind, origin: &str, keys: &[Key]) -> Result<Vec<Key>> {
+        let _ = (kind, origin, keys);
+        Ok(Vec::new())
+    }
 }
 
 /// A batch of records to write and to remove.

@@ -42,6 +42,17 @@ pub trait Snapshot: std::fmt::Debug + Send + Sync {
         Ok(Vec::new())
     }
 
+    /// A text that tells where the records of a kind are from all other places, copies of them
+    /// included, and that stays the same when the server restarts. A target remembers by it which
+    /// records it took from here. `None` if the store cannot say.
+    ///
+    /// # Errors
+    /// Timeout or Unavailable of the store.
+    async fn origin(&self, kind: Kind) -> Result<Option<String>> {
+        let _ = kind;
+        Ok(None)
+    }
+
     /// How many records there are: exactly if that is cheap, else the store's estimate.
     ///
     /// # Errors

@@ -82,6 +82,10 @@ impl Snapshot for SourceSet {
         Ok(found)
     }
 
+    async fn origin(&self, kind: Kind) -> Result<Option<String>> {
+        self.known(kind)?.origin(kind).await
+    }
+
     async fn count(&self, kind: Kind) -> Result<u64> {
         self.known(kind)?.count(kind).await
     }

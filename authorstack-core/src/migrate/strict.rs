@@ -67,6 +67,10 @@ impl Snapshot for Strict {
         self.source.databases().await
     }
 
+    async fn origin(&self, kind: Kind) -> Result<Option<String>> {
+        self.source.origin(kind).await
+    }
+
     async fn count(&self, kind: Kind) -> Result<u64> {
         self.source.count(kind).await
     }

@@ -18,7 +18,7 @@ use super::{
     BatchLimits, Counts, Destination, Digest, DigestSum, Key, KeyForm, Kind, KindReport, Problems,
     Progress, Record, Scanned, ScannedBatch, Settled, Snapshot, Status, Step, StoredDigests,
     destination::named,
-    run::{Lane, Prepared, START, check_sides_as_they_are, checked, in_order},
+    run::{Lane, Prepared, START, check_sides_as_they_are, checked, from, in_order, origin},
 };
 use crate::{Error, Id, Result, Unreadable, layers::Operation, shown};
 
@@ -48,9 +48,20 @@ pub struct KindVerification {
     pub differing_ranges: u64,
     /// The first records that differ.
     pub differences: Vec<Difference>,
+    /// The records that a [prune](fn@super::prune) removed from the target.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pruned: u64,
     /// How its rejects compare with those that are accepted; `None` if none are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acceptance: Option<Acceptance>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl KindVerification {
@@ -82,6 +93,9 @@ pub enum DifferenceKind {
     MissingInTarget,
     /// The target has it, the source does not.
     OnlyInTarget,
+    /// The target took it from this source, which no longer has it. A [prune](fn@super::prune)
+    /// removes it, unless other records refer to it.
+    GoneFromSource,
     /// Both have it, with other values in these fields.
     Differs {
         /// The fields, by their names in the record's JSON.
@@ -99,6 +113,12 @@ pub enum DifferenceKind {
     },
 }
 
+/// Names of fields in a sentence.
+fn list(fields: &[String]) -> String {
+    let shown: Vec<String> = fields.iter().map(|it| shown(it).to_string()).collect();
+    shown.join(", ")
+}
+
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         /// The most fields that are named.
@@ -107,6 +127,7 @@ impl fmt::Display for Difference {
         match &self.difference {
             DifferenceKind::MissingInTarget => f.write_str("missing in the target"),
             DifferenceKind::OnlyInTarget => f.write_str("only in the target"),
+            DifferenceKind::GoneFromSource => f.write_str("gone from the source since it moved"),
             DifferenceKind::Differs { fields } => {
                 f.write_str("differs in ")?;
                 for (index, field) in fields.iter().take(MOST).enumerate() {
@@ -119,12 +140,10 @@ impl fmt::Display for Difference {
                 }
             }
             DifferenceKind::UnreadableInTarget { fields } => {
-                let fields = fields.join(", ");
-                write!(f, "{}: cannot be read in the target: {fields}", self.key)
+                write!(f, "cannot be read in the target: {}", list(fields))
             }
             DifferenceKind::UnreadableInSource { fields } => {
-                let fields = fields.join(", ");
-                write!(f, "{}: cannot be read in the source: {fields}", self.key)
+                write!(f, "cannot be read in the source: {}", list(fields))
             }
         }
     }
@@ -178,6 +197,8 @@ pub(super) enum Purpose {
     Verify,
     /// Copy what differs again.
     Repair,
+    /// Remove what the source no longer has.
+    Prune,
 }
 
 pub(super) async fn compare(
@@ -199,10 +220,16 @@ async fn compare_accepting(
     progress: &dyn Progress,
 ) -> Result<Verification> {
     let mut found: Vec<KindVerification> = Vec::new();
-    for kind in in_order(kinds) {
+    let mut order = in_order(kinds);
+    if purpose == Purpose::Prune {
+        // What refers to a record goes before it.
+        order.reverse();
+    }
+    for kind in order {
         let accepted = accepted.as_mut().map(|accepted| accepted.of(kind));
         found.push(compare_kind(source, target, kind, purpose, accepted, progress).await?);
     }
+    found.sort_by_key(|kind| kind.report.kind);
     let clean = found.iter().all(KindVerification::is_clean);
     Ok(Verification {
         status: if clean {
@@ -308,10 +335,16 @@ async fn compare_kind(
         .filter_map(|settled| settled.replayed_as.clone().map(|key| (key, settled)))
         .collect();
     let keys = |(key, settled): (&Key, &Settled)| (settled.key.clone(), key.clone());
+    let purpose = match purpose {
+        // More likely it is another database, or one that a reader may not see.
+        Purpose::Prune if total == 0 => Purpose::Verify,
+        other => other,
+    };
     let mut comparison = Comparison {
         source: source.as_ref(),
         target,
         kind,
+        origin: origin(source.as_ref(), kind).await?,
         purpose,
         accepted,
         replayed_keys: replayed.iter().map(keys).collect(),
@@ -322,6 +355,7 @@ async fn compare_kind(
         ranges: 0,
         differing_ranges: 0,
         differences: Vec::new(),
+        pruned: 0,
     };
     match Lane::between(source.as_ref(), target, kind) {
         Some(lane) => comparison.rows(&lane, progress).await?,
@@ -339,6 +373,7 @@ async fn compare_kind(
         ranges: comparison.ranges,
         differing_ranges: comparison.differing_ranges,
         differences: comparison.differences,
+        pruned: comparison.pruned,
         acceptance: comparison.accepted.map(Listed::ended),
     })
 }
@@ -591,6 +626,8 @@ struct Comparison<'a> {
     source: &'a dyn Snapshot,
     target: &'a Destination,
     kind: Kind,
+    /// Where the source's records are.
+    origin: Option<String>,
     purpose: Purpose,
     /// The rejects that are accepted.
     accepted: Option<Listed>,
@@ -605,6 +642,7 @@ struct Comparison<'a> {
     ranges: u64,
     differing_ranges: u64,
     differences: Vec<Difference>,
+    pruned: u64,
 }
 
 impl Comparison<'_> {
@@ -811,13 +849,14 @@ impl Comparison<'_> {
             .map(|settled| (settled.key.clone(), settled))
             .collect();
         let mut to_copy = Vec::new();
+        let mut extra = Vec::new();
         for (key, how) in unequal {
             match how {
                 Unequal::Missing => {
                     let known = known.get(&key.to_string());
                     if self.is_missing(&key, known).await? {
                         match self.purpose {
-                            Purpose::Verify => {
+                            Purpose::Verify | Purpose::Prune => {
                                 self.note(key.to_string(), DifferenceKind::MissingInTarget);
                             }
                             Purpose::Repair => to_copy.push(key),
@@ -830,13 +869,62 @@ impl Comparison<'_> {
                 Unequal::Both if self.purpose == Purpose::Repair => to_copy.push(key),
                 Unequal::Both | Unequal::Unreadable => self.differs(key).await?,
                 Unequal::Extra if self.replayed.contains_key(&key) => {}
-                Unequal::Extra => self.note(key.to_string(), DifferenceKind::OnlyInTarget),
+                Unequal::Extra => extra.push(key),
             }
         }
+        self.only_in_target(extra).await?;
         if self.differing > before || !to_copy.is_empty() {
             self.differing_ranges += 1;
         }
         self.copy_again(&to_copy).await
+    }
+
+    /// Handles records that only the target has. Those that it took from this source are gone there;
+    /// a prune removes them.
+    async fn only_in_target(&mut self, keys: Vec<Key>) -> Result<()> {
+        /// How many keys are asked for at once.
+        const MOST: usize = 5_000;
+        for part in keys.chunks(MOST) {
+            let mut gone: HashSet<Key> = HashSet::new();
+            if let Some(origin) = &self.origin {
+                let moved = self.target.moved(self.kind, origin, part).await?;
+                gone.extend(self.gone(moved).await?);
+            }
+            let mut removed: HashSet<Key> = HashSet::new();
+            if let (Some(origin), Purpose::Prune) = (&self.origin, self.purpose)
+                && !gone.is_empty()
+            {
+                let asked: Vec<Key> = gone.iter().cloned().collect();
+                removed.extend(self.target.prune(self.kind, origin, &asked).await?);
+                self.pruned += removed.len() as u64;
+            }
+            for key in part.iter().filter(|key| !removed.contains(key)) {
+                let difference = if gone.contains(key) {
+                    DifferenceKind::GoneFromSource
+                } else {
+                    DifferenceKind::OnlyInTarget
+                };
+                self.note(key.to_string(), difference);
+            }
+        }
+        Ok(())
+    }
+
+    /// Those of these keys that the source no longer has. A record that it has, and that cannot
+    /// move any more, is not gone.
+    async fn gone(&self, mut keys: Vec<Key>) -> Result<Vec<Key>> {
+        const MOST: usize = 500;
+        let mut there: HashSet<String> = HashSet::new();
+        for part in keys.chunks(MOST) {
+            let keys: Vec<String> = part.iter().map(ToString::to_string).collect();
+            let found = named(Operation::Fetch, self.source.fetch(self.kind, &keys)).await?;
+            for item in found {
+                there.extend(key_of(self.kind, &item.key).map(|key| key.to_string()));
+                there.insert(item.key);
+            }
+        }
+        keys.retain(|key| !there.contains(&key.to_string()));
+        Ok(keys)
     }
 
     /// Copies the source's present records again.
@@ -850,7 +938,10 @@ impl Comparison<'_> {
             // The others were deleted since they were read.
             self.counts.read -= part.len().saturating_sub(items.len()) as u64;
             let batch = Prepared::new(self.source, self.kind, items);
-            let loaded = batch.load(self.source, self.target, Step::Aside).await?;
+            let from = from(self.source, self.origin.as_deref());
+            let loaded = batch
+                .load(self.source, self.target, Step::Aside, from)
+                .await?;
             self.counts += Counts { read: 0, ..loaded };
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! The collections of the kinds, and what stands under their names.
 
 use authorstack_core::{Error, ErrorKind, Result, migrate::Kind};
-use bson::{RawDocumentBuf, doc};
+use bson::{Bson, Document, RawDocumentBuf, doc};
 use mongodb::Collection;
 
 use crate::{error::driver, store::MongoStore};
@@ -36,18 +36,8 @@ impl MongoStore {
 
     /// What a kind's collection is.
     pub(super) async fn form(&self, kind: Kind) -> Result<CollectionForm> {
-        let name = self.collection(kind)?.name();
-        let list = doc! {"listCollections": 1, "filter": {"name": name}};
-        let answer = match driver(self.deadline, self.database.run_command(list)).await {
-            // Who may not list collections may still read one.
-            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied { .. }) => {
-                return Ok(CollectionForm::Collection);
-            }
-            answer => answer?,
-        };
-        let listed = answer.get_document("cursor").ok();
-        let listed = listed.and_then(|cursor| cursor.get_array("firstBatch").ok());
-        let listed = listed.and_then(|batch| batch.first()?.as_document());
+        let listed = self.listed(kind).await?;
+        let listed = listed.as_ref();
         let form = listed.and_then(|listed| listed.get_str("type").ok());
         let is_clustered = listed
             .and_then(|listed| listed.get_document("options").ok())
@@ -58,6 +48,36 @@ impl MongoStore {
             _ if is_clustered => CollectionForm::Clustered,
             _ => CollectionForm::Collection,
         })
+    }
+
+    /// A text that tells a kind's collection from all others; `None` for a view, which has none.
+    pub(super) async fn origin_of(&self, kind: Kind) -> Result<Option<String>> {
+        let listed = self.listed(kind).await?;
+        let id = listed.as_ref().and_then(|listed| {
+            let info = listed.get_document("info").ok()?;
+            match info.get("uuid")? {
+                Bson::Binary(id) => id.to_uuid().ok(),
+                _ => None,
+            }
+        });
+        Ok(id.map(|id| format!("mongodb:{id}")))
+    }
+
+    /// What the server says about a kind's collection; `None` if there is none, or if it may not be
+    /// asked.
+    async fn listed(&self, kind: Kind) -> Result<Option<Document>> {
+        let name = self.collection(kind)?.name();
+        let list = doc! {"listCollections": 1, "filter": {"name": name}};
+        let answer = match driver(self.deadline, self.database.run_command(list)).await {
+            // Who may not list collections may still read one.
+            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied { .. }) => {
+                return Ok(None);
+            }
+            answer => answer?,
+        };
+        let listed = answer.get_document("cursor").ok();
+        let listed = listed.and_then(|cursor| cursor.get_array("firstBatch").ok());
+        Ok(listed.and_then(|batch| batch.first()?.as_document().cloned()))
     }
 }
 

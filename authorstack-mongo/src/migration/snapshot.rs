@@ -66,6 +66,10 @@ impl Snapshot for MongoStore {
         self.strange_collections(kinds).await
     }
 
+    async fn origin(&self, kind: Kind) -> Result<Option<String>> {
+        self.origin_of(kind).await
+    }
+
     async fn count(&self, kind: Kind) -> Result<u64> {
         let count = async {
             let collection = self.collection(kind)?;

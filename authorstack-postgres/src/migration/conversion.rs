@@ -2,12 +2,13 @@
 //! that cannot move.
 
 use authorstack_core::{
-    Error, Result,
+    Error, Id, Result,
     fields::{Field, Shape},
     limits,
-    migrate::Kind,
+    migrate::{Kind, Record},
 };
 use authorstack_sql::{IdForm, row_digest};
+use uuid::Uuid;
 
 use super::columns::{self, Column, Reading, UUID, constant, deep, large_numbers, quoted};
 
@@ -493,6 +494,26 @@ impl Conversion {
         let digest = row_digest(self.kind);
         let select = self.select(lists, &digest, "t.id > $1 and t.id <= $2");
         format!("{select} where {}", self.sound(lists))
+    }
+
+    /// The absent records that a row refers to, from the rules that it breaks. `references` are the ids
+    /// that it refers to, in the order of the kind's references.
+    pub(super) fn absent(
+        &self,
+        flags: &[bool],
+        references: &[Option<Uuid>],
+    ) -> Vec<(Kind, Id<Record>)> {
+        let broken = self.rules.iter().zip(flags).filter(|(_, broken)| **broken);
+        let absent = broken.filter_map(|(rule, _)| match rule.trouble {
+            Trouble::Absent(of) => {
+                let mut places = self.kind.description().refers_to.iter();
+                let place = places.position(|reference| reference.column == rule.field)?;
+                let uuid = (*references.get(place)?)?;
+                Some((of, Id::from_uuid(uuid).ok()?))
+            }
+            _ => None,
+        });
+        absent.collect()
     }
 
     /// The rows of a range that cannot move: number, the ids that they refer to in the order of the

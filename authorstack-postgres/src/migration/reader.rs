@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use authorstack_core::{
     Error, Id, Result,
     migrate::{
-        Absent, BatchLimits, Kind, Original, Record, RowDigest, RowRange, RowReader, Scanned,
+        Absent, BatchLimits, Kind, Original, Problems, Record, RowDigest, RowRange, RowReader,
+        Scanned, UnfitRow,
     },
     resilience::with_deadline,
 };
@@ -99,12 +100,13 @@ fn array(ids: &[Id<Record>]) -> String {
 
 impl RangeReader {
     /// The rows of a statement, in parts. Its first parameters are the range.
-    fn parts(
+    fn parts<T: Sized + Send + 'static>(
         &mut self,
         sql: String,
         most: usize,
-        read: fn(&Shared, &Conversion, Kind, &PgRow) -> Result<Scanned>,
-    ) -> BoxStream<'_, Result<Vec<Scanned>>> {
+        read: fn(&Shared, &Conversion, Kind, &PgRow) -> Result<T>,
+        size: fn(&T) -> usize,
+    ) -> BoxStream<'_, Result<Vec<T>>> {
         let (shared, conversion, kind) = (&self.shared, &self.conversion, self.kind);
         let limit = shared.pool.timeouts().load;
         let select = query(AssertSqlSafe(sql))
@@ -119,7 +121,7 @@ impl RangeReader {
                     && let Some(row) = rows.try_next().await.map_err(failed)?
                 {
                     let scanned = read(shared, conversion, kind, &row)?;
-                    bytes += scanned.original.len();
+                    bytes += size(&scanned);
                     part.push(scanned);
                 }
                 Ok(part)
@@ -195,26 +197,29 @@ impl RowReader for RangeReader {
         stream::once(rows).try_flatten().boxed()
     }
 
-    fn refused(&mut self) -> BoxStream<'_, Result<Vec<Scanned>>> {
+    fn refused(&mut self) -> BoxStream<'_, Result<Vec<UnfitRow>>> {
         let sql = self.conversion.refused(&self.lists);
-        self.parts(sql, PAGE, |shared, conversion, kind, row| {
+        let read: fn(&Shared, &Conversion, Kind, &PgRow) -> _ = |shared, conversion, kind, row| {
             let (number, original): (i64, &str) = (get(row, 0)?, get(row, 3)?);
             let references: Vec<Option<Uuid>> = get(row, 1)?;
             let flags: Vec<bool> = get(row, 2)?;
             let problems = shared.problems(conversion, kind, &flags, original, &references);
-            Ok(Scanned {
+            let absent = conversion.absent(&flags, &references);
+            let row = Scanned {
                 key: number.to_string(),
-                set_aside: authorstack_core::migrate::Problems::default(),
+                set_aside: Problems::default(),
                 outcome: Err(problems),
                 original: Original::Bytes(original.as_bytes().to_vec()),
-            })
-        })
+            };
+            Ok(UnfitRow { row, absent })
+        };
+        self.parts(sql, PAGE, read, |unfit| unfit.row.original.len())
     }
 
     fn records(&mut self, limits: BatchLimits) -> BoxStream<'_, Result<Vec<Scanned>>> {
         let sql = self.conversion.records("t.id > $1 and t.id <= $2", "");
         let most = limits.records.clamp(1, PAGE);
-        self.parts(sql, most, Shared::scanned)
+        self.parts(sql, most, Shared::scanned, |row| row.original.len())
     }
 
     async fn fetch(&mut self, numbers: &[i64]) -> Result<Vec<Scanned>> {

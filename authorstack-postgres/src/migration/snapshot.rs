@@ -2,14 +2,14 @@
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Error, Result,
+    Error, ErrorKind, Result,
     migrate::{
         BatchLimits, Kind, Original, Position, Problems, Record, RowSource, Scanned, ScannedBatch,
         Snapshot, Stranger,
     },
     resilience::with_deadline,
 };
-use authorstack_sql::{IDENTITY, get};
+use authorstack_sql::{IDENTITY, ORIGIN, get};
 use futures::{
     StreamExt,
     stream::{self, BoxStream},
@@ -51,6 +51,22 @@ impl Snapshot for PostgresMigration {
     async fn databases(&self) -> Result<Vec<String>> {
         let rows = self.shared.fetch_all(query(IDENTITY)).await?;
         rows.iter().map(|row| get(row, 0)).collect()
+    }
+
+    async fn origin(&self, kind: Kind) -> Result<Option<String>> {
+        Shared::known(kind)?;
+        let rows = match self
+            .shared
+            .fetch_all(query(ORIGIN).bind(kind.as_str()))
+            .await
+        {
+            // An owner may have closed the function.
+            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied { .. }) => {
+                return Ok(None);
+            }
+            rows => rows?,
+        };
+        rows.first().map(|row| get(row, 0)).transpose()
     }
 
     async fn count(&self, kind: Kind) -> Result<u64> {

@@ -3,48 +3,49 @@
 use std::{
     collections::{HashMap, HashSet},
     ops::{Range, RangeInclusive},
-    sync::LazyLock,
 };
 
 use authorstack_core::{
-    Boost, Error, ErrorKind, Id, Result,
-    fields::Value,
-    migrate::{Key, Kind, Problem, Problems, Record, Unique},
-    values::excerpt,
+    Error, ErrorKind, Id, Result,
+    migrate::{Key, Kind, Problem, Problems, Record},
 };
-use authorstack_sql::{
-    check_dates, each_value, get, is_data_error, is_same_record, refusal, select, taken_by,
-};
-use sqlx::{AssertSqlSafe, PgConnection, Row, query, raw_sql};
+use authorstack_sql::{get, is_data_error, refusal};
+use sqlx::{PgConnection, Row, ValueRef, postgres::PgRow, query, raw_sql};
 use uuid::Uuid;
 
 use super::{
     SupabaseMigration,
     copy::{CopyError, copy},
-    deferred,
+    held::Held,
     place::Place,
-    scan::read_record,
     statements::{Statements, statements},
     work::Worker,
 };
-use crate::{error::from_sqlx, store::record};
-
-/// How many existing records of a kind the target remembers.
-const KNOWN_IDS: usize = 500_000;
+use crate::error::from_sqlx;
 
 /// A batch that is being loaded: the records still to be written, and those that were refused.
 pub(super) struct Batch<'l> {
-    kind: Kind,
-    records: &'l [Record],
-    statements: &'static Statements,
-    accepted: Vec<usize>,
+    pub(super) kind: Kind,
+    pub(super) records: &'l [Record],
+    pub(super) statements: &'static Statements,
+    /// Where the records come from.
+    pub(super) origin: Option<&'l str>,
+    pub(super) accepted: Vec<usize>,
+    /// The records outside of the batch that have the unique values of some in it.
+    pub(super) holders: HashMap<Id<Record>, Held>,
+    /// Records of the batch whose present unique values others in it will have.
+    pub(super) leaving: Vec<Uuid>,
+    /// Whether the records are compared with those of the target alone, not with each other.
+    pub(super) alone: bool,
+    /// Rows whose places change.
+    pub(super) renewed: Vec<i64>,
     pub(super) refused: Vec<(usize, Problems)>,
     pub(super) written: u64,
     pub(super) unchanged: u64,
 }
 
 impl<'l> Batch<'l> {
-    pub(super) fn new(kind: Kind, records: &'l [Record]) -> Result<Self> {
+    pub(super) fn new(kind: Kind, records: &'l [Record], origin: Option<&'l str>) -> Result<Self> {
         if let Some(stray) = records.iter().find(|record| record.kind() != kind) {
             return Err(Error::internal(format!(
                 "{} was passed on as one of the {}",
@@ -56,7 +57,12 @@ impl<'l> Batch<'l> {
             kind,
             records,
             statements: statements(kind)?,
+            origin,
             accepted: (0..records.len()).collect(),
+            holders: HashMap::new(),
+            leaving: Vec::new(),
+            alone: false,
+            renewed: Vec::new(),
             refused: Vec::new(),
             written: 0,
             unchanged: 0,
@@ -64,7 +70,7 @@ impl<'l> Batch<'l> {
     }
 
     /// Refuses the accepted records that have problems.
-    fn keep(&mut self, mut find: impl FnMut(&'l Record) -> Problems) {
+    pub(super) fn keep(&mut self, mut find: impl FnMut(&'l Record) -> Problems) {
         let records = self.records;
         let refused = &mut self.refused;
         self.accepted.retain(|&index| {
@@ -77,227 +83,6 @@ impl<'l> Batch<'l> {
         });
     }
 
-    /// Refuses the records that the table would refuse, as far as this can be checked in advance.
-    pub(super) async fn screen(
-        &mut self,
-        migration: &SupabaseMigration,
-        connection: &mut PgConnection,
-    ) -> Result<()> {
-        self.keep(check_dates);
-        self.screen_ids();
-        self.screen_references(migration, connection).await?;
-        let description = self.kind.description();
-        if self.kind.is_numbered() {
-            return self.screen_numbers(migration, connection).await;
-        }
-        for (unique, holders) in description.unique.iter().zip(&self.statements.holders) {
-            self.screen_unique(migration, connection, unique, holders)
-                .await?;
-        }
-        if description.exclusive.is_some() {
-            self.screen_positions(migration, connection).await?;
-        }
-        Ok(())
-    }
-
-    /// Refuses rows if another record has their number.
-    async fn screen_numbers(
-        &mut self,
-        migration: &SupabaseMigration,
-        connection: &mut PgConnection,
-    ) -> Result<()> {
-        let records = self.accepted.iter().map(|&index| &self.records[index]);
-        let places: Vec<Place> = records.filter_map(|it| Place::of(&it.key())).collect();
-        let select = Place::bind_all(query(self.statements.some.as_str()), self.kind, &places);
-        let mut held: HashMap<Key, Record> = HashMap::new();
-        for row in migration.work.fetch_all(connection, select).await? {
-            let record = read_record(self.kind, &row)?;
-            held.insert(record.key(), record);
-        }
-        self.keep(|record| match (held.get(&record.key()), record.key()) {
-            (Some(other), Key::Row(number)) if !is_same_record(record, other) => {
-                taken_by(record.kind(), number, number)
-            }
-            _ => Problems::default(),
-        });
-        Ok(())
-    }
-
-    /// Of two records with the same id, the first counts. Records arrive in the order of their ids.
-    fn screen_ids(&mut self) {
-        let records = self.records;
-        if records.is_sorted_by(|a, b| a.key() < b.key()) {
-            return;
-        }
-        let mut first: HashMap<Key, &Record> = HashMap::new();
-        let mut same = 0;
-        self.accepted
-            .retain(|&index| match first.get(&records[index].key()) {
-                Some(&earlier) if *earlier == records[index] => {
-                    same += 1;
-                    false
-                }
-                Some(_) => true,
-                None => {
-                    first.insert(records[index].key(), &records[index]);
-                    true
-                }
-            });
-        self.unchanged += same;
-        self.keep(|record| match first.get(&record.key()) {
-            Some(&earlier) if !std::ptr::eq(earlier, record) => Problem::new(
-                "_id",
-                format!(
-                    "{} is the id of another record, too; map one of them",
-                    record.key()
-                ),
-            )
-            .into(),
-            _ => Problems::default(),
-        });
-    }
-
-    /// Refuses records that refer to missing records.
-    async fn screen_references(
-        &mut self,
-        migration: &SupabaseMigration,
-        connection: &mut PgConnection,
-    ) -> Result<()> {
-        for kind in self.kind.depends_on() {
-            let (mut known, mut unknown) = (HashSet::new(), HashSet::new());
-            {
-                let cached = migration.known();
-                let cached = cached.get(&kind);
-                for &index in &self.accepted {
-                    for (_, of, id) in self.records[index].refers_to() {
-                        if of != kind {
-                            continue;
-                        }
-                        if cached.is_some_and(|cached| cached.contains(&id)) {
-                            known.insert(id);
-                        } else {
-                            unknown.insert(id);
-                        }
-                    }
-                }
-            }
-            if !unknown.is_empty() {
-                let asked: Vec<Uuid> = unknown.iter().map(|id| id.to_uuid()).collect();
-                let sql = format!(
-                    "select id from {} where id = any ($1)",
-                    deferred::table(kind)
-                );
-                let select = query(AssertSqlSafe(sql)).bind(asked);
-                for row in migration.work.fetch_all(connection, select).await? {
-                    let id: Uuid = get(&row, 0)?;
-                    known.extend(Id::<Record>::from_uuid(id));
-                }
-                let mut cached = migration.known();
-                let cached = cached.entry(kind).or_default();
-                if cached.len() + known.len() > KNOWN_IDS {
-                    cached.clear();
-                }
-                cached.extend(&known);
-            }
-            self.keep(|record| {
-                let references = record.refers_to().into_iter();
-                let lost = references.filter(|(_, of, id)| *of == kind && !known.contains(id));
-                Problems(lost.map(|(field, of, id)| orphan(field, of, id)).collect())
-            });
-        }
-        Ok(())
-    }
-
-    /// Refuses records with unique values that another record holds.
-    async fn screen_unique(
-        &mut self,
-        migration: &SupabaseMigration,
-        connection: &mut PgConnection,
-        unique: &'static Unique,
-        holders: &'static str,
-    ) -> Result<()> {
-        let mut asked: Vec<Vec<String>> = vec![Vec::new(); unique.columns.len()];
-        let mut ids: HashSet<Id<Record>> = HashSet::new();
-        for &index in &self.accepted {
-            let record = &self.records[index];
-            ids.extend(record.key().id());
-            let values = texts(record, unique.columns);
-            for (list, value) in asked.iter_mut().zip(values) {
-                list.push(value);
-            }
-        }
-        let mut select = query(holders);
-        for list in asked {
-            select = select.bind(list);
-        }
-        let mut taken: HashMap<Vec<String>, String> = HashMap::new();
-        for row in migration.work.fetch_all(connection, select).await? {
-            let id: Uuid = get(&row, 0)?;
-            let id = Id::<Record>::from_uuid(id);
-            // A record of the batch will have the values from the batch, not those in the table.
-            if id.as_ref().is_ok_and(|id| ids.contains(id)) {
-                continue;
-            }
-            let holder = id.map_or_else(|_| "another".to_owned(), |id| id.to_string());
-            let values = 1..=unique.columns.len();
-            let values: Vec<String> = values.map(|at| get(&row, at)).collect::<Result<_>>()?;
-            taken.insert(values, holder);
-        }
-        self.keep(|record| {
-            let values = texts(record, unique.columns);
-            if let Some(holder) = taken.get(&values) {
-                return held(record, unique, holder).into();
-            }
-            taken.insert(values, record.key().to_string());
-            Problems::default()
-        });
-        Ok(())
-    }
-
-    /// Refuses active boosts whose position another one holds for a part of their time.
-    async fn screen_positions(
-        &mut self,
-        migration: &SupabaseMigration,
-        connection: &mut PgConnection,
-    ) -> Result<()> {
-        let (mut positions, mut ids) = (HashSet::new(), HashSet::new());
-        for &index in &self.accepted {
-            if let Record::Boost(boost) = &self.records[index] {
-                ids.insert(boost.id);
-                if boost.active {
-                    positions.insert(i64::from(boost.position));
-                }
-            }
-        }
-        let select = query(SELECT_BOOSTS.as_str()).bind(positions.into_iter().collect::<Vec<_>>());
-        let mut held: HashMap<u32, Vec<Boost>> = HashMap::new();
-        for row in migration.work.fetch_all(connection, select).await? {
-            let boost: Boost = record(&row)?;
-            if !ids.contains(&boost.id) {
-                held.entry(boost.position).or_default().push(boost);
-            }
-        }
-        self.keep(|record| {
-            let Record::Boost(boost) = record else {
-                return Problems::default();
-            };
-            let held = held.entry(boost.position).or_default();
-            if let Some(other) = held.iter().find(|held| held.collides_with(boost)) {
-                let (position, other) = (boost.position, other.id);
-                let problem = format!(
-                    "{position} is boost {other}'s for a part of that time; change one of the \
-                     two, then replay"
-                );
-                return Problem::new("position", problem).into();
-            }
-            if boost.active {
-                held.push((**boost).clone());
-            }
-            Problems::default()
-        });
-        Ok(())
-    }
-
     /// Writes the accepted records. Those that the server refuses are found one by one.
     pub(super) async fn write(
         &mut self,
@@ -308,20 +93,27 @@ impl<'l> Batch<'l> {
         if self.accepted.is_empty() {
             return Ok(());
         }
-        if first_load && self.copy_straight(worker).await? {
+        if first_load && self.copy_straight(migration, worker).await? {
             return Ok(());
         }
         self.merge(migration, worker).await
     }
 
     /// Copies directly into the table. Returns `false` if the server refused a record.
-    async fn copy_straight(&mut self, worker: &mut Worker) -> Result<bool> {
+    async fn copy_straight(
+        &mut self,
+        migration: &SupabaseMigration,
+        worker: &mut Worker,
+    ) -> Result<bool> {
         savepoint(&mut worker.connection).await?;
         let records = self.accepted.iter().map(|&index| &self.records[index]);
         let Worker { connection, buffer } = worker;
         match copy(connection, &self.statements.direct, records, buffer).await {
             Ok(rows) => {
                 self.written += rows;
+                let records = self.accepted.iter().map(|&index| &self.records[index]);
+                let places: Vec<Place> = records.filter_map(|it| Place::of(&it.key())).collect();
+                self.note(migration, connection, &places).await?;
                 Ok(true)
             }
             Err(error) if is_refusal(&error) => {
@@ -330,6 +122,33 @@ impl<'l> Batch<'l> {
             }
             Err(error) => Err(other_error(error)),
         }
+    }
+
+    /// Notes that these records came from the origin.
+    async fn note(
+        &self,
+        migration: &SupabaseMigration,
+        connection: &mut PgConnection,
+        places: &[Place],
+    ) -> Result<()> {
+        let (Some(origin), work) = (self.origin, &migration.work) else {
+            return Ok(());
+        };
+        let mut numbers: Vec<i64> = places
+            .iter()
+            .filter_map(|place| match place {
+                Place::Row(number) => Some(*number),
+                _ => None,
+            })
+            .collect();
+        if numbers.is_empty() {
+            return work
+                .note_places(connection, self.kind, origin, places)
+                .await;
+        }
+        numbers.sort_unstable();
+        work.note_numbers(connection, self.kind, origin, &numbers)
+            .await
     }
 
     /// Merges by id. If the server refuses a range, this tries its halves, down to single records.
@@ -369,6 +188,21 @@ impl<'l> Batch<'l> {
         Ok(())
     }
 
+    /// The places of the records that a merge added. Rows with numbers are noted by the merge itself.
+    fn added_of(&self, rows: &[PgRow]) -> Result<Vec<Place>> {
+        let mut added = Vec::new();
+        if self.kind.is_numbered() {
+            return Ok(added);
+        }
+        for row in rows {
+            let is_null = row.try_get_raw(1).is_ok_and(|value| value.is_null());
+            if !is_null {
+                added.push(Place::read(self.kind, row, [1, 2])?);
+            }
+        }
+        Ok(added)
+    }
+
     /// Merges some records, or returns why the server refused one of them.
     async fn merge_range(
         &mut self,
@@ -380,22 +214,46 @@ impl<'l> Batch<'l> {
         let Worker { connection, buffer } = worker;
         let records = indexes.iter().map(|&index| &self.records[index]);
         let numbers = numbers(records.clone());
+        let store = &migration.work.store;
         let attempt = async {
-            copy(connection, &self.statements.stage, records, buffer).await?;
+            copy(connection, &self.statements.stage, records.clone(), buffer).await?;
             let mut merge = query(self.statements.merge.as_str());
             if let Some(numbers) = numbers {
-                merge = merge.bind(*numbers.start()).bind(*numbers.end());
+                let (first, last) = (*numbers.start(), *numbers.end());
+                let renew = self.statements.rows.as_ref();
+                let renew = renew.and_then(|rows| rows.renew.as_deref());
+                if let (Some(renew), false) = (renew, self.renewed.is_empty()) {
+                    let renew = query(renew)
+                        .bind(self.renewed.clone())
+                        .bind(first)
+                        .bind(last);
+                    store.statement(renew).execute(&mut *connection).await?;
+                }
+                merge = merge.bind(first).bind(last);
+                merge = merge.bind(self.origin.map(str::to_owned));
             }
-            let merge = migration.work.store.statement(merge);
-            let row = merge.fetch_one(&mut *connection).await?;
-            let written: i64 = row.try_get(0)?;
+            // Only records of this part: they get their new values at once, or nothing happens.
+            let ids = records.filter_map(|record| record.key().id());
+            let ids: HashSet<Uuid> = ids.map(Id::to_uuid).collect();
+            let leaving = self.leaving.iter().filter(|id| ids.contains(id));
+            let leaving: Vec<Uuid> = leaving.copied().collect();
+            if let (Some(leave), false) = (&self.statements.leave, leaving.is_empty()) {
+                let leave = query(leave.as_str()).bind(leaving);
+                store.statement(leave).execute(&mut *connection).await?;
+            }
+            let rows = store.statement(merge).fetch_all(&mut *connection).await?;
             raw_sql("truncate pg_temp.authorstack_batch; release savepoint batch")
                 .execute(&mut *connection)
                 .await?;
-            Ok(written.unsigned_abs())
+            Ok(rows)
         };
-        match attempt.await {
-            Ok(written) => {
+        let merged = match attempt.await {
+            Ok(rows) => Ok((written_of(&rows)?, self.added_of(&rows)?)),
+            Err(error) => Err(error),
+        };
+        match merged {
+            Ok((written, added)) => {
+                self.note(migration, connection, &added).await?;
                 self.written += written;
                 self.unchanged += indexes.len() as u64 - written;
                 Ok(None)
@@ -409,20 +267,10 @@ impl<'l> Batch<'l> {
     }
 }
 
-/// Some columns of a record, in the server's text form.
-fn texts(record: &Record, columns: &'static [&'static str]) -> Vec<String> {
-    let mut found = vec![String::new(); columns.len()];
-    each_value(record, |field, value| {
-        let mut columns = columns.iter();
-        if let Some(at) = columns.position(|column| field.column == Some(*column)) {
-            found[at] = match value {
-                Some(Value::Id(id)) => id.to_uuid().to_string(),
-                Some(Value::Text(text)) => text.to_owned(),
-                other => format!("{other:?}"),
-            };
-        }
-    });
-    found
+/// How many records a merge wrote.
+fn written_of(rows: &[PgRow]) -> Result<u64> {
+    let written: i64 = rows.first().map_or(Ok(0), |row| get(row, 0))?;
+    Ok(written.unsigned_abs())
 }
 
 /// The first and the last number of rows with numbers.
@@ -483,36 +331,4 @@ fn other_error(error: CopyError) -> Error {
 fn halves(range: Range<usize>) -> [Range<usize>; 2] {
     let middle = range.start + range.len() / 2;
     [middle..range.end, range.start..middle]
-}
-
-static SELECT_BOOSTS: LazyLock<String> =
-    LazyLock::new(|| select::<Boost>("where active and position = any ($1)"));
-
-/// The problem of a record if another record has its unique values.
-fn held(record: &Record, unique: &Unique, holder: &str) -> Problem {
-    let one = record.kind().one();
-    let values = record.unique_values();
-    let text = values
-        .iter()
-        .find(|(of, _)| *of == unique)
-        .and_then(|(_, value)| value.rsplit(", ").next());
-    let is_id = |column: &&str| column.ends_with("_id");
-    let what = match text {
-        Some(text) if unique.columns.len() == 1 || !unique.columns.iter().all(is_id) => {
-            excerpt(text)
-        }
-        _ => "the pair".to_owned(),
-    };
-    Problem::new(
-        unique.field,
-        format!("{what} belongs to {one} {holder} already; change one of the two, then replay"),
-    )
-}
-
-fn orphan(field: &str, kind: Kind, id: Id<Record>) -> Problem {
-    let one = kind.one();
-    Problem::new(
-        field,
-        format!("there is no {one} {id} in the target; move or fix the {one} first, then replay"),
-    )
 }

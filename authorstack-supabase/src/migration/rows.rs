@@ -5,32 +5,26 @@ use async_trait::async_trait;
 use authorstack_core::{
     Error, ErrorKind, Id, Result,
     migrate::{
-        Counts, Kind, Problems, Record, Reject, RowDigest, RowMode, RowPass, RowRange, RowSink,
-        RowWriter, RowsWritten, Scanned, SetAside,
+        Counts, Kind, Record, RowDigest, RowMode, RowPass, RowRange, RowSink, RowWriter, Scanned,
     },
     resilience::retry_on_conflict,
 };
-use authorstack_sql::{get, is_data_error, row_refusal, spawned, taken_by};
+use authorstack_sql::{get, spawned};
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use sqlx::{AssertSqlSafe, PgConnection, query, raw_sql};
 use uuid::Uuid;
 
 use super::{
     SupabaseMigration,
-    batch::{roll_back, savepoint},
     deferred::{self, PutOff},
     notes::{ROWS_MARK, unsigned},
     place::Place,
+    range::RangeWriter,
     scan::{BATCH, Scan, send_rows},
-    statements::{RowStatements, statements},
-    work::{Durability, Worker, run, signed},
+    statements::row_statements,
+    work::{Durability, run},
 };
 use crate::error::from_sqlx;
-
-fn row_statements(kind: Kind) -> Result<&'static RowStatements> {
-    let rows = statements(kind)?.rows.as_ref();
-    rows.ok_or_else(|| Error::internal(format!("{kind} have no numbers")))
-}
 
 impl SupabaseMigration {
     async fn begin_rows_pass(
@@ -143,6 +137,7 @@ impl SupabaseMigration {
         kind: Kind,
         range: RowRange,
         pass: Option<&RowPass>,
+        origin: Option<&str>,
     ) -> Result<RangeWriter> {
         let limit = self.work.store.timeouts().load;
         let durability = match pass {
@@ -176,8 +171,10 @@ impl SupabaseMigration {
             worker,
             kind,
             range,
+            origin: origin.map(str::to_owned),
             in_pass: pass.is_some(),
             is_new: false,
+            renewed: Vec::new(),
         })
     }
 
@@ -233,8 +230,9 @@ impl RowSink for SupabaseMigration {
         kind: Kind,
         range: RowRange,
         pass: Option<&RowPass>,
+        origin: Option<&str>,
     ) -> Result<Box<dyn RowWriter>> {
-        let open = self.open_range(kind, range, pass);
+        let open = self.open_range(kind, range, pass, origin);
         let writer = run(self.work.store.timeouts().load, open).await?;
         Ok(Box::new(writer))
     }
@@ -254,256 +252,5 @@ impl RowSink for SupabaseMigration {
         let store = self.work.store.clone();
         let batches = spawned(move |sender| send_rows::<Vec<Scanned>>(store, scan, sender));
         batches.map_ok(|batch| batch.items).boxed()
-    }
-}
-
-/// A range in its transaction.
-struct RangeWriter {
-    migration: SupabaseMigration,
-    worker: Worker,
-    kind: Kind,
-    range: RowRange,
-    in_pass: bool,
-    /// Whether the table has none of the rows: they were refused when they were appended.
-    is_new: bool,
-}
-
-impl RangeWriter {
-    async fn written(
-        &mut self,
-        mode: RowMode,
-        rows: BoxStream<'_, Result<Vec<u8>>>,
-    ) -> Result<RowsWritten> {
-        savepoint(&mut self.worker.connection).await?;
-        let written = match mode {
-            RowMode::Append => self.append(rows).await,
-            RowMode::Merge => self.merge(rows).await,
-        };
-        match written {
-            Ok(written) => Ok(written),
-            Err(Failure::Refused(_)) => {
-                roll_back(&mut self.worker.connection).await?;
-                self.is_new = mode == RowMode::Append;
-                Ok(RowsWritten::Refused)
-            }
-            Err(Failure::Other(error)) => Err(error),
-        }
-    }
-
-    async fn append(
-        &mut self,
-        rows: BoxStream<'_, Result<Vec<u8>>>,
-    ) -> Result<RowsWritten, Failure> {
-        let statements = statements(self.kind)?;
-        let written = copy(&mut self.worker.connection, &statements.direct, rows).await?;
-        Ok(RowsWritten::Taken {
-            written,
-            unchanged: 0,
-            refused: Vec::new(),
-        })
-    }
-
-    async fn merge(
-        &mut self,
-        rows: BoxStream<'_, Result<Vec<u8>>>,
-    ) -> Result<RowsWritten, Failure> {
-        let (migration, connection) = (&self.migration, &mut self.worker.connection);
-        let (statements, of_rows) = (statements(self.kind)?, row_statements(self.kind)?);
-        raw_sql(statements.staging.as_str())
-            .execute(&mut *connection)
-            .await?;
-        let copied = copy(connection, &statements.stage, rows).await?;
-        raw_sql("analyze pg_temp.authorstack_batch")
-            .execute(&mut *connection)
-            .await?;
-        let mut refused = Vec::new();
-        if !self.is_new {
-            let taken = query(of_rows.taken.as_str())
-                .bind(self.range.after)
-                .bind(self.range.until);
-            let taken = migration.work.store.statement(taken);
-            for row in taken.fetch_all(&mut *connection).await? {
-                let (number, holder): (i64, i64) = (get(&row, 0)?, get(&row, 1)?);
-                refused.push((number, taken_by(self.kind, number, holder)));
-            }
-        }
-        let bring = if self.is_new {
-            &of_rows.add
-        } else {
-            &statements.merge
-        };
-        let (first, last) = (self.range.after.saturating_add(1), self.range.until);
-        let written = match self.bring(bring, first, last).await {
-            Err(Failure::Refused(_)) => self.sift(bring, &mut refused).await?,
-            other => other?,
-        };
-        Ok(RowsWritten::Taken {
-            written,
-            unchanged: copied - refused.len() as u64 - written,
-            refused,
-        })
-    }
-
-    /// Brings the staged rows with these numbers into the table. If the server refuses one of them,
-    /// nothing has changed.
-    async fn bring(&mut self, sql: &'static str, first: i64, last: i64) -> Result<u64, Failure> {
-        let connection = &mut self.worker.connection;
-        raw_sql("savepoint part").execute(&mut *connection).await?;
-        let bring = query(sql).bind(first).bind(last);
-        let bring = self.migration.work.store.statement(bring);
-        let end = match bring.fetch_one(&mut *connection).await {
-            Ok(row) => {
-                let written = unsigned(&row, 0)?;
-                raw_sql("release savepoint part")
-                    .execute(connection)
-                    .await?;
-                return Ok(written);
-            }
-            Err(error) => Failure::from(error),
-        };
-        if let Failure::Refused(_) = end {
-            let back = "rollback to savepoint part; release savepoint part";
-            raw_sql(back).execute(connection).await?;
-        }
-        Err(end)
-    }
-
-    /// Brings the staged rows into the table in halves, down to the rows that it refuses. Returns how
-    /// many it wrote.
-    async fn sift(
-        &mut self,
-        sql: &'static str,
-        refused: &mut Vec<(i64, Problems)>,
-    ) -> Result<u64, Failure> {
-        let numbers = query("select id from pg_temp.authorstack_batch order by id");
-        let numbers = self.migration.work.store.statement(numbers);
-        let numbers = numbers.fetch_all(&mut self.worker.connection).await?;
-        let numbers: Vec<i64> = numbers
-            .iter()
-            .map(|row| get(row, 0))
-            .collect::<Result<_>>()?;
-        // The whole was refused just now.
-        let (low, high) = numbers.split_at(numbers.len() / 2);
-        let mut parts = vec![high, low];
-        if numbers.len() == 1 {
-            parts = vec![numbers.as_slice()];
-        }
-        let mut written = 0;
-        while let Some(part) = parts.pop() {
-            let (Some(first), Some(last)) = (part.first(), part.last()) else {
-                continue;
-            };
-            match self.bring(sql, *first, *last).await {
-                Ok(more) => written += more,
-                Err(Failure::Refused(error)) if part.len() == 1 => {
-                    refused.push((*first, row_refusal(self.kind, error)));
-                }
-                Err(Failure::Refused(_)) => {
-                    let (low, high) = part.split_at(part.len() / 2);
-                    parts.extend([high, low]);
-                }
-                Err(other) => return Err(other),
-            }
-        }
-        Ok(written)
-    }
-
-    async fn committed(mut self, counts: Counts) -> Result<()> {
-        if self.in_pass {
-            let note = query(
-                "insert into authorstack.done_ranges \
-                   (kind, after, until, read, written, unchanged, rejected) \
-                 values ($1, $2, $3, $4, $5, $6, $7)",
-            )
-            .bind(self.kind.as_str())
-            .bind(self.range.after)
-            .bind(self.range.until)
-            .bind(signed(counts.read))
-            .bind(signed(counts.written))
-            .bind(signed(counts.unchanged))
-            .bind(signed(counts.rejected));
-            self.migration
-                .work
-                .execute(&mut self.worker.connection, note)
-                .await?;
-        }
-        self.migration.work.commit(self.worker).await
-    }
-}
-
-#[async_trait]
-impl RowWriter for RangeWriter {
-    async fn write(
-        &mut self,
-        mode: RowMode,
-        rows: BoxStream<'_, Result<Vec<u8>>>,
-    ) -> Result<RowsWritten> {
-        let limit = self.migration.work.store.timeouts().load;
-        run(limit, self.written(mode, rows)).await
-    }
-
-    async fn reject(&mut self, rejects: &[Reject]) -> Result<u64> {
-        let limit = self.migration.work.store.timeouts().load;
-        let rejects: Vec<&Reject> = rejects.iter().collect();
-        let notes = self.migration.notes();
-        let keep = notes.store_rejects(&mut self.worker.connection, self.kind, &rejects);
-        run(limit, keep).await
-    }
-
-    async fn set_aside(&mut self, set_aside: &[SetAside]) -> Result<()> {
-        let limit = self.migration.work.store.timeouts().load;
-        let notes = self.migration.notes();
-        let keep = notes.store_set_aside(&mut self.worker.connection, self.kind, set_aside);
-        run(limit, keep).await
-    }
-
-    async fn commit(self: Box<Self>, counts: Counts) -> Result<()> {
-        let limit = self.migration.work.store.timeouts().load;
-        run(limit, self.committed(counts)).await
-    }
-}
-
-/// Why rows were not written.
-enum Failure {
-    /// The server refused a row.
-    Refused(Error),
-    Other(Error),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Other(error)
-    }
-}
-
-impl From<sqlx::Error> for Failure {
-    fn from(error: sqlx::Error) -> Self {
-        if is_data_error(&error) {
-            Self::Refused(from_sqlx(error))
-        } else {
-            Self::Other(from_sqlx(error))
-        }
-    }
-}
-
-/// Copies rows that are already in COPY's binary form. Returns how many the server accepted.
-async fn copy(
-    connection: &mut PgConnection,
-    statement: &'static str,
-    mut rows: BoxStream<'_, Result<Vec<u8>>>,
-) -> Result<u64, Failure> {
-    let mut copy = connection.copy_in_raw(statement).await?;
-    loop {
-        match rows.try_next().await {
-            Ok(Some(piece)) => {
-                copy.send(piece).await?;
-            }
-            Ok(None) => return Ok(copy.finish().await?),
-            Err(error) => {
-                // The transaction is rolled back in any case.
-                let _ = copy.abort("the source broke off").await;
-                return Err(Failure::Other(error));
-            }
-        }
     }
 }

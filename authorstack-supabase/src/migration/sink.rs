@@ -2,8 +2,8 @@ use async_trait::async_trait;
 use authorstack_core::{
     Result,
     migrate::{
-        Applied, Checkpoint, Kind, Load, Loaded, Problems, Record, RowSink, Sink, SinkBatch,
-        SinkState, TransactionalSink,
+        Applied, Checkpoint, Key, Kind, Load, Loaded, Origin, Problems, Record, RowSink, Sink,
+        SinkBatch, SinkState, TransactionalSink,
     },
     resilience::retry_on_conflict,
 };
@@ -70,5 +70,25 @@ impl TransactionalSink for SupabaseMigration {
         // What was restored before a conflict stays, and is not restored again.
         let finish = retry_on_conflict(|| self.finish_load(kind));
         run(self.work.store.timeouts().index, finish).await
+    }
+
+    async fn taken(
+        &self,
+        kind: Kind,
+        records: &[Record],
+        from: Option<Origin<'_>>,
+    ) -> Result<Vec<(usize, Problems)>> {
+        let taken = self.taken_of(kind, records, from);
+        run(self.work.store.timeouts().load, taken).await
+    }
+
+    async fn moved(&self, kind: Kind, origin: &str, keys: &[Key]) -> Result<Vec<Key>> {
+        let moved = self.moved_keys(kind, origin, keys);
+        run(self.work.store.timeouts().load, moved).await
+    }
+
+    async fn prune(&self, kind: Kind, origin: &str, keys: &[Key]) -> Result<Vec<Key>> {
+        let prune = retry_on_conflict(|| self.prune_keys(kind, origin, keys));
+        run(self.work.store.timeouts().load, prune).await
     }
 }

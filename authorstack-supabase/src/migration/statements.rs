@@ -19,8 +19,12 @@ pub(super) struct Statements {
     pub(super) staging: String,
     /// COPY into the staging table.
     pub(super) stage: String,
-    /// Brings the table up to date. Returns how many rows it wrote.
+    /// Brings the table up to date. Returns how many rows it wrote, and for kinds without numbers the
+    /// keys of those that it added, or a row of nulls.
     pub(super) merge: String,
+    /// Gives records (`$1`) other unique values for a moment, if the kind has some that can change: the
+    /// values of two records can then be exchanged.
+    pub(super) leave: Option<String>,
     /// The first rows.
     pub(super) first: String,
     /// The rows after a key.
@@ -37,12 +41,19 @@ pub(super) struct Statements {
     pub(super) rows: Option<RowStatements>,
 }
 
-/// The statements of a kind whose rows have numbers. The first two parameters are a range.
+/// The statements of a kind whose rows have numbers. The first two parameters are a range, the third
+/// is the origin of the rows, which may be null.
 pub(super) struct RowStatements {
     /// The digest of the rows.
     pub(super) digest: String,
-    /// Removes staged rows if another record has their place. Returns both numbers.
+    /// Removes staged rows if another record has their place, and returns both numbers. A row that was
+    /// taken from the same origin gives its place, if it gets another one: it is returned without a
+    /// second number. Last come the unique values of the other record.
     pub(super) taken: String,
+    /// Removes rows (`$1`) that still have these unique values (`$2`).
+    pub(super) give_way: Option<String>,
+    /// Removes rows that get another place, by their numbers (`$1`), before they are added again.
+    pub(super) renew: Option<String>,
     /// Adds the staged rows to a table that has none of them. Returns how many it wrote.
     pub(super) add: String,
 }
@@ -97,6 +108,7 @@ impl Table {
                 "copy pg_temp.authorstack_batch ({columns}) from stdin with (format binary)"
             ),
             merge: self.merge(&table, &key),
+            leave: self.leave(&table),
             rows: self.row_statements(),
             first: format!("select {columns} from {table} order by {key} limit $1"),
             page: format!(
@@ -170,49 +182,69 @@ impl Table {
             columns.collect::<Vec<_>>().join(", ")
         };
         let identity = kind.description().identity;
+        let is_moved = is_moved(kind, "held.id", "$3");
         let mut holders = format!(
-            "select staged.id, held.id as holder from pg_temp.authorstack_batch as staged \
+            "select staged.id, case when {is_moved} then null else held.id end as holder, '' as place \
+               from pg_temp.authorstack_batch as staged \
                join public.{kind} as held on held.id = staged.id and held.id > $1 and held.id <= $2 \
                where ({}) is distinct from ({})",
             of("held", identity),
             of("staged", identity)
         );
         for unique in kind.description().unique {
-            let (held, staged, first) = (
+            let (held, staged, first, newer) = (
                 of("held", unique.columns),
                 of("staged", unique.columns),
                 of("first", unique.columns),
+                of("newer", unique.columns),
             );
             // Of several rows with the same key, the first stays, unless the table already has
-            // another.
+            // another, which does not move away with this range: that one stays.
             let _ = write!(
                 holders,
-                " union all select staged.id, held.id from pg_temp.authorstack_batch as staged \
+                " union all select staged.id, held.id, ({held})::text from pg_temp.authorstack_batch as staged \
                    join public.{kind} as held on ({held}) = ({staged}) and held.id <> staged.id \
-                 union all select staged.id, min(first.id) from pg_temp.authorstack_batch as staged \
+                   where not exists (select from pg_temp.authorstack_batch as newer \
+                     where newer.id = held.id and ({newer}) is distinct from ({held}) and {is_moved}) \
+                 union all select staged.id, min(first.id), '' from pg_temp.authorstack_batch as staged \
                    join pg_temp.authorstack_batch as first on ({first}) = ({staged}) and first.id < staged.id \
+                   where not exists (select from public.{kind} as held \
+                     where held.id = staged.id and ({held}) = ({staged})) \
                    group by staged.id"
             );
         }
         let taken = format!(
             "with held as ({holders}), \
-             gone as (delete from pg_temp.authorstack_batch as staged using held where staged.id = held.id) \
-             select id, min(holder) from held group by id order by id"
+             gone as (delete from pg_temp.authorstack_batch as staged using held \
+               where staged.id = held.id and held.holder is not null) \
+             select distinct on (id) id, holder, place from held order by id, holder"
         );
         Some(RowStatements {
             digest: format!("select {digest} from public.{kind} where id > $1 and id <= $2"),
             taken,
+            give_way: kind.description().unique.first().map(|unique| {
+                format!(
+                    "delete from public.{kind} as held \
+                       using unnest($1::bigint[], $2::text[]) as asked (id, place) \
+                       where held.id = asked.id and ({})::text = asked.place",
+                    of("held", unique.columns)
+                )
+            }),
+            renew: (!kind.description().unique.is_empty()).then(|| {
+                format!("delete from public.{kind} where id = any ($1) and id between $2 and $3")
+            }),
             add: format!(
                 "with added as (insert into public.{kind} ({columns}) \
                    select {columns} from pg_temp.authorstack_batch where id between $1 and $2 \
-                   returning 1) select count(*) from added",
-                columns = self.columns
+                   returning id), noted as ({noted}) select count(*) from added",
+                columns = self.columns,
+                noted = note_rows(kind, "added"),
             ),
         })
     }
 
     /// Brings rows with numbers up to date without using a key: partitioned tables have no key of
-    /// the number alone. The parameters are the first and the last number.
+    /// the number alone. The parameters are the first and the last number, and the origin.
     fn merge_rows(&self, table: &str, rest: &[&str]) -> String {
         let columns = &self.columns;
         let set: Vec<String> = rest
@@ -227,8 +259,10 @@ impl Table {
                select {columns} from pg_temp.authorstack_batch as staged \
                where staged.id between $1 and $2 and not exists \
                  (select from {table} as held where held.id = staged.id and held.id between $1 and $2) \
-               returning 1) \
+               returning id), \
+             noted as ({noted}) \
              select (select count(*) from changed) + (select count(*) from added)",
+            noted = note_rows(self.kind, "added"),
             set = set.join(", "),
             held = self.side("held", rest),
             staged = self.side("staged", rest),
@@ -247,6 +281,29 @@ impl Table {
             format!("{name}.{column}{text}")
         });
         values.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Each value keeps the form that its column's check demands.
+    fn leave(&self, table: &str) -> Option<String> {
+        let set = match self.kind {
+            Kind::Users => {
+                "auth_id = 'moving-' || id::text, email = 'moving-' || id::text || '@example.invalid'"
+            }
+            Kind::Competitors => {
+                "asin = upper(substr(encode(sha256(uuid_send(id)), 'hex'), 1, 10))"
+            }
+            _ => return None,
+        };
+        Some(format!("update {table} set {set} where id = any ($1)"))
+    }
+
+    /// The columns of the key.
+    fn of(&self, name: &str) -> String {
+        let columns = self
+            .key
+            .iter()
+            .map(|(column, _)| format!("{name}.{column}"));
+        columns.collect::<Vec<_>>().join(", ")
     }
 
     fn merge(&self, table: &str, key: &str) -> String {
@@ -275,9 +332,33 @@ impl Table {
         format!(
             "with merged as (insert into {table} as held ({columns}) \
              select {columns} from pg_temp.authorstack_batch on conflict ({key}) {change} \
-             returning 1) select count(*) from merged"
+             returning {returned}, xmax = 0 as is_new) \
+             select (select count(*) from merged), {added} \
+             from (values (1)) as one left join merged on merged.is_new",
+            returned = self.of("held"),
+            added = self.of("merged"),
         )
     }
+}
+
+/// SQL for whether a row was taken from an origin, which is a parameter.
+pub(super) fn is_moved(kind: Kind, number: &str, origin: &str) -> String {
+    format!(
+        "exists (select from authorstack.moved as moved \
+           where moved.kind = '{kind}' and moved.origin = {origin} \
+             and moved.first <= {number} and moved.last >= {number} and moved.numbers @> {number})"
+    )
+}
+
+/// SQL that notes rows that came from the origin `$3`, if there is one. A range of all numbers has
+/// no end, so the last one of all is left out.
+fn note_rows(kind: Kind, rows: &str) -> String {
+    format!(
+        "insert into authorstack.moved (kind, origin, first, last, numbers) \
+         select '{kind}', $3::text, min(id), max(id), range_agg(int8range(id, id, '[]')) \
+         from {rows} where $3::text is not null and id < {} having count(*) > 0",
+        i64::MAX
+    )
 }
 
 pub(super) fn statements(kind: Kind) -> Result<&'static Statements> {
@@ -285,6 +366,12 @@ pub(super) fn statements(kind: Kind) -> Result<&'static Statements> {
     found
         .map(|(_, statements)| statements)
         .ok_or_else(|| Error::internal(format!("Supabase has no table for {kind}")))
+}
+
+/// The statements of a kind whose rows have numbers.
+pub(super) fn row_statements(kind: Kind) -> Result<&'static RowStatements> {
+    let rows = statements(kind)?.rows.as_ref();
+    rows.ok_or_else(|| Error::internal(format!("{kind} have no numbers")))
 }
 
 #[cfg(test)]

@@ -115,6 +115,23 @@ impl Records {
         Ok(true)
     }
 
+    /// Whether another record refers to this one.
+    fn is_referred_to(&self, kind: Kind, key: &Key) -> bool {
+        let Key::Id(id) = key else {
+            return false;
+        };
+        let mut referring = Kind::ALL
+            .iter()
+            .filter(|of| of.depends_on().contains(&kind));
+        referring.any(|of| {
+            let mut records = self.of_kind(*of).into_iter();
+            records.any(|record| {
+                let mut to = record.refers_to().into_iter();
+                to.any(|(_, of, other)| of == kind && other == *id)
+            })
+        })
+    }
+
     /// Removes a record and what depends on it. Returns whether it was there.
     fn take(&mut self, kind: Kind, key: &Key) -> bool {
         let Some(record) = self.record(key, kind) else {
@@ -208,12 +225,25 @@ impl TransactionalSink for MemoryStore {
     async fn load(&self, load: &Load<'_>) -> Result<Loaded> {
         let mut records = MemoryStore::lock(self);
         records.ledger.check(load.kind, &load.step)?;
+        let added: Vec<usize> = load
+            .records
+            .iter()
+            .enumerate()
+            .filter(|(_, record)| records.record(&record.key(), load.kind).is_none())
+            .map(|(index, _)| index)
+            .collect();
         let applied = records.apply(&SinkBatch {
             kind: load.kind,
             upserts: load.records,
             removals: &[],
         });
         let is_refused = |index: usize| applied.refused.iter().any(|(at, _)| *at == index);
+        if let Some(from) = &load.from {
+            for index in added.into_iter().filter(|index| !is_refused(*index)) {
+                let of = (load.kind, from.name.to_owned(), load.records[index].key());
+                records.ledger.moved.insert(of);
+            }
+        }
         let set_aside = load.moved_aside(is_refused);
         let settled: Vec<(Rejected, Key)> = match load.step {
             Step::Replay { rejects } => {
@@ -250,5 +280,30 @@ impl TransactionalSink for MemoryStore {
     async fn finish_pass(&self, kind: Kind) -> Result<()> {
         MemoryStore::lock(self).ledger.finish(kind);
         Ok(())
+    }
+
+    async fn moved(&self, kind: Kind, origin: &str, keys: &[Key]) -> Result<Vec<Key>> {
+        let records = MemoryStore::lock(self);
+        let moved = keys.iter().filter(|key| {
+            let of = (kind, origin.to_owned(), (*key).clone());
+            records.ledger.moved.contains(&of)
+        });
+        Ok(moved.cloned().collect())
+    }
+
+    async fn prune(&self, kind: Kind, origin: &str, keys: &[Key]) -> Result<Vec<Key>> {
+        let mut records = MemoryStore::lock(self);
+        let mut removed = Vec::new();
+        for key in keys {
+            let of = (kind, origin.to_owned(), key.clone());
+            if records.ledger.moved.contains(&of)
+                && !records.is_referred_to(kind, key)
+                && records.take(kind, key)
+            {
+                records.ledger.moved.remove(&of);
+                removed.push(key.clone());
+            }
+        }
+        Ok(removed)
     }
 }

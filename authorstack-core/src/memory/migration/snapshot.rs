@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use futures::{StreamExt, stream, stream::BoxStream};
 use serde_json::Value;
@@ -88,6 +90,11 @@ impl Snapshot for MemoryStore {
 
     async fn check(&self, _: &[Kind]) -> Result<()> {
         Ok(())
+    }
+
+    async fn origin(&self, _: Kind) -> Result<Option<String>> {
+        // Clones share their records.
+        Ok(Some(format!("memory:{:p}", Arc::as_ptr(&self.shared))))
     }
 
     async fn count(&self, kind: Kind) -> Result<u64> {

@@ -1,25 +1,30 @@
 //! The plan for rows: the source's server finds those that cannot move.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use futures::TryStreamExt;
 
-use super::{Admitted, Found};
+use super::{Admitted, Found, Sides};
 use crate::{
     Id, Result,
     migrate::{
-        Absent, BatchLimits, Kind, Progress, Record, RowRange,
-        run::{Lane, range_rows},
+        Absent, BatchLimits, Key, Kind, Problems, Progress, Record, RowHolder, RowRange, RowReader,
+        UnfitRow,
+        run::{Lane, past, range_rows},
     },
 };
 
 pub(super) async fn plan_rows(
     lane: &Lane<'_>,
-    kind: Kind,
+    sides: &Sides<'_>,
     admitted: &mut Admitted<'_>,
     found: &mut Found,
     progress: &dyn Progress,
 ) -> Result<()> {
+    let kind = sides.kind;
     let mut missing = Absent::default();
     for to in kind.depends_on() {
         missing
@@ -36,7 +41,11 @@ pub(super) async fn plan_rows(
         if movable != Some(reader.rows()) {
             let mut rows = reader.refused();
             while let Some(rows) = rows.try_next().await? {
-                for row in rows {
+                for UnfitRow { row, absent } in rows {
+                    // A record that lacks several counts with the first of them, as documents do.
+                    if let Some(by) = absent.first() {
+                        admitted.taken(kind, None, *by);
+                    }
                     if let Err(problems) = row.outcome {
                         refused += 1;
                         found.reject(row.key, &problems);
@@ -44,9 +53,22 @@ pub(super) async fn plan_rows(
                 }
             }
         }
+        let taken = if sides.has_records {
+            taken(lane, sides, reader.as_mut()).await?
+        } else {
+            HashMap::new()
+        };
+        for (number, problems) in &taken {
+            refused += 1;
+            found.reject(number.to_string(), problems);
+        }
         let mut aside = reader.set_aside();
         while let Some(rows) = aside.try_next().await? {
             for row in rows.into_iter().filter(|row| row.outcome.is_ok()) {
+                let number = row.key.parse().ok();
+                if number.is_some_and(|number: i64| taken.contains_key(&number)) {
+                    continue;
+                }
                 found.set_aside(row.key, &row.set_aside);
             }
         }
@@ -56,6 +78,41 @@ pub(super) async fn plan_rows(
         progress.advanced(kind, found.counts);
     }
     Ok(())
+}
+
+/// The rows whose places others of the target have that would not give way, and why.
+async fn taken(
+    lane: &Lane<'_>,
+    sides: &Sides<'_>,
+    reader: &mut dyn RowReader,
+) -> Result<HashMap<i64, Problems>> {
+    let (kind, origin) = (sides.kind, sides.origin.as_deref());
+    if lane.equal(reader).await?.is_some() {
+        return Ok(HashMap::new());
+    }
+    let opened = lane.target.open(kind, reader.range(), None, origin);
+    let mut writer = opened.await?;
+    let mut refused = writer.screen(reader.copy()).await?;
+    drop(writer);
+    let holders = past(reader, &refused, BatchLimits::default()).await?;
+    let mut ways: HashSet<Key> = HashSet::new();
+    if let Some(origin) = origin
+        && !holders.is_empty()
+    {
+        let keys: Vec<Key> = holders.iter().map(|it| Key::Row(it.number)).collect();
+        ways.extend(sides.target.moved(kind, origin, &keys).await?);
+    }
+    refused.retain(|row| {
+        let holder = row.holder.as_ref();
+        let gives_way = |holder: &RowHolder| {
+            holders.contains(holder) && ways.contains(&Key::Row(holder.number))
+        };
+        !holder.is_some_and(gives_way)
+    });
+    Ok(refused
+        .into_iter()
+        .map(|row| (row.number, row.problems))
+        .collect())
 }
 
 /// The records that the rows refer to and that would not be in the target.

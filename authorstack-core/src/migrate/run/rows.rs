@@ -1,6 +1,9 @@
 //! Moves rows through the fast lane, a few ranges in parallel.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use futures::{StreamExt, TryStreamExt};
 use tokio::{
@@ -8,21 +11,23 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Prepared, reject, set_aside};
+use super::{Prepared, from, origin, reject, set_aside};
 use crate::{
     Error, Id, Result,
     layers::Operation,
     migrate::{
-        Absent, BatchLimits, Counts, Destination, Kind, Progress, Record, Reject, RowMode, RowPass,
-        RowRange, RowReader, RowSink, RowSource, RowWriter, RowsWritten, SetAside, Snapshot, Step,
-        destination::named,
+        Absent, BatchLimits, Counts, Destination, Kind, Progress, Record, RefusedRow, Reject,
+        RowHolder, RowMode, RowPass, RowRange, RowReader, RowSink, RowSource, RowWriter,
+        RowsWritten, Scanned, SetAside, Snapshot, Step, UnfitRow, destination::named,
     },
 };
 
 /// How many ranges move in parallel: one is read and written while the other commits and begins.
-const SIDE_BY_SIDE: usize = 2;
+pub(super) const SIDE_BY_SIDE: usize = 2;
 /// How many batches of records make a range.
 const BATCHES: u64 = 20;
+/// How often rows of a range give way to others.
+const WAYS: usize = 3;
 
 /// How many rows a range has.
 pub(in crate::migrate) fn range_rows(limits: BatchLimits) -> u64 {
@@ -86,6 +91,7 @@ struct Ends {
     source: Arc<dyn Snapshot>,
     target: Destination,
     kind: Kind,
+    origin: Option<String>,
 }
 
 impl Ends {
@@ -101,12 +107,14 @@ pub(super) async fn move_rows(
     target: &Destination,
     kind: Kind,
     limits: BatchLimits,
+    side_by_side: usize,
     progress: &dyn Progress,
 ) -> Result<Counts> {
     let ends = Ends {
         source: Arc::clone(source),
         target: target.clone(),
         kind,
+        origin: origin(source.as_ref(), kind).await?,
     };
     let lane = ends.lane()?;
     let conversion = lane.source.conversion();
@@ -129,9 +137,9 @@ pub(super) async fn move_rows(
         most: range_rows(limits),
         absent: absent.clone(),
     }));
-    let (sender, mut moved) = mpsc::channel::<Result<Counts>>(SIDE_BY_SIDE);
+    let (sender, mut moved) = mpsc::channel::<Result<Counts>>(side_by_side);
     let mut tasks = JoinSet::new();
-    for _ in 0..SIDE_BY_SIDE {
+    for _ in 0..side_by_side {
         let (ends, pass) = (ends.clone(), Arc::clone(&pass));
         let (ranges, sender) = (Arc::clone(&ranges), sender.clone());
         let absent = absent.clone();
@@ -214,6 +222,7 @@ async fn move_range(
         source: ends.source.as_ref(),
         target: &ends.target,
         lane: ends.lane()?,
+        origin: ends.origin.as_deref(),
         absent,
         reader,
         limits,
@@ -226,6 +235,8 @@ pub(in crate::migrate) struct Range<'r> {
     pub(in crate::migrate) source: &'r dyn Snapshot,
     pub(in crate::migrate) target: &'r Destination,
     pub(in crate::migrate) lane: Lane<'r>,
+    /// Where the rows come from.
+    pub(in crate::migrate) origin: Option<&'r str>,
     pub(in crate::migrate) absent: &'r Absent,
     pub(in crate::migrate) reader: Box<dyn RowReader>,
     pub(in crate::migrate) limits: BatchLimits,
@@ -240,7 +251,11 @@ impl Range<'_> {
             RowMode::Append => None,
             RowMode::Merge => self.lane.equal(self.reader.as_mut()).await?,
         };
-        let mut writer = self.lane.target.open(kind, range, pass).await?;
+        let mut writer = self
+            .lane
+            .target
+            .open(kind, range, pass, self.origin)
+            .await?;
         let mut counts = Counts {
             read: self.reader.rows(),
             ..Counts::default()
@@ -251,10 +266,7 @@ impl Range<'_> {
             counts.unchanged = rows;
             movable = rows;
         } else {
-            let mut done = writer.write(mode, self.reader.copy()).await?;
-            if mode == RowMode::Append && done == RowsWritten::Refused {
-                done = writer.write(RowMode::Merge, self.reader.copy()).await?;
-            }
+            let done = self.write(writer.as_mut(), mode).await?;
             match done {
                 RowsWritten::Taken {
                     written,
@@ -264,10 +276,7 @@ impl Range<'_> {
                     counts.written = written;
                     counts.unchanged = unchanged;
                     movable += written + unchanged + refused.len() as u64;
-                    conflicts = refused
-                        .iter()
-                        .map(|(number, _)| number.to_string())
-                        .collect();
+                    conflicts = refused.iter().map(|row| row.number.to_string()).collect();
                     let rejects = self.taken(refused).await?;
                     keep(writer.as_mut(), &rejects, &mut counts).await?;
                 }
@@ -278,7 +287,11 @@ impl Range<'_> {
                 RowsWritten::Refused => {
                     drop(writer);
                     let counts = self.alone().await?;
-                    let writer = self.lane.target.open(kind, range, pass).await?;
+                    let writer = self
+                        .lane
+                        .target
+                        .open(kind, range, pass, self.origin)
+                        .await?;
                     writer.commit(counts).await?;
                     self.reader.close().await?;
                     return Ok(counts);
@@ -290,7 +303,7 @@ impl Range<'_> {
             while let Some(rows) = refused.try_next().await? {
                 let rejects: Vec<Reject> = rows
                     .into_iter()
-                    .filter_map(|row| {
+                    .filter_map(|UnfitRow { row, .. }| {
                         let original = row.original.bytes(row.outcome.as_ref().ok());
                         let problems = row.outcome.err()?;
                         Some(reject(self.source, kind, &row.key, original, problems))
@@ -320,25 +333,44 @@ impl Range<'_> {
         Ok(counts)
     }
 
+    /// Writes the rows. What holds their places in the target, and is gone from there in the source,
+    /// gives way.
+    async fn write(&mut self, writer: &mut dyn RowWriter, mode: RowMode) -> Result<RowsWritten> {
+        let mut done = writer.write(mode, self.reader.copy()).await?;
+        if mode == RowMode::Append && done == RowsWritten::Refused {
+            done = writer.write(RowMode::Merge, self.reader.copy()).await?;
+        }
+        // A row that gives way may have held the place of another one, which then holds a place
+        // itself. The bound is for rows that change all the time.
+        for _ in 0..WAYS {
+            let RowsWritten::Taken { refused, .. } = &done else {
+                break;
+            };
+            let holders = past(self.reader.as_mut(), refused, self.limits).await?;
+            if holders.is_empty() || writer.give_way(&holders).await? == 0 {
+                break;
+            }
+            done = writer.write(RowMode::Merge, self.reader.copy()).await?;
+        }
+        Ok(done)
+    }
+
     /// The rejects of rows that conflict with another row.
-    async fn taken(
-        &mut self,
-        refused: Vec<(i64, crate::migrate::Problems)>,
-    ) -> Result<Vec<Reject>> {
+    async fn taken(&mut self, refused: Vec<RefusedRow>) -> Result<Vec<Reject>> {
         let kind = self.lane.kind;
         let mut rejects = Vec::with_capacity(refused.len());
         for part in refused.chunks(self.limits.records.max(1)) {
-            let numbers: Vec<i64> = part.iter().map(|(number, _)| *number).collect();
+            let numbers: Vec<i64> = part.iter().map(|row| row.number).collect();
             let mut rows = self.reader.fetch(&numbers).await?;
-            for (number, problems) in part {
-                let key = number.to_string();
+            for refused in part {
+                let key = refused.number.to_string();
                 let Some(at) = rows.iter().position(|row| row.key == key) else {
                     return Err(Error::internal(format!(
                         "row {key} of {kind} no longer exists"
                     )));
                 };
                 let row = rows.swap_remove(at);
-                let problems = problems.clone();
+                let problems = refused.problems.clone();
                 let original = row.original.bytes(row.outcome.as_ref().ok());
                 rejects.push(reject(self.source, kind, &row.key, original, problems));
             }
@@ -376,7 +408,10 @@ impl Range<'_> {
         let mut batches = self.reader.records(self.limits);
         while let Some(batch) = batches.next().await {
             let batch = Prepared::new(self.source, self.lane.kind, batch?);
-            counts += batch.load(self.source, self.target, Step::Aside).await?;
+            let from = from(self.source, self.origin);
+            counts += batch
+                .load(self.source, self.target, Step::Aside, from)
+                .await?;
         }
         Ok(counts)
     }
@@ -390,4 +425,39 @@ async fn keep(writer: &mut dyn RowWriter, rejects: &[Reject], counts: &mut Count
         counts.unchanged += rejects.len() as u64 - open;
     }
     Ok(())
+}
+
+/// The rows that hold the place of others in the target, and that the source no longer has
+/// there: they were deleted in the source, or have other values.
+pub(in crate::migrate) async fn past(
+    reader: &mut dyn RowReader,
+    refused: &[RefusedRow],
+    limits: BatchLimits,
+) -> Result<Vec<RowHolder>> {
+    let held = refused.iter().filter_map(|row| {
+        let holder = row.holder.as_ref();
+        let holder = holder.filter(|holder| holder.number != row.number);
+        holder.map(|holder| (row.number, holder))
+    });
+    let held: Vec<(i64, &RowHolder)> = held.collect();
+    let mut past = Vec::new();
+    for part in held.chunks(limits.records.max(1)) {
+        let numbers: HashSet<i64> = part.iter().flat_map(|(a, b)| [*a, b.number]).collect();
+        let numbers: Vec<i64> = numbers.into_iter().collect();
+        let rows = reader.fetch(&numbers).await?.into_iter();
+        let rows: HashMap<String, Scanned> = rows.map(|row| (row.key.clone(), row)).collect();
+        let values = |number: i64| {
+            let row = rows.get(&number.to_string())?;
+            Some(row.outcome.as_ref().ok().map(Record::unique_values))
+        };
+        let is_past = |number, holder| match (values(number), values(holder)) {
+            (Some(Some(_)), None) => true,
+            (Some(Some(new)), Some(Some(held))) => new != held,
+            // What the source holds there now is not known.
+            _ => false,
+        };
+        let ways = part.iter().filter(|(row, to)| is_past(*row, to.number));
+        past.extend(ways.map(|(_, holder)| (*holder).clone()));
+    }
+    Ok(past)
 }

@@ -86,7 +86,8 @@ impl<'c> Comparison<'c> {
         if equal < reader.rows() {
             let mut refused = reader.refused();
             while let Some(rows) = refused.try_next().await? {
-                self.refused(rows).await?;
+                let rows = rows.into_iter().map(|unfit| unfit.row);
+                self.refused(rows.collect()).await?;
             }
         }
         reader.close().await
@@ -99,13 +100,14 @@ impl<'c> Comparison<'c> {
         reader: Box<dyn RowReader>,
     ) -> Result<()> {
         let range = reader.range();
-        if self.purpose == Purpose::Verify {
+        if self.purpose != Purpose::Repair {
             return self.compare_rows(side.lane, range, reader).await;
         }
         let copy = Range {
             source: self.source,
             target: self.target,
             lane: side.lane.clone(),
+            origin: self.origin.as_deref(),
             absent: side.absent,
             reader,
             limits: BatchLimits::default(),
@@ -187,7 +189,10 @@ impl<'c> Comparison<'c> {
 
     /// Reports what differs, without changing it.
     async fn listed(&mut self, ours: &[Entry], theirs: &[Entry]) -> Result<()> {
-        let purpose = std::mem::replace(&mut self.purpose, Purpose::Verify);
+        let purpose = self.purpose;
+        if purpose == Purpose::Repair {
+            self.purpose = Purpose::Verify;
+        }
         let said = self.range(ours, theirs).await;
         self.purpose = purpose;
         said

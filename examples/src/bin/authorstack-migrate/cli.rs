@@ -18,7 +18,8 @@ for example on Azure. A store without an address is left out.
   3. authorstack-migrate verify    compares both sides and names what differs
   4. authorstack-migrate replay authorstack-rejects.jsonl
                                    loads rejects again, after you have fixed their lines
-  5. authorstack-migrate repair    copies again what has changed in the source since
+  5. authorstack-migrate repair    copies again what has changed in the source since;
+                                   --prune also removes what is gone there
 
 With --from supabase each of them works the other way: records go back from Supabase to MongoDB
 and PostgreSQL.";
@@ -118,8 +119,14 @@ pub(crate) enum Command {
     },
     /// Compare both sides, and copy again what differs
     ///
-    /// Records that only the target has are listed, and stay.
-    Repair,
+    /// Records that only the target has are listed, and stay, unless --prune removes them.
+    Repair {
+        /// First remove from the target what earlier runs took from this source and the source no
+        /// longer has. What was written to the target itself stays, and so does what other records
+        /// refer to; of a kind that the source has none of, nothing is removed
+        #[arg(long)]
+        prune: bool,
+    },
     /// Load the lines of a rejects file again, after they were fixed
     Replay {
         /// The rejects file; a field marked $leftOut is filled in from the source, where the mark
@@ -134,7 +141,7 @@ impl Command {
             Self::Plan { .. } => "plan",
             Self::Run => "run",
             Self::Verify { .. } => "verify",
-            Self::Repair => "repair",
+            Self::Repair { .. } => "repair",
             Self::Replay { .. } => "replay",
         }
     }

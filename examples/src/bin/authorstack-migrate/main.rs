@@ -13,6 +13,7 @@ use std::{
     env,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 
@@ -202,7 +203,7 @@ async fn obey_with(cli: &Cli, settings: &Settings, reporter: &Reporter) -> Resul
     let file = settings.rejects_file.as_path();
     if matches!(
         cli.command,
-        Command::Run | Command::Repair | Command::Replay { .. }
+        Command::Run | Command::Repair { .. } | Command::Replay { .. }
     ) {
         rejects::check_place(Listing::Rejects, file).await?;
         rejects::check_place(Listing::SetAside, &settings.set_aside_file).await?;
@@ -250,8 +251,19 @@ async fn obey_with(cli: &Cli, settings: &Settings, reporter: &Reporter) -> Resul
             let reasons = rejects::by_field(&target).await?;
             return Ok(output::of_verification(&found, &reasons));
         }
-        (Command::Repair, _) => {
-            let found = migrate::repair(source, &target, &settings.run.kinds, reporter).await?;
+        (Command::Repair { prune }, _) => {
+            let kinds = &settings.run.kinds;
+            let pruned = if *prune {
+                migrate::prune(Arc::clone(&source), &target, kinds, reporter)
+                    .await?
+                    .kinds
+            } else {
+                Vec::new()
+            };
+            let mut found = migrate::repair(source, &target, kinds, reporter).await?;
+            for (repaired, pruned) in found.kinds.iter_mut().zip(pruned) {
+                repaired.pruned = pruned.pruned;
+            }
             let reasons = rejects::by_field(&target).await?;
             let mut answer = output::of_verification(&found, &reasons);
             let open = rejects::write(&target, file).await?;

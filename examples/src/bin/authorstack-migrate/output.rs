@@ -511,11 +511,16 @@ pub(crate) fn of_verification(verification: &Verification, reasons: &Reasons) ->
             report,
             ranges,
             differing_ranges,
+            pruned,
             ..
         } = kind;
         let copied = match report.counts.written {
             0 => String::new(),
             written => format!(", {} copied again", grouped(written)),
+        };
+        let removed = match pruned {
+            0 => String::new(),
+            pruned => format!(", {} gone and removed", grouped(*pruned)),
         };
         let tone = match (report.differing, report.counts.rejected) {
             (0, 0) => Tone::Plain,
@@ -525,7 +530,7 @@ pub(crate) fn of_verification(verification: &Verification, reasons: &Reasons) ->
         text.toned(
             tone,
             format_args!(
-                "{:<18} {} equal{copied}, {} differing, {} rejected; {} of {} differ",
+                "{:<18} {} equal{copied}{removed}, {} differing, {} rejected; {} of {} differ",
                 report.kind,
                 grouped(report.counts.unchanged),
                 grouped(report.differing),
@@ -683,6 +688,7 @@ mod tests {
                         fields: vec![text.to_owned(); 2],
                     },
                 }],
+                pruned: 1,
                 acceptance: Some(Acceptance {
                     not_accepted: 1,
                     examples: vec![UnexpectedReject {
