@@ -16,8 +16,10 @@
 
 mod config;
 mod error;
+mod limits;
 mod server;
 mod store;
 
 pub use config::RedisConfig;
+pub use limits::RedisRateLimiter;
 pub use store::RedisStore;

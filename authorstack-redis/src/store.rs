@@ -125,7 +125,6 @@ impl RedisStore {
         .await
     }
 
-    #[allow(dead_code, reason = "used by what follows")]
     /// The key with the configured prefix.
     pub(crate) fn key(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
@@ -157,7 +156,6 @@ impl RedisStore {
 
     /// Runs a script, by its digest; a server that does not know it is given its text. `key` is for
     /// errors.
-    #[allow(dead_code, reason = "used by what follows")]
     pub(crate) async fn run_script<T: FromRedisValue>(
         &self,
         script: &ScriptInvocation<'_>,

@@ -46,6 +46,8 @@ pub mod competitors;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
 pub mod follows;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
+pub mod limits;
+#[allow(missing_docs, reason = "a case is named for what it checks")]
 pub mod racing;
 pub mod random;
 pub mod servers;
@@ -60,6 +62,8 @@ use std::{
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use futures::{FutureExt, future::BoxFuture};
+
+pub use limits::FreshLimits;
 
 pub use analytics::{FreshAnalytics, Stage, fill_analytics, run_analytics_case};
 
