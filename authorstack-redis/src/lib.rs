@@ -14,12 +14,15 @@
 //! # }
 //! ```
 
+mod cache;
 mod config;
 mod error;
+mod flush;
 mod limits;
 mod server;
 mod store;
 
+pub use cache::RedisCache;
 pub use config::RedisConfig;
 pub use limits::RedisRateLimiter;
 pub use store::RedisStore;

@@ -135,7 +135,6 @@ impl RedisStore {
         self.deadline
     }
 
-    #[allow(dead_code, reason = "used by what follows")]
     /// Runs a command. `key` is for errors.
     pub(crate) async fn run<T: FromRedisValue>(&self, command: &Cmd, key: &str) -> Result<T> {
         let mut connection = self.connection.clone();

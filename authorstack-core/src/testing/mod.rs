@@ -38,6 +38,8 @@ pub mod books;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
 pub mod boosts;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
+pub mod caching;
+#[allow(missing_docs, reason = "a case is named for what it checks")]
 pub mod checklists;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
 pub mod community;
@@ -63,9 +65,9 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use futures::{FutureExt, future::BoxFuture};
 
-pub use limits::FreshLimits;
-
 pub use analytics::{FreshAnalytics, Stage, fill_analytics, run_analytics_case};
+pub use caching::FreshCache;
+pub use limits::FreshLimits;
 
 use crate::{AuthorStack, NewUser, User, time};
 
