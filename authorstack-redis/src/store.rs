@@ -219,8 +219,15 @@ fn unreachable(error: Error, opened: &Opened) -> Error {
     };
     let reason = format!(
         "no Redis server answered at {}, from {SETTING}: {why}; start the server, correct the \
-         address, or let this machine's address through its firewall",
-        opened.place
+         address{}, or let this machine's address through its firewall",
+        opened.place,
+        // A server that wants TLS ends a connection without it.
+        if opened.security == ConnectionSecurity::Verified {
+            // A server without TLS waits for the rest of a command.
+            " (the port may not speak TLS)"
+        } else {
+            " (rediss:// if it wants TLS)"
+        },
     );
     match error.kind() {
         ErrorKind::Timeout { .. } => Error::unavailable(reason),

@@ -7,8 +7,9 @@
 )]
 
 use std::{
+    fs,
     net::{Ipv4Addr, TcpListener},
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
     time::Duration,
 };
 
@@ -46,30 +47,43 @@ impl Server {
             port: free_port(),
             arguments: arguments.iter().map(|&it| it.to_owned()).collect(),
         };
-        server.restart().await;
+        // Another program may have taken the port meanwhile.
+        while !server.is_started().await {
+            server.port = free_port();
+        }
         server
     }
 
     /// Starts it again at the same port, and waits until it answers.
     pub(crate) async fn restart(&mut self) {
+        assert!(self.is_started().await, "port {} is taken", self.port);
+    }
+
+    async fn is_started(&mut self) -> bool {
+        let log = self.dir.path().join("log");
+        drop(fs::remove_file(&log));
         let mut command = Command::new("redis-server");
         command
             .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .args(["--port", &self.port.to_string()])
+            .arg("--logfile")
+            .arg(&log)
             .arg("--dir")
-            .arg(self.dir.path())
-            .stdout(Stdio::null());
-        if !self.arguments.iter().any(|it| it == "--port") {
-            command.args(["--port", &self.port.to_string()]);
-        }
-        self.child = Some(command.args(&self.arguments).spawn().unwrap());
-        for _ in 0..500 {
-            let address = (Ipv4Addr::LOCALHOST, self.port);
-            if tokio::net::TcpStream::connect(address).await.is_ok() {
-                return;
+            .arg(self.dir.path());
+        let mut child = command.args(&self.arguments).spawn().unwrap();
+        loop {
+            if child.try_wait().unwrap().is_some() {
+                let log = fs::read_to_string(&log).unwrap_or_default();
+                assert!(log.contains("Address already in use"), "{log}");
+                return false;
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            let log = fs::read_to_string(&log).unwrap_or_default();
+            if log.contains("Ready to accept connections") {
+                self.child = Some(child);
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("the server at port {} does not answer", self.port);
     }
 
     pub(crate) fn port(&self) -> u16 {
