@@ -31,7 +31,7 @@ static WINDOW: LazyLock<Script> =
 /// };
 /// # async fn example(redis: authorstack_redis::RedisStore, user: authorstack_core::Id<authorstack_core::User>)
 /// # -> authorstack_core::Result<()> {
-/// let limit = RateLimit::smooth(100, Duration::from_secs(60))?;
+/// let limit = RateLimit::smooth(100, Duration::from_mins(1))?;
 /// let limiter = redis.rate_limiter(Limited::Api, limit);
 /// let limiter = RememberedDenials::new(FailSafe::new(limiter, OnFailure::Open));
 /// limiter.check_user(user, 1).await?.into_result()?;

@@ -42,7 +42,7 @@ impl FreshCache for Fresh {
     async fn cache(&self) -> Arc<dyn Cache> {
         let config = RedisConfig::new(url()).key_prefix(self.prefix.clone());
         // No test asserts a time.
-        let config = config.operation_timeout(Duration::from_secs(60));
+        let config = config.operation_timeout(Duration::from_mins(1));
         Arc::new(RedisStore::connect(config).await.unwrap().cache())
     }
 
@@ -199,7 +199,7 @@ async fn flushing_leaves_queues_limits_and_others_alone() {
     let mut connection = store.connection();
     let limiter = store.rate_limiter(
         Limited::Ai,
-        RateLimit::smooth(5, Duration::from_secs(60)).unwrap(),
+        RateLimit::smooth(5, Duration::from_mins(1)).unwrap(),
     );
     limiter.check("ada", 1).await.unwrap();
     for name in [

@@ -99,7 +99,7 @@ async fn the_table_in_the_docs_is_what_the_server_counts() {
         found: BTreeMap::new(),
     };
     let memory = MemoryStore::new();
-    let cached = Cached::with_deadline(store.cache(), Duration::from_secs(60));
+    let cached = Cached::with_deadline(store.cache(), Duration::from_mins(1));
     let stack = AuthorStack::builder().store(&memory).layer(cached).build();
     let (users, plain) = (stack.users(), memory.stack());
     let ada = author(&plain, "ada").await.id;
@@ -163,7 +163,7 @@ async fn the_table_in_the_docs_is_what_the_server_counts() {
         .unwrap();
     *writes /= 2;
 
-    let hour = Duration::from_secs(3600);
+    let hour = Duration::from_hours(1);
     let smooth = store.rate_limiter(Limited::Api, RateLimit::smooth(2, hour).unwrap());
     let window = store.rate_limiter(Limited::Ai, RateLimit::window(2, hour).unwrap());
     for (name, limiter) in [("GCRA", &smooth), ("window", &window)] {

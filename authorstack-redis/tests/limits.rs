@@ -24,7 +24,7 @@ use authorstack_redis::{RedisConfig, RedisStore};
 use common::Server;
 use redis::AsyncCommands;
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// Limiters on the Redis of the tests. Each has subjects of its own.
 struct Fresh {

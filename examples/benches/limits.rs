@@ -36,7 +36,7 @@ async fn bench(options: &Options) -> Result<()> {
     let url = setting("AUTHORSTACK_TEST_REDIS_URL")?;
     let prefix = format!("as_bench_{:08x}:", rand::random::<u32>());
     let redis = RedisStore::connect(RedisConfig::new(url).key_prefix(prefix.clone())).await?;
-    let hour = Duration::from_secs(3600);
+    let hour = Duration::from_hours(1);
     let raw = redis.connection();
     for (name, limit, text) in [
         (

@@ -101,16 +101,16 @@ impl Engine {
             match self.ask(self.cache.get(slot)).await {
                 None => break,
                 Some(None) => {}
-                Some(Some(bytes)) => match (codec.decode)(&bytes) {
-                    Some(answer) => return answer,
-                    // Of another release, or of another question with the same key.
-                    None => {
-                        let stale = [Stale::Key(slot.key.clone())];
-                        if self.ask(self.cache.invalidate(&stale)).await.is_none() {
-                            break;
-                        }
+                Some(Some(bytes)) => {
+                    if let Some(answer) = (codec.decode)(&bytes) {
+                        return answer;
                     }
-                },
+                    // Of another release, or of another question with the same key.
+                    let stale = [Stale::Key(slot.key.clone())];
+                    if self.ask(self.cache.invalidate(&stale)).await.is_none() {
+                        break;
+                    }
+                }
             }
             let mut flight = match self.flights.board(&flight) {
                 Boarding::Lead(flight) => flight,
@@ -230,15 +230,13 @@ impl Engine {
                 return;
             }
             let stale: Vec<Stale> = some.iter().map(|(stale, _)| stale.clone()).collect();
-            match with_deadline(REMOVING, self.cache.invalidate(&stale)).await {
-                Ok(()) => {
-                    self.unremoved.removed(&some);
-                    pause = SHORTEST;
-                }
-                Err(_) => {
-                    sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST);
-                }
+            let removed = with_deadline(REMOVING, self.cache.invalidate(&stale)).await;
+            if removed.is_ok() {
+                self.unremoved.removed(&some);
+                pause = SHORTEST;
+            } else {
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST);
             }
         }
     }
@@ -247,7 +245,7 @@ impl Engine {
 /// A little shorter each time, so that values that came together do not go together.
 fn jittered(ttl: Duration) -> Duration {
     let random = Id::<User>::new().to_bytes()[11];
-    ttl - ttl * u32::from(random % 100) / 1_000
+    ttl.saturating_sub(ttl * u32::from(random % 100) / 1_000)
 }
 
 /// A lease that is given back if its call is dropped.

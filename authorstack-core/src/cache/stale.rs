@@ -43,16 +43,16 @@ impl Unremoved {
     }
 
     /// Remembers some. Returns whether the caller is to start the task that removes them.
-    pub(super) fn add(&self, stale: &[Stale]) -> bool {
+    pub(super) fn add(&self, more: &[Stale]) -> bool {
         let until = Instant::now() + LONGEST;
         let mut state = self.lock();
-        if state.until.len() + stale.len() > MOST {
+        if state.until.len() + more.len() > MOST {
             state.until.clear();
             state.all_until = Some(until);
         } else {
             state
                 .until
-                .extend(stale.iter().map(|stale| (stale.clone(), until)));
+                .extend(more.iter().map(|one| (one.clone(), until)));
         }
         self.any.store(true, Ordering::SeqCst);
         !std::mem::replace(&mut state.is_retrying, true)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{decision::Decision, limit::RateLimit};
 
 /// The fields `RateLimit-Policy`, `RateLimit` and `Retry-After` of an HTTP response, as the IETF's
-/// draft on RateLimit header fields writes them. Times are whole seconds, rounded up.
+/// draft on header fields for rate limits writes them. Times are whole seconds, rounded up.
 ///
 /// ```
 /// use std::time::Duration;

@@ -9,6 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use tokio::task::JoinHandle;
 
 use super::author;
 use crate::{
@@ -300,11 +301,10 @@ pub async fn ten_thousand_reads_race_writers_and_none_is_stale(fresh: &dyn Fresh
     let user = author(&stage.store.stack(), "ada").await.id;
     let book = new_book(&stage.store.stack(), user).await;
     let written = Arc::new(AtomicI64::new(0));
-    let left = Arc::new(AtomicUsize::new(READERS));
     let mut tasks = Vec::new();
     for reader in 0..READERS {
         let stack = stage.processes[reader % 3].clone();
-        let (written, left) = (Arc::clone(&written), Arc::clone(&left));
+        let written = Arc::clone(&written);
         tasks.push(tokio::spawn(async move {
             for _ in 0..READS {
                 let before = written.load(Ordering::SeqCst);
@@ -319,11 +319,10 @@ pub async fn ten_thousand_reads_race_writers_and_none_is_stale(fresh: &dyn Fresh
                     "{what}: {found} after {before} was written"
                 );
             }
-            left.fetch_sub(1, Ordering::SeqCst);
         }));
     }
     let mut process = 0;
-    while left.load(Ordering::SeqCst) > 0 {
+    while !tasks.iter().all(JoinHandle::is_finished) {
         // The writer is in turn each of the processes.
         process = (process + 1) % 3;
         let stack = &stage.processes[process];
@@ -335,11 +334,6 @@ pub async fn ten_thousand_reads_race_writers_and_none_is_stale(fresh: &dyn Fresh
         sell(stack, user, book, next).await;
         written.store(next, Ordering::SeqCst);
         tokio::task::yield_now().await;
-        if tasks.iter().any(|task| task.is_finished())
-            && tasks.iter().all(|task| task.is_finished())
-        {
-            break;
-        }
     }
     for task in tasks {
         task.await.unwrap();
