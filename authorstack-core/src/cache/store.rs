@@ -8,7 +8,7 @@ use crate::Result;
 
 /// Holds values for a while, and lets one caller at a time fill a key.
 ///
-/// [`layers::Cached`](crate::layers::Cached) uses it; see the [module](self) for the protocol.
+/// [`layers::Cached`](crate::layers::Cached) uses it; see [the module](crate::cache) for the protocol.
 #[async_trait]
 pub trait Cache: fmt::Debug + Send + Sync {
     /// The value of a key, if there is one, and its group is still of the value's generation.
