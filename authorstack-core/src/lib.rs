@@ -16,6 +16,8 @@
 //! - [`layers`]: code that runs around every call: input checks, context of errors, spans, metrics.
 //! - `memory/`: [`MemoryStore`], the in-memory store and the model for all backends.
 //! - [`migrate`]: the migration engine and the kinds of records.
+//! - [`rate_limit`]: how many calls a user may make.
+//! - [`cache`]: what is kept for a while so that the store is not asked again.
 //! - [`services`]: logic that uses several repositories.
 //! - [`values`]: validated values, such as [`Email`] and [`Amount`].
 //! - `mocks` (feature `mocks`): mocks of the repository traits, for the tests of a host.
@@ -24,6 +26,10 @@
 //!   retries](resilience); `error.rs`: [`Error`]; `security.rs`: [how a connection is
 //!   secured](ConnectionSecurity); `shown.rs`: [text from data](shown()) for people.
 
+#[cfg(feature = "stores")]
+pub mod cache;
+#[cfg(feature = "stores")]
+mod circuit;
 mod error;
 #[cfg(feature = "stores")]
 mod joined;
@@ -34,6 +40,8 @@ pub mod limits;
 mod memory;
 #[cfg(feature = "stores")]
 pub mod migrate;
+#[cfg(feature = "stores")]
+pub mod rate_limit;
 mod records;
 #[cfg(feature = "stores")]
 mod repositories;

@@ -2,4 +2,4 @@
 
 // What is linked is what a host links.
 #[cfg(feature = "authorstack")]
-pub use {authorstack_core, authorstack_mongo, authorstack_postgres, authorstack_supabase};
+pub use {authorstack_core, authorstack_mongo, authorstack_postgres, authorstack_redis, authorstack_supabase};

@@ -27,6 +27,7 @@ pub struct Call<'c> {
     pub(super) store: &'static str,
     pub(super) user: Option<Id<User>>,
     pub(super) record: Option<&'c (dyn fmt::Display + Sync)>,
+    pub(super) range: Option<&'c (dyn fmt::Display + Sync)>,
     pub(super) is_stream: bool,
 }
 
@@ -59,6 +60,13 @@ impl Call<'_> {
     #[must_use]
     pub fn record(&self) -> Option<String> {
         self.record.map(ToString::to_string)
+    }
+
+    /// What the sums of this call are of, as a text that differs where the answers may: the days, the
+    /// groups, the other parts of the filter. Only calls that are cached by it have one.
+    #[must_use]
+    pub fn range(&self) -> Option<String> {
+        self.range.map(ToString::to_string)
     }
 
     /// Whether the call returns a stream.

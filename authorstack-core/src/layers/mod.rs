@@ -10,6 +10,7 @@
 //! - [`Traced`] makes a `tracing` span for every call.
 //! - `Metered` (feature `metrics`) counts calls and measures their latency.
 //! - [`Limited`] limits how many calls run at once.
+//! - [`Cached`] answers from a [cache](crate::cache).
 //! - [`Fenced`] refuses writes while it is closed.
 //! - [`Switched`] changes the store behind a stack at run time.
 //!
@@ -61,6 +62,8 @@
 #[cfg(feature = "stores")]
 mod answer;
 #[cfg(feature = "stores")]
+mod cached;
+#[cfg(feature = "stores")]
 mod call;
 #[cfg(feature = "stores")]
 mod fenced;
@@ -82,6 +85,8 @@ mod traced;
 #[cfg(feature = "stores")]
 mod under_way;
 
+#[cfg(feature = "stores")]
+pub use cached::Cached;
 #[cfg(feature = "stores")]
 pub use call::{Call, Layer, Next, Reply};
 #[cfg(feature = "stores")]

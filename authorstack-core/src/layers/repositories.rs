@@ -137,14 +137,14 @@ where
     }
 }
 
-/// Each call: the operation; the name, the arguments and the return type; the `user` and the
-/// `record`; the `check`s of the arguments, in their order.
+/// Each call: the operation; the name, the arguments and the return type; the `user`, the `record`
+/// and the `range`; the `check`s of the arguments, in their order.
 macro_rules! layered {
     ($(
         impl $repository:ident {
             $(
                 $operation:ident: fn $name:ident($($argument:ident: $type:ty),*) -> $answer:ty
-                $(, user $user:expr)? $(, record $record:expr)? $(, check $check:expr)*;
+                $(, user $user:expr)? $(, record $record:expr)? $(, range $range:expr)? $(, check $check:expr)*;
             )+
         }
         $(streams {$(
@@ -161,6 +161,7 @@ macro_rules! layered {
                         store: self.name,
                         user: first!($(Some($user))?),
                         record: first!($(Some(&$record))?),
+                        range: first!($(Some(&$range))?),
                         is_stream: false,
                     };
                     // What the call takes by value is kept: a layer may make it again.
@@ -188,6 +189,7 @@ macro_rules! layered {
                         store: self.name,
                         user: first!($(Some($stream_user))?),
                         record: None,
+                        range: None,
                         is_stream: true,
                     };
                     let Self { store, of_stores, layers, .. } = self.clone();
@@ -217,6 +219,37 @@ struct CommentOf(Id<Post>, CommentId);
 impl fmt::Display for CommentOf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
+/// What sums of sales are of.
+struct TotalsRange<'f>(&'f SalesFilter, TotalsBy);
+
+impl fmt::Display for TotalsRange<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(filter, by) = self;
+        let SalesFilter {
+            days,
+            platform,
+            market,
+            book_id,
+            currency,
+        } = filter;
+        write!(f, "{}..{}:{by:?}", days.first(), days.last())?;
+        // Quoted: the name of an old app's platform may hold anything.
+        if let Some(platform) = platform {
+            write!(f, ":platform={:?}", platform.as_str())?;
+        }
+        if let Some(market) = market {
+            write!(f, ":market={market}")?;
+        }
+        if let Some(book) = book_id {
+            write!(f, ":book={book}")?;
+        }
+        if let Some(currency) = currency {
+            write!(f, ":currency={currency}")?;
+        }
+        Ok(())
     }
 }
 
@@ -359,7 +392,7 @@ layered! {
         SalesGet: fn get(user_id: Id<User>, key: &SaleKey) -> Sale, user user_id, record key;
         SalesDelete: fn delete(user_id: Id<User>, key: &SaleKey) -> (), user user_id, record key;
         SalesTotals: fn totals(user_id: Id<User>, filter: &SalesFilter, by: TotalsBy) -> Listed<SalesTotal>,
-            user user_id;
+            user user_id, range TotalsRange(filter, by);
     }
     streams {
         SalesStream: fn stream(user_id: Id<User>, filter: SalesFilter) -> Sale, user user_id;

@@ -1,12 +1,16 @@
 use std::collections::HashMap;
 
-use chrono::{DateTime, Datelike, Days as ChronoDays, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, Days as ChronoDays, NaiveDate, TimeDelta, Utc};
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     AuthorStack, Book, Days, Error, Forecast, ForecastAccuracy, Id, Insight, PageRequest, Platform,
-    Result, Sums, Unreadable, User, layers::Operation, records::ranking, time,
+    Result, Sums, Unreadable, User,
+    cache::{Codec, Kept, decode, encode},
+    layers::{Cached, Operation},
+    records::ranking,
+    time,
 };
 
 /// An author's dashboard, computed from the roll-ups. It makes one or two calls to each repository,
@@ -14,6 +18,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Dashboard {
     stack: AuthorStack,
+    cached: Option<Cached>,
 }
 
 /// A period of a dashboard, up to the author's today.
@@ -57,7 +62,8 @@ impl Period {
 }
 
 /// What to show on a dashboard.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct DashboardQuery {
     /// The days; at most ten years of them.
     pub days: Days,
@@ -80,6 +86,23 @@ impl DashboardQuery {
             at: time::now(),
         }
     }
+}
+
+impl DashboardQuery {
+    /// Whether a summary that was made for this query may answer another one.
+    fn answers(&self, other: &Self) -> bool {
+        let later = other.at - self.at;
+        (self.days, self.top, self.insights) == (other.days, other.top, other.insights)
+            && later >= TimeDelta::zero()
+            && later <= TimeDelta::seconds(60)
+    }
+}
+
+/// A summary in a cache, with the query that it answers.
+#[derive(PartialEq, Serialize, Deserialize)]
+struct KeptSummary {
+    query: DashboardQuery,
+    summary: DashboardSummary,
 }
 
 /// The content of a dashboard. All amounts are in the currency of the roll-ups.
@@ -127,8 +150,20 @@ impl Dashboard {
     /// The service on this store.
     #[must_use]
     pub fn new(stack: &AuthorStack) -> Self {
-        let stack = stack.clone();
-        Self { stack }
+        Self {
+            stack: stack.clone(),
+            cached: None,
+        }
+    }
+
+    /// Keeps each user's last summary in the cache of this layer, for 60 seconds at most. The layer
+    /// is one of the stack's: writes through the stack remove the summary.
+    ///
+    /// A kept summary answers the same query, and one whose `at` is up to 60 seconds later.
+    #[must_use]
+    pub fn cached(mut self, layer: &Cached) -> Self {
+        self.cached = Some(layer.clone());
+        self
     }
 
     /// Collects the dashboard of a user. Sales count once their days were refreshed, as
@@ -141,8 +176,42 @@ impl Dashboard {
         user_id: Id<User>,
         query: &DashboardQuery,
     ) -> Result<DashboardSummary> {
-        let summary = self.gather(user_id, query).await;
+        let summary = match &self.cached {
+            Some(cached) => self.kept(cached, user_id, query).await,
+            None => self.gather(user_id, query).await,
+        };
         summary.map_err(|error| error.in_operation(Operation::DashboardSummary))
+    }
+
+    async fn kept(
+        &self,
+        cached: &Cached,
+        user_id: Id<User>,
+        query: &DashboardQuery,
+    ) -> Result<DashboardSummary> {
+        let codec = Codec {
+            encode: &|answer: &Result<DashboardSummary>| {
+                let summary = answer.as_ref().ok()?;
+                // What could not be read may be repaired without a write that we see.
+                if !summary.unreadable.is_empty() {
+                    return None;
+                }
+                let (query, summary) = (query.clone(), summary.clone());
+                let bytes = encode(&KeptSummary { query, summary })?;
+                Some(Kept {
+                    bytes,
+                    is_absent: false,
+                })
+            },
+            decode: &|bytes| {
+                let kept: KeptSummary = decode(bytes)??;
+                kept.query.answers(query).then_some(Ok(kept.summary))
+            },
+        };
+        let variant = format!("{}:{}:{}", query.days, query.top, query.insights);
+        let slot = Cached::dashboard(user_id);
+        let load = || self.gather(user_id, query);
+        cached.engine().read(&slot, &variant, codec, load).await
     }
 
     async fn gather(&self, user_id: Id<User>, query: &DashboardQuery) -> Result<DashboardSummary> {

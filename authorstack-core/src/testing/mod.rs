@@ -38,6 +38,8 @@ pub mod books;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
 pub mod boosts;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
+pub mod caching;
+#[allow(missing_docs, reason = "a case is named for what it checks")]
 pub mod checklists;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
 pub mod community;
@@ -45,6 +47,8 @@ pub mod community;
 pub mod competitors;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
 pub mod follows;
+#[allow(missing_docs, reason = "a case is named for what it checks")]
+pub mod limits;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
 pub mod racing;
 pub mod random;
@@ -62,6 +66,8 @@ use chrono::TimeDelta;
 use futures::{FutureExt, future::BoxFuture};
 
 pub use analytics::{FreshAnalytics, Stage, fill_analytics, run_analytics_case};
+pub use caching::FreshCache;
+pub use limits::FreshLimits;
 
 use crate::{AuthorStack, NewUser, User, time};
 

@@ -1,11 +1,15 @@
 //! Each layer alone, and all of them together, pass the whole conformance suite.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use authorstack_core::{
-    AuthorStack, AuthorStackBuilder, Book, Id, MemoryStore, NewBook, User,
-    layers::{Fenced, Limited, Named, Switched, Traced},
+    AuthorStack, AuthorStackBuilder, Book, Id, MemoryStore, NewBook, Result, Stores, User,
+    cache::MemoryCache,
+    layers::{Cached, Call, Fenced, Layer, Limited, Named, Next, Reply, Switched, Traced},
     testing::{FreshAnalytics, FreshStore, author},
 };
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -105,6 +109,8 @@ conforms! {
     };
     limited: async { Fresh::behind(|stack| stack.layer(Limited::new(4))) };
     fenced: async { Fresh::behind(|stack| stack.layer(Fenced::new())) };
+    cached: async { Fresh::behind(|stack| stack.layer(Cached::new(MemoryCache::default()))) };
+    cached_twice: async { cached_twice() };
     switched: async { switched() };
     switched_to_and_fro: switched_to_and_fro();
     stacked: async {
@@ -131,10 +137,51 @@ fn stacked(stack: AuthorStackBuilder) -> AuthorStackBuilder {
     drop(switch.back());
     stack
         .layer(Traced)
+        .layer(Cached::new(MemoryCache::default()))
         .layer(Limited::new(4).patience(Duration::from_mins(1)))
         .layer(Fenced::new())
         .layer(switch)
         .layer(Named)
+}
+
+/// Two processes with one cache, whose calls go to each in turn.
+fn cached_twice() -> Fresh {
+    let (store, cache) = (MemoryStore::new(), MemoryCache::default());
+    let process = || {
+        let stack = AuthorStack::builder().store(&store);
+        stack.layer(Cached::new(cache.clone())).build()
+    };
+    let stack = AuthorStack::builder().store(&store);
+    let stack = stack.layer(InTurn::between([process(), process()])).build();
+    Fresh {
+        store,
+        stack,
+        beside: None,
+    }
+}
+
+/// Sends each call to the next of two stacks.
+#[derive(Debug)]
+struct InTurn {
+    stacks: [Stores; 2],
+    calls: AtomicUsize,
+}
+
+impl InTurn {
+    fn between(stacks: [AuthorStack; 2]) -> Self {
+        Self {
+            stacks: stacks.map(Stores::from),
+            calls: AtomicUsize::new(0),
+        }
+    }
+}
+
+#[async_trait]
+impl Layer for InTurn {
+    async fn call(&self, _: &Call<'_>, next: Next<'_>) -> Result<Reply> {
+        let turn = self.calls.fetch_add(1, Ordering::SeqCst) % 2;
+        next.run_on(&self.stacks[turn]).await
+    }
 }
 
 /// A switch that leads to another stack than the one that it is a layer of.

@@ -11,6 +11,7 @@
     reason = "a failed check of a test panics"
 )]
 
+mod cached;
 mod calls;
 mod common;
 mod conformance;

@@ -20,6 +20,8 @@ for example on Azure. A store without an address is left out.
                                    loads rejects again, after you have fixed their lines
   5. authorstack-migrate repair    copies again what has changed in the source since;
                                    --prune also removes what is gone there
+  6. authorstack-migrate flush-cache
+                                   empties the cache in Redis, once apps use the other side
 
 With --from supabase each of them works the other way: records go back from Supabase to MongoDB
 and PostgreSQL.";
@@ -37,14 +39,16 @@ Settings:
     --postgres-ca-file  AUTHORSTACK_POSTGRES_CA_FILE  postgres_ca_file
     --supabase-db-url   AUTHORSTACK_SUPABASE_DB_URL   supabase_db_url
     --supabase-ca-file  AUTHORSTACK_SUPABASE_CA_FILE  supabase_ca_file  from the project's settings
+    --redis-url         AUTHORSTACK_REDIS_URL         redis_url         for flush-cache only
+    --redis-ca-file     AUTHORSTACK_REDIS_CA_FILE     redis_ca_file
 
   MongoDB's or PostgreSQL's address may be left out; its records are then left out, too.
 
 Connections:
   Servers on other machines must show a certificate for their name. A CA file names the authority
   that signs it, unless it is a public one; that of a Supabase project can be downloaded from its
-  database settings. Clear text needs ?sslmode=disable, or ?tls=false for MongoDB. `plan` says how
-  each connection is secured.
+  database settings. Clear text needs ?sslmode=disable, or ?tls=false for MongoDB and Redis. `plan`
+  says how each connection is secured.
 
 Ids of the analytics:
   They are UUIDs that hold MongoDB's ids: in AuthorStack's form, or padded with zeros. The tool
@@ -133,6 +137,11 @@ pub(crate) enum Command {
         /// stays in its field. Lines that are no open rejects are refused
         file: PathBuf,
     },
+    /// Empty the cache in Redis: after a move, it may hold what the other side had
+    ///
+    /// Removes the keys of users, books, sales and dashboards. Rate limits, queues and the keys of
+    /// other apps stay.
+    FlushCache,
 }
 
 impl Command {
@@ -143,6 +152,7 @@ impl Command {
             Self::Verify { .. } => "verify",
             Self::Repair { .. } => "repair",
             Self::Replay { .. } => "replay",
+            Self::FlushCache => "flush-cache",
         }
     }
 }
@@ -182,6 +192,14 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "FILE", value_parser = file())]
     #[arg(env = "AUTHORSTACK_SUPABASE_CA_FILE")]
     pub(crate) supabase_ca_file: Option<PathBuf>,
+    /// The Redis of the cache, for flush-cache
+    #[arg(long, global = true, value_name = "URL", value_parser = secret)]
+    #[arg(env = "AUTHORSTACK_REDIS_URL", hide_env_values = true)]
+    pub(crate) redis_url: Option<SecretString>,
+    /// The certificate of the authority that signs Redis's
+    #[arg(long, global = true, value_name = "FILE", value_parser = file())]
+    #[arg(env = "AUTHORSTACK_REDIS_CA_FILE")]
+    pub(crate) redis_ca_file: Option<PathBuf>,
     /// A file with settings [default: authorstack.toml, if it exists]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -286,7 +304,7 @@ fn kind(text: &str) -> Result<Kind, String> {
 
 /// The command that these arguments name, even if the others are wrong.
 pub(crate) fn named_command(arguments: &[String]) -> Option<&str> {
-    let names = ["plan", "run", "verify", "repair", "replay"];
+    let names = ["plan", "run", "verify", "repair", "replay", "flush-cache"];
     let mut arguments = arguments.iter().map(String::as_str);
     arguments.find(|argument| names.contains(argument))
 }

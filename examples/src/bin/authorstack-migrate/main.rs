@@ -22,6 +22,7 @@ use authorstack_core::{
     migrate::{self, Destination, Status},
     shown,
 };
+use authorstack_redis::RedisStore;
 use clap::Parser;
 
 use cli::{Cli, Command, Form};
@@ -188,6 +189,11 @@ impl From<Error> for Failure {
 }
 
 async fn obey(cli: &Cli, reporter: &Reporter) -> Result<Answer, Failure> {
+    if matches!(cli.command, Command::FlushCache) {
+        let config = settings::redis(&cli.options).await?;
+        let redis = RedisStore::connect(config).await?;
+        return Ok(output::of_flush(redis.flush_cache().await?));
+    }
     let settings = Settings::of(&cli.options).await?;
     let done = obey_with(cli, &settings, reporter).await;
     done.map_err(|failure| {

@@ -90,6 +90,25 @@ impl Answer {
     }
 }
 
+/// The answer of a flush.
+pub(crate) fn of_flush(removed: u64) -> Answer {
+    let mut text = Page::default();
+    text.line(format_args!(
+        "{} removed from the cache; rate limits and queues stay",
+        counted(removed, "key was", "keys were")
+    ));
+    let mut more = Map::new();
+    more.insert("removed".to_owned(), json!(removed));
+    Answer {
+        status: Status::Complete,
+        kinds: Vec::new(),
+        more,
+        text,
+        rejects_file: None,
+        error: None,
+    }
+}
+
 /// A number with commas between its thousands.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();

@@ -11,6 +11,7 @@ use authorstack_core::{
     migrate::{BatchLimits, Kind, RunOptions, Snapshot},
 };
 use authorstack_postgres::{IdForm, IdMap};
+use authorstack_redis::RedisConfig;
 use clap::ValueEnum;
 use secrecy::SecretString;
 use toml::{Table, Value};
@@ -33,6 +34,8 @@ const KEYS: &[&str] = &[
     "id_map_file",
     "supabase_db_url",
     "supabase_ca_file",
+    REDIS,
+    REDIS_CA_FILE,
     "kinds",
     "rejects_file",
     "set_aside_file",
@@ -40,6 +43,27 @@ const KEYS: &[&str] = &[
     "batch_records",
     "batch_bytes",
 ];
+
+/// The setting of the cache's address, and of its authority's certificate. The cache is no side of a
+/// move.
+const REDIS: &str = "redis_url";
+const REDIS_CA_FILE: &str = "redis_ca_file";
+
+/// Where the cache is.
+pub(crate) async fn redis(options: &Options) -> Result<RedisConfig> {
+    let file = read(options.config.as_deref()).await?;
+    let address = file.address(REDIS, options.redis_url.as_ref())?;
+    let config = RedisConfig::new(address.ok_or_else(|| missing(REDIS))?);
+    let given = options.redis_ca_file.as_deref();
+    let certificate = match given.filter(|file| !file.as_os_str().is_empty()) {
+        Some(certificate) => Some(certificate),
+        None => file.text(REDIS_CA_FILE)?.map(Path::new),
+    };
+    Ok(match certificate {
+        Some(certificate) => config.root_certificate(certificate),
+        None => config,
+    })
+}
 
 pub(crate) struct Settings {
     /// The side that records move from.
@@ -314,7 +338,7 @@ impl File {
 pub(crate) fn places(setting: &str) -> String {
     let flag = setting.replace('_', "-");
     let has = |endpoint: &Endpoint| [endpoint.setting, endpoint.ca_setting].contains(&setting);
-    if ENDPOINTS.iter().any(has) {
+    if ENDPOINTS.iter().any(has) || [REDIS, REDIS_CA_FILE].contains(&setting) {
         return format!(
             "--{flag} (environment AUTHORSTACK_{}, {DEFAULT_FILE} {setting})",
             setting.to_uppercase()
