@@ -476,12 +476,14 @@ text_scalars!(
     crate::AuthProvider,
     crate::AttachmentKind,
     crate::Email,
+    crate::IdentityProvider,
     crate::InsightKind,
+    crate::Phone,
     crate::Platform,
     crate::SalesChannel,
     crate::WebUrl
 );
-text_scalars!(Shape::Text; crate::AuthId, crate::CommentId, crate::TaskId);
+text_scalars!(Shape::Text; crate::AuthId, crate::CommentId, crate::SessionId, crate::TaskId);
 text_scalars!(
     Shape::TextOrEmpty,
     crate::Asin,

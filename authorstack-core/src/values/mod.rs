@@ -16,8 +16,12 @@ mod id;
 mod isbn;
 mod local_id;
 mod open_set;
+mod password_hash;
+mod phone;
 mod price;
 mod sales_channel;
+mod secret;
+mod session_id;
 pub mod time;
 mod web_url;
 
@@ -31,9 +35,13 @@ pub use email::Email;
 pub use id::Id;
 pub use isbn::Isbn;
 pub use local_id::{CommentId, TaskId};
-pub use open_set::{AttachmentKind, AuthProvider, InsightKind, Platform};
+pub use open_set::{AttachmentKind, AuthProvider, IdentityProvider, InsightKind, Platform};
+pub use password_hash::{HashParameters, PasswordAlgorithm, PasswordHash};
+pub use phone::Phone;
 pub use price::Price;
 pub use sales_channel::{Market, SalesChannel};
+pub use secret::{BearerToken, Password};
+pub use session_id::SessionId;
 pub use web_url::WebUrl;
 
 pub(crate) use closed_set::closed_set;

@@ -11,9 +11,9 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    Attachment, Book, BookMetadata, BookPatch, Boost, Checklist, ChecklistPatch, Comment,
+    Account, AccountPatch, AccountPreferences, Attachment, Book, BookMetadata, BookPatch, Boost, Checklist, ChecklistPatch, Comment,
     Competitor, CompetitorPatch, ConnectedPlatform, DailyAggregate, Days, ErrorKind, Follow,
-    Forecast, Insight, Like, Platform, Post, PostPatch, Preferences, PricePoint, Sale, Sums,
+    Forecast, Identity, Insight, Like, Platform, Post, PostPatch, Preferences, PricePoint, Sale, Session, Sums,
     SyncLog, Task, TaskPatch, User, UserPatch,
     migrate::{CompetitorPrice, Kind, Record},
     records::{
@@ -28,7 +28,8 @@ macro_rules! for_every_record {
         for_every_record! { $check, $argument;
             User, Preferences, ConnectedPlatform, Book, BookMetadata, Checklist, Task, Follow,
             Post, Attachment, Like, Comment, Boost, Competitor, PricePoint, CompetitorPrice, Sale,
-            DailyAggregate, SyncLog, Insight, Forecast
+            DailyAggregate, SyncLog, Insight, Forecast, Account, Identity, Session,
+            AccountPreferences
         }
     };
     ($check:ident, $argument:expr; $($record:ident),+) => {
@@ -253,6 +254,7 @@ fn text(choices: &mut Choices) -> String {
         "https://example.org/a?b=c#d",
         "978-3-16-148410-0",
         "B08N5WRWNW",
+        "+4915112345678",
         "EUR",
         "starter",
         "dark",
