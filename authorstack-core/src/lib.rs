@@ -62,9 +62,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use memory::MemoryStore;
 pub use records::fields::SET_ASIDE;
 pub use records::{
-    account::{
-        Account, AccountPatch, Credential, ExportedAccount, NewAccount, StoredPassword,
-    },
+    account::{Account, AccountPatch, Credential, ExportedAccount, NewAccount, StoredPassword},
     account_preferences::{AccountPreferences, AccountPreferencesPatch},
     book::{Book, BookFilter, BookMetadata, BookPatch, BookStatus, NewBook},
     boost::{Boost, NewBoost, first_free_position},
@@ -106,8 +104,8 @@ pub use stores::{
     AccountStore, Accounts, Analytics, AnalyticsStore, DocumentStore, Documents, Stores,
 };
 pub use values::{
-    Amount, Asin, AttachmentKind, AuthId, AuthProvider, BearerToken, CommentId, Confidence, Currency,
-    Days, Email, HashParameters, Id, IdentityProvider, InsightKind, Isbn, Market, Password,
-    PasswordAlgorithm, PasswordHash, Phone, Platform, Price, SalesChannel, SessionId, TaskId, WebUrl,
-    day_at, time,
+    Amount, Asin, AttachmentKind, AuthId, AuthProvider, BearerToken, CommentId, Confidence,
+    Currency, Days, Email, HashParameters, Id, IdentityProvider, InsightKind, Isbn, Market,
+    Password, PasswordAlgorithm, PasswordHash, Phone, Platform, Prefs, Price, SalesChannel,
+    SessionId, TaskId, WebUrl, day_at, time,
 };

@@ -9,9 +9,7 @@ use crate::{
     PreferencesRepository, SalesRepository, SessionRepository, SyncLogRepository, UserRepository,
     joined::join,
     layers::{Layer, Layered, Named},
-    stores::{
-        AccountStore, Accounts, Analytics, AnalyticsStore, DocumentStore, Documents, Stores,
-    },
+    stores::{AccountStore, Accounts, Analytics, AnalyticsStore, DocumentStore, Documents, Stores},
 };
 
 macro_rules! stack {

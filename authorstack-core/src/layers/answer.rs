@@ -3,9 +3,10 @@
 use chrono::NaiveDate;
 
 use crate::{
-    Account, AccountPreferences, Book, Boost, Checklist, Comment, Competitor, Done, ErasedAnalytics, Follow, FollowCounts,
-    Forecast, ForecastAccuracy, Identity, Insight, Listed, Overview, Page, Post, PostView, Principal, RefreshReport,
-    Sale, Session, SyncLog, UpsertCounts, User,
+    Account, AccountPreferences, Book, Boost, Checklist, Comment, Competitor, Done,
+    ErasedAnalytics, Follow, FollowCounts, Forecast, ForecastAccuracy, Identity, Insight, Listed,
+    Overview, Page, Post, PostView, Principal, RefreshReport, Sale, Session, SyncLog, UpsertCounts,
+    User,
 };
 
 /// The answer of a call.

@@ -1,7 +1,6 @@
 //! Accounts: who can sign in, and with what.
 
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value};
 
 use super::{
     change::Change,
@@ -10,7 +9,8 @@ use super::{
     json::{json, patch_json},
 };
 use crate::{
-    AuthId, AuthProvider, Email, Error, Extra, Password, PasswordHash, Phone, Result, limits, time,
+    AuthId, AuthProvider, Email, Error, Extra, Password, PasswordHash, Phone, Prefs, Result,
+    limits, time,
 };
 
 /// An account at the authentication provider. The profile of its owner is a
@@ -36,9 +36,9 @@ pub struct Account {
     pub name: String,
     /// What the host has marked the account with, such as a role. The owner cannot change it.
     pub labels: Vec<String>,
-    /// What the owner's client keeps there: an object. The owner can change it, so it gives no
+    /// What the owner's client keeps there. The owner can change it, so it gives no
     /// rights.
-    pub prefs: Value,
+    pub prefs: Prefs,
     /// Whether a second factor is asked for. Where a service lost the factors, it is still set, so
     /// that a host can demand new ones.
     pub has_mfa: bool,
@@ -65,7 +65,6 @@ impl Account {
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_fields(self)?;
-        check_prefs(&self.prefs)?;
         check_labels(&self.labels)?;
         if self.email.is_none() && self.phone.is_none() && !self.is_anonymous {
             return Err(Error::invalid(
@@ -74,14 +73,6 @@ impl Account {
             ));
         }
         Ok(())
-    }
-}
-
-fn check_prefs(prefs: &Value) -> Result<()> {
-    if prefs.is_object() {
-        Ok(())
-    } else {
-        Err(Error::invalid("prefs", "are no JSON object; correct them"))
     }
 }
 
@@ -104,7 +95,7 @@ fields! {
     phone_verified: "phoneVerified" or(false),
     name: "name" or(String::new()),
     labels: "labels",
-    prefs: "prefs" most(limits::JSON) or(Value::Object(Map::new())),
+    prefs: "prefs" most(limits::JSON) or(Prefs::default()),
     has_mfa: "hasMfa" or(false),
     is_anonymous: "isAnonymous" or(false),
     is_blocked: "isBlocked" vital("who may sign in") or(false),
@@ -175,8 +166,8 @@ pub struct NewAccount {
     pub name: String,
     /// What the host marks the account with.
     pub labels: Vec<String>,
-    /// What the owner's client keeps there: an object.
-    pub prefs: Value,
+    /// What the owner's client keeps there.
+    pub prefs: Prefs,
     /// Whether a second factor was asked for elsewhere.
     pub has_mfa: bool,
     /// Whether it has no way to sign in again.
@@ -215,7 +206,7 @@ impl NewAccount {
             phone_verified: false,
             name: String::new(),
             labels: Vec::new(),
-            prefs: Value::Object(Map::new()),
+            prefs: Prefs::default(),
             has_mfa: false,
             is_anonymous: true,
             credential: Credential::None,
@@ -232,7 +223,9 @@ impl NewAccount {
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         let any = AuthId::try_from("new")?;
-        self.clone().into_account(any, AuthProvider::APPWRITE).check()
+        self.clone()
+            .into_account(any, AuthProvider::APPWRITE)
+            .check()
     }
 
     /// The record, with the current time where none is given. The credential is left out.
@@ -280,7 +273,7 @@ pub struct AccountPatch {
     /// New labels; they replace all old ones.
     pub labels: Option<Vec<String>>,
     /// New prefs; they replace all old ones.
-    pub prefs: Option<Value>,
+    pub prefs: Option<Prefs>,
 }
 
 impl AccountPatch {
@@ -290,7 +283,6 @@ impl AccountPatch {
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), naming the first invalid field.
     pub fn check(&self) -> Result<()> {
         check_patch(self)?;
-        self.prefs.as_ref().map_or(Ok(()), check_prefs)?;
         self.labels.as_deref().map_or(Ok(()), check_labels)
     }
 

@@ -28,11 +28,7 @@ pub struct Identity {
 impl Identity {
     /// An identity that is linked now.
     #[must_use]
-    pub fn new(
-        account_id: AuthId,
-        provider: IdentityProvider,
-        subject: impl Into<String>,
-    ) -> Self {
+    pub fn new(account_id: AuthId, provider: IdentityProvider, subject: impl Into<String>) -> Self {
         Self {
             account_id,
             provider,

@@ -1,7 +1,9 @@
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-use crate::{Account, AccountPatch, AuthId, Credential, Email, ExportedAccount, NewAccount, Result};
+use crate::{
+    Account, AccountPatch, AuthId, Credential, Email, ExportedAccount, NewAccount, Result,
+};
 
 /// The operations on accounts at the authentication provider.
 ///

@@ -65,12 +65,13 @@ pub use users::UserRepository;
 pub mod mocks {
     pub use super::{
         accounts::MockAccountRepository, aggregates::MockAggregateRepository,
-        authenticator::MockAuthenticator, books::MockBookRepository,
-        boosts::MockBoostRepository, checklists::MockChecklistRepository,
-        community::MockCommunityRepository, competitors::MockCompetitorRepository,
-        erasure::MockErasureRepository, follows::MockFollowRepository,
-        forecasts::MockForecastRepository, identities::MockIdentityRepository, insights::MockInsightRepository,
+        authenticator::MockAuthenticator, books::MockBookRepository, boosts::MockBoostRepository,
+        checklists::MockChecklistRepository, community::MockCommunityRepository,
+        competitors::MockCompetitorRepository, erasure::MockErasureRepository,
+        follows::MockFollowRepository, forecasts::MockForecastRepository,
+        identities::MockIdentityRepository, insights::MockInsightRepository,
         preferences::MockPreferencesRepository, sales::MockSalesRepository,
-        sessions::MockSessionRepository, sync_logs::MockSyncLogRepository, users::MockUserRepository,
+        sessions::MockSessionRepository, sync_logs::MockSyncLogRepository,
+        users::MockUserRepository,
     };
 }

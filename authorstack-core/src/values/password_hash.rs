@@ -158,7 +158,11 @@ impl PasswordHash {
     /// Invalid for `password`, saying what of it has another form.
     pub fn argon2(hash: &str) -> Result<Self> {
         check_argon2(hash)?;
-        Ok(Self::of(PasswordAlgorithm::Argon2, hash, HashParameters::None))
+        Ok(Self::of(
+            PasswordAlgorithm::Argon2,
+            hash,
+            HashParameters::None,
+        ))
     }
 
     /// A bcrypt hash: `$2a$`, `$2b$` or `$2y$`, a cost from 04 to 31, 53 characters.
@@ -167,7 +171,11 @@ impl PasswordHash {
     /// Invalid for `password`, saying what of it has another form.
     pub fn bcrypt(hash: &str) -> Result<Self> {
         check_bcrypt(hash)?;
-        Ok(Self::of(PasswordAlgorithm::Bcrypt, hash, HashParameters::None))
+        Ok(Self::of(
+            PasswordAlgorithm::Bcrypt,
+            hash,
+            HashParameters::None,
+        ))
     }
 
     /// A hash of Firebase's scrypt. All texts are padded base64; the separator may be empty.
@@ -201,7 +209,11 @@ impl PasswordHash {
         if !(1..=20).contains(log_n) || !(1..=64).contains(r) || !(1..=16).contains(p) {
             return invalid("the parameters n, r and p of Firebase's scrypt are out of range");
         }
-        Ok(Self::of(PasswordAlgorithm::FirebaseScrypt, hash, parameters))
+        Ok(Self::of(
+            PasswordAlgorithm::FirebaseScrypt,
+            hash,
+            parameters,
+        ))
     }
 
     /// A hash of plain scrypt, in hex.
@@ -209,7 +221,10 @@ impl PasswordHash {
     /// # Errors
     /// Invalid for `password`, saying which of the parts has another form.
     pub fn scrypt(hash: &str, parameters: HashParameters) -> Result<Self> {
-        let HashParameters::Scrypt { n, r, p, length, .. } = &parameters else {
+        let HashParameters::Scrypt {
+            n, r, p, length, ..
+        } = &parameters
+        else {
             return invalid("scrypt needs its own parameters");
         };
         if *n < 2 || !n.is_power_of_two() || *r == 0 || *p == 0 {
@@ -227,11 +242,15 @@ impl PasswordHash {
     /// # Errors
     /// Invalid for `password`.
     pub fn phpass(hash: &str) -> Result<Self> {
-        let rest = hash.strip_prefix("$P$").or_else(|| hash.strip_prefix("$H$"));
+        let rest = hash
+            .strip_prefix("$P$")
+            .or_else(|| hash.strip_prefix("$H$"));
         match rest {
-            Some(rest) if rest.len() == 31 && rest.bytes().all(is_crypt64) => {
-                Ok(Self::of(PasswordAlgorithm::PhPass, hash, HashParameters::None))
-            }
+            Some(rest) if rest.len() == 31 && rest.bytes().all(is_crypt64) => Ok(Self::of(
+                PasswordAlgorithm::PhPass,
+                hash,
+                HashParameters::None,
+            )),
             _ => invalid("a PHPass hash is $P$ and 31 characters"),
         }
     }
@@ -243,7 +262,9 @@ impl PasswordHash {
     pub fn sha(hash: &str, version: &str) -> Result<Self> {
         let is_version = !version.is_empty()
             && version.len() <= 20
-            && version.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'/'));
+            && version
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'/'));
         if hash.is_empty() || !is_hex(hash) || !is_version {
             return invalid("a SHA digest is hex, with a version such as sha256");
         }
@@ -334,8 +355,17 @@ impl PasswordHash {
         let parameters = match &self.parameters {
             HashParameters::None => Vec::new(),
             HashParameters::Version(version) => vec![version.clone()],
-            HashParameters::Scrypt { salt, n, r, p, length } => {
-                vec![salt.expose_secret().to_owned(), format!("{n} {r} {p} {length}")]
+            HashParameters::Scrypt {
+                salt,
+                n,
+                r,
+                p,
+                length,
+            } => {
+                vec![
+                    salt.expose_secret().to_owned(),
+                    format!("{n} {r} {p} {length}"),
+                ]
             }
             HashParameters::FirebaseScrypt {
                 salt,
@@ -375,7 +405,8 @@ impl FromStr for PasswordHash {
 }
 
 fn read_firebase(text: &str) -> Result<PasswordHash> {
-    const FORM: &str = "a hash of Firebase's scrypt is $fbscrypt$v=1,n=…,r=…,p=…,ss=…,sk=…$salt$hash";
+    const FORM: &str =
+        "a hash of Firebase's scrypt is $fbscrypt$v=1,n=…,r=…,p=…,ss=…,sk=…$salt$hash";
     let parts: Vec<&str> = text.split('$').collect();
     let [settings, salt, hash] = parts[..] else {
         return invalid(FORM);

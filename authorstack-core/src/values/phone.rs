@@ -71,7 +71,7 @@ mod tests {
             "0151 1234567",
             "4915112345678",
             "+0049151123",
-            "+491511234567890",
+            "+4915112345678901",
             "+49151x1234",
             "+123456",
             "+",
@@ -80,6 +80,9 @@ mod tests {
             assert!(error.starts_with("phone: "), "{error}");
             assert!(error.contains("like +4915112345678"), "{error}");
         }
-        assert_eq!("+1 (555) 010-9999".parse::<Phone>().unwrap().as_str(), "+15550109999");
+        assert_eq!(
+            "+1 (555) 010-9999".parse::<Phone>().unwrap().as_str(),
+            "+15550109999"
+        );
     }
 }

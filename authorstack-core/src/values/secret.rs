@@ -118,7 +118,15 @@ mod tests {
 
     #[test]
     fn a_header_without_a_token_is_nobodys() {
-        for header in ["", "Bearer", "Bearer ", "Basic YTpi", "abc", "Bearer a b", "Bearer ä"] {
+        for header in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Basic YTpi",
+            "abc",
+            "Bearer a b",
+            "Bearer ä",
+        ] {
             let refused = BearerToken::from_header(header).unwrap_err();
             assert_eq!(refused.kind(), &ErrorKind::Unauthenticated, "{header}");
         }

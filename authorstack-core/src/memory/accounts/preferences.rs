@@ -2,7 +2,8 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream, stream::BoxStream};
 
 use crate::{
-    AccountPreferences, AccountPreferencesPatch, AuthId, Error, ErrorKind, MemoryStore, PreferencesRepository, Result, time,
+    AccountPreferences, AccountPreferencesPatch, AuthId, Error, ErrorKind, MemoryStore,
+    PreferencesRepository, Result, time,
 };
 
 #[derive(Debug)]

@@ -11,10 +11,11 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    Account, AccountPatch, AccountPreferences, Attachment, Book, BookMetadata, BookPatch, Boost, Checklist, ChecklistPatch, Comment,
-    Competitor, CompetitorPatch, ConnectedPlatform, DailyAggregate, Days, ErrorKind, Follow,
-    Forecast, Identity, Insight, Like, Platform, Post, PostPatch, Preferences, PricePoint, Sale, Session, Sums,
-    SyncLog, Task, TaskPatch, User, UserPatch,
+    Account, AccountPatch, AccountPreferences, AccountPreferencesPatch, Attachment, Book,
+    BookMetadata, BookPatch, Boost, Checklist, ChecklistPatch, Comment, Competitor,
+    CompetitorPatch, ConnectedPlatform, DailyAggregate, Days, ErrorKind, Follow, Forecast,
+    Identity, Insight, Like, Platform, Post, PostPatch, Preferences, PricePoint, Sale, Session,
+    Sums, SyncLog, Task, TaskPatch, User, UserPatch,
     migrate::{CompetitorPrice, Kind, Record},
     records::{
         check::check_fields,
@@ -917,6 +918,13 @@ fn reports_what_is_missing<T: Fields>(record: &str, expected: &BTreeMap<&str, &[
 fn all_required_fields_that_are_missing_are_reported() {
     let expected: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("User", &["_id", "authId", "email"][..]),
+        ("Account", &["id", "createdAt"]),
+        (
+            "Identity",
+            &["accountId", "provider", "subject", "createdAt"],
+        ),
+        ("Session", &["id", "accountId", "createdAt"]),
+        ("AccountPreferences", &["userId"]),
         ("Preferences", &[]),
         ("ConnectedPlatform", &["platform"]),
         ("Book", &["_id", "userId", "title"]),
@@ -1080,6 +1088,24 @@ fn patches_change_every_field_but_these() {
             "createdAt",
             "updatedAt"
         ]
+    );
+    assert_eq!(
+        unchanged_by::<AccountPatch>(),
+        [
+            "id",
+            "authProvider",
+            "hasMfa",
+            "isAnonymous",
+            "isBlocked",
+            "oldId",
+            "createdAt",
+            "updatedAt",
+            "lastSeenAt"
+        ]
+    );
+    assert_eq!(
+        unchanged_by::<AccountPreferencesPatch>(),
+        ["userId", "updatedAt"]
     );
     assert_eq!(
         unchanged_by::<ChecklistPatch>(),

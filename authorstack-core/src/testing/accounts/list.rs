@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{AccountStage, PASSWORD, address, argon2_hash, new_account, nobody};
 use crate::{
     Account, AccountPatch, AccountPreferences, Change, Credential, ErrorKind, ExportedAccount,
-    Identity, IdentityProvider, NewAccount, Password, StoredPassword, Theme,
+    Identity, IdentityProvider, NewAccount, Password, Prefs, StoredPassword, Theme,
     testing::{clock_moved, users::assert_kind},
     time,
 };
@@ -20,7 +20,8 @@ fn whole() -> NewAccount {
     new.phone = Some("+4915112345678".parse().unwrap());
     new.phone_verified = true;
     new.labels = vec!["admin".to_owned(), "beta2".to_owned()];
-    new.prefs = json!({ "theme": "dark", "nested": { "list": [1, 2.5, null, "ü"] } });
+    let prefs = json!({ "theme": "dark", "nested": { "list": [1, 2.5, null, "ü"] } });
+    new.prefs = prefs.try_into().unwrap();
     new
 }
 
@@ -164,10 +165,11 @@ pub async fn a_patch_changes_its_fields_only_in_accounts(stage: AccountStage<'_>
     let accounts = stage.store.accounts();
     let ada = accounts.create(whole()).await.unwrap();
     clock_moved().await;
+    let other = Prefs::try_from(json!({ "other": true })).unwrap();
     let patch = AccountPatch {
         name: Some("Countess".to_owned()),
         labels: Some(vec!["vip".to_owned()]),
-        prefs: Some(json!({ "other": true })),
+        prefs: Some(other.clone()),
         phone: Change::Clear,
         ..AccountPatch::default()
     };
@@ -176,7 +178,7 @@ pub async fn a_patch_changes_its_fields_only_in_accounts(stage: AccountStage<'_>
     let expected = Account {
         name: "Countess".to_owned(),
         labels: vec!["vip".to_owned()],
-        prefs: json!({ "other": true }),
+        prefs: other,
         phone: None,
         phone_verified: false,
         updated_at: changed.updated_at,
@@ -221,7 +223,13 @@ pub async fn a_new_address_is_not_verified_unless_said(stage: AccountStage<'_>) 
         phone_verified: Some(true),
         ..AccountPatch::default()
     };
-    assert!(accounts.update(&ada.id, patch).await.unwrap().phone_verified);
+    assert!(
+        accounts
+            .update(&ada.id, patch)
+            .await
+            .unwrap()
+            .phone_verified
+    );
 }
 
 pub async fn the_last_address_stays(stage: AccountStage<'_>) {
@@ -234,22 +242,6 @@ pub async fn the_last_address_stays(stage: AccountStage<'_>) {
     let refused = accounts.update(&ada.id, patch).await;
     assert_kind!(refused, ErrorKind::Invalid { field, .. } if field == "email");
     assert_eq!(accounts.get(&ada.id).await.unwrap(), ada);
-}
-
-pub async fn prefs_are_an_object(stage: AccountStage<'_>) {
-    let accounts = stage.store.accounts();
-    let mut new = new_account("ada");
-    new.prefs = json!([1, 2]);
-    let refused = accounts.create(new).await;
-    assert_kind!(refused, ErrorKind::Invalid { field, .. } if field == "prefs");
-    let ada = stage.account("ada").await;
-    assert_eq!(ada.prefs, json!({}));
-    let patch = AccountPatch {
-        prefs: Some(json!("dark")),
-        ..AccountPatch::default()
-    };
-    let refused = accounts.update(&ada.id, patch).await;
-    assert_kind!(refused, ErrorKind::Invalid { field, .. } if field == "prefs");
 }
 
 async fn all(stage: AccountStage<'_>) -> Vec<Account> {
@@ -446,7 +438,12 @@ pub async fn no_secret_is_shown(stage: AccountStage<'_>) {
         exported(stage).await,
         stage.store,
     );
-    for secret in [PASSWORD, "time and tide", "c2FsdHNhbHRzYWx0", token.expose()] {
+    for secret in [
+        PASSWORD,
+        "time and tide",
+        "c2FsdHNhbHRzYWx0",
+        token.expose(),
+    ] {
         assert!(!shown.contains(secret), "{shown}");
     }
 }

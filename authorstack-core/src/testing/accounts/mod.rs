@@ -177,7 +177,6 @@ macro_rules! accounts_conformance {
             a_patch_changes_its_fields_only_in_accounts,
             a_new_address_is_not_verified_unless_said,
             the_last_address_stays,
-            prefs_are_an_object,
             a_stream_has_each_account_once,
             a_password_signs_in_and_a_wrong_one_does_not,
             a_hash_keeps_its_password,

@@ -155,7 +155,10 @@ pub async fn a_watch_ends_with_the_account(stage: AccountStage<'_>) {
     assert_kind!(hers.next().await.unwrap(), ErrorKind::NotFound);
     assert!(hers.next().await.is_none());
     accounts.block(&bob.id).await.unwrap();
-    assert_kind!(his.next().await.unwrap(), ErrorKind::PermissionDenied { .. });
+    assert_kind!(
+        his.next().await.unwrap(),
+        ErrorKind::PermissionDenied { .. }
+    );
     assert!(his.next().await.is_none());
     let mut unknown = settings.watch(nobody());
     assert_kind!(unknown.next().await.unwrap(), ErrorKind::NotFound);

@@ -14,7 +14,10 @@ use crate::{
 };
 
 async fn profile(stage: AccountStage<'_>, account: &Account) -> User {
-    let (user, _) = ProfileSync::new(stage.store).run(&account.id).await.unwrap();
+    let (user, _) = ProfileSync::new(stage.store)
+        .run(&account.id)
+        .await
+        .unwrap();
     user
 }
 
@@ -32,7 +35,10 @@ pub async fn a_profile_follows_its_account(stage: AccountStage<'_>) {
     let (user, change) = profiles.run(&ada.id).await.unwrap();
     assert_eq!(change, ProfileChange::Created);
     assert_eq!((&user.auth_id, &user.email), (&ada.id, &address("ada")));
-    assert_eq!((&user.name, &user.auth_provider), (&ada.name, &ada.provider));
+    assert_eq!(
+        (&user.name, &user.auth_provider),
+        (&ada.name, &ada.provider)
+    );
     let (same, change) = profiles.run(&ada.id).await.unwrap();
     assert_eq!((&same, change), (&user, ProfileChange::Unchanged));
 
@@ -112,7 +118,12 @@ pub async fn all_profiles_are_synced_and_refusals_named(stage: AccountStage<'_>)
     profile(stage, &ada).await;
     move_to(stage, &ada, "countess").await;
     let report = profiles.run_all().await.unwrap();
-    let counts = (report.created, report.updated, report.unchanged, report.refused);
+    let counts = (
+        report.created,
+        report.updated,
+        report.unchanged,
+        report.refused,
+    );
     assert_eq!(counts, (2, 1, 0, 1));
     let [RefusedProfile { account_id, reason }] = &report.named[..] else {
         panic!("{report:?}");
@@ -145,11 +156,18 @@ async fn sync(stage: AccountStage<'_>, user: Id<User>) -> (bool, bool, Option<Th
     let account = stage.store.preferences().get(&there.auth_id).await;
     assert_eq!(account.unwrap(), report.account);
     assert_eq!(report.profile.theme, report.account.theme);
-    assert_eq!(report.profile.email_notifications, report.account.notifications);
+    assert_eq!(
+        report.profile.email_notifications,
+        report.account.notifications
+    );
     let again = service.run(user).await.unwrap();
     assert!(!again.account_changed && !again.profile_changed);
     assert_eq!(stage.store.users().get(user).await.unwrap(), there);
-    (report.profile_changed, report.account_changed, report.profile.theme)
+    (
+        report.profile_changed,
+        report.account_changed,
+        report.profile.theme,
+    )
 }
 
 async fn set_account(stage: AccountStage<'_>, user: &User, theme: Change<Theme>) {
@@ -180,7 +198,10 @@ pub async fn settings_go_both_ways(stage: AccountStage<'_>) {
     set_profile(stage, &user, Some(Theme::Dark)).await;
     assert_eq!(sync(stage, user.id).await, (false, true, Some(Theme::Dark)));
     set_account(stage, &user, Change::Set(Theme::System)).await;
-    assert_eq!(sync(stage, user.id).await, (true, false, Some(Theme::System)));
+    assert_eq!(
+        sync(stage, user.id).await,
+        (true, false, Some(Theme::System))
+    );
     set_account(stage, &user, Change::Clear).await;
     assert_eq!(sync(stage, user.id).await, (true, false, None));
     let unknown = PreferenceSync::new(stage.store).run(Id::new()).await;
@@ -194,7 +215,10 @@ pub async fn the_newest_setting_wins(stage: AccountStage<'_>) {
     assert_eq!(sync(stage, user.id).await, (false, true, Some(Theme::Dark)));
     set_profile(stage, &user, Some(Theme::Light)).await;
     set_account(stage, &user, Change::Set(Theme::System)).await;
-    assert_eq!(sync(stage, user.id).await, (true, false, Some(Theme::System)));
+    assert_eq!(
+        sync(stage, user.id).await,
+        (true, false, Some(Theme::System))
+    );
 }
 
 pub async fn other_changes_of_the_profile_are_no_newer_setting(stage: AccountStage<'_>) {
@@ -217,13 +241,19 @@ pub async fn what_one_side_knows_is_kept(stage: AccountStage<'_>) {
         ..UserPatch::default()
     };
     stage.store.users().update(user.id, patch).await.unwrap();
-    assert_eq!(sync(stage, user.id).await, (false, true, Some(Theme::Light)));
+    assert_eq!(
+        sync(stage, user.id).await,
+        (false, true, Some(Theme::Light))
+    );
     let account = stage.store.preferences().get(&user.auth_id).await.unwrap();
     assert_eq!(account.notifications, Some(false));
     assert_eq!(account.extra["language"], "de");
     assert_eq!(account.extra.len(), 1);
     let there = stage.store.users().get(user.id).await.unwrap().preferences;
-    assert_eq!((there.weekly_digest, &there.timezone), (Some(true), &profile.timezone));
+    assert_eq!(
+        (there.weekly_digest, &there.timezone),
+        (Some(true), &profile.timezone)
+    );
     assert_eq!(there.extra["font"], "serif");
 }
 
@@ -231,7 +261,11 @@ pub async fn a_user_is_erased_everywhere(stage: AccountStage<'_>) {
     let store = stage.store;
     let ada = stage.account("ada").await;
     let user = profile(stage, &ada).await;
-    store.books().create(user.id, NewBook::new("Tide")).await.unwrap();
+    store
+        .books()
+        .create(user.id, NewBook::new("Tide"))
+        .await
+        .unwrap();
     let bob = stage.account("bob").await;
     profile(stage, &bob).await;
     let tokens = [stage.signed_in(&ada).await, stage.signed_in(&ada).await];

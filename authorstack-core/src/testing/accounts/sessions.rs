@@ -30,7 +30,13 @@ pub async fn a_token_of_nobody_is_refused(stage: AccountStage<'_>) {
     let token = stage.signed_in(&ada).await;
     let half = &token.expose()[..token.expose().len() / 2];
     let other = format!("{}x", token.expose());
-    for text in ["nonsense", "a.b.c", half, &other, "eyJhbGciOiJub25lIn0.e30."] {
+    for text in [
+        "nonsense",
+        "a.b.c",
+        half,
+        &other,
+        "eyJhbGciOiJub25lIn0.e30.",
+    ] {
         let token = BearerToken::new(text).unwrap();
         let refused = stage.store.authenticator().authenticate(&token).await;
         assert_kind!(refused, ErrorKind::Unauthenticated);
@@ -73,7 +79,12 @@ pub async fn sessions_of_others_are_not_found(stage: AccountStage<'_>) {
     let own = sessions.list(&ada.id).await.unwrap();
     let refused = sessions.revoke(&bob.id, &own[0].id).await;
     assert_kind!(refused, ErrorKind::NotFound);
-    stage.store.authenticator().authenticate(&hers).await.unwrap();
+    stage
+        .store
+        .authenticator()
+        .authenticate(&hers)
+        .await
+        .unwrap();
     let unknown = "0b9f6c1e-7c86-4b64-a1ae-3f3b0e4f9d11".parse().unwrap();
     let refused = sessions.revoke(&ada.id, &unknown).await;
     assert_kind!(refused, ErrorKind::NotFound);

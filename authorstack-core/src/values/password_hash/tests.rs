@@ -65,15 +65,27 @@ fn the_other_algorithms_are_refused_with_the_way_out() {
         PasswordHash::phpass("$P$Br387rwferoKN7uwHZqNMu98q3U8RO.").unwrap(),
         PasswordHash::sha(&"ab".repeat(32), "sha256").unwrap(),
         PasswordHash::md5(&"0f".repeat(16)).unwrap(),
-        "$argon2id$v=19$m=1048577,t=1,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2g".parse().unwrap(),
-        "$argon2id$v=19$m=65536,t=21,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2g".parse().unwrap(),
-        "$argon2id$v=19$m=65536,t=1,p=17$c2FsdHNhbHRzYWx0$aGFzaGhhc2g".parse().unwrap(),
+        "$argon2id$v=19$m=1048577,t=1,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2g"
+            .parse()
+            .unwrap(),
+        "$argon2id$v=19$m=65536,t=21,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2g"
+            .parse()
+            .unwrap(),
+        "$argon2id$v=19$m=65536,t=1,p=17$c2FsdHNhbHRzYWx0$aGFzaGhhc2g"
+            .parse()
+            .unwrap(),
         PasswordHash::firebase_scrypt(&"AAAA".repeat(50), firebase("")).unwrap(),
     ];
     for hash in others {
         let error = hash.for_supabase().unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Unsupported { .. }), "{error}");
-        assert!(error.to_string().contains("link to set a new password"), "{error}");
+        assert!(
+            matches!(error.kind(), ErrorKind::Unsupported { .. }),
+            "{error}"
+        );
+        assert!(
+            error.to_string().contains("link to set a new password"),
+            "{error}"
+        );
     }
 }
 
@@ -108,7 +120,9 @@ fn what_has_not_the_form_of_its_algorithm_is_refused() {
     ] {
         let error = text.parse::<PasswordHash>().unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Invalid { field, .. } if field == "password"));
-        assert!(text.is_empty() || !format!("{error:?} {error}").contains(text), "{error}");
+        // The shortest is in the advice itself.
+        let is_shown = text.len() > 5 && format!("{error:?} {error}").contains(text);
+        assert!(!is_shown, "{error}");
     }
     assert!(PasswordHash::md5("0f").is_err());
     assert!(PasswordHash::sha("xyz", "sha256").is_err());
