@@ -19,6 +19,7 @@ use crate::{
 /// It holds no secret: passwords are written by [`Credential`] and read by
 /// [`AccountRepository::export`](crate::AccountRepository::export) alone.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Account {
     /// The id at the provider.
     pub id: AuthId,
@@ -151,6 +152,7 @@ pub struct ExportedAccount {
 /// # Ok::<(), authorstack_core::Error>(())
 /// ```
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct NewAccount {
     /// The id; `None` to let the service choose one. Supabase Auth takes UUIDs only.
     pub id: Option<AuthId>,

@@ -15,7 +15,7 @@ pub trait Authenticator: std::fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Unauthenticated for a token that is wrong, has expired, or whose session has ended;
-    /// PermissionDenied for a blocked account; Timeout or Unavailable of the service: that says
+    /// `PermissionDenied` for a blocked account; Timeout or Unavailable of the service: that says
     /// nothing of the token.
     async fn authenticate(&self, token: &BearerToken) -> Result<Principal>;
 }

@@ -35,7 +35,7 @@ pub trait PreferencesRepository: std::fmt::Debug + Send + Sync {
     /// changed. Changes that follow each other quickly may come as one; the last one always comes.
     ///
     /// The stream goes on until the host drops it; a service that does not answer is asked again. It
-    /// ends with NotFound when the account is deleted, and with PermissionDenied when it is blocked,
+    /// ends with NotFound when the account is deleted, and with `PermissionDenied` when it is blocked,
     /// where the service says so. Until then it is one call under way: a layer that limits or drains
     /// calls counts it.
     fn watch(&self, account_id: AuthId) -> BoxStream<'static, Result<AccountPreferences>>;

@@ -140,30 +140,39 @@ fn merged(account: &AccountPreferences, user: &User) -> Shared {
         theme: choose(
             account.theme,
             profile.theme,
-            noted.map(|noted| noted.theme),
+            noted.map_or(Noted::Nothing, |noted| Noted::Both(noted.theme)),
             account_is_newer,
         ),
         notifications: choose(
             account.notifications,
             profile.notifications,
-            noted.map(|noted| noted.notifications),
+            noted.map_or(Noted::Nothing, |noted| Noted::Both(noted.notifications)),
             account_is_newer,
         ),
     }
+}
+
+/// What the last run has noted of a setting.
+#[derive(Debug, Clone, Copy)]
+enum Noted<T> {
+    /// There is no note.
+    Nothing,
+    /// Both sides had this.
+    Both(Option<T>),
 }
 
 /// The value that both sides get.
 fn choose<T: PartialEq + Copy>(
     account: Option<T>,
     profile: Option<T>,
-    noted: Option<Option<T>>,
+    noted: Noted<T>,
     account_is_newer: bool,
 ) -> Option<T> {
     match (account, profile, noted) {
-        (account, profile, Some(noted)) if account == noted => profile,
-        (account, profile, Some(noted)) if profile == noted => account,
-        (account, None, None) => account,
-        (None, profile, None) => profile,
+        (account, profile, Noted::Both(noted)) if account == noted => profile,
+        (account, profile, Noted::Both(noted)) if profile == noted => account,
+        (account, None, Noted::Nothing) => account,
+        (None, profile, Noted::Nothing) => profile,
         (account, profile, _) => {
             if account_is_newer {
                 account
@@ -181,7 +190,7 @@ fn patch_of(account: &AccountPreferences, merged: Shared) -> AccountPreferencesP
     }
 }
 
-fn change<T: PartialEq>(now: Option<T>, wanted: Option<T>) -> Change<T> {
+fn change<T: PartialEq + Copy>(now: Option<T>, wanted: Option<T>) -> Change<T> {
     match wanted {
         wanted if wanted == now => Change::Keep,
         Some(wanted) => Change::Set(wanted),
@@ -206,26 +215,29 @@ fn note(profile: &mut Preferences, shared: Shared) {
 
 #[cfg(test)]
 mod tests {
-    use super::choose;
+    use super::{
+        Noted::{Both, Nothing},
+        choose,
+    };
 
     #[test]
     fn the_side_that_changed_wins() {
         // account, profile, noted, whether the account is newer, both
         let cases = [
-            (Some(1), Some(1), None, false, Some(1)),
-            (Some(1), None, None, false, Some(1)),
-            (None, Some(2), None, true, Some(2)),
-            (None, None, None, true, None),
-            (Some(1), Some(2), None, true, Some(1)),
-            (Some(1), Some(2), None, false, Some(2)),
-            (Some(1), Some(2), Some(Some(1)), true, Some(2)),
-            (Some(1), Some(2), Some(Some(2)), false, Some(1)),
-            (None, Some(2), Some(Some(2)), false, None),
-            (Some(1), None, Some(Some(1)), true, None),
-            (Some(1), Some(2), Some(Some(3)), true, Some(1)),
-            (Some(1), Some(2), Some(Some(3)), false, Some(2)),
-            (Some(1), Some(2), Some(None), false, Some(2)),
-            (Some(1), None, Some(None), false, Some(1)),
+            (Some(1), Some(1), Nothing, false, Some(1)),
+            (Some(1), None, Nothing, false, Some(1)),
+            (None, Some(2), Nothing, true, Some(2)),
+            (None, None, Nothing, true, None),
+            (Some(1), Some(2), Nothing, true, Some(1)),
+            (Some(1), Some(2), Nothing, false, Some(2)),
+            (Some(1), Some(2), Both(Some(1)), true, Some(2)),
+            (Some(1), Some(2), Both(Some(2)), false, Some(1)),
+            (None, Some(2), Both(Some(2)), false, None),
+            (Some(1), None, Both(Some(1)), true, None),
+            (Some(1), Some(2), Both(Some(3)), true, Some(1)),
+            (Some(1), Some(2), Both(Some(3)), false, Some(2)),
+            (Some(1), Some(2), Both(None), false, Some(2)),
+            (Some(1), None, Both(None), false, Some(1)),
         ];
         for case in cases {
             let (account, profile, noted, is_newer, both) = case;

@@ -18,7 +18,7 @@ pub enum PasswordAlgorithm {
     FirebaseScrypt,
     /// Plain scrypt.
     Scrypt,
-    /// PHPass, as WordPress had it.
+    /// `PHPass`, of older apps in PHP.
     PhPass,
     /// A plain SHA digest.
     Sha,
@@ -237,7 +237,7 @@ impl PasswordHash {
         Ok(Self::of(PasswordAlgorithm::Scrypt, hash, parameters))
     }
 
-    /// A PHPass hash: `$P$` or `$H$` and 31 characters.
+    /// A `PHPass` hash: `$P$` or `$H$` and 31 characters.
     ///
     /// # Errors
     /// Invalid for `password`.
@@ -384,7 +384,7 @@ impl PasswordHash {
     }
 }
 
-/// Reads a hash that names its own algorithm: argon2, bcrypt, PHPass, and Firebase's scrypt in the
+/// Reads a hash that names its own algorithm: argon2, bcrypt, `PHPass`, and Firebase's scrypt in the
 /// form in which Supabase Auth stores it.
 impl FromStr for PasswordHash {
     type Err = Error;

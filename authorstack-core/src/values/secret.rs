@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn a_password_has_8_characters_to_72_bytes() {
         assert!(Password::new("ä".repeat(8)).is_ok());
-        for refused in ["ä".repeat(7), "x".repeat(73), "12345\0789".to_owned()] {
+        for refused in ["ä".repeat(7), "x".repeat(73), "12345\0_789".to_owned()] {
             let error = Password::new(refused.clone()).unwrap_err();
             assert!(!format!("{error:?} {error}").contains(&refused));
         }

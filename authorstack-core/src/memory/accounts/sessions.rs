@@ -29,7 +29,7 @@ impl MemoryStore {
     ///
     /// # Errors
     /// Unauthenticated for an unknown address, a wrong password, and an account without one;
-    /// PermissionDenied for a blocked account; Unsupported for a hash of another algorithm.
+    /// `PermissionDenied` for a blocked account; Unsupported for a hash of another algorithm.
     ///
     /// ```
     /// use authorstack_core::{Credential, MemoryStore, NewAccount, Password};

@@ -298,12 +298,12 @@ pub async fn a_hash_keeps_its_password(stage: AccountStage<'_>) {
 
 pub async fn an_export_has_the_hashes(stage: AccountStage<'_>) {
     let accounts = stage.store.accounts();
-    let mut with_hash = new_account("ada");
-    with_hash.credential = Credential::Hash(argon2_hash());
-    let ada = accounts.create(with_hash).await.unwrap();
-    let mut without = new_account("bob");
-    without.credential = Credential::None;
-    let bob = accounts.create(without).await.unwrap();
+    let mut hashed = new_account("ada");
+    hashed.credential = Credential::Hash(argon2_hash());
+    let ada = accounts.create(hashed).await.unwrap();
+    let mut bare = new_account("bob");
+    bare.credential = Credential::None;
+    let bob = accounts.create(bare).await.unwrap();
     for exported in exported(stage).await {
         if exported.account.id == ada.id {
             assert_eq!(exported.account, ada);
@@ -427,14 +427,14 @@ pub async fn no_secret_is_shown(stage: AccountStage<'_>) {
     let accounts = stage.store.accounts();
     let ada = stage.account("ada").await;
     let token = stage.signed_in(&ada).await;
-    let taken = accounts.create(new_account("ada")).await.unwrap_err();
+    let refused = accounts.create(new_account("ada")).await.unwrap_err();
     let hash = Credential::Hash(argon2_hash());
     let unknown = accounts.set_credential(&nobody(), hash.clone()).await;
     let wrong = stage.client.sign_in(&address("ada"), "time and tide").await;
     stage.store.sessions().revoke_all(&ada.id).await.unwrap();
     let over = stage.store.authenticator().authenticate(&token).await;
     let shown = format!(
-        "{taken:?} {taken} {unknown:?} {hash:?} {wrong:?} {over:?} {token:?} {:?} {:?}",
+        "{refused:?} {refused} {unknown:?} {hash:?} {wrong:?} {over:?} {token:?} {:?} {:?}",
         exported(stage).await,
         stage.store,
     );

@@ -53,6 +53,7 @@ pub trait FreshAccounts: SignIn + Sized {
 /// What only some services can do. A case checks that the others say so.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Abilities {
     /// Whether a host can link identities.
     pub links_identities: bool,
