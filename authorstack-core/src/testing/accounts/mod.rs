@@ -63,6 +63,8 @@ pub struct Abilities {
     pub replaces_hashes: bool,
     /// Whether a host can create anonymous accounts.
     pub has_anonymous: bool,
+    /// Whether the store makes the profile of an account with a verified address by itself.
+    pub makes_profiles: bool,
 }
 
 impl Default for Abilities {
@@ -72,6 +74,7 @@ impl Default for Abilities {
             keeps_dates: true,
             replaces_hashes: true,
             has_anonymous: true,
+            makes_profiles: false,
         }
     }
 }
