@@ -107,7 +107,7 @@ impl Request {
     /// Any other answer is returned, whatever its status.
     ///
     /// # Errors
-    /// Timeout; Unavailable; RateLimited with the time that the server names, when that is beyond
+    /// Timeout; Unavailable; `RateLimited` with the time that the server names, when that is beyond
     /// the deadline; Configuration, naming the setting of the address, if a page of HTML comes or the
     /// server's certificate is refused; Internal for an answer that is too large.
     pub async fn send(self) -> Result<Answer> {

@@ -97,7 +97,7 @@ pub(super) fn principal(claims: &Value) -> Result<Principal> {
     let refuse = |_| Error::unauthenticated();
     Ok(Principal {
         account_id: account.parse().map_err(refuse)?,
-        session_id: session.map(|id| id.parse()).transpose().map_err(refuse)?,
+        session_id: session.map(str::parse).transpose().map_err(refuse)?,
         expires_at: moment(claims, "exp")?.and_then(|at| DateTime::from_timestamp(at, 0)),
     })
 }

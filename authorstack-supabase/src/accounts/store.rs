@@ -63,6 +63,7 @@ impl SupabaseAccounts {
     /// # Errors
     /// [`ErrorKind::Configuration`](authorstack_core::ErrorKind::Configuration), naming the setting:
     /// an address that is none, clear text to another machine, a key that is empty.
+    #[allow(clippy::needless_pass_by_value, reason = "as for every store")]
     pub fn new(store: &SupabaseStore, config: SupabaseAuthConfig) -> Result<Self> {
         if config.service_key.expose_secret().trim().is_empty() {
             return Err(Error::configuration(

@@ -17,3 +17,5 @@ mod conformance;
 mod hashes;
 mod keys;
 mod project;
+mod secrets;
+mod settings;

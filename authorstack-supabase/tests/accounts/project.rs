@@ -81,7 +81,12 @@ impl Project {
         if family == Family::Legacy {
             config = config.jwt_secret(SECRET.into());
         }
-        let store = SupabaseStore::connect(database.config(Via::Direct)).await;
+        // The older projects' hosts are often behind the pooler in transaction mode.
+        let via = match family {
+            Family::New => Via::Direct,
+            Family::Legacy => Via::Pooler,
+        };
+        let store = SupabaseStore::connect(database.config(via)).await;
         Self::of(
             store.unwrap(),
             config,
@@ -123,6 +128,14 @@ impl Project {
             store,
             key,
             place,
+        }
+    }
+
+    /// The database of a stand-in, for what only its owner may look at.
+    pub(crate) fn database(&self) -> Option<&Database> {
+        match &self.place {
+            Place::StandIn(database, _) => Some(database),
+            Place::Real(_) => None,
         }
     }
 

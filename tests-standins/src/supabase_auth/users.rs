@@ -23,6 +23,7 @@ const USER: &str = "jsonb_strip_nulls(jsonb_build_object( \
     'banned_until', u.banned_until, 'is_anonymous', u.is_anonymous))";
 
 /// What signing in looks at.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) id: Uuid,
