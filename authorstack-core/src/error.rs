@@ -239,6 +239,18 @@ impl Error {
         Self::new(ErrorKind::Timeout { after })
     }
 
+    /// [`ErrorKind::Unauthenticated`].
+    #[must_use]
+    pub fn unauthenticated() -> Self {
+        Self::new(ErrorKind::Unauthenticated)
+    }
+
+    /// [`ErrorKind::Unsupported`].
+    #[must_use]
+    pub fn unsupported(what: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Unsupported { what: what.into() })
+    }
+
     /// [`ErrorKind::Configuration`] of a setting, named as in a TOML file.
     #[must_use]
     pub fn configuration(

@@ -63,13 +63,15 @@ pub mod values;
 /// The crates whose types are in this crate's signatures, in the versions that it uses.
 #[cfg(feature = "bson")]
 pub use bson;
-pub use {chrono, rust_decimal, serde_json};
+pub use {chrono, rust_decimal, secrecy, serde_json};
 
 pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "stores")]
 pub use memory::MemoryStore;
 pub use records::fields::SET_ASIDE;
 pub use records::{
+    account::{Account, AccountPatch, Credential, ExportedAccount, NewAccount, StoredPassword},
+    account_preferences::{AccountPreferences, AccountPreferencesPatch},
     book::{Book, BookFilter, BookMetadata, BookPatch, BookStatus, NewBook},
     boost::{Boost, NewBoost, first_free_position},
     change::Change,
@@ -84,6 +86,7 @@ pub use records::{
     fields,
     follow::{Follow, FollowCounts},
     forecast::{Forecast, ForecastAccuracy, NewForecast},
+    identity::{Identity, Principal, Session},
     insight::{Insight, InsightScope, NewInsight},
     rollup,
     rollup::{Conversion, DailyAggregate, Gap, GapReason, Overview, RefreshReport},
@@ -105,9 +108,12 @@ pub use shown::{Shown, is_unseen, shown};
 #[cfg(feature = "stores")]
 pub use stack::{AuthorStack, AuthorStackBuilder};
 #[cfg(feature = "stores")]
-pub use stores::{Analytics, AnalyticsStore, DocumentStore, Documents, Stores};
+pub use stores::{
+    AccountStore, Accounts, Analytics, AnalyticsStore, DocumentStore, Documents, Stores,
+};
 pub use values::{
-    Amount, Asin, AttachmentKind, AuthId, AuthProvider, CommentId, Confidence, Currency, Days,
-    Email, Id, InsightKind, Isbn, Market, Platform, Price, SalesChannel, TaskId, WebUrl, day_at,
-    time,
+    Amount, Asin, AttachmentKind, AuthId, AuthProvider, BearerToken, CommentId, Confidence,
+    Currency, Days, Email, HashParameters, Id, IdentityProvider, InsightKind, Isbn, Market,
+    Password, PasswordAlgorithm, PasswordHash, Phone, Platform, Prefs, Price, SalesChannel,
+    SessionId, TaskId, WebUrl, day_at, time,
 };

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use crate::{
-    AggregateRepository, BookRepository, BoostRepository, ChecklistRepository, CommunityRepository,
-    CompetitorRepository, ErasureRepository, FollowRepository, ForecastRepository,
-    InsightRepository, MemoryStore, SalesRepository, SyncLogRepository, UserRepository,
+    AccountRepository, AggregateRepository, Authenticator, BookRepository, BoostRepository,
+    ChecklistRepository, CommunityRepository, CompetitorRepository, ErasureRepository,
+    FollowRepository, ForecastRepository, IdentityRepository, InsightRepository, MemoryStore,
+    PreferencesRepository, SalesRepository, SessionRepository, SyncLogRepository, UserRepository,
     joined::join,
     layers::{Layer, Layered, Named},
-    stores::{Analytics, AnalyticsStore, DocumentStore, Documents, Stores},
+    stores::{AccountStore, Accounts, Analytics, AnalyticsStore, DocumentStore, Documents, Stores},
 };
 
 macro_rules! stack {
-    ($($(#[$doc:meta])* $group:ident.$repository:ident: $trait:ident;)+) => {
+    ($($(#[$doc:meta])* $group:ident.$repository:ident, $given:ident: $trait:ident;)+) => {
         /// Everything that a host app codes against. One line of the host chooses the backend.
         ///
         /// ```
@@ -34,6 +35,7 @@ macro_rules! stack {
             $($repository: Arc<Layered<dyn $trait>>,)+
             has_documents: bool,
             has_analytics: bool,
+            has_accounts: bool,
         }
 
         /// The repositories that a host gives one by one.
@@ -56,7 +58,7 @@ macro_rules! stack {
             $(
                 /// A repository of the host's own, such as a mock. It takes the place of the
                 /// store's.
-                pub fn $repository(mut self, repository: impl $trait + 'static) -> Self {
+                pub fn $given(mut self, repository: impl $trait + 'static) -> Self {
                     self.parts.$repository = Some(Arc::new(repository));
                     self
                 }
@@ -76,6 +78,7 @@ macro_rules! stack {
                 AuthorStack {
                     has_documents: self.documents.is_some() || has("documents"),
                     has_analytics: self.analytics.is_some() || has("analytics"),
+                    has_accounts: self.accounts.is_some() || has("accounts"),
                     $($repository: Arc::new(Layered::new(
                         match (&self.parts.$repository, &self.$group) {
                             (Some(_), _) => "host",
@@ -97,31 +100,42 @@ macro_rules! stack {
 
 stack! {
     /// The users.
-    documents.users: UserRepository;
+    documents.users, users: UserRepository;
     /// The books.
-    documents.books: BookRepository;
+    documents.books, books: BookRepository;
     /// The launch checklists.
-    documents.checklists: ChecklistRepository;
+    documents.checklists, checklists: ChecklistRepository;
     /// Who follows whom.
-    documents.follows: FollowRepository;
+    documents.follows, follows: FollowRepository;
     /// The community posts.
-    documents.community: CommunityRepository;
+    documents.community, community: CommunityRepository;
     /// The marketplace boosts.
-    documents.boosts: BoostRepository;
+    documents.boosts, boosts: BoostRepository;
     /// The competitors.
-    documents.competitors: CompetitorRepository;
+    documents.competitors, competitors: CompetitorRepository;
     /// The sales.
-    analytics.sales: SalesRepository;
+    analytics.sales, sales: SalesRepository;
     /// The roll-ups of the sales.
-    analytics.aggregates: AggregateRepository;
+    analytics.aggregates, aggregates: AggregateRepository;
     /// The sync logs.
-    analytics.sync_logs: SyncLogRepository;
+    analytics.sync_logs, sync_logs: SyncLogRepository;
     /// The AI insights.
-    analytics.insights: InsightRepository;
+    analytics.insights, insights: InsightRepository;
     /// The revenue forecasts.
-    analytics.forecasts: ForecastRepository;
+    analytics.forecasts, forecasts: ForecastRepository;
     /// What erases a user's analytics; see [`services::Erasure`](crate::services::Erasure).
-    analytics.erasure: ErasureRepository;
+    analytics.erasure, erasure: ErasureRepository;
+    /// The accounts. The builder's `accounts` takes a store; a repository of the host's own is given
+    /// by `account_repository`.
+    accounts.accounts, account_repository: AccountRepository;
+    /// The accounts of other services that accounts are linked with.
+    accounts.identities, identities: IdentityRepository;
+    /// The sessions.
+    accounts.sessions, sessions: SessionRepository;
+    /// The settings of accounts.
+    accounts.preferences, preferences: PreferencesRepository;
+    /// Who has shown a token.
+    accounts.authenticator, authenticator: Authenticator;
 }
 
 /// The stores of a stack, for a layer that sends calls there.
@@ -144,9 +158,17 @@ impl From<AuthorStack> for Stores {
             forecasts: stack.forecasts,
             erasure: stack.erasure,
         });
+        let accounts = stack.has_accounts.then(|| Accounts {
+            accounts: stack.accounts,
+            identities: stack.identities,
+            sessions: stack.sessions,
+            preferences: stack.preferences,
+            authenticator: stack.authenticator,
+        });
         Self {
             documents,
             analytics,
+            accounts,
         }
     }
 }
@@ -155,7 +177,7 @@ impl MemoryStore {
     /// A stack on this one store, without further layers.
     #[must_use]
     pub fn stack(&self) -> AuthorStack {
-        AuthorStack::builder().store(self).build()
+        AuthorStack::builder().store(self).accounts(self).build()
     }
 }
 
@@ -186,7 +208,7 @@ impl AuthorStack {
     /// dropped.
     #[must_use]
     pub fn memory() -> Self {
-        Self::builder().store(&MemoryStore::new()).build()
+        MemoryStore::new().stack()
     }
 }
 
@@ -202,6 +224,7 @@ impl AuthorStack {
 /// let stack = AuthorStack::builder()
 ///     .documents(&store)
 ///     .analytics(&store)
+///     .accounts(&store)
 ///     .layer(Traced)
 ///     .layer(Limited::new(64))
 ///     .build();
@@ -212,8 +235,9 @@ impl AuthorStack {
 pub struct AuthorStackBuilder {
     documents: Option<(&'static str, Documents)>,
     analytics: Option<(&'static str, Analytics)>,
+    accounts: Option<(&'static str, Accounts)>,
     parts: Parts,
-    /// Whether one store holds both parts.
+    /// Whether one store holds documents and analytics.
     is_one_store: bool,
     layers: Vec<Arc<dyn Layer>>,
 }
@@ -233,7 +257,13 @@ impl AuthorStackBuilder {
         self
     }
 
-    /// One store for everything.
+    /// The service of the accounts.
+    pub fn accounts(mut self, store: &dyn AccountStore) -> Self {
+        self.accounts = Some((store.name(), store.accounts()));
+        self
+    }
+
+    /// One store for documents and analytics.
     pub fn store<S: DocumentStore + AnalyticsStore>(self, store: &S) -> Self {
         let mut builder = self.documents(store).analytics(store);
         builder.is_one_store = true;

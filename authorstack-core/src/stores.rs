@@ -3,9 +3,10 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    AggregateRepository, BookRepository, BoostRepository, ChecklistRepository, CommunityRepository,
-    CompetitorRepository, ErasureRepository, FollowRepository, ForecastRepository,
-    InsightRepository, SalesRepository, SyncLogRepository, UserRepository,
+    AccountRepository, AggregateRepository, Authenticator, BookRepository, BoostRepository,
+    ChecklistRepository, CommunityRepository, CompetitorRepository, ErasureRepository,
+    FollowRepository, ForecastRepository, IdentityRepository, InsightRepository,
+    PreferencesRepository, SalesRepository, SessionRepository, SyncLogRepository, UserRepository,
 };
 
 /// The repositories of the documents, as a backend builds them. They do not check their input: an
@@ -45,6 +46,21 @@ pub struct Analytics {
     pub erasure: Arc<dyn ErasureRepository>,
 }
 
+/// What concerns accounts, as a backend builds it; see [`Documents`].
+#[derive(Debug, Clone)]
+pub struct Accounts {
+    /// Accounts.
+    pub accounts: Arc<dyn AccountRepository>,
+    /// The accounts of other services that they are linked with.
+    pub identities: Arc<dyn IdentityRepository>,
+    /// Sessions.
+    pub sessions: Arc<dyn SessionRepository>,
+    /// The settings of accounts.
+    pub preferences: Arc<dyn PreferencesRepository>,
+    /// Who has shown a token.
+    pub authenticator: Arc<dyn Authenticator>,
+}
+
 /// A store that holds the documents of an app: MongoDB, Supabase, memory.
 pub trait DocumentStore: fmt::Debug + Send + Sync {
     /// The store's name in spans, metrics and messages, such as `MongoDB`.
@@ -63,6 +79,15 @@ pub trait AnalyticsStore: fmt::Debug + Send + Sync {
     fn analytics(&self) -> Analytics;
 }
 
+/// A service that holds the accounts of an app: Appwrite, Supabase Auth, memory.
+pub trait AccountStore: fmt::Debug + Send + Sync {
+    /// The service's name in spans, metrics and messages, such as `Appwrite`.
+    fn name(&self) -> &'static str;
+
+    /// Its repositories, for an [`AuthorStack`](crate::AuthorStack).
+    fn accounts(&self) -> Accounts;
+}
+
 /// The repositories that a stack was built with.
 ///
 /// Make it of a stack, as `Stores::from(stack)`, where documents and analytics are in two stores: a
@@ -73,4 +98,6 @@ pub struct Stores {
     pub documents: Option<Documents>,
     /// The analytics.
     pub analytics: Option<Analytics>,
+    /// The accounts.
+    pub accounts: Option<Accounts>,
 }

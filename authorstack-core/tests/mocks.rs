@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use authorstack_core::{
-    AuthorStack, BookFilter, Error, ErrorKind, Id, MemoryStore, NewBook, NewUser, PageRequest,
-    UserRepository,
+    AuthorStack, BearerToken, BookFilter, Error, ErrorKind, Id, MemoryStore, NewBook, NewUser,
+    PageRequest, UserRepository,
     layers::{Operation, Switched},
-    mocks::MockUserRepository,
+    mocks::{MockAccountRepository, MockAuthenticator, MockUserRepository},
 };
 
 async fn greeting(users: &dyn UserRepository, id: Id<authorstack_core::User>) -> String {
@@ -100,4 +100,31 @@ async fn calls_are_switched_to_a_stack_of_parts() {
     assert_eq!(error.kind(), &ErrorKind::Unauthenticated);
     let other = stack.books().get(Id::new(), Id::new()).await.unwrap_err();
     assert!(matches!(other.kind(), ErrorKind::Unsupported { .. }));
+}
+
+#[tokio::test]
+async fn the_accounts_are_mocked_too() {
+    let mut accounts = MockAccountRepository::new();
+    accounts
+        .expect_get()
+        .returning(|_| Err(Error::unavailable("failing over")));
+    let mut authenticator = MockAuthenticator::new();
+    authenticator
+        .expect_authenticate()
+        .returning(|_| Err(Error::unauthenticated()));
+    // A host gives a repository of its own to a store's stack.
+    let store = MemoryStore::new();
+    let stack = AuthorStack::builder()
+        .accounts(&store)
+        .account_repository(accounts)
+        .authenticator(authenticator)
+        .build();
+    let id = "66f2a1".parse().unwrap();
+    assert!(stack.accounts().get(&id).await.unwrap_err().is_retryable());
+    let token = BearerToken::new("abc").unwrap();
+    let nobody = stack.authenticator().authenticate(&token).await;
+    assert_eq!(nobody.unwrap_err().kind(), &ErrorKind::Unauthenticated);
+    assert_eq!(stack.sessions().list(&id).await.unwrap(), []);
+    let missing = stack.users().get(Id::new()).await.unwrap_err();
+    assert!(matches!(missing.kind(), ErrorKind::Unsupported { .. }));
 }

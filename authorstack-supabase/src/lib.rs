@@ -6,6 +6,8 @@
 //! `supabase/migrations`), and returns the [`SupabaseMigration`] that moves records into or out of
 //! the project, and the [`SupabaseLedger`] for the opposite direction.
 //!
+//! With the feature `auth` there is `SupabaseAccounts` for the accounts of the project's Auth server.
+//!
 //! ```no_run
 //! use authorstack_core::AuthorStack;
 //! use authorstack_supabase::{SupabaseConfig, SupabaseStore};
@@ -19,6 +21,8 @@
 //! # }
 //! ```
 
+#[cfg(feature = "auth")]
+mod accounts;
 mod books;
 mod boosts;
 mod checklists;
@@ -33,6 +37,11 @@ mod schema;
 mod store;
 mod users;
 
+#[cfg(feature = "auth")]
+pub use accounts::{
+    AuthenticatorKind, CheckedAuthenticator, LocalAuthenticator, SupabaseAccounts,
+    SupabaseAuthConfig,
+};
 pub use authorstack_sql::PoolMode;
 pub use config::SupabaseConfig;
 pub use migration::{SupabaseLedger, SupabaseMigration};

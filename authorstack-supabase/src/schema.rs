@@ -45,6 +45,7 @@ migrations! {
     "20261128010000", "authorstack_set_aside";
     "20261128030000", "authorstack_lengths";
     "20261128040000", "authorstack_moved";
+    "20261129000000", "authorstack_preferences";
 }
 
 /// The tables that the migrations create in `public`, each with its migration.
@@ -64,6 +65,7 @@ pub(crate) const TABLES: &[(&str, &str)] = &[
     ("sync_logs", "20261124000001"),
     ("ai_insights", "20261124000001"),
     ("revenue_forecasts", "20261124000001"),
+    ("user_preferences", "20261129000000"),
 ];
 
 /// The migration that says what the API roles may read and write.

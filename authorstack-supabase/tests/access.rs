@@ -333,6 +333,13 @@ async fn policies_ask_who_is_signed_in_once_a_statement() {
         let policies = database.texts(policies).await;
         assert!(policies.len() >= 30, "{}", policies.len());
         for policy in policies {
+            // The settings of an account have its id, which costs no look-up.
+            if policy.starts_with("user_preferences: ") {
+                let asked = policy.matches("auth.uid()").count();
+                let once = policy.matches("SELECT auth.uid()").count();
+                assert_eq!(asked, once, "{policy}");
+                continue;
+            }
             assert!(!policy.contains("auth.uid"), "{policy}");
             let asked = policy.matches("authorstack.user_id()").count();
             let once = policy.matches("SELECT authorstack.user_id()").count();

@@ -15,7 +15,7 @@ use authorstack_core::{
 use common::{Cli, Via, author, on_database};
 use sqlx::Row;
 
-const FILES: [&str; 14] = [
+const FILES: [&str; 15] = [
     "20261123000000_authorstack_bookkeeping.sql",
     "20261123000001_authorstack_users_books.sql",
     "20261124000000_authorstack_documents.sql",
@@ -30,6 +30,7 @@ const FILES: [&str; 14] = [
     "20261128010000_authorstack_set_aside.sql",
     "20261128030000_authorstack_lengths.sql",
     "20261128040000_authorstack_moved.sql",
+    "20261129000000_authorstack_preferences.sql",
 ];
 const HISTORY: &str = "select version || ' ' || name || ' ' || statements::text \
                        from supabase_migrations.schema_migrations order by version";

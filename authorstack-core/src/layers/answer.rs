@@ -3,9 +3,10 @@
 use chrono::NaiveDate;
 
 use crate::{
-    Book, Boost, Checklist, Comment, Competitor, Done, ErasedAnalytics, Follow, FollowCounts,
-    Forecast, ForecastAccuracy, Insight, Listed, Overview, Page, Post, PostView, RefreshReport,
-    Sale, SyncLog, UpsertCounts, User,
+    Account, AccountPreferences, Book, Boost, Checklist, Comment, Competitor, Done,
+    ErasedAnalytics, Follow, FollowCounts, Forecast, ForecastAccuracy, Identity, Insight, Listed,
+    Overview, Page, Post, PostView, Principal, RefreshReport, Sale, Session, SyncLog, UpsertCounts,
+    User,
 };
 
 /// The answer of a call.
@@ -50,5 +51,6 @@ macro_rules! whole {
 whole! {
     (), bool, u64, Book, Boost, Checklist, Comment, Competitor, Follow, FollowCounts,
     ErasedAnalytics, ForecastAccuracy, Insight, Post, PostView, RefreshReport, Sale, SyncLog, UpsertCounts, User,
-    Vec<Forecast>, Vec<NaiveDate>,
+    Vec<Forecast>, Vec<NaiveDate>, Account, Identity, Vec<Identity>, Vec<Session>,
+    AccountPreferences, Principal,
 }

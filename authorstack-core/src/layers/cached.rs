@@ -290,6 +290,32 @@ const fn changes(operation: Operation) -> bool {
         | Op::InsightsDeleteExpired
         | Op::ForecastsList
         | Op::ForecastsAccuracy
+        // An account is no user's record; what a service takes over from it is a call of its own.
+        | Op::AccountsCreate
+        | Op::AccountsGet
+        | Op::AccountsGetByEmail
+        | Op::AccountsStream
+        | Op::AccountsExport
+        | Op::AccountsUpdate
+        | Op::AccountsSetCredential
+        | Op::AccountsBlock
+        | Op::AccountsUnblock
+        | Op::AccountsDelete
+        | Op::AccountsSyncProfile
+        | Op::IdentitiesCreate
+        | Op::IdentitiesGet
+        | Op::IdentitiesList
+        | Op::IdentitiesStream
+        | Op::IdentitiesDelete
+        | Op::SessionsList
+        | Op::SessionsRevoke
+        | Op::SessionsRevokeAll
+        | Op::PreferencesGet
+        | Op::PreferencesPut
+        | Op::PreferencesUpdate
+        | Op::PreferencesWatch
+        | Op::PreferencesSync
+        | Op::AuthenticatorAuthenticate
         // Services are made of other calls. Stores and migrations do not go through layers: after a
         // migration the cache is flushed.
         | Op::SalesIngest

@@ -138,6 +138,36 @@ operations! {
         ErasureEraseUser "erase_user" Write,
         ErasureEraseBook "erase_book" Write,
         ErasureRun "run" Write,
+    "accounts":
+        AccountsCreate "create" Write,
+        AccountsGet "get" Read,
+        AccountsGetByEmail "get_by_email" Read,
+        AccountsStream "stream" Read,
+        AccountsExport "export" Read,
+        AccountsUpdate "update" Write,
+        AccountsSetCredential "set_credential" Write,
+        AccountsBlock "block" Write,
+        AccountsUnblock "unblock" Write,
+        AccountsDelete "delete" Write,
+        AccountsSyncProfile "sync_profile" Write,
+    "identities":
+        IdentitiesCreate "create" Write,
+        IdentitiesGet "get" Read,
+        IdentitiesList "list" Read,
+        IdentitiesStream "stream" Read,
+        IdentitiesDelete "delete" Write,
+    "sessions":
+        SessionsList "list" Read,
+        SessionsRevoke "revoke" Write,
+        SessionsRevokeAll "revoke_all" Write,
+    "preferences":
+        PreferencesGet "get" Read,
+        PreferencesPut "put" Write,
+        PreferencesUpdate "update" Write,
+        PreferencesWatch "watch" Read,
+        PreferencesSync "sync" Write,
+    "authenticator":
+        AuthenticatorAuthenticate "authenticate" Read,
     "dashboard":
         DashboardSummary "summary" Read,
     "store":

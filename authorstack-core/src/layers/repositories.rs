@@ -17,16 +17,19 @@ use super::{
     stream,
 };
 use crate::{
-    AggregateRepository, Asin, AuthId, Book, BookFilter, BookPatch, BookRepository, Boost,
-    BoostRepository, Checklist, ChecklistFilter, ChecklistPatch, ChecklistRepository, Comment,
-    CommentId, CommunityRepository, Competitor, CompetitorPatch, CompetitorRepository, Conversion,
-    DailyAggregate, DateRange, Days, Done, DueTask, Email, ErasedAnalytics, ErasureRepository,
-    Feed, Follow, FollowCounts, FollowRepository, Forecast, ForecastAccuracy, ForecastRepository,
-    Id, Insight, InsightKind, InsightRepository, InsightScope, Listed, NewBook, NewBoost,
-    NewChecklist, NewCompetitor, NewForecast, NewInsight, NewPost, NewSale, NewSyncLog, NewUser,
-    Overview, Page, PageRequest, Platform, Post, PostPatch, PostView, Price, PricePoint,
-    RefreshReport, Result, Sale, SaleKey, SalesFilter, SalesRepository, SalesTotal, Stores,
-    SyncLog, SyncLogRepository, TaskChange, TotalsBy, UpsertCounts, User, UserPatch,
+    Account, AccountPatch, AccountPreferences, AccountPreferencesPatch, AccountRepository,
+    AggregateRepository, Asin, AuthId, Authenticator, BearerToken, Book, BookFilter, BookPatch,
+    BookRepository, Boost, BoostRepository, Checklist, ChecklistFilter, ChecklistPatch,
+    ChecklistRepository, Comment, CommentId, CommunityRepository, Competitor, CompetitorPatch,
+    CompetitorRepository, Conversion, Credential, DailyAggregate, DateRange, Days, Done, DueTask,
+    Email, ErasedAnalytics, ErasureRepository, ExportedAccount, Feed, Follow, FollowCounts,
+    FollowRepository, Forecast, ForecastAccuracy, ForecastRepository, Id, Identity,
+    IdentityProvider, IdentityRepository, Insight, InsightKind, InsightRepository, InsightScope,
+    Listed, NewAccount, NewBook, NewBoost, NewChecklist, NewCompetitor, NewForecast, NewInsight,
+    NewPost, NewSale, NewSyncLog, NewUser, Overview, Page, PageRequest, Platform, Post, PostPatch,
+    PostView, PreferencesRepository, Price, PricePoint, Principal, RefreshReport, Result, Sale,
+    SaleKey, SalesFilter, SalesRepository, SalesTotal, Session, SessionId, SessionRepository,
+    Stores, SyncLog, SyncLogRepository, TaskChange, TotalsBy, UpsertCounts, User, UserPatch,
     UserRepository, check_credits,
     records::{community::check_comment, sales::check_batch},
     values::time::check_moment,
@@ -253,6 +256,16 @@ impl fmt::Display for TotalsRange<'_> {
     }
 }
 
+/// How messages show an identity: the other service, and the owner's id there.
+#[derive(Clone)]
+struct IdentityOf(IdentityProvider, String);
+
+impl fmt::Display for IdentityOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
 /// Refuses a cursor of a list that is ordered differently.
 fn by_id(page: &PageRequest) -> Result<()> {
     page.after_uuid().map(drop)
@@ -437,5 +450,55 @@ layered! {
         ErasureEraseUser: fn erase_user(user_id: Id<User>) -> ErasedAnalytics, user user_id;
         ErasureEraseBook: fn erase_book(user_id: Id<User>, book_id: Id<Book>) -> u64,
             user user_id, record book_id;
+    }
+
+    impl AccountRepository {
+        AccountsCreate: fn create(account: NewAccount) -> Account, check account.check();
+        AccountsGet: fn get(id: &AuthId) -> Account, record id;
+        AccountsGetByEmail: fn get_by_email(email: &Email) -> Account;
+        AccountsUpdate: fn update(id: &AuthId, patch: AccountPatch) -> Account,
+            record id, check patch.check();
+        AccountsSetCredential: fn set_credential(id: &AuthId, credential: Credential) -> (),
+            record id;
+        AccountsBlock: fn block(id: &AuthId) -> Account, record id;
+        AccountsUnblock: fn unblock(id: &AuthId) -> Account, record id;
+        AccountsDelete: fn delete(id: &AuthId) -> (), record id;
+    }
+    streams {
+        AccountsStream: fn stream() -> Account;
+        AccountsExport: fn export() -> ExportedAccount;
+    }
+
+    impl IdentityRepository {
+        IdentitiesCreate: fn create(identity: Identity) -> Identity, check identity.check();
+        IdentitiesGet: fn get(provider: &IdentityProvider, subject: &str) -> Identity,
+            record IdentityOf(provider.clone(), subject.to_owned());
+        IdentitiesList: fn list(account_id: &AuthId) -> Vec<Identity>, record account_id;
+        IdentitiesDelete: fn delete(provider: &IdentityProvider, subject: &str) -> (),
+            record IdentityOf(provider.clone(), subject.to_owned());
+    }
+    streams {
+        IdentitiesStream: fn stream() -> Identity;
+    }
+
+    impl SessionRepository {
+        SessionsList: fn list(account_id: &AuthId) -> Vec<Session>, record account_id;
+        SessionsRevoke: fn revoke(account_id: &AuthId, id: &SessionId) -> (), record id;
+        SessionsRevokeAll: fn revoke_all(account_id: &AuthId) -> (), record account_id;
+    }
+
+    impl PreferencesRepository {
+        PreferencesGet: fn get(account_id: &AuthId) -> AccountPreferences, record account_id;
+        PreferencesPut: fn put(preferences: AccountPreferences) -> AccountPreferences,
+            record preferences.account_id.clone(), check preferences.check();
+        PreferencesUpdate: fn update(account_id: &AuthId, patch: AccountPreferencesPatch) -> AccountPreferences,
+            record account_id, check patch.check();
+    }
+    streams {
+        PreferencesWatch: fn watch(account_id: AuthId) -> AccountPreferences;
+    }
+
+    impl Authenticator {
+        AuthenticatorAuthenticate: fn authenticate(token: &BearerToken) -> Principal;
     }
 }

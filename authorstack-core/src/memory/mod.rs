@@ -2,6 +2,7 @@
 //! repository has its own file; `table.rs` holds records and notes what changes; `migration/` makes
 //! the store a snapshot, a sink, a ledger and a feed of changes.
 
+mod accounts;
 mod aggregates;
 mod analytics;
 mod books;

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 
 use super::{
+    accounts::{
+        MemoryAccounts, MemoryAuthenticator, MemoryIdentities, MemoryPreferences, MemorySessions,
+    },
     aggregates::MemoryAggregates,
     analytics::{MemoryForecasts, MemoryInsights, MemorySyncLogs},
     books::MemoryBooks,
@@ -16,7 +19,7 @@ use super::{
     store::{MemoryStore, NAME},
     users::MemoryUsers,
 };
-use crate::{Analytics, AnalyticsStore, DocumentStore, Documents};
+use crate::{AccountStore, Accounts, Analytics, AnalyticsStore, DocumentStore, Documents};
 
 impl DocumentStore for MemoryStore {
     fn name(&self) -> &'static str {
@@ -49,6 +52,22 @@ impl AnalyticsStore for MemoryStore {
             insights: Arc::new(MemoryInsights(self.clone())),
             forecasts: Arc::new(MemoryForecasts(self.clone())),
             erasure: Arc::new(MemoryErasure(self.clone())),
+        }
+    }
+}
+
+impl AccountStore for MemoryStore {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn accounts(&self) -> Accounts {
+        Accounts {
+            accounts: Arc::new(MemoryAccounts(self.clone())),
+            identities: Arc::new(MemoryIdentities(self.clone())),
+            sessions: Arc::new(MemorySessions(self.clone())),
+            preferences: Arc::new(MemoryPreferences(self.clone())),
+            authenticator: Arc::new(MemoryAuthenticator(self.clone())),
         }
     }
 }

@@ -9,6 +9,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use tokio::sync::Notify;
 
 use super::{
+    accounts::AccountTables,
     feed::Feed,
     ledger::MemoryLedger,
     table::{Keyed, Table},
@@ -34,6 +35,8 @@ pub(super) struct Shared {
     records: Mutex<Records>,
     /// Wakes the followers of the changes.
     pub(super) changed: Notify,
+    /// Wakes the followers of the settings of accounts.
+    pub(super) preferences_changed: Notify,
 }
 
 macro_rules! records {
@@ -46,6 +49,7 @@ macro_rules! records {
             pub(super) last_row: i64,
             pub(super) ledger: MemoryLedger,
             pub(super) feed: Feed,
+            pub(super) accounts: AccountTables,
         }
 
         $(impl Keyed<$place> for $record {

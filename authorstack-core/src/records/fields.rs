@@ -476,12 +476,14 @@ text_scalars!(
     crate::AuthProvider,
     crate::AttachmentKind,
     crate::Email,
+    crate::IdentityProvider,
     crate::InsightKind,
+    crate::Phone,
     crate::Platform,
     crate::SalesChannel,
     crate::WebUrl
 );
-text_scalars!(Shape::Text; crate::AuthId, crate::CommentId, crate::TaskId);
+text_scalars!(Shape::Text; crate::AuthId, crate::CommentId, crate::SessionId, crate::TaskId);
 text_scalars!(
     Shape::TextOrEmpty,
     crate::Asin,
@@ -511,6 +513,7 @@ scalars! {
     crate::Price, Shape::Decimal, |price| Value::Decimal(price.amount()), Value::Decimal(amount) => Self::new(amount), Value::Float(amount) => Self::from_f64(amount), Value::Text(amount) => amount.parse();
     crate::Amount, Shape::Decimal, |amount| Value::Decimal(amount.to_decimal()), Value::Decimal(amount) => Self::new(amount);
     crate::Confidence, Shape::Decimal, |confidence| Value::Decimal(confidence.to_decimal()), Value::Decimal(amount) => Self::new(amount);
+    crate::Prefs, Shape::Json, |prefs| Value::Json(prefs.as_value()), Value::Json(json) => Self::try_from(json.clone());
     serde_json::Value, Shape::Json, |json| Value::Json(json), Value::Json(json) => Ok(json.clone());
 }
 

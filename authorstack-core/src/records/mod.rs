@@ -1,6 +1,8 @@
 //! The records of an app, one file for each kind. A file has the record (`Book`), what creates it
 //! (`NewBook`), what changes it (`BookPatch`), filters, and the rules that every backend shares.
 
+pub(crate) mod account;
+pub(crate) mod account_preferences;
 pub(crate) mod book;
 pub(crate) mod boost;
 pub(crate) mod change;
@@ -13,6 +15,7 @@ pub(crate) mod extra;
 pub mod fields;
 pub(crate) mod follow;
 pub(crate) mod forecast;
+pub(crate) mod identity;
 pub(crate) mod insight;
 pub(crate) mod json;
 pub(crate) mod ranking;

@@ -1,7 +1,9 @@
 //! The repository traits, each in its own file, and the pages of lists. A backend implements the
 //! traits; a host calls them through an [`AuthorStack`](crate::AuthorStack).
 
+mod accounts;
 mod aggregates;
+mod authenticator;
 mod books;
 mod boosts;
 mod checklists;
@@ -10,13 +12,18 @@ mod competitors;
 mod erasure;
 mod follows;
 mod forecasts;
+mod identities;
 mod insights;
 mod page;
+mod preferences;
 mod sales;
+mod sessions;
 mod sync_logs;
 mod users;
 
+pub use accounts::AccountRepository;
 pub use aggregates::AggregateRepository;
+pub use authenticator::Authenticator;
 pub use books::BookRepository;
 pub use boosts::BoostRepository;
 pub use checklists::{ChecklistRepository, ChecklistRepositoryExt};
@@ -25,9 +32,12 @@ pub use competitors::CompetitorRepository;
 pub use erasure::ErasureRepository;
 pub use follows::FollowRepository;
 pub use forecasts::ForecastRepository;
+pub use identities::IdentityRepository;
 pub use insights::InsightRepository;
 pub use page::{Cursor, Order, Page, PageRequest};
+pub use preferences::PreferencesRepository;
 pub use sales::SalesRepository;
+pub use sessions::SessionRepository;
 pub use sync_logs::SyncLogRepository;
 pub use users::UserRepository;
 
@@ -54,11 +64,14 @@ pub use users::UserRepository;
 #[cfg(feature = "mocks")]
 pub mod mocks {
     pub use super::{
-        aggregates::MockAggregateRepository, books::MockBookRepository,
-        boosts::MockBoostRepository, checklists::MockChecklistRepository,
-        community::MockCommunityRepository, competitors::MockCompetitorRepository,
-        erasure::MockErasureRepository, follows::MockFollowRepository,
-        forecasts::MockForecastRepository, insights::MockInsightRepository,
-        sales::MockSalesRepository, sync_logs::MockSyncLogRepository, users::MockUserRepository,
+        accounts::MockAccountRepository, aggregates::MockAggregateRepository,
+        authenticator::MockAuthenticator, books::MockBookRepository, boosts::MockBoostRepository,
+        checklists::MockChecklistRepository, community::MockCommunityRepository,
+        competitors::MockCompetitorRepository, erasure::MockErasureRepository,
+        follows::MockFollowRepository, forecasts::MockForecastRepository,
+        identities::MockIdentityRepository, insights::MockInsightRepository,
+        preferences::MockPreferencesRepository, sales::MockSalesRepository,
+        sessions::MockSessionRepository, sync_logs::MockSyncLogRepository,
+        users::MockUserRepository,
     };
 }

@@ -32,6 +32,7 @@
     reason = "a failed check of a test panics"
 )]
 
+pub mod accounts;
 pub mod analytics;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
 pub mod books;
@@ -65,6 +66,7 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use futures::{FutureExt, future::BoxFuture};
 
+pub use accounts::{Abilities, AccountStage, FreshAccounts, SignIn, run_accounts_case};
 pub use analytics::{FreshAnalytics, Stage, fill_analytics, run_analytics_case};
 pub use caching::FreshCache;
 pub use limits::FreshLimits;

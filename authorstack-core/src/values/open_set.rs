@@ -108,7 +108,25 @@ open_set! {
     /// Appwrite.
     APPWRITE = "appwrite",
     /// Supabase Auth.
-    SUPABASE = "supabase"
+    SUPABASE = "supabase",
+    /// The store in memory.
+    MEMORY = "memory"
+}
+
+open_set! {
+    /// The service that an account was linked with by OAuth, by Supabase's name for it. The set is
+    /// open.
+    IdentityProvider, "provider", as_given,
+    /// Google.
+    GOOGLE = "google",
+    /// GitHub.
+    GITHUB = "github",
+    /// Apple.
+    APPLE = "apple",
+    /// Facebook.
+    FACEBOOK = "facebook",
+    /// Microsoft.
+    AZURE = "azure"
 }
 
 open_set! {

@@ -4,17 +4,18 @@ use std::{collections::BTreeSet, fmt};
 
 use async_trait::async_trait;
 use authorstack_core::{
-    AuthorStack, BookFilter, BookPatch, Change, ChecklistFilter, ChecklistPatch, CompetitorPatch,
-    Conversion, DateRange, Days, Error, Feed, Id, InsightKind, InsightScope, MemoryStore, NewBook,
-    NewBoost, NewChecklist, NewCompetitor, NewForecast, NewInsight, NewPost, NewSale, NewSyncLog,
-    NewTask, PageRequest, Platform, PostPatch, Result, SaleKey, SyncStatus, TaskChange, TotalsBy,
-    User, UserPatch,
+    AccountPatch, AccountPreferences, AccountPreferencesPatch, AuthorStack, BearerToken,
+    BookFilter, BookPatch, Change, ChecklistFilter, ChecklistPatch, CompetitorPatch, Conversion,
+    Credential, DateRange, Days, Error, Feed, Id, Identity, IdentityProvider, InsightKind,
+    InsightScope, MemoryStore, NewAccount, NewBook, NewBoost, NewChecklist, NewCompetitor,
+    NewForecast, NewInsight, NewPost, NewSale, NewSyncLog, NewTask, PageRequest, Password,
+    Platform, PostPatch, Result, SaleKey, SyncStatus, TaskChange, TotalsBy, User, UserPatch,
     layers::{Access, Call, Layer, Next, Operation, Reply},
 };
 use chrono::{TimeDelta, Utc};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 
-use crate::common::{Recording, all_sales, new_user};
+use crate::common::{Recording, all_sales, new_user, on};
 
 /// Stands in every text that [`make_every_call`] hands to a store.
 pub(crate) const MARK: &str = "quokka";
@@ -60,9 +61,14 @@ macro_rules! record {
 }
 
 /// Calls every method of every repository. On an empty store in memory each succeeds, and each
-/// that may write does. Elsewhere the ids of records that were not made are new ones.
-pub(crate) async fn make_every_call(stack: &AuthorStack) -> Vec<Made> {
+/// that may write does, if the store is named, since a client must sign in. Elsewhere the ids of
+/// records that were not made are new ones.
+pub(crate) async fn make_every_call(
+    stack: &AuthorStack,
+    clients: Option<&MemoryStore>,
+) -> Vec<Made> {
     let mut made = Vec::new();
+    accounts(stack, clients, &mut made).await;
     let (ada, bob) = users(stack, &mut made).await;
     let book = books(stack, ada, &mut made).await;
     checklists(stack, ada, book, &mut made).await;
@@ -116,6 +122,105 @@ pub(crate) async fn make_every_call(stack: &AuthorStack) -> Vec<Made> {
 
 fn page() -> PageRequest {
     PageRequest::first(10)
+}
+
+async fn accounts(stack: &AuthorStack, clients: Option<&MemoryStore>, made: &mut Vec<Made>) {
+    let accounts = stack.accounts();
+    let email: authorstack_core::Email = format!("{MARK}@example.org").parse().unwrap();
+    let mut new = NewAccount::new(email.clone());
+    new.credential = Credential::Password(Password::new(format!("{MARK}-secret")).unwrap());
+    let ada = make!(made, AccountsCreate, None, None, accounts.create(new));
+    let ada = ada.map_or_else(|| MARK.parse().unwrap(), |account| account.id);
+    let it = record!(ada);
+    make!(made, AccountsGet, None, it, accounts.get(&ada));
+    make!(
+        made,
+        AccountsGetByEmail,
+        None,
+        None,
+        accounts.get_by_email(&email)
+    );
+    let all = accounts.stream().try_collect::<Vec<_>>();
+    make!(made, AccountsStream, None, None, all);
+    let all = accounts.export().try_collect::<Vec<_>>();
+    make!(made, AccountsExport, None, None, all);
+    let patch = AccountPatch {
+        name: Some(MARK.to_owned()),
+        ..AccountPatch::default()
+    };
+    make!(made, AccountsUpdate, None, it, accounts.update(&ada, patch));
+    make!(made, AccountsBlock, None, it, accounts.block(&ada));
+    make!(made, AccountsUnblock, None, it, accounts.unblock(&ada));
+
+    let identities = stack.identities();
+    let google = Identity::new(ada.clone(), IdentityProvider::GOOGLE, MARK);
+    make!(
+        made,
+        IdentitiesCreate,
+        None,
+        None,
+        identities.create(google)
+    );
+    let both = format!("google.{MARK}");
+    let (provider, own) = (IdentityProvider::GOOGLE, record!(both));
+    make!(
+        made,
+        IdentitiesGet,
+        None,
+        own,
+        identities.get(&provider, MARK)
+    );
+    make!(made, IdentitiesList, None, it, identities.list(&ada));
+    let all = identities.stream().try_collect::<Vec<_>>();
+    make!(made, IdentitiesStream, None, None, all);
+    make!(
+        made,
+        IdentitiesDelete,
+        None,
+        own,
+        identities.delete(&provider, MARK)
+    );
+
+    let settings = stack.preferences();
+    let mut chosen = AccountPreferences::empty(ada.clone());
+    chosen.extra.insert(MARK.to_owned(), MARK.into());
+    make!(made, PreferencesPut, None, it, settings.put(chosen));
+    make!(made, PreferencesGet, None, it, settings.get(&ada));
+    let quiet = AccountPreferencesPatch {
+        notifications: Change::Set(false),
+        ..AccountPreferencesPatch::default()
+    };
+    make!(
+        made,
+        PreferencesUpdate,
+        None,
+        it,
+        settings.update(&ada, quiet)
+    );
+    let watch = first(settings.watch(ada.clone()));
+    make!(made, PreferencesWatch, None, None, watch);
+
+    let (sessions, authenticator) = (stack.sessions(), stack.authenticator());
+    let sign_in = || clients?.sign_in(&email, &format!("{MARK}-secret")).ok();
+    // Two sessions: one is revoked alone, the other with all.
+    let (signed_in, _) = (sign_in(), sign_in());
+    let token = signed_in.unwrap_or_else(|| BearerToken::new(MARK).unwrap());
+    let who = authenticator.authenticate(&token);
+    let who = make!(made, AuthenticatorAuthenticate, None, None, who);
+    make!(made, SessionsList, None, it, sessions.list(&ada));
+    let session = who.and_then(|who| who.session_id);
+    let session = session.unwrap_or_else(|| MARK.parse().unwrap());
+    let revoked = sessions.revoke(&ada, &session);
+    make!(made, SessionsRevoke, None, record!(session), revoked);
+    make!(made, SessionsRevokeAll, None, it, sessions.revoke_all(&ada));
+    let none = accounts.set_credential(&ada, Credential::None);
+    make!(made, AccountsSetCredential, None, it, none);
+    make!(made, AccountsDelete, None, it, accounts.delete(&ada));
+}
+
+/// The first record of a stream that has no end of its own; then the stream is dropped.
+async fn first<T>(mut endless: BoxStream<'static, Result<T>>) -> Result<T> {
+    endless.next().await.unwrap()
 }
 
 async fn users(stack: &AuthorStack, made: &mut Vec<Made>) -> (Id<User>, Id<User>) {
@@ -537,8 +642,13 @@ async fn logs_insights_and_forecasts(stack: &AuthorStack, ada: Id<User>, made: &
 /// Operations of what is no repository: services, stores themselves, migrations.
 fn is_of_a_repository(operation: Operation) -> bool {
     let group = operation.name().split('.').next().unwrap();
-    ![Operation::SalesIngest, Operation::ErasureRun].contains(&operation)
-        && !["dashboard", "store", "migration"].contains(&group)
+    let of_services = [
+        Operation::SalesIngest,
+        Operation::ErasureRun,
+        Operation::AccountsSyncProfile,
+        Operation::PreferencesSync,
+    ];
+    !of_services.contains(&operation) && !["dashboard", "store", "migration"].contains(&group)
 }
 
 fn by_name(operations: impl IntoIterator<Item = Operation>) -> BTreeSet<&'static str> {
@@ -549,8 +659,9 @@ fn by_name(operations: impl IntoIterator<Item = Operation>) -> BTreeSet<&'static
 #[tokio::test]
 async fn every_method_is_called_and_layers_see_what_it_is() {
     let recording = Recording::default();
-    let stack = AuthorStack::builder().store(&MemoryStore::new());
-    let made = make_every_call(&stack.layer(recording.clone()).build()).await;
+    let store = MemoryStore::new();
+    let stack = on(&store).layer(recording.clone()).build();
+    let made = make_every_call(&stack, Some(&store)).await;
     let seen = recording.seen();
     assert_eq!(made.len(), seen.len());
     for (made, seen) in made.iter().zip(&seen) {
@@ -560,7 +671,14 @@ async fn every_method_is_called_and_layers_see_what_it_is() {
         assert_eq!(seen.user, made.user, "{operation}");
         assert_eq!(seen.record, made.record, "{operation}");
         assert_eq!(seen.store, "memory", "{operation}");
-        let is_stream = operation == Operation::SalesStream;
+        let streams = [
+            Operation::SalesStream,
+            Operation::AccountsStream,
+            Operation::AccountsExport,
+            Operation::IdentitiesStream,
+            Operation::PreferencesWatch,
+        ];
+        let is_stream = streams.contains(&operation);
         assert_eq!(seen.is_stream, is_stream, "{operation}");
         assert_eq!(seen.access, operation.access(), "{operation}");
     }
@@ -587,9 +705,8 @@ impl Layer for Watching {
 #[tokio::test]
 async fn reads_change_nothing_and_writes_do() {
     let store = MemoryStore::new();
-    let stack = AuthorStack::builder().store(&store);
-    let stack = stack.layer(Watching(store.clone())).build();
-    for made in make_every_call(&stack).await {
+    let stack = on(&store).layer(Watching(store.clone())).build();
+    for made in make_every_call(&stack, Some(&store)).await {
         assert!(made.error.is_none(), "{:?}", made.error);
     }
 }
@@ -610,9 +727,9 @@ impl Layer for ElsewhereFirst {
 #[tokio::test]
 async fn every_call_can_be_made_again() {
     let empty = AuthorStack::builder().build();
-    let stack = AuthorStack::builder().store(&MemoryStore::new());
-    let stack = stack.layer(ElsewhereFirst(empty)).build();
-    for made in make_every_call(&stack).await {
+    let store = MemoryStore::new();
+    let stack = on(&store).layer(ElsewhereFirst(empty)).build();
+    for made in make_every_call(&stack, Some(&store)).await {
         assert!(made.error.is_none(), "{:?}", made.error);
     }
 }

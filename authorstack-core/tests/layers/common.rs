@@ -160,13 +160,17 @@ impl Layer for Crowd {
 
 /// A stack on a store in memory, with a layer outside and one inside.
 pub(crate) fn around(store: &MemoryStore, outer: impl Layer, inner: impl Layer) -> AuthorStack {
-    let builder = AuthorStack::builder().store(store);
-    builder.layer(outer).layer(inner).build()
+    on(store).layer(outer).layer(inner).build()
 }
 
 /// A builder that has a store in memory.
 pub(crate) fn on_memory() -> AuthorStackBuilder {
-    AuthorStack::builder().store(&MemoryStore::new())
+    on(&MemoryStore::new())
+}
+
+/// A builder that has this store for everything.
+pub(crate) fn on(store: &MemoryStore) -> AuthorStackBuilder {
+    AuthorStack::builder().store(store).accounts(store)
 }
 
 pub(crate) fn new_user(name: &str) -> NewUser {

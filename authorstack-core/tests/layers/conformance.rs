@@ -7,10 +7,11 @@ use std::{
 
 use async_trait::async_trait;
 use authorstack_core::{
-    AuthorStack, AuthorStackBuilder, Book, Id, MemoryStore, NewBook, Result, Stores, User,
+    AuthorStack, AuthorStackBuilder, BearerToken, Book, Email, Id, MemoryStore, NewBook, Result,
+    Stores, User,
     cache::MemoryCache,
     layers::{Cached, Call, Fenced, Layer, Limited, Named, Next, Reply, Switched, Traced},
-    testing::{FreshAnalytics, FreshStore, author},
+    testing::{FreshAccounts, FreshAnalytics, FreshStore, SignIn, author},
 };
 use tokio::{sync::oneshot, task::JoinHandle};
 
@@ -27,7 +28,7 @@ struct Fresh {
 impl Fresh {
     fn behind(layers: impl FnOnce(AuthorStackBuilder) -> AuthorStackBuilder) -> Self {
         let store = MemoryStore::new();
-        let stack = layers(AuthorStack::builder().store(&store)).build();
+        let stack = layers(AuthorStack::builder().store(&store).accounts(&store)).build();
         Self {
             store,
             stack,
@@ -74,7 +75,25 @@ impl FreshAnalytics for Fresh {
     }
 }
 
-/// Both suites, in a module for each layer.
+#[async_trait]
+impl SignIn for Fresh {
+    async fn sign_in(&self, email: &Email, password: &str) -> Result<BearerToken> {
+        self.store.sign_in(email, password)
+    }
+}
+
+#[async_trait]
+impl FreshAccounts for Fresh {
+    fn stack(&self) -> AuthorStack {
+        self.stack.clone()
+    }
+
+    async fn clean_up(self) {
+        self.end().await;
+    }
+}
+
+/// All suites, in a module for each layer.
 macro_rules! conforms {
     ($($layer:ident: $fresh:expr;)+) => {$(
         mod $layer {
@@ -96,6 +115,16 @@ macro_rules! conforms {
                 }
 
                 authorstack_core::analytics_conformance!(fresh);
+            }
+
+            mod accounts {
+                use super::super::*;
+
+                async fn fresh() -> Fresh {
+                    $fresh.await
+                }
+
+                authorstack_core::accounts_conformance!(fresh);
             }
         }
     )+};
@@ -188,7 +217,9 @@ impl Layer for InTurn {
 fn switched() -> Fresh {
     let (store, switch) = (MemoryStore::new(), Switched::new());
     let elsewhere = MemoryStore::new();
-    let stack = AuthorStack::builder().store(&elsewhere);
+    let stack = AuthorStack::builder()
+        .store(&elsewhere)
+        .accounts(&elsewhere);
     let stack = stack.layer(switch.clone()).build();
     drop(switch.to(store.stack()));
     Fresh {
@@ -201,7 +232,7 @@ fn switched() -> Fresh {
 /// A switch that goes to and fro between three stacks on one store for as long as the case runs.
 async fn switched_to_and_fro() -> Fresh {
     let (store, switch) = (MemoryStore::new(), Switched::new());
-    let stack = AuthorStack::builder().store(&store.clone());
+    let stack = AuthorStack::builder().store(&store).accounts(&store);
     let stack = stack.layer(switch.clone()).build();
     let (first_round, begun) = oneshot::channel();
     let beside = tokio::spawn(to_and_fro(store.clone(), switch, first_round));
@@ -215,10 +246,8 @@ async fn switched_to_and_fro() -> Fresh {
 
 /// Switches as fast as it can; says so after the first round.
 async fn to_and_fro(store: MemoryStore, switch: Switched, first_round: oneshot::Sender<()>) {
-    let others = [
-        AuthorStack::builder().store(&store).layer(Traced).build(),
-        AuthorStack::builder().store(&store).layer(Named).build(),
-    ];
+    let whole = || AuthorStack::builder().store(&store).accounts(&store);
+    let others = [whole().layer(Traced).build(), whole().layer(Named).build()];
     let mut first_round = Some(first_round);
     for round in 0_u64.. {
         for other in &others {

@@ -17,7 +17,7 @@ use futures::{FutureExt, future::join_all};
 
 use crate::{
     calls::make_every_call,
-    common::{Crowd, Gate, around, names, new_user, on_memory, once},
+    common::{Crowd, Gate, around, names, new_user, on, on_memory, once},
 };
 
 fn is_moving<T: std::fmt::Debug>(answer: Result<T>) -> bool {
@@ -34,11 +34,11 @@ fn slow() -> (Fenced, Gate, MemoryStore, AuthorStack) {
 
 #[tokio::test]
 async fn closed_it_refuses_every_write_and_no_read() {
-    let fence = Fenced::new();
-    let stack = on_memory().layer(fence.clone()).build();
+    let (fence, store) = (Fenced::new(), MemoryStore::new());
+    let stack = on(&store).layer(fence.clone()).build();
     fence.close().await;
     assert!(fence.is_closed());
-    for made in make_every_call(&stack).await {
+    for made in make_every_call(&stack, Some(&store)).await {
         let error = made.error.map(|error| error.kind().clone());
         match made.operation.access() {
             Access::Write => assert_eq!(error, Some(ErrorKind::Moving), "{}", made.operation),
@@ -47,7 +47,7 @@ async fn closed_it_refuses_every_write_and_no_read() {
     }
     fence.open();
     assert!(!fence.is_closed());
-    for made in make_every_call(&stack).await {
+    for made in make_every_call(&stack, Some(&store)).await {
         assert!(made.error.is_none(), "{:?}", made.error);
     }
 }

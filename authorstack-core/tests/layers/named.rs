@@ -188,7 +188,7 @@ async fn invalid_input_does_not_reach_the_store() {
 
 #[tokio::test]
 async fn a_part_that_is_not_there_is_unsupported() {
-    let made = make_every_call(&AuthorStack::builder().build()).await;
+    let made = make_every_call(&AuthorStack::builder().build(), None).await;
     for made in made {
         let error = made.error.unwrap();
         let operation = made.operation;

@@ -11,10 +11,11 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    Attachment, Book, BookMetadata, BookPatch, Boost, Checklist, ChecklistPatch, Comment,
-    Competitor, CompetitorPatch, ConnectedPlatform, DailyAggregate, Days, ErrorKind, Follow,
-    Forecast, Insight, Like, Platform, Post, PostPatch, Preferences, PricePoint, Sale, Sums,
-    SyncLog, Task, TaskPatch, User, UserPatch,
+    Account, AccountPatch, AccountPreferences, AccountPreferencesPatch, Attachment, Book,
+    BookMetadata, BookPatch, Boost, Checklist, ChecklistPatch, Comment, Competitor,
+    CompetitorPatch, ConnectedPlatform, DailyAggregate, Days, ErrorKind, Follow, Forecast,
+    Identity, Insight, Like, Platform, Post, PostPatch, Preferences, PricePoint, Sale, Session,
+    Sums, SyncLog, Task, TaskPatch, User, UserPatch,
     migrate::{CompetitorPrice, Kind, Record},
     records::{
         check::check_fields,
@@ -28,7 +29,8 @@ macro_rules! for_every_record {
         for_every_record! { $check, $argument;
             User, Preferences, ConnectedPlatform, Book, BookMetadata, Checklist, Task, Follow,
             Post, Attachment, Like, Comment, Boost, Competitor, PricePoint, CompetitorPrice, Sale,
-            DailyAggregate, SyncLog, Insight, Forecast
+            DailyAggregate, SyncLog, Insight, Forecast, Account, Identity, Session,
+            AccountPreferences
         }
     };
     ($check:ident, $argument:expr; $($record:ident),+) => {
@@ -253,6 +255,7 @@ fn text(choices: &mut Choices) -> String {
         "https://example.org/a?b=c#d",
         "978-3-16-148410-0",
         "B08N5WRWNW",
+        "+4915112345678",
         "EUR",
         "starter",
         "dark",
@@ -915,6 +918,13 @@ fn reports_what_is_missing<T: Fields>(record: &str, expected: &BTreeMap<&str, &[
 fn all_required_fields_that_are_missing_are_reported() {
     let expected: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("User", &["_id", "authId", "email"][..]),
+        ("Account", &["id", "createdAt"]),
+        (
+            "Identity",
+            &["accountId", "provider", "subject", "createdAt"],
+        ),
+        ("Session", &["id", "accountId", "createdAt"]),
+        ("AccountPreferences", &["userId"]),
         ("Preferences", &[]),
         ("ConnectedPlatform", &["platform"]),
         ("Book", &["_id", "userId", "title"]),
@@ -1078,6 +1088,24 @@ fn patches_change_every_field_but_these() {
             "createdAt",
             "updatedAt"
         ]
+    );
+    assert_eq!(
+        unchanged_by::<AccountPatch>(),
+        [
+            "id",
+            "authProvider",
+            "hasMfa",
+            "isAnonymous",
+            "isBlocked",
+            "oldId",
+            "createdAt",
+            "updatedAt",
+            "lastSeenAt"
+        ]
+    );
+    assert_eq!(
+        unchanged_by::<AccountPreferencesPatch>(),
+        ["userId", "updatedAt"]
     );
     assert_eq!(
         unchanged_by::<ChecklistPatch>(),

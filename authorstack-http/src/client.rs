@@ -1,0 +1,123 @@
+use std::{fmt, sync::Arc};
+
+use authorstack_core::{Error, Result};
+use reqwest::{Client, Method, redirect};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+
+use crate::{
+    request::Request,
+    settings::{HttpSettings, Service},
+};
+
+/// A client of one service. Clones share its connections.
+#[derive(Clone)]
+pub struct HttpClient {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) settings: HttpSettings,
+    pub(crate) client: Client,
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClient")
+            .field("address", &self.inner.settings.base.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+impl HttpClient {
+    /// A client. It connects when it is first used.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](authorstack_core::ErrorKind::Configuration), naming the setting:
+    /// for clear text to another machine, or a file of certificates that cannot be read.
+    pub fn new(settings: HttpSettings) -> Result<Self> {
+        settings.check_security()?;
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls(&settings)?)
+            .user_agent(concat!("authorstack/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(settings.connect)
+            // A redirect would carry the key to another server.
+            .redirect(redirect::Policy::none())
+            // Repeating is decided here, call by call.
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .build()
+            .map_err(|error| {
+                let reason = format!("no client could be made: {}", error.without_url());
+                Error::configuration(settings.service.setting, reason)
+            })?;
+        Ok(Self {
+            inner: Arc::new(Inner { settings, client }),
+        })
+    }
+
+    /// The service.
+    #[must_use]
+    pub fn service(&self) -> &'static Service {
+        self.inner.settings.service
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &HttpSettings {
+        &self.inner.settings
+    }
+
+    /// A request to a path below the service's address, given as its segments: each is escaped, so an
+    /// id with a slash or dots leads nowhere else.
+    ///
+    /// # Errors
+    /// Invalid for a segment that is empty, or `.` or `..`.
+    pub fn request(&self, method: Method, path: &[&str]) -> Result<Request> {
+        let mut url = self.inner.settings.base.clone();
+        let is_odd = |segment: &&&str| matches!(**segment, "" | "." | "..");
+        if let Some(odd) = path.iter().find(is_odd) {
+            return Err(Error::invalid(
+                "id",
+                format!("{odd:?} cannot be a part of an address; correct it"),
+            ));
+        }
+        // An address with a host has segments.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        Ok(Request::new(Arc::clone(&self.inner), method, url))
+    }
+}
+
+fn tls(settings: &HttpSettings) -> Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    if let Some(file) = &settings.root_certificate {
+        let refuse = |problem: String| {
+            let reason = format!("the file of root certificates {problem}");
+            Error::configuration(settings.service.setting, reason)
+        };
+        let found = CertificateDer::pem_file_iter(file);
+        let found = found.map_err(|error| refuse(format!("cannot be read: {error}")))?;
+        for certificate in found {
+            let certificate =
+                certificate.map_err(|error| refuse(format!("cannot be read: {error}")))?;
+            let added = roots.add(certificate);
+            added.map_err(|error| refuse(format!("holds one that is not sound: {error}")))?;
+        }
+        if roots.is_empty() {
+            return Err(refuse("holds no certificate in PEM form".to_owned()));
+        }
+    } else {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::internal(format!("rustls: {error}")))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(config)
+}

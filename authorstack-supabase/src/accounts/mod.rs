@@ -1,0 +1,24 @@
+//! Accounts in Supabase Auth.
+//!
+//! What concerns rows goes by SQL, in one statement each: the admin API can neither set dates nor
+//! link identities nor list sessions, and knows hashes only of new accounts. Passwords in plain text
+//! go through the admin API, since the server alone hashes them, by its own rules.
+
+mod admin;
+mod authenticators;
+mod claims;
+mod config;
+mod error;
+mod identities;
+mod keys;
+mod list;
+mod metadata;
+mod preferences;
+mod rows;
+mod sessions;
+mod store;
+mod write;
+
+pub use authenticators::{CheckedAuthenticator, LocalAuthenticator};
+pub use config::{AuthenticatorKind, SupabaseAuthConfig};
+pub use store::SupabaseAccounts;

@@ -1,0 +1,45 @@
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+/// An error, as Supabase Auth answers it.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: u16,
+    code: &'static str,
+    message: &'static str,
+}
+
+impl Refusal {
+    pub(super) const fn new(status: u16, code: &'static str, message: &'static str) -> Self {
+        Self {
+            status,
+            code,
+            message,
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status);
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let said = json!({
+            "code": status.as_u16(), "error_code": self.code, "msg": self.message,
+        });
+        (status, Json(said)).into_response()
+    }
+}
+
+/// What the real server answers when the database refuses a statement.
+impl From<sqlx::Error> for Refusal {
+    fn from(error: sqlx::Error) -> Self {
+        if std::env::var_os("STANDIN_TRACE").is_some() {
+            eprintln!("{error}");
+        }
+        Self::new(500, "unexpected_failure", "Database error")
+    }
+}
