@@ -234,4 +234,5 @@ async fn flushing_leaves_queues_limits_and_others_alone() {
     assert_eq!(left, stays);
     assert_eq!(store.flush_cache().await.unwrap(), 0);
     assert_eq!(other.flush_cache().await.unwrap(), 1);
+    let () = connection.del(left).await.unwrap();
 }

@@ -180,6 +180,7 @@ async fn a_key_of_another_type_is_named() {
             "corrupt"
         );
     }
+    let () = store.connection().del(&key).await.unwrap();
 }
 
 #[tokio::test]
