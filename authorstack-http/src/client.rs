@@ -9,6 +9,7 @@ use rustls::{
 };
 
 use crate::{
+    inner::Inner,
     request::Request,
     settings::{HttpSettings, Service},
 };
@@ -17,11 +18,6 @@ use crate::{
 #[derive(Clone)]
 pub struct HttpClient {
     inner: Arc<Inner>,
-}
-
-pub(crate) struct Inner {
-    pub(crate) settings: HttpSettings,
-    pub(crate) client: Client,
 }
 
 impl fmt::Debug for HttpClient {

@@ -12,6 +12,7 @@
 mod answer;
 mod client;
 mod error;
+mod inner;
 mod request;
 mod retry;
 mod settings;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 use url::Url;
 
-use crate::{answer::Answer, client::Inner, error, retry};
+use crate::{answer::Answer, error, inner::Inner, retry};
 
 /// A request that was not sent yet.
 #[must_use = "`send` sends it"]

@@ -218,6 +218,12 @@ async fn an_answer_that_is_too_large_is_not_read_to_its_end() {
     assert_eq!(server.requests(), 1);
 }
 
+#[derive(Debug, serde::Deserialize)]
+struct Fine {
+    #[serde(rename = "fine")]
+    _fine: bool,
+}
+
 #[tokio::test]
 async fn a_mistake_in_json_shows_no_value() {
     for (body, problem) in [
@@ -230,11 +236,6 @@ async fn a_mistake_in_json_shows_no_value() {
     ] {
         let server = Server::start(move |_, _| body.into_response()).await;
         let answer = server.send(Method::GET).await.unwrap();
-        #[derive(Debug, serde::Deserialize)]
-        struct Fine {
-            #[serde(rename = "fine")]
-            _fine: bool,
-        }
         let refused = answer.json::<Fine>().unwrap_err();
         assert!(refused.to_string().contains(problem), "{refused}");
         assert!(

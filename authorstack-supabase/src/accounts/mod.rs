@@ -6,6 +6,7 @@
 
 mod admin;
 mod authenticators;
+mod bundle;
 mod claims;
 mod config;
 mod error;

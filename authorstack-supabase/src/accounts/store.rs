@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use authorstack_core::{AccountStore, Accounts, Error, Result, secrecy::ExposeSecret};
+use authorstack_core::{Error, Result, secrecy::ExposeSecret};
 use authorstack_http::{HttpClient, HttpSettings};
 use authorstack_sql::{Statement, Unit};
 use sqlx::postgres::PgRow;
@@ -10,10 +10,6 @@ use super::{
     authenticators::{CheckedAuthenticator, LocalAuthenticator},
     config::{AuthenticatorKind, SERVICE, SupabaseAuthConfig},
     error,
-    identities::SupabaseIdentities,
-    list::SupabaseAccountList,
-    preferences::SupabasePreferences,
-    sessions::SupabaseSessions,
 };
 use crate::SupabaseStore;
 
@@ -41,7 +37,7 @@ pub struct SupabaseAccounts {
 pub(super) struct Inner {
     store: SupabaseStore,
     pub(super) admin: Admin,
-    kind: AuthenticatorKind,
+    pub(super) kind: AuthenticatorKind,
     pub(super) poll_interval: Duration,
     checked: CheckedAuthenticator,
     local: LocalAuthenticator,
@@ -122,24 +118,5 @@ impl SupabaseAccounts {
 
     pub(super) async fn unit(&self) -> Result<Unit<'_>> {
         self.inner.store.unit().await
-    }
-}
-
-impl AccountStore for SupabaseAccounts {
-    fn name(&self) -> &'static str {
-        "Supabase Auth"
-    }
-
-    fn accounts(&self) -> Accounts {
-        Accounts {
-            accounts: Arc::new(SupabaseAccountList(self.clone())),
-            identities: Arc::new(SupabaseIdentities(self.clone())),
-            sessions: Arc::new(SupabaseSessions(self.clone())),
-            preferences: Arc::new(SupabasePreferences(self.clone())),
-            authenticator: match self.inner.kind {
-                AuthenticatorKind::Checked => Arc::new(self.checked()),
-                AuthenticatorKind::Local => Arc::new(self.local()),
-            },
-        }
     }
 }

@@ -97,7 +97,7 @@ impl Project {
     }
 
     async fn real(url: &str, key: String) -> Self {
-        let database = real("DB_URL").expect("AUTHORSTACK_TEST_SUPABASE_DB_URL");
+        let database = authorstack_core::testing::servers::supabase_db_url();
         let mut lock = PgConnection::connect(&database).await.unwrap();
         lock.execute("select pg_advisory_lock(7362814)")
             .await

@@ -1,7 +1,7 @@
 //! Nothing that a call logs, answers or fails with shows a key, a password, a hash or a token.
 
 use std::{
-    fmt,
+    fmt::{self, Write as _},
     io::{self, Write},
     sync::{Arc, Mutex},
 };
@@ -51,7 +51,7 @@ struct Said(String);
 
 impl Said {
     fn add(&mut self, what: &(impl fmt::Debug + ?Sized)) {
-        self.0 += &format!("{what:?} {what:#?}\n");
+        writeln!(self.0, "{what:?} {what:#?}").unwrap();
     }
 }
 
