@@ -988,12 +988,15 @@ async fn what_authors_may_write_is_what_the_sdk_reads() {
         let inserts = writable(&mut connection, "authenticated", "INSERT").await;
         let updates = writable(&mut connection, "authenticated", "UPDATE").await;
         let tables: BTreeSet<&String> = inserts.keys().chain(updates.keys()).collect();
+        // Settings are no kind: of their columns, `theme` has a check, and the others have no value
+        // that the SDK could not read. `settings_are_their_owners` tries them.
+        let mut tables = tables.into_iter().filter(|it| *it != "user_preferences");
         let listed: BTreeSet<String> = ROWS
             .iter()
             .map(|(kind, _)| kind.as_str().to_owned())
             .collect();
         assert!(
-            tables.into_iter().all(|table| listed.contains(table)),
+            tables.all(|table| listed.contains(table)),
             "a table that authors may write is missing here"
         );
         let (mut problems, mut all, mut accepted) = (Vec::new(), 0, HashMap::new());

@@ -8,6 +8,9 @@ create table public.user_preferences (
   extra jsonb not null default '{}',
   constraint user_preferences_pkey primary key (user_id),
   constraint user_preferences_theme_check check (theme in ('light', 'dark', 'system')),
+  constraint user_preferences_updated_at_check check (
+    updated_at >= '4713-01-01 00:00:00+00 BC' and updated_at < '262000-01-01 00:00:00+00'
+  ),
   constraint user_preferences_extra_check check (
     jsonb_typeof(extra) = 'object'
     and authorstack.is_json(extra, 16000000)
