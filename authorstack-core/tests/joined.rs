@@ -98,8 +98,12 @@ fn users_there_for(store: &MemoryStore, looks: usize) -> MockUserRepository {
 #[tokio::test]
 async fn a_delete_that_broke_off_is_repeated() {
     let (store, user, _) = filled().await;
-    let (held, mut attempts) = (store.clone(), 0);
+    let (held, there, mut attempts) = (store.clone(), store.clone(), 0);
     let mut users = MockUserRepository::new();
+    // An erasure looks for the user's account.
+    users
+        .expect_get()
+        .returning(move |id| at_once(there.documents().users.get(id)));
     users.expect_delete().times(3).returning(move |id| {
         attempts += 1;
         if attempts == 1 {

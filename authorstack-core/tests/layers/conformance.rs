@@ -177,10 +177,10 @@ fn stacked(stack: AuthorStackBuilder) -> AuthorStackBuilder {
 fn cached_twice() -> Fresh {
     let (store, cache) = (MemoryStore::new(), MemoryCache::default());
     let process = || {
-        let stack = AuthorStack::builder().store(&store);
+        let stack = AuthorStack::builder().store(&store).accounts(&store);
         stack.layer(Cached::new(cache.clone())).build()
     };
-    let stack = AuthorStack::builder().store(&store);
+    let stack = AuthorStack::builder().store(&store).accounts(&store);
     let stack = stack.layer(InTurn::between([process(), process()])).build();
     Fresh {
         store,
