@@ -15,7 +15,7 @@ use super::{
     SupabaseMigration, deferred,
     place::{Place, key_columns},
     statements::{is_moved, statements},
-    work::{Durability, Work, digest},
+    work::{Durability, Work, digest, signed},
 };
 
 /// The form in which the ledger keeps the key of a record: its id, or a digest.
@@ -31,7 +31,8 @@ fn kept(place: &Place) -> Uuid {
 }
 
 impl Work {
-    /// Notes the rows of a range that was copied into an empty table.
+    /// Notes a range that was copied into an empty table. Its numbers are looked up at the end of the
+    /// pass, when the table has its key again.
     pub(super) async fn note_range(
         &self,
         connection: &mut PgConnection,
@@ -39,42 +40,66 @@ impl Work {
         range: RowRange,
         (origin, rows): (&str, u64),
     ) -> Result<()> {
-        let table = deferred::table(kind);
-        // If other rows came in between, which of them were copied is not known.
-        let count = format!(
-            "select count(*), min(id), max(id) from {table} where id > $1 and id <= $2 and id < {}",
-            i64::MAX
-        );
-        let count = query(AssertSqlSafe(count))
-            .bind(range.after)
-            .bind(range.until);
-        let row = self.fetch_optional(&mut *connection, count).await?;
-        let Some(row) = row else { return Ok(()) };
-        let count: i64 = get(&row, 0)?;
-        let (Some(first), Some(last)) = (get::<Option<i64>>(&row, 1)?, get(&row, 2)?) else {
-            return Ok(());
-        };
-        if count.unsigned_abs() > rows || rows > count.unsigned_abs() + 1 {
+        if rows == 0 {
             return Ok(());
         }
-        let last: i64 = last;
-        let insert = if last.wrapping_sub(first) == count - 1 {
-            "insert into authorstack.moved (kind, origin, first, last, numbers) \
-             values ($1, $2, $3, $4, int8multirange(int8range($3, $4, '[]')))"
-                .to_owned()
-        } else {
-            format!(
-                "insert into authorstack.moved (kind, origin, first, last, numbers) \
-                 select $1, $2, $3, $4, range_agg(int8range(id, id, '[]')) from {table} \
-                 where id between $3 and $4"
-            )
-        };
-        let insert = query(AssertSqlSafe(insert))
-            .bind(kind.as_str())
-            .bind(origin.to_owned())
-            .bind(first)
-            .bind(last);
+        let insert = query(
+            "insert into authorstack.moved (kind, origin, first, last, copied) \
+             values ($1, $2, $3, $4, $5)",
+        )
+        .bind(kind.as_str())
+        .bind(origin.to_owned())
+        .bind(range.after)
+        .bind(range.until)
+        .bind(signed(rows));
         self.execute(connection, insert).await
+    }
+
+    /// Looks up the numbers of the ranges that were copied. If other rows came in between, which of
+    /// them were copied is not known, and the range is forgotten.
+    pub(super) async fn look_up_ranges(
+        &self,
+        connection: &mut PgConnection,
+        kind: Kind,
+    ) -> Result<()> {
+        if !kind.is_numbered() {
+            return Ok(());
+        }
+        let (table, last) = (deferred::table(kind), i64::MAX);
+        // Without a gap, the ends say it all.
+        let dense = format!(
+            "update authorstack.moved as moved set first = found.low, last = found.high, \
+               copied = null, numbers = int8multirange(int8range(found.low, found.high, '[]')) \
+             from (select notes.id, notes.copied, \
+                 (select min(rows.id) from {table} as rows \
+                    where rows.id > notes.first and rows.id <= notes.last) as low, \
+                 (select max(rows.id) from {table} as rows \
+                    where rows.id > notes.first and rows.id <= notes.last) as high \
+               from authorstack.moved as notes \
+               where notes.kind = $1 and notes.copied is not null) as found \
+             where moved.id = found.id and found.high < {last} \
+               and found.high::numeric - found.low + 1 = found.copied"
+        );
+        let others = format!(
+            "update authorstack.moved as moved set first = found.low, last = found.high, \
+               copied = null, numbers = found.numbers \
+             from (select notes.id, min(rows.id) as low, max(rows.id) as high, \
+                 range_agg(int8range(rows.id, rows.id, '[]')) as numbers \
+               from authorstack.moved as notes join {table} as rows \
+                 on rows.id > notes.first and rows.id <= notes.last and rows.id < {last} \
+               where notes.kind = $1 and notes.copied is not null \
+               group by notes.id, notes.copied, notes.last \
+               having count(*) = notes.copied \
+                 or (notes.last = {last} and count(*) + 1 = notes.copied)) as found \
+             where moved.id = found.id"
+        );
+        let unknown =
+            "delete from authorstack.moved where kind = $1 and copied is not null".to_owned();
+        for statement in [dense, others, unknown] {
+            let statement = query(AssertSqlSafe(statement)).bind(kind.as_str());
+            self.execute(connection, statement).await?;
+        }
+        Ok(())
     }
 
     /// Notes rows, in the order of their numbers.

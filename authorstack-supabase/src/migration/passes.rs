@@ -68,6 +68,9 @@ impl SupabaseMigration {
         }
         let mut worker = self.work.begin_work(limit, Durability::Synchronous).await?;
         self.number_after(&mut worker.connection, kind).await?;
+        self.work
+            .look_up_ranges(&mut worker.connection, kind)
+            .await?;
         let update = query(
             "with done as (delete from authorstack.done_ranges where kind = $1 \
                returning read, written, unchanged, rejected), \

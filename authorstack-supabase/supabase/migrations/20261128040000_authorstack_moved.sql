@@ -10,6 +10,9 @@ create table authorstack.moved (
   first bigint,
   last bigint,
   numbers int8multirange,
+  -- How many rows of a range were copied into an empty table; their numbers are looked up at the end
+  -- of the pass.
+  copied bigint,
   -- For all others: their ids, or digests of their keys.
   keys uuid[]
 );
