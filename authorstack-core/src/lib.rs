@@ -17,6 +17,7 @@
 //! - `memory/`: [`MemoryStore`], the in-memory store and the model for all backends.
 //! - [`migrate`]: the migration engine and the kinds of records.
 //! - [`rate_limit`]: how many calls a user may make.
+//! - [`queue`]: work that runs later, again after a failure, or by the clock.
 //! - [`cache`]: what is kept for a while so that the store is not asked again.
 //! - [`services`]: logic that uses several repositories.
 //! - [`values`]: validated values, such as [`Email`] and [`Amount`].
@@ -40,6 +41,8 @@ pub mod limits;
 mod memory;
 #[cfg(feature = "stores")]
 pub mod migrate;
+#[cfg(feature = "stores")]
+pub mod queue;
 #[cfg(feature = "stores")]
 pub mod rate_limit;
 mod records;

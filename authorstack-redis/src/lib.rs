@@ -19,10 +19,12 @@ mod config;
 mod error;
 mod flush;
 mod limits;
+mod queue;
 mod server;
 mod store;
 
 pub use cache::RedisCache;
 pub use config::RedisConfig;
 pub use limits::RedisRateLimiter;
+pub use queue::RedisQueue;
 pub use store::RedisStore;

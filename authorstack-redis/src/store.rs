@@ -6,8 +6,8 @@ use authorstack_core::{
     ConnectionSecurity, Error, ErrorKind, Result, layers::Operation, resilience::with_deadline,
 };
 use redis::{
-    Cmd, FromRedisValue, RedisError, ScriptInvocation,
-    aio::{ConnectionManager, ConnectionManagerConfig},
+    AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, RedisError, ScriptInvocation,
+    aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection},
     cmd,
 };
 
@@ -21,8 +21,10 @@ use crate::{
 #[derive(Clone)]
 pub struct RedisStore {
     connection: ConnectionManager,
+    client: Client,
     prefix: Arc<str>,
     deadline: Duration,
+    connect_deadline: Duration,
     security: ConnectionSecurity,
 }
 
@@ -82,8 +84,10 @@ impl RedisStore {
             .map_err(|error| unreachable(error, &opened))?;
         Ok(Self {
             connection,
+            client: opened.client,
             prefix: config.prefix().into(),
             deadline: config.deadline(),
+            connect_deadline: deadline,
             security: opened.security,
         })
     }
@@ -101,6 +105,34 @@ impl RedisStore {
         self.connection.clone()
     }
 
+    /// A connection of its own for commands that block. It has no response timeout: whoever reads
+    /// from it has a watchdog. It does not reconnect.
+    pub(crate) async fn dedicated(&self) -> Result<MultiplexedConnection> {
+        let settings = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.connect_deadline))
+            .set_response_timeout(None);
+        let about = About {
+            key: "",
+            deadline: self.connect_deadline,
+        };
+        with_deadline(self.connect_deadline, async {
+            let connect = self
+                .client
+                .get_multiplexed_async_connection_with_config(&settings);
+            connect.await.map_err(|error| map(&error, about))
+        })
+        .await
+    }
+
+    /// The error of a command on such a connection.
+    pub(crate) fn error(&self, error: &RedisError, key: &str) -> Error {
+        let about = About {
+            key,
+            deadline: self.deadline(),
+        };
+        map(error, about)
+    }
+
     /// The key with the configured prefix.
     pub(crate) fn key(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
@@ -115,6 +147,17 @@ impl RedisStore {
     pub(crate) async fn run<T: FromRedisValue>(&self, command: &Cmd, key: &str) -> Result<T> {
         let mut connection = self.connection.clone();
         self.within(key, command.query_async(&mut connection)).await
+    }
+
+    /// Runs commands in one round trip. `key` is for errors.
+    pub(crate) async fn run_all<T: FromRedisValue>(
+        &self,
+        commands: &Pipeline,
+        key: &str,
+    ) -> Result<T> {
+        let mut connection = self.connection.clone();
+        self.within(key, commands.query_async(&mut connection))
+            .await
     }
 
     /// Runs a script, by its digest; a server that does not know it is given its text. `key` is for

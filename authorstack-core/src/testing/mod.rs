@@ -51,6 +51,8 @@ pub mod follows;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
 pub mod limits;
 #[allow(missing_docs, reason = "a case is named for what it checks")]
+pub mod queues;
+#[allow(missing_docs, reason = "a case is named for what it checks")]
 pub mod racing;
 pub mod random;
 pub mod servers;

@@ -13,6 +13,8 @@ use std::{
     time::Duration,
 };
 
+pub(crate) mod node;
+
 use authorstack_core::testing::servers::{fresh_name, setting};
 use authorstack_redis::{RedisConfig, RedisStore};
 use tempfile::TempDir;

@@ -1,0 +1,10 @@
+//! Queues in memory: for one process, and the model for those in a store.
+
+mod add;
+mod feed;
+mod finish;
+mod queue;
+mod scheduling;
+mod state;
+
+pub use queue::MemoryQueue;

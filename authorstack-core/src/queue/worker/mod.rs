@@ -1,0 +1,17 @@
+//! The worker: takes jobs from a queue and runs handlers.
+
+mod context;
+mod failure;
+mod handle;
+mod handler;
+mod handlers;
+mod options;
+mod run;
+mod tasks;
+
+pub use context::JobContext;
+pub use failure::JobError;
+pub use handle::{ShutdownReport, Worker, WorkerHandle};
+pub use handler::Handler;
+pub use handlers::Handlers;
+pub use options::WorkerOptions;
