@@ -11,7 +11,12 @@ use authorstack_core::{
     AuthorStack, Days, Id, MemoryStore, NewBook, NewSale, Platform, SaleKey, SalesFilter, TotalsBy,
     User,
     layers::Cached,
+    queue::{
+        FeedOptions, Held, JobQueue, Keep, NewJob, Outcome, QueueName, Settlement, Worker,
+        WorkerOptions,
+    },
     rate_limit::{FailSafe, Limited, OnFailure, RateLimit, RateLimiter, RememberedDenials},
+    serde_json::Value,
     testing::{author, servers::workspace},
 };
 use authorstack_redis::{RedisConfig, RedisStore};
@@ -184,7 +189,116 @@ async fn the_table_in_the_docs_is_what_the_server_counts() {
             assert!(!remembering.check("ada", 1).await.unwrap().allowed);
         })
         .await;
+    count_queues(&mut counter, &store).await;
     assert_eq!(counter.found, documented());
+}
+
+async fn count_queues(found: &mut Counter, store: &RedisStore) {
+    let queue = store.queue(QueueName::DATA_SYNC);
+    let job = || NewJob::new("count", Value::Null).keep_completed(Keep::ALL);
+    let feed = queue.feed(FeedOptions {
+        lock: Duration::from_mins(1),
+        max_stalled: 1,
+        worker: None,
+    });
+    let feed = feed.await.unwrap();
+    found
+        .count("a job, added", async || {
+            queue.add(job()).await.unwrap();
+        })
+        .await;
+    found
+        .count("100 jobs, added in bulk", async || {
+            queue
+                .add_bulk((0..100).map(|_| job()).collect())
+                .await
+                .unwrap();
+        })
+        .await;
+    let mut held = Vec::new();
+    let settlement = |held: Held| Settlement {
+        held,
+        outcome: Outcome::Completed {
+            returned: Value::Null,
+        },
+        keep: Keep::ALL,
+        attempts: 1,
+    };
+    let mut exchange = async |settled: usize, room: usize| {
+        let settled: Vec<_> = held.drain(..settled).map(settlement).collect();
+        let exchanged = feed.exchange(&settled, room).await.unwrap();
+        held.extend(exchanged.taken.into_iter().map(|taken| Held {
+            id: taken.job.id,
+            token: taken.token,
+        }));
+    };
+    exchange(0, 20).await;
+    found
+        .count("a job, settled, and the next one taken", async || {
+            exchange(1, 1).await;
+        })
+        .await;
+    found
+        .count("10 jobs, settled, and the next ones taken", async || {
+            exchange(10, 10).await;
+        })
+        .await;
+    exchange(20, 0).await;
+    found
+        .count("counts of a queue", async || {
+            queue.counts().await.unwrap();
+        })
+        .await;
+}
+
+/// What a worker costs that has nothing to do. Its times are a hundredth of the defaults, so that a
+/// minute of it takes 600 ms here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_worker_costs_at_most_six_commands_a_minute() {
+    let server = Server::start(&[]).await;
+    let store = RedisStore::connect(RedisConfig::new(server.url()))
+        .await
+        .unwrap();
+    let client = redis::Client::open(server.url()).unwrap();
+    let admin = client.get_multiplexed_async_connection().await.unwrap();
+    let mut counter = Counter {
+        admin,
+        found: BTreeMap::new(),
+    };
+    let queue: std::sync::Arc<dyn JobQueue> =
+        std::sync::Arc::new(store.queue(QueueName::NOTIFICATIONS));
+    let usual = WorkerOptions::default();
+    let options = WorkerOptions {
+        block: usual.block / 100,
+        stalled_interval: usual.stalled_interval / 100,
+        idle_interval: usual.idle_interval / 100,
+        ..usual
+    };
+    let handler = |_, _| async { Ok(Value::Null) };
+    let worker = Worker::new(std::sync::Arc::clone(&queue), handler).options(options);
+    let worker = worker.start().await.unwrap();
+    // It has looked around, and sleeps.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    counter.commands().await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let commands = counter.commands().await;
+    let (total, minutes) = (commands.values().sum::<u64>(), 10);
+    assert!(
+        total <= 6 * minutes,
+        "{total} in {minutes} minutes: {commands:?}"
+    );
+    assert!(commands.contains_key("bzpopmin"), "it waits: {commands:?}");
+    // It was not asleep for good.
+    let id = queue.add(NewJob::new("count", Value::Null)).await.unwrap();
+    for _ in 0..1_000 {
+        let job = queue.get(&id).await.unwrap();
+        if job.state == authorstack_core::queue::JobState::Completed {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(queue.counts().await.unwrap().completed, 1);
+    worker.shutdown(Duration::from_secs(5)).await.unwrap();
 }
 
 /// Connecting is a handshake and one look.

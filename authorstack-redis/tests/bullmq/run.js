@@ -91,7 +91,7 @@ const steps = {
 
   // Takes a job and never ends it. The test kills this process.
   async hang(_, closed) {
-    const settings = { ...options, lockDuration: 1_000, stalledInterval: 60_000 };
+    const settings = { ...options, lockDuration: 1_000, stalledInterval: 300 };
     const worker = new Worker(name, () => {
       process.stdout.write('taken\n');
       return new Promise(() => {});
@@ -194,7 +194,7 @@ const steps = {
     }
     const at = { queueName: name };
     const shown = await call('get', '/api/queues/:queueName/:jobId', { ...at, jobId: retry });
-    await call('put', '/api/queues/:queueName/:jobId/retry/:queueStatus', { ...at, jobId: retry, queueStatus: 'failed' });
+    await call('put', '/api/queues/:queueName/:jobId/retry', { ...at, jobId: retry });
     for (const jobId of remove) await call('put', '/api/queues/:queueName/:jobId/clean', { ...at, jobId });
     return { listed, shown: shown.job ?? shown };
   },
