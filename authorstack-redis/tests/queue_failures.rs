@@ -26,6 +26,10 @@ use authorstack_redis::{RedisConfig, RedisStore};
 use common::Server;
 use futures::StreamExt;
 use redis::AsyncCommands;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
 
 /// A server that writes each command to its disk before it answers.
 async fn durable() -> Server {
@@ -322,4 +326,71 @@ async fn the_limits_that_node_sets_for_a_queue_hold() {
     // Three run already.
     assert_eq!(feed.exchange(&[], 10).await.unwrap().taken.len(), 2);
     assert_eq!(feed.exchange(&[], 10).await.unwrap().taken.len(), 0);
+}
+
+/// Passes connections on to a server, until one of them is to fall silent for ever.
+async fn silent_proxy(server: &Server, silent: usize) -> (u16, watch::Sender<bool>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (hush, hushed) = watch::channel(false);
+    let target = server.port();
+    tokio::spawn(async move {
+        let mut number = 0;
+        while let Ok((mut near, _)) = listener.accept().await {
+            number += 1;
+            let (mut hushed, is_silent) = (hushed.clone(), number == silent);
+            tokio::spawn(async move {
+                let mut far = TcpStream::connect(("127.0.0.1", target)).await.unwrap();
+                let passing = tokio::io::copy_bidirectional(&mut near, &mut far);
+                tokio::select! {
+                    _ = passing => {}
+                    () = async { drop(hushed.wait_for(|hushed| *hushed && is_silent).await) } => {
+                        // Both ends stay open, and nothing passes.
+                        std::future::pending::<()>().await;
+                    }
+                }
+            });
+        }
+    });
+    (port, hush)
+}
+
+/// A command that blocks can be answered into a void: the answer was the wake-up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wake_up_that_is_lost_on_the_way_is_made_up_for() {
+    let server = Server::start(&[]).await;
+    // The first connection is the shared one, the second the one that blocks.
+    let (port, hush) = silent_proxy(&server, 2).await;
+    let through = RedisConfig::new(format!("redis://127.0.0.1:{port}"));
+    let through = RedisStore::connect(through).await.unwrap();
+    let behind: Arc<dyn JobQueue> = Arc::new(through.queue(QueueName::ANALYTICS));
+    let runs = Runs::default();
+    let handler = {
+        let runs = Arc::clone(&runs);
+        move |job: Job, _: JobContext| {
+            let number = job.data["n"].as_u64().unwrap();
+            *runs.lock().unwrap().entry(number).or_default() += 1;
+            async { Ok(Value::Null) }
+        }
+    };
+    let options = WorkerOptions {
+        block: Duration::from_secs(2),
+        // Not by the look for lost workers.
+        stalled_interval: Duration::from_hours(1),
+        idle_interval: Duration::from_hours(1),
+        ..WorkerOptions::default()
+    };
+    let running = Worker::new(behind, handler)
+        .options(options)
+        .start()
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    hush.send_replace(true);
+    let direct = queue(&server).await;
+    for number in 0..2 {
+        direct.add(job(number)).await.unwrap();
+        all_ran_once(&direct, &runs, number + 1).await;
+    }
+    running.shutdown(Duration::from_secs(5)).await.unwrap();
 }

@@ -4,13 +4,18 @@
 
 mod common;
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use authorstack_core::{
-    AuthorStack, ConnectionSecurity, ErrorKind, MemoryStore, layers::Cached, testing::author,
+    AuthorStack, ConnectionSecurity, ErrorKind, MemoryStore,
+    layers::Cached,
+    queue::{JobEvent, JobQueue, NewJob, QueueName, Worker},
+    serde_json::Value,
+    testing::author,
 };
 use authorstack_redis::{RedisConfig, RedisStore};
 use common::{Server, free_port};
+use futures::StreamExt;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 
@@ -96,6 +101,32 @@ async fn a_server_whose_authority_is_named_is_trusted() {
         }
         assert_eq!(store.flush_cache().await.unwrap(), 1);
     }
+}
+
+/// A worker waits on a connection of its own, which is as well secured.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn queues_work_through_tls() {
+    let signed = Signed::new(&["127.0.0.1"]);
+    let (_server, port) = signed.server().await;
+    let config = at("127.0.0.1", port).root_certificate(signed.authority());
+    let store = RedisStore::connect(config).await.unwrap();
+    let queue: Arc<dyn JobQueue> = Arc::new(store.queue(QueueName::NOTIFICATIONS));
+    let handler = |_, _| async { Ok(Value::Null) };
+    let worker = Worker::new(Arc::clone(&queue), handler)
+        .start()
+        .await
+        .unwrap();
+    let mut events = queue.events(Some("0-0".to_owned().into()));
+    // Long enough for the worker to wait.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    queue.add(NewJob::new("one", Value::Null)).await.unwrap();
+    loop {
+        let event = events.next().await.unwrap().unwrap();
+        if matches!(event.event, JobEvent::Completed { .. }) {
+            break;
+        }
+    }
+    worker.shutdown(Duration::from_secs(5)).await.unwrap();
 }
 
 #[tokio::test]

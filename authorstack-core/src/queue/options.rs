@@ -9,7 +9,7 @@ use crate::{Error, Result};
 pub const MAX_PRIORITY: u32 = (1 << 21) - 1;
 
 /// The longest delay: a hundred years.
-const LONGEST: Duration = Duration::from_hours(24 * 365 * 100);
+const LONGEST: Duration = Duration::from_secs(3_600 * 24 * 365 * 100);
 
 /// How a job is run. [`NewJob`](super::NewJob) has a method for each.
 #[derive(Debug, Clone, PartialEq)]
@@ -206,7 +206,7 @@ impl Keep {
     /// The last thousand, for a day.
     pub const DAY: Self = Self {
         count: Some(1_000),
-        age: Some(Duration::from_hours(24)),
+        age: Some(Duration::from_secs(86_400)),
     };
 
     /// The last so many.

@@ -190,12 +190,11 @@ impl Schedule {
                 milliseconds(*interval)?;
                 Some(time::to_millis(starts).max(now))
             }
-            (Timing::Every { .. }, None) => self.timing.next(now, None)?,
             // A moment that is the start itself counts.
             (Timing::Cron { .. }, Some(starts)) if starts > now => {
                 self.timing.next(starts - Duration::from_millis(1), None)?
             }
-            (Timing::Cron { .. }, _) => self.timing.next(now, None)?,
+            _ => self.timing.next(now, None)?,
         };
         match first {
             Some(first) if self.ends.is_none_or(|ends| first <= ends) => Ok(first),

@@ -38,7 +38,7 @@ struct Reader {
 
 pub(super) fn stream(
     store: RedisStore,
-    keys: Keys,
+    keys: &Keys,
     after: Option<EventId>,
 ) -> BoxStream<'static, Result<QueueEvent>> {
     let reader = Reader {
@@ -84,19 +84,18 @@ impl Reader {
     }
 
     async fn fill(&mut self) -> Result<()> {
-        let after = match &self.after {
-            Some(after) => after.clone(),
-            None => {
-                // A fixed place: with `$`, what comes between two commands would be lost.
-                let mut last = redis::cmd("XREVRANGE");
-                last.arg(&self.key).arg("+").arg("-").arg("COUNT").arg(1);
-                let found: Vec<Entry> = self.store.run(&last, &self.key).await?;
-                let last = found
-                    .into_iter()
-                    .next()
-                    .map_or_else(|| "0-0".to_owned(), |it| it.0);
-                self.after.insert(last).clone()
-            }
+        let after = if let Some(after) = &self.after {
+            after.clone()
+        } else {
+            // A fixed place: with `$`, what comes between two commands would be lost.
+            let mut last = redis::cmd("XREVRANGE");
+            last.arg(&self.key).arg("+").arg("-").arg("COUNT").arg(1);
+            let found: Vec<Entry> = self.store.run(&last, &self.key).await?;
+            let last = found
+                .into_iter()
+                .next()
+                .map_or_else(|| "0-0".to_owned(), |it| it.0);
+            self.after.insert(last).clone()
         };
         let mut connection = match self.connection.take() {
             Some(connection) => connection,

@@ -1,12 +1,12 @@
 //! Queues in BullMQ's layout.
 
+mod calls;
 mod events;
 mod feed;
 mod jobs;
 mod keys;
 mod options;
-mod queue;
 mod schedules;
 mod scripts;
 
-pub use queue::RedisQueue;
+pub use calls::RedisQueue;

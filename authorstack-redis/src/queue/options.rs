@@ -190,7 +190,7 @@ mod tests {
             keep_completed: Keep::NONE,
             keep_failed: Keep {
                 count: Some(5),
-                age: Some(Duration::from_secs(60)),
+                age: Some(Duration::from_mins(1)),
             },
             last_in_first_out: true,
             trace: Some("{}".to_owned()),

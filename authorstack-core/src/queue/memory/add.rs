@@ -27,12 +27,12 @@ impl State {
         {
             return there;
         }
-        self.store(id.clone(), job, None);
+        self.store(&id, job, None);
         id
     }
 
     /// Stores a job, and puts it in its line.
-    pub(super) fn store(&mut self, id: JobId, new: NewJob, scheduler: Option<String>) {
+    pub(super) fn store(&mut self, id: &JobId, new: NewJob, scheduler: Option<String>) {
         let delay = new.options.delay;
         let next = new.options.last_in_first_out;
         let mut job = Job::new(id.clone(), new.name, new.data, new.options);
@@ -40,11 +40,11 @@ impl State {
         let due = job.added_at + delay;
         let name = job.name.clone();
         self.jobs.insert(id.clone(), job);
-        self.event(Some(&id), JobEvent::Added { name });
+        self.event(Some(id), JobEvent::Added { name });
         if delay.is_zero() {
-            self.line_up(&id, next);
+            self.line_up(id, next);
         } else {
-            self.put_off(&id, time::to_millis(due));
+            self.put_off(id, time::to_millis(due));
         }
     }
 

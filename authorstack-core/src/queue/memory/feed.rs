@@ -96,8 +96,8 @@ impl JobFeed for MemoryFeed {
                     let until = due.map(|due| (due - time::now()).to_std().unwrap_or_default());
                     let alarm = tokio::time::sleep(until.unwrap_or(longest));
                     tokio::select! {
-                        changed = changes.changed() => {
-                            if changed.is_err() {
+                        gone = changes.changed() => {
+                            if gone.is_err() {
                                 return Wake::Nothing;
                             }
                         }

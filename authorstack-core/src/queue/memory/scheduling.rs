@@ -58,7 +58,7 @@ impl State {
         let mut job = schedule.job.clone();
         job.options.delay = (next - time::now()).to_std().unwrap_or_default();
         let id = schedule_job_id(&schedule.id, next);
-        self.store(id, job, Some(schedule.id.clone()));
+        self.store(&id, job, Some(schedule.id.clone()));
     }
 
     /// Adds the job after one that was taken.

@@ -155,7 +155,8 @@ impl State {
     }
 
     pub(super) fn has_work(&self) -> bool {
-        !self.paused && !(self.waiting.is_empty() && self.prioritized.is_empty())
+        let idle = self.waiting.is_empty() && self.prioritized.is_empty();
+        !self.paused && !idle
     }
 
     /// Takes a job out of whatever line it is in.

@@ -35,8 +35,8 @@ impl Default for WorkerOptions {
             name: None,
             lock: Duration::from_secs(30),
             stalled_interval: Duration::from_secs(30),
-            idle_interval: Duration::from_mins(2),
-            block: Duration::from_mins(1),
+            idle_interval: Duration::from_secs(120),
+            block: Duration::from_secs(60),
             max_stalled: 1,
             propagation: None,
         }
@@ -64,7 +64,7 @@ impl WorkerOptions {
             ),
             ("block", self.block, Duration::from_millis(10)),
         ] {
-            if !(least..=Duration::from_hours(24)).contains(&time) {
+            if !(least..=Duration::from_secs(86_400)).contains(&time) {
                 let reason = format!("{time:?} is not between {least:?} and a day");
                 return Err(Error::invalid(field, reason));
             }

@@ -11,7 +11,7 @@ use crate::{
     testing::queues::completed,
 };
 
-const LONG: Duration = Duration::from_hours(1);
+const LONG: Duration = Duration::from_secs(3_600);
 
 pub async fn a_job_keeps_what_it_was_given(queue: &Queue) {
     let data = json!({
@@ -210,7 +210,7 @@ pub async fn one_in_a_time(queue: &Queue) {
 }
 
 pub async fn the_last_one_takes_the_place(queue: &Queue) {
-    let time = Duration::from_mins(10);
+    let time = Duration::from_secs(600);
     let one = |number| {
         let debounce = Deduplication::debounce("user-1", time);
         job(number).delay(time).deduplicate(debounce)

@@ -94,7 +94,7 @@ pub async fn events_tell_what_happens(queue: &Queue) {
     );
 
     let id = queue
-        .add(job(3).delay(Duration::from_hours(1)))
+        .add(job(3).delay(Duration::from_secs(3_600)))
         .await
         .unwrap();
     let seen = of_job(&mut events, &id, |event| {
@@ -105,7 +105,7 @@ pub async fn events_tell_what_happens(queue: &Queue) {
         panic!("{seen:?}");
     };
     let added = queue.get(&id).await.unwrap().added_at;
-    assert_eq!(*until, added + Duration::from_hours(1));
+    assert_eq!(*until, added + Duration::from_secs(3_600));
     queue.remove(&id).await.unwrap();
     let seen = of_job(&mut events, &id, |event| *event == JobEvent::Removed).await;
     assert_eq!(seen, [JobEvent::Removed]);

@@ -70,12 +70,12 @@ pub async fn a_backoff_delays_the_next_attempt(queue: &Queue) {
     let retry = Outcome::Retry {
         reason: "later".to_owned(),
         stacktrace: vec!["later".to_owned()],
-        after: Duration::from_hours(1),
+        after: Duration::from_secs(3_600),
     };
     settle(&*feed, settlement(&taken, retry)).await;
     let delayed = queue.get(&id).await.unwrap();
     assert_eq!(delayed.state, JobState::Delayed);
-    assert_eq!(delayed.options.delay, Duration::from_hours(1));
+    assert_eq!(delayed.options.delay, Duration::from_secs(3_600));
     assert_eq!(delayed.failed_reason.as_deref(), Some("later"));
     assert_eq!(delayed.attempts_made, 1);
 }

@@ -62,7 +62,7 @@ pub async fn a_job_is_removed_unless_it_runs(queue: &Queue) {
     let waiting = add(queue, 4).await;
     let important = queue.add(job(5).priority(1)).await.unwrap();
     let delayed = queue
-        .add(job(6).delay(Duration::from_hours(1)))
+        .add(job(6).delay(Duration::from_secs(3_600)))
         .await
         .unwrap();
 
@@ -99,7 +99,7 @@ pub async fn jobs_are_counted_and_listed(queue: &Queue) {
         .add_bulk(vec![job(7).priority(9), job(8).priority(2)])
         .await
         .unwrap();
-    let hour = Duration::from_hours(1);
+    let hour = Duration::from_secs(3_600);
     queue
         .add_bulk(vec![job(9).delay(hour * 2), job(10).delay(hour)])
         .await

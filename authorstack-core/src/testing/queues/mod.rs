@@ -53,7 +53,7 @@ async fn add(queue: &Queue, number: u64) -> JobId {
 
 /// A feed whose locks last for long.
 async fn feed(queue: &Queue) -> Box<dyn JobFeed> {
-    feed_with(queue, Duration::from_mins(1), 1).await
+    feed_with(queue, Duration::from_secs(60), 1).await
 }
 
 async fn feed_with(queue: &Queue, lock: Duration, max_stalled: u32) -> Box<dyn JobFeed> {

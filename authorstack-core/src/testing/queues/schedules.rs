@@ -46,7 +46,7 @@ pub async fn a_schedule_makes_jobs_until_its_limit(queue: &Queue) {
 }
 
 pub async fn a_schedule_is_changed_and_removed(queue: &Queue) {
-    let hourly = Timing::every(Duration::from_hours(1));
+    let hourly = Timing::every(Duration::from_secs(3_600));
     let mut schedule = Schedule::new("report", hourly.clone(), job(1));
     let start = crate::time::now() + TimeDelta::hours(5);
     schedule.starts = Some(start);

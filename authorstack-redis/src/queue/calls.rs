@@ -224,7 +224,7 @@ impl JobQueue for RedisQueue {
     }
 
     fn events(&self, after: Option<EventId>) -> BoxStream<'static, Result<QueueEvent>> {
-        events::stream(self.store.clone(), self.keys.clone(), after)
+        events::stream(self.store.clone(), &self.keys, after)
     }
 
     async fn feed(&self, options: FeedOptions) -> Result<Box<dyn JobFeed>> {
