@@ -109,7 +109,7 @@ fn texts(value: &Value) -> Vec<&str> {
 /// back behind the others, the delayed ones come last.
 fn kinds() -> Vec<(&'static str, NewJob)> {
     let job = |name: &str, data: Value| NewJob::new(name, data).keep_completed(Keep::ALL);
-    let second = Duration::from_millis(1_000);
+    let second = Duration::from_secs(1);
     vec![
         (
             "plain",

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use uuid::Uuid;
 
-use super::queue::Shared;
+use super::shared::Shared;
 use crate::{
     Result,
     queue::{

@@ -5,6 +5,7 @@ mod feed;
 mod finish;
 mod queue;
 mod scheduling;
+mod shared;
 mod state;
 
 pub use queue::MemoryQueue;

@@ -1,9 +1,6 @@
 //! The queue in memory.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -11,7 +8,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::{feed::MemoryFeed, state::State};
+use super::{feed::MemoryFeed, shared::Shared, state::State};
 use crate::{
     Error, Result, limits,
     queue::{
@@ -34,38 +31,6 @@ pub struct MemoryQueue {
     shared: Arc<Shared>,
 }
 
-/// What the queue and its feeds share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    state: Mutex<State>,
-    /// Counts the changes: whoever waits looks again.
-    changes: watch::Sender<u64>,
-}
-
-impl Shared {
-    /// Looks at the state, and changes it without waking anyone.
-    pub(super) fn look(&self) -> MutexGuard<'_, State> {
-        // A panic while it was locked is a fault of a test's own; the state is whole.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Changes the state, and wakes whoever waits.
-    pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let answer = change(&mut self.look());
-        self.wake();
-        answer
-    }
-
-    pub(super) fn wake(&self) {
-        self.changes
-            .send_modify(|changes| *changes = changes.wrapping_add(1));
-    }
-
-    pub(super) fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
-    }
-}
-
 impl fmt::Debug for MemoryQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryQueue")
@@ -78,13 +43,9 @@ impl MemoryQueue {
     /// An empty queue.
     #[must_use]
     pub fn new(name: QueueName) -> Self {
-        let shared = Shared {
-            state: Mutex::new(State::default()),
-            changes: watch::Sender::new(0),
-        };
         Self {
             name,
-            shared: Arc::new(shared),
+            shared: Arc::new(Shared::new()),
         }
     }
 }

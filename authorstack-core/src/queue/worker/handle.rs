@@ -4,7 +4,9 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task::JoinHandle};
 
-use super::{handler::Handler, options::WorkerOptions, run::Run, tasks::Tasks};
+use super::{
+    handler::Handler, options::WorkerOptions, report::ShutdownReport, run::Run, tasks::Tasks,
+};
 use crate::{
     Error, Result,
     queue::{feed::FeedOptions, jobs::JobQueue},
@@ -86,19 +88,6 @@ impl Worker {
             task: Some(tokio::spawn(run.until_closed())),
         })
     }
-}
-
-/// What became of the jobs when a worker stopped.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ShutdownReport {
-    /// Those that ended, in whatever way, since the worker was told to stop.
-    pub ended: usize,
-    /// Those that were put back in line.
-    pub given_back: usize,
-    /// Those that could neither be ended nor given back: they block their thread, or the store does
-    /// not answer. Another worker gets them when their locks run out.
-    pub left: usize,
 }
 
 /// A worker that runs. Dropping it stops the worker like [`WorkerHandle::shutdown`] without time: jobs

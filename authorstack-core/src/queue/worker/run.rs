@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
-use super::{handle::ShutdownReport, options::WorkerOptions, tasks::Tasks};
+use super::{options::WorkerOptions, report::ShutdownReport, tasks::Tasks};
 use crate::{
     Error, Result,
     queue::{
