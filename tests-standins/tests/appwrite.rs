@@ -89,7 +89,7 @@ async fn users_are_made_listed_and_refused_alike() {
 async fn a_sign_in_checks_each_hash_and_replaces_it() {
     let replay = users().await;
     for name in HASHES {
-        let wrong = replay.sample(&format!("signin-{name}"));
+        let wrong = Replay::sample(&format!("signin-{name}"));
         let mut wrong = wrong["request"]["body"].clone();
         wrong["password"] = "another-one".into();
         let refused = replay

@@ -80,19 +80,21 @@ fn with_format(reply: Result<Reply, Refusal>, request: &Incoming) -> Result<Repl
     if request.header("x-appwrite-response-format") != Some("1.8.0") {
         return reply;
     }
-    fn without(mut body: Value) -> Value {
-        if let Some(body) = body.as_object_mut() {
-            body.remove("impersonator");
-            body.remove("impersonatorUserId");
-            if let Some(users) = body.get_mut("users").and_then(Value::as_array_mut) {
-                users
-                    .iter_mut()
-                    .for_each(|user| *user = without(user.take()));
+    reply.map(|reply| reply.map(without))
+}
+
+/// An account, or a list of them, without the fields of newer versions.
+fn without(mut body: Value) -> Value {
+    if let Some(body) = body.as_object_mut() {
+        body.remove("impersonator");
+        body.remove("impersonatorUserId");
+        if let Some(users) = body.get_mut("users").and_then(Value::as_array_mut) {
+            for user in users {
+                *user = without(user.take());
             }
         }
-        body
     }
-    reply.map(|reply| reply.map(without))
+    body
 }
 
 /// Adds the headers of routes with a limit. Nothing counts down: the limits are off.

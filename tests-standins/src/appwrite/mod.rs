@@ -2,7 +2,7 @@
 //! identities, rows (also as documents), Realtime, webhooks.
 //!
 //! It answers what a real server of this version answered: `appwrite/samples` has its answers, and a
-//! test compares. A request that the vendor's OpenAPI document does not allow is answered 500.
+//! test compares. A request that the vendor's `OpenAPI` document does not allow is answered 500.
 //!
 //! What a test cannot do through the API, it does by methods of [`Appwrite`].
 
@@ -62,7 +62,7 @@ impl Appwrite {
     /// A key without scopes.
     pub const LIMITED_KEY: &'static str = state::LIMITED_KEY;
 
-    /// Starts on a free port, and holds each request to the OpenAPI document.
+    /// Starts on a free port, and holds each request to the `OpenAPI` document.
     ///
     /// # Panics
     /// If there is no free port.

@@ -1,4 +1,4 @@
-//! Whether the vendor's OpenAPI document allows a request.
+//! Whether the vendor's `OpenAPI` document allows a request.
 
 use std::collections::BTreeSet;
 

@@ -82,7 +82,7 @@ fn sha(password: &str, version: &str) -> Option<String> {
 fn phpass(password: &str, stored: &str) -> Option<String> {
     const DIGITS: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let settings = stored.get(..12)?;
-    let rounds = settings.bytes().nth(3)?;
+    let rounds = *settings.as_bytes().get(3)?;
     let log = DIGITS.iter().position(|digit| *digit == rounds)?;
     let salt = settings.get(4..)?;
     let mut made: Vec<u8> = Md5::digest(format!("{salt}{password}").as_bytes()).to_vec();

@@ -160,7 +160,7 @@ impl Call<'_> {
         let id = id_of(self.request, self.words.id)?;
         let roles = self.caller.roles(state);
         if !self.may("create", &roles, self.of(state)?, None) {
-            return Err(self.denied());
+            return Err(Self::denied());
         }
         let given = self
             .request
@@ -289,7 +289,7 @@ impl Call<'_> {
         if !self.may("update", &roles, found, Some(old)) {
             let is_seen = self.may("read", &roles, found, Some(old));
             return Err(if is_seen {
-                self.denied()
+                Self::denied()
             } else {
                 self.missing(id)
             });
@@ -320,7 +320,7 @@ impl Call<'_> {
         let place = found.rows.iter().position(|row| row.id == id);
         let place = place.ok_or_else(|| self.missing(id))?;
         if !self.may("delete", &roles, found, Some(&found.rows[place])) {
-            return Err(self.denied());
+            return Err(Self::denied());
         }
         let json = self.json(&found.rows[place]);
         self.tell(state, id, "delete", &json);
@@ -328,7 +328,7 @@ impl Call<'_> {
         Ok(Reply::empty())
     }
 
-    fn denied(&self) -> Refusal {
+    fn denied() -> Refusal {
         let message = "The current user is not authorized to perform the requested action.";
         Refusal::new(401, "user_unauthorized", message)
     }

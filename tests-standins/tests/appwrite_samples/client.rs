@@ -1,3 +1,5 @@
+use std::fmt::Write;
+
 use serde_json::Value;
 use tests_standins::appwrite::Appwrite;
 use tokio::{
@@ -48,10 +50,14 @@ impl Server {
         let host = self.host();
         let mut request = format!("{method} /v1{path} HTTP/1.1\r\nhost: {host}\r\n");
         for (name, value) in headers {
-            request += &format!("{name}: {value}\r\n");
+            write!(request, "{name}: {value}\r\n").unwrap();
         }
         let length = body.len();
-        request += &format!("connection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+        write!(
+            request,
+            "connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
         let mut stream = TcpStream::connect(host).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();

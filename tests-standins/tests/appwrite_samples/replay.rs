@@ -32,7 +32,7 @@ impl Replay {
         }
     }
 
-    pub(crate) fn sample(&self, name: &str) -> Value {
+    pub(crate) fn sample(name: &str) -> Value {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("appwrite/samples");
         let text = fs::read_to_string(folder.join(format!("{name}.json"))).unwrap();
         serde_json::from_str(&text).unwrap()
@@ -40,7 +40,7 @@ impl Replay {
 
     /// Sends a request with the key, which must succeed.
     pub(crate) async fn send(&self, method: &str, path: &str, body: &Value) -> Value {
-        let headers = self.headers(&Map::new(), true);
+        let headers = Self::headers(&Map::new(), true);
         let body = if body.is_null() {
             String::new()
         } else {
@@ -52,13 +52,13 @@ impl Replay {
     }
 
     pub(crate) async fn as_guest(&self, method: &str, path: &str, body: &Value) -> Answer {
-        let headers = self.headers(&Map::new(), false);
+        let headers = Self::headers(&Map::new(), false);
         self.server
             .send(method, path, &headers, &body.to_string())
             .await
     }
 
-    fn headers(&self, given: &Map<String, Value>, has_key: bool) -> Vec<(String, String)> {
+    fn headers(given: &Map<String, Value>, has_key: bool) -> Vec<(String, String)> {
         let given = given.iter();
         let mut headers: Vec<(String, String)> = given
             .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
@@ -76,33 +76,33 @@ impl Replay {
 
     /// Replays a sample; the answer must be the same.
     pub(crate) async fn same(&self, name: &str) -> Value {
-        self.compare(name, &self.sample(name)).await
+        self.compare(name, &Self::sample(name)).await
     }
 
     /// Replays a sample whose body was cut, with a whole one.
     pub(crate) async fn same_with(&self, name: &str, body: Value) -> Value {
-        let mut sample = self.sample(name);
+        let mut sample = Self::sample(name);
         sample["request"]["body"] = body;
         self.compare(name, &sample).await
     }
 
     /// Replays a sample with a login of this server.
     pub(crate) async fn same_as(&self, name: &str, header: &str, value: &str) -> Value {
-        let mut sample = self.sample(name);
+        let mut sample = Self::sample(name);
         sample["request"]["headers"][header] = value.into();
         self.compare(name, &sample).await
     }
 
     /// The answer to a sample's request.
     pub(crate) async fn answer(&self, name: &str) -> Answer {
-        self.answer_to(name, &self.sample(name)).await
+        self.answer_to(name, &Self::sample(name)).await
     }
 
     async fn answer_to(&self, name: &str, sample: &Value) -> Answer {
         let request = &sample["request"];
         let is_sign_in = name.starts_with("signin-") || name.starts_with("err-signin-");
         let has_key = name == "signin-with-key" || !(is_sign_in || AS_GUEST.contains(&name));
-        let mut headers = self.headers(request["headers"].as_object().unwrap(), has_key);
+        let mut headers = Self::headers(request["headers"].as_object().unwrap(), has_key);
         if name == "err-401-badkey" {
             headers.push(("X-Appwrite-Key".to_owned(), "wrong".to_owned()));
         }

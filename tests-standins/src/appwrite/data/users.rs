@@ -10,6 +10,7 @@ use crate::appwrite::times::{now, stamp, unique_id};
 
 /// An account.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(in crate::appwrite) struct User {
     pub(in crate::appwrite) id: String,
     pub(in crate::appwrite) created: String,
