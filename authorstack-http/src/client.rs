@@ -2,11 +2,6 @@ use std::{fmt, sync::Arc};
 
 use authorstack_core::{Error, Result};
 use reqwest::{Client, Method, redirect};
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, pem::PemObject},
-};
 
 use crate::{
     inner::Inner,
@@ -37,7 +32,7 @@ impl HttpClient {
     pub fn new(settings: HttpSettings) -> Result<Self> {
         settings.check_security()?;
         let client = Client::builder()
-            .tls_backend_preconfigured(tls(&settings)?)
+            .tls_backend_preconfigured(settings.tls()?)
             .user_agent(concat!("authorstack/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(settings.connect)
             // A redirect would carry the key to another server.
@@ -87,33 +82,4 @@ impl HttpClient {
         }
         Ok(Request::new(Arc::clone(&self.inner), method, url))
     }
-}
-
-fn tls(settings: &HttpSettings) -> Result<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    if let Some(file) = &settings.root_certificate {
-        let refuse = |problem: String| {
-            let reason = format!("the file of root certificates {problem}");
-            Error::configuration(settings.service.setting, reason)
-        };
-        let found = CertificateDer::pem_file_iter(file);
-        let found = found.map_err(|error| refuse(format!("cannot be read: {error}")))?;
-        for certificate in found {
-            let certificate =
-                certificate.map_err(|error| refuse(format!("cannot be read: {error}")))?;
-            let added = roots.add(certificate);
-            added.map_err(|error| refuse(format!("holds one that is not sound: {error}")))?;
-        }
-        if roots.is_empty() {
-            return Err(refuse("holds no certificate in PEM form".to_owned()));
-        }
-    } else {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Error::internal(format!("rustls: {error}")))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(config)
 }

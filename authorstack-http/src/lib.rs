@@ -16,6 +16,7 @@ mod inner;
 mod request;
 mod retry;
 mod settings;
+mod tls;
 
 pub use answer::Answer;
 pub use client::HttpClient;

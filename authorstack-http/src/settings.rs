@@ -134,6 +134,18 @@ impl HttpSettings {
         &self.base
     }
 
+    /// How long a connection may take to open.
+    #[must_use]
+    pub const fn connect_limit(&self) -> Duration {
+        self.connect
+    }
+
+    /// How long one attempt may take.
+    #[must_use]
+    pub const fn attempt_limit(&self) -> Duration {
+        self.attempt
+    }
+
     /// Refuses clear text to another machine.
     pub(crate) fn check_security(&self) -> Result<()> {
         let is_clear = self.base.scheme() == "http" && self.clear_text == ClearText::Loopback;

@@ -1,4 +1,5 @@
 //! Stand-ins of services that cannot be installed here, for the tests: each holds what it is told, and
 //! answers as the real one does.
 
+pub mod appwrite;
 pub mod supabase_auth;
