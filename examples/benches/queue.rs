@@ -125,7 +125,7 @@ async fn ours(url: &str, options: &Options) -> Result<Seconds> {
     worker.shutdown(Duration::from_secs(30)).await?;
     let running = started.elapsed().as_secs_f64();
     let counts = queue.counts().await?;
-    ensure!(counts.completed as usize == options.jobs, "{counts:?}");
+    ensure!(counts.completed == options.jobs as u64, "{counts:?}");
     forget(&redis, &prefix).await?;
     Ok(Seconds { adding, running })
 }
