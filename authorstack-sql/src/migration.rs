@@ -68,7 +68,7 @@ const fn place_of(kind: Kind) -> &'static str {
     match kind.description().key {
         KeyForm::Comment => "comments.",
         KeyForm::Price => "priceHistory.",
-        KeyForm::Id | KeyForm::Like | KeyForm::Row => "",
+        KeyForm::Id | KeyForm::Like | KeyForm::Row | KeyForm::Account | KeyForm::Identity => "",
     }
 }
 

@@ -21,6 +21,8 @@
 //! # }
 //! ```
 
+mod account_metadata;
+mod account_rows;
 #[cfg(feature = "auth")]
 mod accounts;
 mod books;
@@ -39,8 +41,8 @@ mod users;
 
 #[cfg(feature = "auth")]
 pub use accounts::{
-    AuthenticatorKind, CheckedAuthenticator, LocalAuthenticator, SupabaseAccounts,
-    SupabaseAuthConfig,
+    AuthenticatorKind, CheckedAuthenticator, LocalAuthenticator, LostPassword, ResetsSent,
+    SupabaseAccounts, SupabaseAuthConfig, provider_settings,
 };
 pub use authorstack_sql::PoolMode;
 pub use config::SupabaseConfig;

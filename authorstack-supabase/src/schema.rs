@@ -46,6 +46,7 @@ migrations! {
     "20261128030000", "authorstack_lengths";
     "20261128040000", "authorstack_moved";
     "20261129000000", "authorstack_preferences";
+    "20261130000000", "authorstack_accounts";
 }
 
 /// The tables that the migrations create in `public`, each with its migration.
@@ -67,6 +68,9 @@ pub(crate) const TABLES: &[(&str, &str)] = &[
     ("revenue_forecasts", "20261124000001"),
     ("user_preferences", "20261129000000"),
 ];
+
+/// The migration that makes the table of moved accounts.
+pub(crate) const ACCOUNTS: &str = "20261130000000";
 
 /// The migration that says what the API roles may read and write.
 pub(crate) const ACCESS: &str = "20261127000000";

@@ -672,7 +672,7 @@ impl Dice {
 }
 
 fn kind_of(table: &str) -> Kind {
-    let mut kinds = Kind::ALL.iter();
+    let mut kinds = Kind::DATA.iter();
     *kinds.find(|kind| kind.as_str() == table).unwrap()
 }
 

@@ -287,7 +287,7 @@ async fn the_grants_are_those_of_the_page_about_security() {
     let page = fs::read_to_string(workspace().join("docs/security.md")).unwrap();
     on_database(async |database| {
         database.migrated(Via::Direct).await;
-        for &kind in Kind::ALL {
+        for &kind in Kind::DATA {
             let columns = async |privilege: &str| {
                 database
                     .texts(&format!(
@@ -600,7 +600,7 @@ async fn every_table_is_closed_during_a_first_load() {
         database.migrated(Via::Direct).await;
         let note = "insert into authorstack.deferred_ddl values ('follows', 'x', true, '')";
         database.execute(note).await;
-        for &kind in Kind::ALL {
+        for &kind in Kind::DATA {
             let delete = format!("delete from public.{kind}");
             let done = as_role(database, "service_role", None, &delete).await;
             assert_eq!(done, Err(CLOSED.to_owned()), "{kind}");

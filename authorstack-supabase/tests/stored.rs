@@ -20,7 +20,11 @@ use sqlx::{AssertSqlSafe, raw_sql};
 
 async fn move_in(from: &Arc<dyn Snapshot>, store: &Host) {
     let to = store.destination();
-    let report = run(from.clone(), &to, &RunOptions::default(), &Silent).await;
+    let options = RunOptions {
+        kinds: Kind::DATA.to_vec(),
+        ..RunOptions::default()
+    };
+    let report = run(from.clone(), &to, &options, &Silent).await;
     assert_eq!(report.unwrap().status, Status::Complete);
 }
 

@@ -104,7 +104,7 @@ impl Moved {
             ..RunOptions::default()
         };
         let source = Arc::clone(&self.source);
-        let plan = migrate::plan(source, &self.target, Kind::ALL, &Silent).await;
+        let plan = migrate::plan(source, &self.target, Kind::DATA, &Silent).await;
         let source = Arc::clone(&self.source);
         let report = migrate::run(source, &self.target, &options, &Silent).await;
         let kinds = report.unwrap().kinds;
@@ -122,13 +122,13 @@ impl Moved {
     /// What differs.
     async fn verify(&self) -> Vec<String> {
         let source = Arc::clone(&self.source);
-        let found = migrate::verify(source, &self.target, Kind::ALL, &Silent).await;
+        let found = migrate::verify(source, &self.target, Kind::DATA, &Silent).await;
         differences(&found.unwrap())
     }
 
     async fn prune(&self) -> (u64, Vec<String>) {
         let source = Arc::clone(&self.source);
-        let found = migrate::prune(source, &self.target, Kind::ALL, &Silent).await;
+        let found = migrate::prune(source, &self.target, Kind::DATA, &Silent).await;
         let found = found.unwrap();
         let pruned = found.kinds.iter().map(|kind| kind.pruned).sum();
         (pruned, differences(&found))
@@ -136,7 +136,7 @@ impl Moved {
 
     async fn repair(&self) -> Vec<String> {
         let source = Arc::clone(&self.source);
-        let found = migrate::repair(source, &self.target, Kind::ALL, &Silent).await;
+        let found = migrate::repair(source, &self.target, Kind::DATA, &Silent).await;
         differences(&found.unwrap())
     }
 
@@ -532,7 +532,7 @@ async fn another_or_an_empty_source_prunes_nothing() {
         Arc::new(mongo.await.unwrap()),
         Arc::new(azure.migration(IdMap::default())),
     ]));
-    let found = migrate::prune(stranger, &one.target, Kind::ALL, &Silent).await;
+    let found = migrate::prune(stranger, &one.target, Kind::DATA, &Silent).await;
     for kind in found.unwrap().kinds {
         assert_eq!(kind.pruned, 0, "{}", kind.report.kind);
         let gone = DifferenceKind::GoneFromSource;
@@ -557,7 +557,7 @@ async fn a_plan_counts_the_rows_of_a_rejected_user() {
     let books = moved.documents.collection::<Document>("books");
     let books = books.count_documents(doc! {"userId": user}).await.unwrap();
     let source = Arc::clone(&moved.source);
-    let plan = migrate::plan(source, &moved.target, Kind::ALL, &Silent).await;
+    let plan = migrate::plan(source, &moved.target, Kind::DATA, &Silent).await;
     let [takes] = plan.unwrap().kinds[0].takes.clone().try_into().unwrap();
     let mut expected = vec![
         (Kind::Books, books),

@@ -216,7 +216,7 @@ async fn years(seed: u64, scratch: &Scratch, surprises: &mut Surprises) -> anyho
     let unnumbered = legacy.unnumbered();
     if !unnumbered.is_empty() {
         surprises.step = "plan of rows without numbers";
-        let plan = migrate::plan(Arc::clone(&source), &destination, Kind::ALL, &Silent).await;
+        let plan = migrate::plan(Arc::clone(&source), &destination, Kind::DATA, &Silent).await;
         let error = plan.err().map_or(String::new(), |error| error.to_string());
         for kind in unnumbered {
             if !(error.contains(kind.as_str()) && error.contains("number")) {
@@ -229,7 +229,7 @@ async fn years(seed: u64, scratch: &Scratch, surprises: &mut Surprises) -> anyho
 
     let oracle = legacy::judge(legacy.candidates(), strict);
     surprises.step = "plan";
-    let plan = migrate::plan(Arc::clone(&source), &destination, Kind::ALL, &Silent).await?;
+    let plan = migrate::plan(Arc::clone(&source), &destination, Kind::DATA, &Silent).await?;
     surprises.differ("blockers", Vec::new(), plan.blockers.clone());
     for kind in &plan.kinds {
         let of = &oracle[&kind.report.kind];
@@ -266,11 +266,11 @@ async fn years(seed: u64, scratch: &Scratch, surprises: &mut Surprises) -> anyho
     compare(&oracle, &destination, &mut target, surprises).await?;
 
     surprises.step = "verify";
-    let verified = migrate::verify(Arc::clone(&source), &destination, Kind::ALL, &Silent).await?;
+    let verified = migrate::verify(Arc::clone(&source), &destination, Kind::DATA, &Silent).await?;
     agree(&oracle, &verified, surprises);
 
     surprises.step = "repair";
-    let repaired = migrate::repair(Arc::clone(&source), &destination, Kind::ALL, &Silent).await?;
+    let repaired = migrate::repair(Arc::clone(&source), &destination, Kind::DATA, &Silent).await?;
     agree(&oracle, &repaired, surprises);
 
     surprises.step = "second run";
@@ -330,9 +330,9 @@ async fn years(seed: u64, scratch: &Scratch, surprises: &mut Surprises) -> anyho
     legacy.write_documents(&scratch.mongodb().await?).await?;
     legacy.write_rows(&mut analytics).await?;
     let oracle = legacy::judge(legacy.candidates(), strict);
-    migrate::repair(Arc::clone(&source), &destination, Kind::ALL, &Silent).await?;
+    migrate::repair(Arc::clone(&source), &destination, Kind::DATA, &Silent).await?;
     compare(&oracle, &destination, &mut target, surprises).await?;
-    let verified = migrate::verify(source, &destination, Kind::ALL, &Silent).await?;
+    let verified = migrate::verify(source, &destination, Kind::DATA, &Silent).await?;
     agree(&oracle, &verified, surprises);
     store.close().await;
     Ok(())

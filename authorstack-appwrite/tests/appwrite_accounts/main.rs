@@ -16,6 +16,7 @@ mod hashes;
 mod project;
 mod secrets;
 mod stand_in_faults;
+mod stand_in_moves;
 mod stand_in_realtime;
 mod stand_in_webhooks;
 mod tokens;

@@ -2,13 +2,14 @@
 
 use std::{fmt, str::FromStr};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
 
-use super::CompetitorPrice;
+use super::{CompetitorPrice, MovedAccount};
 use crate::{
-    Book, Boost, Checklist, Comment, CommentId, Competitor, DailyAggregate, Error, Follow,
-    Forecast, Id, Insight, Like, Post, Result, Sale, SyncLog, User,
+    Asin, AuthId, Book, Boost, Checklist, Comment, CommentId, Competitor, DailyAggregate, Email,
+    Error, Follow, Forecast, Id, Identity, IdentityProvider, Insight, Like, Phone, Post, Result,
+    Sale, SalesChannel, SyncLog, User,
     fields::{Field, FieldReader, FieldWriter, Fields},
     records::json::{Form, InForm},
     values::excerpt,
@@ -21,6 +22,8 @@ pub enum Group {
     Documents,
     /// An [`AnalyticsStore`](crate::AnalyticsStore).
     Analytics,
+    /// An [`AccountStore`](crate::AccountStore).
+    Accounts,
 }
 
 /// The form of a kind's keys.
@@ -37,6 +40,10 @@ pub enum KeyForm {
     /// A number that the store assigns from a sequence: [`Key::Row`]. Such rows keep their numbers
     /// in a migration, and use the fast lane if both sides have one.
     Row,
+    /// The id of an account: [`Key::Account`].
+    Account,
+    /// A provider and a subject: [`Key::Identity`].
+    Identity,
 }
 
 /// The key of a record, unique within its kind. Keys are ordered by their parts; both sides of a
@@ -53,6 +60,11 @@ pub enum Key {
     Price(Id<Competitor>, DateTime<Utc>),
     /// The number of a row of the analytics.
     Row(i64),
+    /// The id that an account has at the account service, also where it has moved from there and has
+    /// another one now. Ids are compared byte by byte.
+    Account(AuthId),
+    /// An identity: one for each provider and subject, both compared byte by byte.
+    Identity(IdentityProvider, String),
 }
 
 impl Key {
@@ -74,6 +86,11 @@ impl Key {
                 let at = DateTime::from_timestamp_millis(millis.parse().ok()?)?;
                 Some(Self::Price(competitor.parse().ok()?, at))
             }),
+            KeyForm::Account => text.parse().ok().map(Self::Account),
+            KeyForm::Identity => text.split_once('/').and_then(|(provider, subject)| {
+                let subject = Some(subject.to_owned()).filter(|subject| !subject.is_empty());
+                Some(Self::Identity(provider.parse().ok()?, subject?))
+            }),
         };
         key.ok_or_else(|| {
             let problem = format!("{} is not a key of {kind}", excerpt(text));
@@ -81,14 +98,15 @@ impl Key {
         })
     }
 
-    /// The id of the record, or of the record that it is a part of; `None` for a numbered row.
+    /// The id of the record, or of the record that it is a part of; `None` for a numbered row, and for
+    /// accounts and identities, whose ids are another service's.
     #[must_use]
     pub fn id(&self) -> Option<Id<Record>> {
         match self {
             Self::Id(id) => Some(*id),
             Self::Like(post, _) | Self::Comment(post, _) => Some(post.cast()),
             Self::Price(competitor, _) => Some(competitor.cast()),
-            Self::Row(_) => None,
+            Self::Row(_) | Self::Account(_) | Self::Identity(..) => None,
         }
     }
 }
@@ -104,14 +122,16 @@ impl Key {
     pub(crate) fn text_len(&self) -> usize {
         match self {
             Self::Comment(_, comment) => comment.as_str().len(),
+            Self::Account(id) => id.as_str().len(),
+            Self::Identity(provider, subject) => provider.as_str().len() + subject.len(),
             Self::Id(_) | Self::Like(..) | Self::Price(..) | Self::Row(_) => 0,
         }
     }
 }
 
 impl fmt::Display for Key {
-    /// A row's number, or an id's 24 hex digits. For a part: the id of the whole, a full stop, and
-    /// the rest of the key.
+    /// A row's number, an id's 24 hex digits, or an account's id. For a part: the id of the whole, a
+    /// full stop, and the rest of the key. For an identity: the provider, a slash, and the subject.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Id(id) => fmt::Display::fmt(id, f),
@@ -119,6 +139,8 @@ impl fmt::Display for Key {
             Self::Like(post, user) => write!(f, "{post}.{user}"),
             Self::Comment(post, comment) => write!(f, "{post}.{comment}"),
             Self::Price(competitor, at) => write!(f, "{competitor}.{}", at.timestamp_millis()),
+            Self::Account(id) => fmt::Display::fmt(id, f),
+            Self::Identity(provider, subject) => write!(f, "{provider}/{subject}"),
         }
     }
 }
@@ -164,6 +186,8 @@ pub struct Description {
     pub key: KeyForm,
     /// The references of its records. The kinds that they refer to move first.
     pub refers_to: &'static [Reference],
+    /// More kinds that move first: a store finds what belongs together by other values than ids.
+    pub after: &'static [Kind],
     /// What must be unique.
     pub unique: &'static [Unique],
     /// The field whose value only one record may hold at a time.
@@ -200,6 +224,40 @@ impl<T> RefersTo for Option<Id<T>> {
     }
 }
 
+/// The value of a field that must be unique, as text; `None` if the field is empty.
+trait Held {
+    fn held(&self) -> Option<String>;
+}
+
+macro_rules! held {
+    ($($type:ty),+) => {$(
+        impl Held for $type {
+            fn held(&self) -> Option<String> {
+                Some(self.to_string())
+            }
+        }
+
+        impl Held for Option<$type> {
+            fn held(&self) -> Option<String> {
+                self.as_ref().map(ToString::to_string)
+            }
+        }
+    )+};
+}
+
+held!(AuthId, Email, Phone, Asin, SalesChannel, NaiveDate);
+
+impl<T> Held for Id<T> {
+    fn held(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+/// The values of several columns as one text.
+fn joined(values: Option<Vec<String>>) -> Option<String> {
+    values.map(|values| values.join(", "))
+}
+
 /// The column of a field: its name, if no other is given.
 macro_rules! unique_column {
     ($field:ident) => {
@@ -217,7 +275,8 @@ macro_rules! kinds {
             table: $table:literal, one: $one:literal, group: $group:ident, part_of: $part_of:expr,
             key: $form:ident |$this:ident| $key:expr,
             refers_to: [$($ref_name:literal $ref_field:ident -> $ref_kind:ident),*],
-            unique: [$($unique_name:literal ($($unique_field:ident $(in $unique_column:literal)?),+)),*],
+            $(after: [$($after:ident),+],)?
+            unique: [$($unique_name:literal ($($unique_field:ident $(. $within:ident)? $(in $unique_column:literal)?),+)),*],
             exclusive: $exclusive:expr,
             identity: [$($identity:literal),*],
         }
@@ -251,6 +310,7 @@ macro_rules! kinds {
                             column: stringify!($ref_field),
                             kind: Kind::$ref_kind,
                         }),*],
+                        after: &[$($(Kind::$after),+)?],
                         unique: &[$(Unique {
                             field: $unique_name,
                             columns: &[$(unique_column!($unique_field $($unique_column)?)),+],
@@ -321,17 +381,19 @@ macro_rules! kinds {
             }
 
             /// The values that must be unique within the kind, each with the field that problems
-            /// name. Values of several columns are separated by commas.
+            /// name. Values of several columns are separated by commas. Fields without a value are
+            /// left out.
             #[must_use]
             pub fn unique_values(&self) -> Vec<(&'static Unique, String)> {
                 let unique = self.kind().description().unique;
                 match self {
                     $(Self::$variant(record) => {
                         let _ = record;
-                        let values: Vec<String> = vec![$(
-                            [$(record.$unique_field.to_string()),+].join(", "),
-                        )*];
-                        unique.iter().zip(values).collect()
+                        let values: Vec<Option<String>> = vec![$(joined(
+                            [$(record.$unique_field $(. $within)?.held()),+].into_iter().collect(),
+                        ),)*];
+                        let values = unique.iter().zip(values);
+                        values.filter_map(|(unique, value)| Some((unique, value?))).collect()
                     })+
                 }
             }
@@ -513,6 +575,27 @@ kinds! {
         exclusive: None,
         identity: ["user_id", "forecast_date", "created_at"],
     }
+    // Last: `Kind::DATA` is all before them. An account's profile is found by its `authId`.
+    /// Accounts, with the hashes of their passwords.
+    Accounts: Account(MovedAccount) {
+        table: "accounts", one: "account", group: Accounts, part_of: None,
+        key: Account |moved| Key::Account(moved.account.id.clone()),
+        refers_to: [],
+        after: [Users],
+        unique: ["email" (account.email in "email"), "phone" (account.phone in "phone")],
+        exclusive: None,
+        identity: [],
+    }
+    /// The accounts of other services that accounts are linked with.
+    Identities: Identity(Identity) {
+        table: "identities", one: "identity", group: Accounts, part_of: None,
+        key: Identity |identity| Key::Identity(identity.provider.clone(), identity.subject.clone()),
+        refers_to: [],
+        after: [Accounts],
+        unique: [],
+        exclusive: None,
+        identity: [],
+    }
 }
 
 const fn count(group: Group) -> usize {
@@ -548,21 +631,32 @@ impl Kind {
     pub const ANALYTICS: &'static [Self] =
         &kinds_of::<{ count(Group::Analytics) }>(Group::Analytics);
 
+    /// The kinds of accounts.
+    pub const ACCOUNTS: &'static [Self] = &kinds_of::<{ count(Group::Accounts) }>(Group::Accounts);
+
+    /// The kinds of documents and analytics: all but accounts, which another service may have.
+    pub const DATA: &'static [Self] = Self::ALL.split_at(Self::ALL.len() - Self::ACCOUNTS.len()).0;
+
     /// Whether a store of this group holds it.
     #[must_use]
     pub const fn is_of(self, group: Group) -> bool {
         matches!(
             (self.description().group, group),
-            (Group::Documents, Group::Documents) | (Group::Analytics, Group::Analytics)
+            (Group::Documents, Group::Documents)
+                | (Group::Analytics, Group::Analytics)
+                | (Group::Accounts, Group::Accounts)
         )
     }
 
-    /// The kinds that its records refer to, each once, in the order of [`Kind::ALL`]. They move
-    /// first.
+    /// The kinds that move first, each once, in the order of [`Kind::ALL`]: those that its records
+    /// refer to, and those that what belongs to it is found in.
     #[must_use]
     pub fn depends_on(self) -> Vec<Self> {
-        let references = self.description().refers_to.iter();
-        let mut kinds: Vec<Self> = references.map(|reference| reference.kind).collect();
+        let description = self.description();
+        let references = description.refers_to.iter().map(|reference| reference.kind);
+        let mut kinds: Vec<Self> = references
+            .chain(description.after.iter().copied())
+            .collect();
         kinds.sort_unstable();
         kinds.dedup();
         kinds
@@ -646,6 +740,28 @@ mod tests {
                 assert!(Kind::ALL[..place].contains(&on), "{kind} before {on}");
             }
         }
+    }
+
+    #[test]
+    fn accounts_are_apart_from_the_data() {
+        assert_eq!(Kind::ACCOUNTS, [Kind::Accounts, Kind::Identities]);
+        assert!(!Kind::DATA.iter().any(|kind| kind.is_of(Group::Accounts)));
+        assert_eq!(Kind::DATA.len() + 2, Kind::ALL.len());
+    }
+
+    #[test]
+    fn keys_of_accounts_survive_as_text() -> Result<()> {
+        for (kind, text) in [
+            (Kind::Accounts, "66f2.a_1-b"),
+            (Kind::Identities, "google/10987"),
+            (Kind::Identities, "custom:okta/a/b.c"),
+        ] {
+            assert_eq!(Key::parse(kind, text)?.to_string(), text);
+        }
+        for text in ["google", "google/", "/1", ""] {
+            assert!(Key::parse(Kind::Identities, text).is_err(), "{text}");
+        }
+        Ok(())
     }
 
     #[test]

@@ -11,13 +11,18 @@
 //! move becomes a [`Reject`] with its reasons, kept in the ledger. The kinds of records are
 //! described in [`Kind`].
 
+mod account_overview;
+mod account_sink;
+mod account_source;
 mod changes;
 mod destination;
 mod digest;
 mod kind;
 mod ledger;
+mod moved_account;
 mod plan;
 mod progress;
+mod providers;
 mod prune;
 mod record;
 mod redact;
@@ -37,6 +42,8 @@ mod stranger;
 mod strict;
 mod verify;
 
+pub use account_sink::AccountSink;
+pub use account_source::{AccountSource, Anonymous, SameAddress, without_digest};
 pub use changes::{ChangeBatch, Changes, RecordChange};
 pub use destination::Destination;
 pub use digest::{Digest, DigestSum};
@@ -44,7 +51,11 @@ pub use kind::{Description, Group, Key, KeyForm, Kind, Record, Reference, Stored
 pub use ledger::{
     Checkpoint, Entry, Ledger, Load, Loaded, Origin, Rejected, RunLock, Settled, Step,
 };
-pub use plan::{Collision, KindPlan, Plan, PlannedReject, Takes, UnknownField, plan};
+pub use moved_account::{MovedAccount, MovedPassword};
+pub use plan::{
+    AccountsPlan, Collision, Examples, KindPlan, PasswordCount, Plan, PlannedReject, Takes,
+    UnknownField, plan,
+};
 pub use progress::{Progress, Silent};
 pub use prune::prune;
 pub use record::CompetitorPrice;

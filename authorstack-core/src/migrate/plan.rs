@@ -1,3 +1,4 @@
+mod accounts;
 mod rows;
 mod unknown;
 
@@ -21,7 +22,12 @@ use super::{
 };
 use crate::{Boost, Id, Result, layers::Operation};
 
-pub use self::unknown::UnknownField;
+use self::accounts::AccountsFound;
+
+pub use self::{
+    accounts::{AccountsPlan, Examples, PasswordCount},
+    unknown::UnknownField,
+};
 
 /// What a run would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -40,6 +46,8 @@ pub struct Plan {
     pub blockers: Vec<String>,
     /// Other notes about the target.
     pub notes: Vec<String>,
+    /// What becomes of the accounts, if they are among the kinds.
+    pub accounts: Option<AccountsPlan>,
     /// What stays behind in the source: collections and tables that the schema does not know. And
     /// those of these kinds that the source lacks.
     pub strangers: Vec<Stranger>,
@@ -95,9 +103,9 @@ pub struct Collision {
     /// The value, as both would store it.
     pub value: String,
     /// The record that would move.
-    pub first: Id<Record>,
+    pub first: Key,
     /// The record that would be rejected.
-    pub second: Id<Record>,
+    pub second: Key,
 }
 
 /// Reads the whole source and inspects the target, without moving anything.
@@ -158,6 +166,7 @@ pub async fn plan(
         status,
         kinds: plans,
         collisions: admitted.collisions,
+        accounts: admitted.accounts.map(AccountsFound::into_plan),
         schema_migrations: state.pending_migrations,
         blockers: state.blockers,
         notes: state.notes,
@@ -183,7 +192,8 @@ struct Admitted<'k> {
     /// The kinds that the target has a table for.
     tables: Vec<Kind>,
     ids: HashMap<Kind, Ids>,
-    unique: HashMap<u64, Id<Record>>,
+    unique: HashMap<u64, Holder>,
+    accounts: Option<AccountsFound>,
     positions: HashMap<u32, Vec<Boost>>,
     hasher: RandomState,
     collisions: Vec<Collision>,
@@ -191,6 +201,28 @@ struct Admitted<'k> {
     takes: HashMap<(Kind, Id<Record>), BTreeMap<Kind, u64>>,
     /// Records that are rejected because of another one, by their key: the one that is listed.
     because: HashMap<(Kind, Id<Record>), (Kind, Id<Record>)>,
+}
+
+/// Whose a unique value is: an id takes twelve bytes, other keys are larger.
+enum Holder {
+    Id(Id<Record>),
+    Other(Box<Key>),
+}
+
+impl Holder {
+    fn of(key: &Key) -> Self {
+        match key {
+            Key::Id(id) => Self::Id(*id),
+            other => Self::Other(Box::new(other.clone())),
+        }
+    }
+
+    fn key(&self) -> Key {
+        match self {
+            Self::Id(id) => Key::Id(*id),
+            Self::Other(key) => (**key).clone(),
+        }
+    }
 }
 
 /// Ids of one kind, twelve bytes each. They nearly always arrive in order.
@@ -223,6 +255,7 @@ impl<'k> Admitted<'k> {
             tables: state.records.iter().map(|(kind, _)| *kind).collect(),
             ids: referred.map(|kind| (kind, Ids::default())).collect(),
             unique: HashMap::new(),
+            accounts: AccountsFound::of(kinds),
             positions: HashMap::new(),
             hasher: RandomState::new(),
             collisions: Vec::new(),
@@ -276,6 +309,9 @@ impl<'k> Admitted<'k> {
 
     /// Refuses a record that refers to one that does not move.
     fn check_references(&mut self, record: &Record) -> Result<(), Problem> {
+        if let Some(accounts) = &self.accounts {
+            accounts.check(record)?;
+        }
         for (field, kind, id) in record.refers_to() {
             let moves_too = self.kinds.contains(&kind);
             let there = |ids: &mut Ids| ids.contains(id);
@@ -297,14 +333,18 @@ impl<'k> Admitted<'k> {
         if let (Some(ids), Some(id)) = (self.ids.get_mut(&record.kind()), record.key().id()) {
             ids.insert(id);
         }
+        if let Some(accounts) = &mut self.accounts {
+            accounts.add(record);
+        }
         Ok(())
     }
 
     fn admit_unique(&mut self, record: &Record) -> Result<(), Problem> {
         let values = record.unique_values();
-        let (kind, Some(second)) = (record.kind(), record.key().id()) else {
+        let (kind, second) = (record.kind(), record.key());
+        if matches!(second, Key::Row(_)) {
             return Ok(());
-        };
+        }
         let hash =
             |unique: &Unique, value: &str| self.hasher.hash_one((kind, unique.columns, value));
         let mut hashes = Vec::with_capacity(values.len());
@@ -313,12 +353,13 @@ impl<'k> Admitted<'k> {
             let hash = hash(unique, &value);
             if let Some(first) = self.unique.get(&hash) {
                 let one = kind.one();
+                let first = first.key();
                 let problem = format!("{value:?} is also that of {one} {first}, moved first");
                 self.collisions.push(Collision {
                     kind,
                     field,
                     value,
-                    first: *first,
+                    first,
                     second,
                 });
                 return Err(Problem::new(field, problem));
@@ -326,7 +367,7 @@ impl<'k> Admitted<'k> {
             hashes.push(hash);
         }
         self.unique
-            .extend(hashes.into_iter().map(|hash| (hash, second)));
+            .extend(hashes.into_iter().map(|hash| (hash, Holder::of(&second))));
         Ok(())
     }
 

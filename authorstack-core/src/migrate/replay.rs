@@ -261,8 +261,20 @@ fn decoded(
     let mut value = line.record.clone();
     restore(&mut value, &original)?;
     let (record, set_aside) = source.decode_setting_aside(line.kind, &value)?;
+    let record = with_secrets_of(record, now.outcome.as_ref().ok());
     let record = checked(Ok(record)).map_err(|(_, problems)| problems)?;
     Ok((record, set_aside))
+}
+
+/// Takes over the hash that JSON does not hold from the source's present record.
+fn with_secrets_of(mut record: Record, source: Option<&Record>) -> Record {
+    if let (Record::Account(moved), Some(Record::Account(source))) = (&mut record, source)
+        && moved.password.is_left_out()
+        && moved.password.algorithm() == source.password.algorithm()
+    {
+        moved.password = source.password.clone();
+    }
+    record
 }
 
 /// The problem of a line that was given another key, if a record of the target has that key.

@@ -478,9 +478,16 @@ fn key_of(kind: Kind, text: &str) -> Option<Key> {
         (KeyForm::Id, None) => id.to_string(),
         (KeyForm::Comment, Some(comment)) => format!("{id}.{comment}"),
         // Dates and second ids have other forms there.
-        (KeyForm::Id | KeyForm::Comment | KeyForm::Like | KeyForm::Price | KeyForm::Row, _) => {
-            return None;
-        }
+        (
+            KeyForm::Id
+            | KeyForm::Comment
+            | KeyForm::Like
+            | KeyForm::Price
+            | KeyForm::Row
+            | KeyForm::Account
+            | KeyForm::Identity,
+            _,
+        ) => return None,
     };
     Key::parse(kind, &text).ok()
 }

@@ -57,8 +57,8 @@ fn read(kind: Kind, bytes: &[u8], aside: Option<&mut Aside>) -> Result<Record, P
         | Kind::DailyAggregates
         | Kind::SyncLogs
         | Kind::AiInsights
-        | Kind::RevenueForecasts => {
-            Err(Problem::new("", format!("MongoDB holds no {kind}")).into())
-        }
+        | Kind::RevenueForecasts
+        | Kind::Accounts
+        | Kind::Identities => Err(Problem::new("", format!("MongoDB holds no {kind}")).into()),
     }
 }

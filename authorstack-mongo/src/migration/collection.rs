@@ -30,7 +30,9 @@ impl MongoStore {
             | Kind::DailyAggregates
             | Kind::SyncLogs
             | Kind::AiInsights
-            | Kind::RevenueForecasts => Err(no_such(kind)),
+            | Kind::RevenueForecasts
+            | Kind::Accounts
+            | Kind::Identities => Err(no_such(kind)),
         }
     }
 

@@ -126,7 +126,9 @@ impl Within {
             | Kind::DailyAggregates
             | Kind::SyncLogs
             | Kind::AiInsights
-            | Kind::RevenueForecasts => None,
+            | Kind::RevenueForecasts
+            | Kind::Accounts
+            | Kind::Identities => None,
         }
     }
 

@@ -105,7 +105,9 @@ impl Sink for MongoStore {
             | Kind::DailyAggregates
             | Kind::SyncLogs
             | Kind::AiInsights
-            | Kind::RevenueForecasts => return Err(no_such(batch.kind)),
+            | Kind::RevenueForecasts
+            | Kind::Accounts
+            | Kind::Identities => return Err(no_such(batch.kind)),
         };
         let refused = outcome.failed.into_iter();
         Ok(Applied {
@@ -140,7 +142,9 @@ fn array(kind: Kind) -> Result<&'static str> {
         | Kind::DailyAggregates
         | Kind::SyncLogs
         | Kind::AiInsights
-        | Kind::RevenueForecasts => Err(no_such(kind)),
+        | Kind::RevenueForecasts
+        | Kind::Accounts
+        | Kind::Identities => Err(no_such(kind)),
     }
 }
 
@@ -168,7 +172,9 @@ fn whole(record: &Record) -> Result<(RawDocumentBuf, &'static [&'static str])> {
         | Record::DailyAggregate(_)
         | Record::SyncLog(_)
         | Record::Insight(_)
-        | Record::Forecast(_) => return Err(no_such(record.kind())),
+        | Record::Forecast(_)
+        | Record::Account(_)
+        | Record::Identity(_) => return Err(no_such(record.kind())),
     })
 }
 
@@ -188,7 +194,7 @@ fn marks(key: &Key) -> Option<Vec<Bson>> {
         Key::Like(_, user) => Some(forms_of(*user)),
         Key::Comment(_, id) => Some(vec![id.as_str().into()]),
         Key::Price(_, at) => Some(vec![date(*at).into()]),
-        Key::Id(_) | Key::Row(_) => None,
+        Key::Id(_) | Key::Row(_) | Key::Account(_) | Key::Identity(..) => None,
     }
 }
 

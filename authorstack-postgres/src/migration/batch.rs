@@ -115,9 +115,12 @@ impl<'b> Work<'b> {
     async fn remove(&mut self, keys: &[Key]) -> Result<()> {
         let numbers = keys.iter().map(|key| match key {
             Key::Row(number) => Ok(*number),
-            Key::Id(_) | Key::Like(..) | Key::Comment(..) | Key::Price(..) => {
-                Err(stray(self.kind, key))
-            }
+            Key::Id(_)
+            | Key::Like(..)
+            | Key::Comment(..)
+            | Key::Price(..)
+            | Key::Account(_)
+            | Key::Identity(..) => Err(stray(self.kind, key)),
         });
         let numbers: Vec<i64> = numbers.collect::<Result<_>>()?;
         if numbers.is_empty() {

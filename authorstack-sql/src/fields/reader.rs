@@ -103,7 +103,7 @@ impl<'r> RowReader<'r> {
             Err(_) => String::new(),
         };
         match kind.description().key {
-            KeyForm::Id => id("id"),
+            KeyForm::Id | KeyForm::Account | KeyForm::Identity => id("id"),
             KeyForm::Like => format!("{}.{}", id("post_id"), id("user_id")),
             KeyForm::Comment => {
                 let comment = self.row.try_get::<&str, _>("id").unwrap_or_default();
@@ -129,7 +129,7 @@ impl<'r> RowReader<'r> {
             KeyForm::Like => "like of post",
             KeyForm::Comment => "comment on post",
             KeyForm::Price => "price of competitor",
-            KeyForm::Id | KeyForm::Row => kind.one(),
+            KeyForm::Id | KeyForm::Row | KeyForm::Account | KeyForm::Identity => kind.one(),
         };
         if let Ok(uuid) = self.row.try_get::<Uuid, _>(0) {
             match self.ids.read::<()>(uuid) {

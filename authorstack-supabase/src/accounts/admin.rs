@@ -1,14 +1,16 @@
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use authorstack_core::{
-    AuthId, Error, NewAccount, Password, Result,
+    AuthId, Email, Error, NewAccount, Password, Result,
     secrecy::{ExposeSecret, SecretString},
 };
 use authorstack_http::{Answer, HttpClient, Method, Request};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{config::SupabaseAuthConfig, error, metadata};
+use super::{config::SupabaseAuthConfig, error};
+use crate::account_metadata as metadata;
 
 /// The admin API.
 pub(super) struct Admin {
@@ -67,8 +69,11 @@ impl Admin {
             put("phone_confirm", new.phone_verified.into());
         }
         put("password", password.expose().into());
-        put("user_metadata", metadata::of_user(&new.name, &new.prefs)?);
-        put("app_metadata", metadata::of_app(new)?);
+        put("user_metadata", metadata::of_user(&new.name, &new.prefs));
+        put(
+            "app_metadata",
+            metadata::of_app(&metadata::Marks::of_new(new))?.into(),
+        );
         let request = self.request(Method::POST, &["admin", "users"])?;
         let answer = request.json(&body)?.send().await?;
         done(&answer)?;
@@ -76,6 +81,22 @@ impl Admin {
         let id = made.get("id").and_then(Value::as_str);
         let id = id.ok_or_else(|| Error::corrupt("a new account of Supabase Auth has no id"))?;
         id.parse()
+    }
+
+    /// The providers that are switched on.
+    pub(super) async fn enabled_providers(&self) -> Result<BTreeSet<String>> {
+        let answer = self.request(Method::GET, &["settings"])?.send().await?;
+        done(&answer)?;
+        let external = answer.json::<Settings>()?.external.into_iter();
+        let enabled = external.filter(|(_, is_on)| *is_on == Value::Bool(true));
+        Ok(enabled.map(|(name, _)| name).collect())
+    }
+
+    /// Sends a link to set a new password.
+    pub(super) async fn send_reset(&self, email: &Email) -> Result<()> {
+        let request = self.request(Method::POST, &["recover"])?;
+        let body = json!({ "email": email.as_str() });
+        done(&request.json(&body)?.send().await?)
     }
 
     /// Sets a password, which ends all sessions.
@@ -86,6 +107,13 @@ impl Admin {
         let answer = request.json(&body)?.send().await?;
         done(&answer)
     }
+}
+
+/// `GET /settings`.
+#[derive(Deserialize)]
+struct Settings {
+    #[serde(default)]
+    external: Map<String, Value>,
 }
 
 fn done(answer: &Answer) -> Result<()> {

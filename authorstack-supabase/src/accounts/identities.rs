@@ -9,10 +9,8 @@ use serde_json::{Map, Value};
 use sqlx::{AssertSqlSafe, postgres::PgRow, query};
 use uuid::Uuid;
 
-use super::{
-    rows::{auth_id, uuid_of},
-    store::SupabaseAccounts,
-};
+use super::store::SupabaseAccounts;
+use crate::account_rows::{auth_id, uuid_of};
 
 /// Rows of other services: an account's own address and number are rows there, too.
 const OTHERS: &str = "i.provider not in ('email', 'phone')";

@@ -7,11 +7,8 @@ use futures::{StreamExt, stream, stream::BoxStream};
 use sqlx::{AssertSqlSafe, postgres::PgRow, query};
 use uuid::Uuid;
 
-use super::{
-    rows::{COLUMNS, MOVED, account, exported, uuid_of},
-    store::SupabaseAccounts,
-    write,
-};
+use super::{store::SupabaseAccounts, write};
+use crate::account_rows::{COLUMNS, MOVED, account, exported, uuid_of};
 
 /// Rows that a stream reads at once.
 const PAGE: i64 = 500;
@@ -121,7 +118,6 @@ impl SupabaseAccountList {
 #[async_trait]
 impl AccountRepository for SupabaseAccountList {
     async fn create(&self, new: NewAccount) -> Result<Account> {
-        super::metadata::check_prefs(&new.prefs)?;
         match &new.credential {
             Credential::Password(password) if !new.is_anonymous => {
                 self.create_with(&new, password).await

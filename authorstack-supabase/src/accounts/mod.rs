@@ -13,13 +13,15 @@ mod error;
 mod identities;
 mod keys;
 mod list;
-mod metadata;
 mod preferences;
-mod rows;
+mod providers;
+mod resets;
 mod sessions;
 mod store;
 mod write;
 
 pub use authenticators::{CheckedAuthenticator, LocalAuthenticator};
 pub use config::{AuthenticatorKind, SupabaseAuthConfig};
+pub use providers::provider_settings;
+pub use resets::{LostPassword, ResetsSent};
 pub use store::SupabaseAccounts;

@@ -11,10 +11,8 @@ use serde_json::{Map, Value};
 use sqlx::{AssertSqlSafe, postgres::PgRow, query};
 use tokio::time::sleep;
 
-use super::{
-    rows::{auth_id, uuid_of},
-    store::SupabaseAccounts,
-};
+use super::store::SupabaseAccounts;
+use crate::account_rows::{auth_id, uuid_of};
 
 const COLUMNS: &str = "p.user_id, p.theme, p.notifications, p.updated_at, p.extra";
 

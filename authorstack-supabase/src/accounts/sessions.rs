@@ -4,11 +4,8 @@ use authorstack_sql::get;
 use sqlx::{postgres::PgRow, query};
 use uuid::Uuid;
 
-use super::{
-    rows::{auth_id, uuid_of},
-    store::SupabaseAccounts,
-    write,
-};
+use super::{store::SupabaseAccounts, write};
+use crate::account_rows::{auth_id, uuid_of};
 
 #[derive(Debug)]
 pub(super) struct SupabaseSessions(pub(super) SupabaseAccounts);

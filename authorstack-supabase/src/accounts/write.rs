@@ -6,15 +6,13 @@ use authorstack_core::{
     time,
 };
 use authorstack_sql::get;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, query};
 use uuid::Uuid;
 
-use super::{
-    error, metadata,
-    rows::{COLUMNS, MOVED, account},
-    store::SupabaseAccounts,
-};
+use super::{error, store::SupabaseAccounts};
+use crate::account_metadata as metadata;
+use crate::account_rows::{COLUMNS, MOVED, account};
 
 /// The id of a new account.
 pub(super) fn uuid_of_new(id: &AuthId) -> Result<Uuid> {
@@ -38,10 +36,7 @@ pub(super) async fn create(
         Some(id) => uuid_of_new(id)?,
         None => random_id(),
     };
-    let mut app = match metadata::of_app(new)? {
-        Value::Object(app) => app,
-        _ => Map::new(),
-    };
+    let mut app = metadata::of_app(&metadata::Marks::of_new(new))?;
     let ways: Vec<&str> = [
         ("email", new.email.is_some()),
         ("phone", new.phone.is_some()),
@@ -83,7 +78,7 @@ pub(super) async fn create(
         .bind(new.email.is_some() && new.email_verified)
         .bind(new.phone.as_ref().map(|phone| phone.digits().to_owned()))
         .bind(new.phone.is_some() && new.phone_verified)
-        .bind(metadata::of_user(&new.name, &new.prefs)?)
+        .bind(metadata::of_user(&new.name, &new.prefs))
         .bind(Value::from(app))
         .bind(new.created_at.map_or(now, time::to_millis))
         .bind(now)
@@ -121,10 +116,8 @@ pub(super) async fn update(
         // What the server keeps there stays.
         Some(Value::Object(there)) => {
             let mut kept = there;
-            kept.retain(|name, _| patch.prefs.is_none() || before.prefs.get(name).is_none());
             if let Some(prefs) = &patch.prefs {
-                metadata::check_prefs(prefs)?;
-                kept.extend(prefs.clone().into_map());
+                metadata::with_prefs(&mut kept, prefs);
             }
             match &patch.name {
                 Some(name) if name.is_empty() => {
@@ -137,7 +130,7 @@ pub(super) async fn update(
             }
             kept.into()
         }
-        _ => metadata::of_user(&wanted.name, &wanted.prefs)?,
+        _ => metadata::of_user(&wanted.name, &wanted.prefs),
     };
     let update = format!(
         "with changed as ( \

@@ -93,10 +93,27 @@ impl<'l> Batch<'l> {
         if self.accepted.is_empty() {
             return Ok(());
         }
-        if first_load && self.copy_straight(migration, worker).await? {
+        if first_load
+            && !self.must_follow(migration, worker).await?
+            && self.copy_straight(migration, worker).await?
+        {
             return Ok(());
         }
         self.merge(migration, worker).await
+    }
+
+    /// Whether some records may not go into the table as they are.
+    async fn must_follow(
+        &self,
+        migration: &SupabaseMigration,
+        worker: &mut Worker,
+    ) -> Result<bool> {
+        if self.statements.follow.is_none() {
+            return Ok(false);
+        }
+        let look = query("select exists (select from authorstack.moved_accounts)");
+        let row = migration.work.fetch_optional(&mut worker.connection, look);
+        row.await?.map_or(Ok(false), |row| get(&row, 0))
     }
 
     /// Copies directly into the table. Returns `false` if the server refused a record.
@@ -217,6 +234,10 @@ impl<'l> Batch<'l> {
         let store = &migration.work.store;
         let attempt = async {
             copy(connection, &self.statements.stage, records.clone(), buffer).await?;
+            if let Some(follow) = self.statements.follow {
+                let follow = store.statement(query(follow));
+                follow.execute(&mut *connection).await?;
+            }
             let mut merge = query(self.statements.merge.as_str());
             if let Some(numbers) = numbers {
                 let (first, last) = (*numbers.start(), *numbers.end());

@@ -63,10 +63,21 @@ pub(super) async fn copy<'r>(
     records: impl Iterator<Item = &'r Record> + Send,
     buffer: &mut Buffer,
 ) -> Result<u64, CopyError> {
+    copy_rows(connection, statement, records, buffer, Buffer::record).await
+}
+
+/// Copies rows of any form: a function writes each to the buffer.
+pub(super) async fn copy_rows<T: Send>(
+    connection: &mut PgConnection,
+    statement: &'static str,
+    rows: impl Iterator<Item = T> + Send,
+    buffer: &mut Buffer,
+    write: impl Fn(&mut Buffer, T) -> Result<()> + Send,
+) -> Result<u64, CopyError> {
     let mut copy = connection.copy_in_raw(statement).await?;
     buffer.start();
-    for record in records {
-        if let Err(error) = buffer.record(record) {
+    for row in rows {
+        if let Err(error) = write(buffer, row) {
             copy.abort("a record has no binary form").await?;
             return Err(CopyError::Encoding(error));
         }
@@ -122,26 +133,32 @@ impl Buffer {
         record.write(self)
     }
 
-    fn field(&mut self, bytes: &[u8]) -> Result<()> {
+    /// Begins a row of so many columns.
+    pub(super) fn row(&mut self, columns: i16) {
+        self.bytes.extend_from_slice(&columns.to_be_bytes());
+        self.extra_may_be_null = false;
+    }
+
+    pub(super) fn field(&mut self, bytes: &[u8]) -> Result<()> {
         let length = length(bytes.len())?;
         self.bytes.extend_from_slice(&length);
         self.bytes.extend_from_slice(bytes);
         Ok(())
     }
 
-    fn none(&mut self) {
+    pub(super) fn none(&mut self) {
         self.bytes.extend_from_slice(&NULL);
     }
 
-    fn uuid(&mut self, uuid: Uuid) -> Result<()> {
+    pub(super) fn uuid(&mut self, uuid: Uuid) -> Result<()> {
         self.field(uuid.as_bytes())
     }
 
-    fn text(&mut self, text: &str) -> Result<()> {
+    pub(super) fn text(&mut self, text: &str) -> Result<()> {
         self.field(text.as_bytes())
     }
 
-    fn moment(&mut self, moment: DateTime<Utc>) -> Result<()> {
+    pub(super) fn moment(&mut self, moment: DateTime<Utc>) -> Result<()> {
         if !moment.timestamp_subsec_nanos().is_multiple_of(1_000) {
             self.is_inexact();
         }
@@ -187,7 +204,7 @@ impl Buffer {
         })
     }
 
-    fn json<T: Serialize>(&mut self, value: &T) -> Result<()> {
+    pub(super) fn json<T: Serialize>(&mut self, value: &T) -> Result<()> {
         self.sized(|buffer| {
             buffer.bytes.push(1);
             let start = buffer.bytes.len();

@@ -52,7 +52,11 @@ const FIND: &str = "\
 
 /// The table of a kind.
 pub(super) fn table(kind: Kind) -> String {
-    format!("public.{kind}")
+    match kind {
+        Kind::Accounts => "auth.users".to_owned(),
+        Kind::Identities => "auth.identities".to_owned(),
+        _ => format!("public.{kind}"),
+    }
 }
 
 /// The parts that are dropped for a first load.

@@ -2,13 +2,13 @@
 
 use authorstack_core::{
     Error, Result,
-    migrate::{Kind, SinkState},
+    migrate::{Group, Kind, SinkState},
 };
 use authorstack_sql::{READ_ONLY, get, read_only_blocker};
 use sqlx::{AssertSqlSafe, PgConnection, query};
 
 use super::{
-    SupabaseMigration, deferred,
+    SupabaseMigration, accounts, deferred,
     notes::unsigned,
     work::{Durability, Work},
 };
@@ -33,7 +33,15 @@ impl SupabaseMigration {
             state.blockers.push(blocker);
         }
         let access_is_pending = found.is_pending(schema::ACCESS);
-        for &kind in Kind::ALL {
+        for &kind in self.kinds {
+            if kind.is_of(Group::Accounts) {
+                if !found.is_pending(schema::ACCOUNTS) && !found.is_closed {
+                    self.look_at_table(connection, kind, &mut state).await?;
+                }
+                // Whoever signs in reads both in their own token.
+                state.readable_columns.push((kind, "extra"));
+                continue;
+            }
             let version = schema::TABLES
                 .iter()
                 .find(|(table, _)| *table == kind.as_str());
@@ -128,7 +136,10 @@ impl SupabaseMigration {
             ));
             return Ok(());
         }
-        let count = query(AssertSqlSafe(format!("select count(*) from {table}")));
+        let which = accounts::which(kind);
+        let count = query(AssertSqlSafe(format!(
+            "select count(*) from {table} {which}"
+        )));
         let row = self.work.fetch_optional(connection, count).await?;
         let count = row.map_or(Ok(0), |row| unsigned(&row, 0))?;
         state.records.push((kind, count));

@@ -5,8 +5,8 @@ use std::{borrow::Cow, collections::HashSet};
 use authorstack_core::{
     Id, Result,
     migrate::{
-        Applied, Counts, Key, Kind, Load, Loaded, Origin, Problems, Record, Reject, SinkBatch,
-        Snapshot, Step,
+        Applied, Counts, Group, Key, Kind, Load, Loaded, Origin, Problems, Record, Reject,
+        SinkBatch, Snapshot, Step,
     },
 };
 use sqlx::{PgConnection, query};
@@ -97,6 +97,9 @@ impl SupabaseMigration {
         worker: &mut Worker,
         first_load: bool,
     ) -> Result<(u64, Vec<(usize, Problems)>)> {
+        if load.kind.is_of(Group::Accounts) {
+            return self.write_accounts(load.kind, load.records, worker).await;
+        }
         let own = load.records.len();
         let origin = load.from.map(|from| from.name);
         let mut all = Cow::Borrowed(load.records);
@@ -129,6 +132,9 @@ impl SupabaseMigration {
     ) -> Result<Vec<(usize, Problems)>> {
         let limit = self.work.store.timeouts().load;
         let mut worker = self.work.begin_work(limit, Durability::Synchronous).await?;
+        if kind.is_of(Group::Accounts) {
+            return self.taken_accounts(kind, records, worker).await;
+        }
         let origin = from.map(|from| from.name);
         let mut all = Cow::Borrowed(records);
         let mut along = Along::default();
@@ -151,6 +157,9 @@ impl SupabaseMigration {
     pub(super) async fn apply_batch(&self, batch: &SinkBatch<'_>) -> Result<Applied> {
         let limit = self.work.store.timeouts().load;
         let mut worker = self.work.begin_work(limit, Durability::Synchronous).await?;
+        if batch.kind.is_of(Group::Accounts) {
+            return self.apply_accounts(batch, worker).await;
+        }
         let removed = self
             .remove(&mut worker.connection, batch.kind, batch.removals)
             .await?;

@@ -1,6 +1,7 @@
 //! Supabase in a migration: as a snapshot, as a sink, and as the ledger of both directions. Batches
 //! are written with COPY, each with its checkpoint in one transaction.
 
+mod accounts;
 mod batch;
 mod copy;
 mod deferred;
@@ -56,6 +57,7 @@ type Known = Mutex<HashMap<Kind, HashSet<Id<Record>>>>;
 pub struct SupabaseMigration {
     work: Work,
     known: Arc<Known>,
+    kinds: &'static [Kind],
 }
 
 impl fmt::Debug for SupabaseMigration {
@@ -67,17 +69,28 @@ impl fmt::Debug for SupabaseMigration {
 }
 
 impl SupabaseStore {
-    /// The store in a migration into it or out of it.
+    /// The store in a migration into it or out of it: documents and analytics.
     #[must_use]
     pub fn migration(&self) -> SupabaseMigration {
         SupabaseMigration {
             work: Work::new(self.clone()),
             known: Arc::default(),
+            kinds: Kind::DATA,
         }
     }
 }
 
 impl SupabaseMigration {
+    /// The accounts of the project, too: the tables of its Auth server, by SQL.
+    ///
+    /// An account gets the id of its profile, or, without one, an id that follows from its old one.
+    /// Its profile follows in the same transaction.
+    #[must_use]
+    pub fn with_accounts(mut self) -> Self {
+        self.kinds = Kind::ALL;
+        self
+    }
+
     /// The ledger of migrations into this project.
     fn notes(&self) -> Notes {
         Notes {

@@ -306,7 +306,7 @@ fn delete_unreferenced(kind: Kind) -> String {
     let (key, these) = these(kind);
     let table = deferred::table(kind);
     let mut delete = format!("delete from {table} as held where {these}");
-    for other in Kind::ALL {
+    for other in Kind::DATA {
         for reference in other.description().refers_to {
             if reference.kind == kind {
                 let (table, column) = (deferred::table(*other), reference.column);

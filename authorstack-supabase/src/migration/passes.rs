@@ -2,7 +2,7 @@
 
 use authorstack_core::{
     Error, ErrorKind, Result,
-    migrate::{Checkpoint, Kind},
+    migrate::{Checkpoint, Group, Kind},
 };
 use authorstack_sql::{KEPT_CONNECTIONS, get};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -18,13 +18,17 @@ use crate::error::from_sqlx;
 
 impl SupabaseMigration {
     pub(super) async fn begin_load(&self, kind: Kind) -> Result<Checkpoint> {
-        statements(kind)?;
+        let is_of_auth = kind.is_of(Group::Accounts);
+        if !is_of_auth {
+            statements(kind)?;
+        }
         let limit = self.work.store.timeouts().load;
         let mut worker = self.work.begin_work(limit, Durability::Synchronous).await?;
         let connection = &mut worker.connection;
         let checkpoint = self.notes().start(connection, kind).await?;
         if checkpoint.position.is_none() {
-            let empty = self.work.is_empty(connection, kind).await?;
+            // Nothing is put off in the tables of Supabase Auth: they are another role's.
+            let empty = !is_of_auth && self.work.is_empty(connection, kind).await?;
             if empty {
                 deferred::put_off(&self.work.store, connection, kind, PutOff::Secondary)
                     .await

@@ -1,7 +1,7 @@
 //! The place of a row in its table: the columns of its key, with any values.
 
 use authorstack_core::{
-    Id, Result,
+    Error, Id, Result,
     migrate::{Key, KeyForm, Kind},
 };
 use authorstack_sql::{Statement, get, moment_at, postgres_micros};
@@ -22,6 +22,8 @@ pub(super) const fn key_columns(kind: Kind) -> &'static [(&'static str, &'static
         KeyForm::Comment => &[("post_id", "uuid"), ("id", "text")],
         KeyForm::Price => &[("competitor_id", "uuid"), ("date", "timestamptz")],
         KeyForm::Row => &[("id", "bigint")],
+        // They are in tables of Supabase Auth: see `accounts/`.
+        KeyForm::Account | KeyForm::Identity => &[],
     }
 }
 
@@ -78,7 +80,7 @@ pub(super) enum Place {
 }
 
 impl Place {
-    /// The place of a record; `None` if the server cannot store the date.
+    /// The place of a record; `None` if the server cannot store the date, and for accounts.
     pub(super) fn of(key: &Key) -> Option<Self> {
         Some(match key {
             Key::Id(id) => Self::Id(id.to_uuid()),
@@ -88,6 +90,7 @@ impl Place {
                 Self::Price(competitor.to_uuid(), Micros(postgres_micros(*at)?))
             }
             Key::Row(number) => Self::Row(*number),
+            Key::Account(_) | Key::Identity(..) => return None,
         })
     }
 
@@ -114,6 +117,9 @@ impl Place {
             KeyForm::Comment => Self::Comment(get(row, first)?, get(row, second)?),
             KeyForm::Price => Self::Price(get(row, first)?, get(row, second)?),
             KeyForm::Row => Self::Row(get(row, first)?),
+            KeyForm::Account | KeyForm::Identity => {
+                return Err(Error::internal(format!("{kind} have no place of a row")));
+            }
         })
     }
 
@@ -129,7 +135,7 @@ impl Place {
             KeyForm::Like => Self::Like(first, rest.parse().ok()?),
             KeyForm::Comment => Self::Comment(first, rest.to_owned()),
             KeyForm::Price => Self::Price(first, Micros(rest.parse().ok()?)),
-            KeyForm::Id | KeyForm::Row => return None,
+            KeyForm::Id | KeyForm::Row | KeyForm::Account | KeyForm::Identity => return None,
         })
     }
 
@@ -176,6 +182,7 @@ impl Place {
             KeyForm::Comment => statement.bind(ids).bind(texts),
             KeyForm::Price => statement.bind(ids).bind(dates),
             KeyForm::Row => statement.bind(numbers),
+            KeyForm::Account | KeyForm::Identity => statement,
         }
     }
 }

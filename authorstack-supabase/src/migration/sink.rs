@@ -2,15 +2,15 @@ use async_trait::async_trait;
 use authorstack_core::{
     Result,
     migrate::{
-        Applied, Checkpoint, Key, Kind, Load, Loaded, Origin, Problems, Record, RowSink, Sink,
-        SinkBatch, SinkState, TransactionalSink,
+        Applied, Checkpoint, Group, Key, Kind, Load, Loaded, Origin, Problems, Record, RowSink,
+        Sink, SinkBatch, SinkState, TransactionalSink,
     },
     resilience::retry_on_conflict,
 };
 
 use authorstack_sql::check_dates;
 
-use super::{NAME, SupabaseMigration, statements::statements, work::run};
+use super::{NAME, SupabaseMigration, accounts, statements::statements, work::run};
 
 #[async_trait]
 impl Sink for SupabaseMigration {
@@ -19,7 +19,7 @@ impl Sink for SupabaseMigration {
     }
 
     fn kinds(&self) -> &[Kind] {
-        Kind::ALL
+        self.kinds
     }
 
     async fn inspect(&self) -> Result<SinkState> {
@@ -27,7 +27,9 @@ impl Sink for SupabaseMigration {
     }
 
     fn screen(&self, record: &Record) -> Problems {
-        check_dates(record)
+        let mut problems = check_dates(record);
+        problems.0.extend(accounts::screen(record).0);
+        problems
     }
 
     async fn prepare(&self) -> Result<()> {
@@ -35,6 +37,9 @@ impl Sink for SupabaseMigration {
     }
 
     async fn begin(&self, kind: Kind) -> Result<()> {
+        if kind.is_of(Group::Accounts) {
+            return Ok(());
+        }
         statements(kind).map(drop)
     }
 

@@ -3,8 +3,8 @@ use authorstack_core::{
     Error, Id, Result,
     fields::Shape,
     migrate::{
-        BatchLimits, Kind, Original, Position, Problem, Problems, Record, Scanned, ScannedBatch,
-        Snapshot, StoredDigests, Stranger,
+        BatchLimits, Group, Kind, Original, Position, Problem, Problems, Record, Scanned,
+        ScannedBatch, Snapshot, StoredDigests, Stranger, without_digest,
     },
 };
 use authorstack_sql::{IDENTITY, OTHER_TABLES, get, spawned, sums_of};
@@ -17,7 +17,7 @@ use sqlx::{AssertSqlSafe, query};
 use uuid::Uuid;
 
 use super::{
-    NAME, SupabaseMigration,
+    NAME, SupabaseMigration, accounts,
     copy::write_stored,
     deferred::table,
     place::{Place, key_indexes},
@@ -34,7 +34,7 @@ impl Snapshot for SupabaseMigration {
     }
 
     fn kinds(&self) -> &[Kind] {
-        Kind::ALL
+        self.kinds
     }
 
     async fn check(&self, _: &[Kind]) -> Result<()> {
@@ -79,7 +79,11 @@ impl Snapshot for SupabaseMigration {
     }
 
     async fn count(&self, kind: Kind) -> Result<u64> {
-        let count = format!("select count(*) from {}", table(kind));
+        let count = format!(
+            "select count(*) from {} {}",
+            table(kind),
+            accounts::which(kind)
+        );
         let count = query(AssertSqlSafe(count));
         let row = run(
             self.work.store.timeouts().load,
@@ -95,6 +99,9 @@ impl Snapshot for SupabaseMigration {
         after: Option<Position>,
         limits: BatchLimits,
     ) -> BoxStream<'_, Result<ScannedBatch>> {
+        if kind.is_of(Group::Accounts) {
+            return accounts::scan(self.work.store.clone(), kind, after, limits);
+        }
         let after = match after.map(|Position(text)| Place::parse(kind, &text)) {
             None => None,
             Some(Some(place)) => Some(place),
@@ -118,6 +125,10 @@ impl Snapshot for SupabaseMigration {
         kind: Kind,
         limits: BatchLimits,
     ) -> Option<BoxStream<'_, Result<StoredDigests>>> {
+        if kind.is_of(Group::Accounts) {
+            // Hashes are compared as records.
+            return None;
+        }
         let scan = Scan {
             kind,
             after: None,
@@ -130,11 +141,14 @@ impl Snapshot for SupabaseMigration {
     }
 
     fn write_stored(&self, record: &Record, form: &mut Vec<u8>) -> bool {
-        write_stored(record, form)
+        !record.kind().is_of(Group::Accounts) && write_stored(record, form)
     }
 
     async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {
         let store = &self.work.store;
+        if kind.is_of(Group::Accounts) {
+            return run(store.timeouts().load, accounts::fetch(store, kind, keys)).await;
+        }
         let places = keys.iter().filter_map(|key| Place::parse(kind, key));
         let places: Vec<Place> = places.collect();
         let indexes = key_indexes(kind);
@@ -150,13 +164,21 @@ impl Snapshot for SupabaseMigration {
         run(store.timeouts().load, find).await
     }
 
-    fn encode(&self, _: Kind, original: &Original) -> Value {
+    fn encode(&self, kind: Kind, original: &Original) -> Value {
+        if kind.is_of(Group::Accounts) {
+            return without_digest(
+                authorstack_core::json::parse(&original.bytes(None)).unwrap_or_default(),
+            );
+        }
         // Deeply nested values may contain unexpected secrets. The row is still in the source.
         authorstack_core::json::parse(&original.bytes(None))
             .unwrap_or_else(|_| json!({"$unreadable": "see the row in the source"}))
     }
 
     fn decode(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {
+        if kind.is_of(Group::Accounts) {
+            return Record::from_json(kind, value.clone());
+        }
         let Value::Object(found) = value else {
             return Err(Problem::new("record", "is not a JSON object; restore the line").into());
         };

@@ -25,6 +25,8 @@ pub(super) struct Statements {
     /// Gives records (`$1`) other unique values for a moment, if the kind has some that can change: the
     /// values of two records can then be exchanged.
     pub(super) leave: Option<String>,
+    /// Changes the staged records to what the table holds of them, if it differs.
+    pub(super) follow: Option<&'static str>,
     /// The first rows.
     pub(super) first: String,
     /// The rows after a key.
@@ -68,9 +70,18 @@ struct Table {
     key: &'static [(&'static str, &'static str)],
 }
 
-/// All tables.
+/// Profiles follow their accounts: those whose account has moved have its new id.
+const FOLLOW: &str = "with noted as (update authorstack.moved_accounts as account \
+       set profile_provider = staged.auth_provider from pg_temp.authorstack_batch as staged \
+       where account.old_id = staged.auth_id \
+         and account.profile_provider is distinct from staged.auth_provider) \
+     update pg_temp.authorstack_batch as staged \
+     set auth_id = account.id::text, auth_provider = 'supabase' \
+     from authorstack.moved_accounts as account where account.old_id = staged.auth_id";
+
+/// All tables, without those of Supabase Auth.
 fn tables() -> impl Iterator<Item = Table> {
-    Kind::ALL.iter().map(|kind| Table {
+    Kind::DATA.iter().map(|kind| Table {
         kind: *kind,
         columns: kind.column_names().join(", "),
         json: json_columns(*kind),
@@ -87,6 +98,7 @@ static STATEMENTS: LazyLock<Vec<(Kind, Statements)>> = LazyLock::new(|| {
 impl Table {
     fn statements(&self) -> Statements {
         let (table, columns) = (format!("public.{}", self.kind), &self.columns);
+        let read = self.as_it_came(&table);
         let keys: Vec<&str> = self.key.iter().map(|(column, _)| *column).collect();
         let key = keys.join(", ");
         let parameters: Vec<String> = (1..=keys.len()).map(|n| format!("${n}")).collect();
@@ -110,12 +122,13 @@ impl Table {
             merge: self.merge(&table, &key),
             leave: self.leave(&table),
             rows: self.row_statements(),
-            first: format!("select {columns} from {table} order by {key} limit $1"),
+            follow: (self.kind == Kind::Users).then_some(FOLLOW),
+            first: format!("select {columns} from {read} order by {key} limit $1"),
             page: format!(
-                "select {columns} from {table} where ({key}) > ({}) order by {key} limit ${last}",
+                "select {columns} from {read} where ({key}) > ({}) order by {key} limit ${last}",
                 parameters.join(", ")
             ),
-            some: format!("select {columns} from {table} where {these} order by {key}"),
+            some: format!("select {columns} from {read} where {these} order by {key}"),
             json: format!(
                 "select to_jsonb(held)::text from {table} as held where ({key}) = ({})",
                 parameters.join(", ")
@@ -129,6 +142,30 @@ impl Table {
                 .map(|unique| self.holders(unique))
                 .collect(),
         }
+    }
+
+    /// The table as its records came: profiles with the ids that their accounts had before they moved.
+    fn as_it_came(&self, table: &str) -> String {
+        if self.kind != Kind::Users {
+            return table.to_owned();
+        }
+        let columns: Vec<&str> = self
+            .columns
+            .split(", ")
+            .map(|column| match column {
+                "auth_id" => "coalesce(account.old_id, held.auth_id) as auth_id",
+                "auth_provider" => {
+                    "coalesce(account.profile_provider, held.auth_provider) as auth_provider"
+                }
+                "id" => "held.id",
+                other => other,
+            })
+            .collect();
+        format!(
+            "(select {} from {table} as held left join authorstack.moved_accounts as account \
+               on account.id::text = held.auth_id) as held",
+            columns.join(", ")
+        )
     }
 
     /// Finds the records that have unique values: an array of texts for each column.
@@ -380,7 +417,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_its_statements() {
-        for kind in Kind::ALL {
+        for kind in Kind::DATA {
             let statements = statements(*kind).unwrap();
             assert!(statements.direct.contains(kind.as_str()));
         }

@@ -28,7 +28,7 @@ fn firebase() -> PasswordHash {
 }
 
 /// Hashes that others have published, with their passwords.
-fn vectors() -> Vec<(&'static str, PasswordHash, &'static str)> {
+pub(crate) fn vectors() -> Vec<(&'static str, PasswordHash, &'static str)> {
     let hash = |text: &str| text.parse::<PasswordHash>().unwrap();
     let bcrypt = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
     vec![

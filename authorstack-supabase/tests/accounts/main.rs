@@ -13,9 +13,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod canary;
 mod conformance;
 mod hashes;
 mod keys;
+mod moves;
 mod project;
 mod secrets;
 mod settings;

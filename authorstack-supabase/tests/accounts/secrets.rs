@@ -24,7 +24,13 @@ const HASH: &str =
 
 /// Everything that is logged.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -47,10 +53,10 @@ impl<'w> MakeWriter<'w> for Log {
 
 /// What was answered, as a careless host would log it.
 #[derive(Default)]
-struct Said(String);
+pub(crate) struct Said(pub(crate) String);
 
 impl Said {
-    fn add(&mut self, what: &(impl fmt::Debug + ?Sized)) {
+    pub(crate) fn add(&mut self, what: &(impl fmt::Debug + ?Sized)) {
         writeln!(self.0, "{what:?} {what:#?}").unwrap();
     }
 }
@@ -117,7 +123,7 @@ async fn nothing_shows_a_secret_at_trace_level() {
     }
 }
 
-fn subscriber_of(log: &Log) -> impl tracing::Subscriber + Send + Sync + use<> {
+pub(crate) fn subscriber_of(log: &Log) -> impl tracing::Subscriber + Send + Sync + use<> {
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new("trace"))
         .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)

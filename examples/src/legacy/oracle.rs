@@ -126,7 +126,7 @@ pub type Outcomes = BTreeMap<Kind, Outcome>;
 #[must_use]
 pub fn judge(mut candidates: Vec<Candidate>, strict: bool) -> Outcomes {
     candidates.sort_by(|a, b| (a.kind, &a.order).cmp(&(b.kind, &b.order)));
-    let mut outcomes: Outcomes = Kind::ALL
+    let mut outcomes: Outcomes = Kind::DATA
         .iter()
         .map(|kind| (*kind, Outcome::default()))
         .collect();

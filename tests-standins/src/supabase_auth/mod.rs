@@ -6,6 +6,7 @@
 mod admin;
 mod answers;
 mod passwords;
+mod recover;
 mod sign_in;
 mod tokens;
 mod users;
@@ -125,6 +126,7 @@ fn routes(auth: &Auth) -> Router {
         .route("/token", post(sign_in::token))
         .route("/user", get(sign_in::user))
         .route("/settings", get(settings))
+        .route("/recover", post(recover::recover))
         .nest("/admin", admin)
         .layer(middleware::from_fn_with_state(auth.clone(), gateway))
         // Not behind the gateway's keys.

@@ -70,6 +70,7 @@ impl AccountRepository for MemoryAccounts {
         let stored = StoredAccount {
             account: account.clone(),
             password,
+            lost_password: None,
         };
         tables.accounts.insert(account.id.clone(), stored);
         Ok(account)
@@ -110,6 +111,7 @@ impl AccountRepository for MemoryAccounts {
         let mut records = self.0.lock();
         let stored = records.accounts.get_mut(id)?;
         stored.password = password;
+        stored.lost_password = None;
         stored.account.updated_at = time::next_update(stored.account.updated_at);
         records.accounts.end_sessions(id);
         Ok(())

@@ -2,6 +2,7 @@
 
 mod identities;
 mod list;
+mod moved;
 mod passwords;
 mod preferences;
 mod sessions;

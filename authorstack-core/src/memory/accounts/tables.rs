@@ -10,6 +10,8 @@ use crate::{
 pub(super) struct StoredAccount {
     pub(super) account: Account,
     pub(super) password: Option<PasswordHash>,
+    /// The algorithm of a password whose hash could not move here.
+    pub(super) lost_password: Option<String>,
 }
 
 /// A session, and the digest of its token.
@@ -56,7 +58,7 @@ impl AccountTables {
     }
 
     /// Removes the account and what belongs to it; whether it was there.
-    pub(super) fn remove(&mut self, id: &AuthId) -> bool {
+    pub(in crate::memory) fn remove(&mut self, id: &AuthId) -> bool {
         self.end_sessions(id);
         self.identities
             .retain(|_, identity| identity.account_id != *id);

@@ -69,6 +69,8 @@ impl Records {
             | Record::SyncLog(_)
             | Record::Insight(_)
             | Record::Forecast(_) => None,
+            Record::Account(moved) => self.accounts.refused_account(moved),
+            Record::Identity(identity) => self.accounts.refused_identity(identity),
         }
     }
 
@@ -108,6 +110,8 @@ impl Records {
             Record::SyncLog(log) => drop(self.sync_logs.insert(log.id, *log)),
             Record::Insight(insight) => drop(self.insights.insert(insight.id, *insight)),
             Record::Forecast(forecast) => drop(self.forecasts.insert(forecast.id, *forecast)),
+            Record::Account(moved) => self.accounts.put_account(*moved),
+            Record::Identity(identity) => self.accounts.put_identity(*identity),
         }
         if let Key::Row(number) = record.key() {
             self.last_row = self.last_row.max(number);
@@ -159,6 +163,11 @@ impl Records {
             Record::SyncLog(log) => drop(self.sync_logs.remove(&log.id)),
             Record::Insight(insight) => drop(self.insights.remove(&insight.id)),
             Record::Forecast(forecast) => drop(self.forecasts.remove(&forecast.id)),
+            Record::Account(moved) => drop(self.accounts.remove(&moved.account.id)),
+            Record::Identity(identity) => {
+                self.accounts
+                    .take_identity(identity.provider, identity.subject);
+            }
         }
         self.remove_dependents();
         true

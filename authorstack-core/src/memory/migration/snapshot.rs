@@ -9,7 +9,7 @@ use crate::{
     memory::store::{MemoryStore, NAME, Records},
     migrate::{
         BatchLimits, CompetitorPrice, Key, KeyForm, Kind, Original, Position, Problems, Record,
-        Scanned, ScannedBatch, Snapshot,
+        Scanned, ScannedBatch, Snapshot, without_digest,
     },
 };
 
@@ -47,6 +47,8 @@ impl Records {
             Kind::SyncLogs => all(self.sync_logs.values()),
             Kind::AiInsights => all(self.insights.values()),
             Kind::RevenueForecasts => all(self.forecasts.values()),
+            Kind::Accounts => self.accounts.moved_accounts().collect(),
+            Kind::Identities => self.accounts.moved_identities().collect(),
         };
         // Sales and roll-ups are stored by their unique fields, not by their numbers.
         if kind.is_numbered() {
@@ -59,6 +61,7 @@ impl Records {
         match (kind, key) {
             (Kind::Users, Key::Id(id)) => self.users.get(&id.cast()).cloned().map(Record::from),
             (Kind::Books, Key::Id(id)) => self.books.get(&id.cast()).cloned().map(Record::from),
+            (Kind::Accounts, Key::Account(id)) => self.accounts.moved_account(id),
             _ => self
                 .of_kind(kind)
                 .into_iter()
@@ -73,7 +76,15 @@ impl Records {
             (Kind::CommunityPosts, _) => self.posts.contains_key(&id.cast()),
             (Kind::Competitors, _) => self.competitors.contains_key(&id.cast()),
             (_, KeyForm::Id) => self.record(&Key::Id(id), kind).is_some(),
-            (_, KeyForm::Like | KeyForm::Comment | KeyForm::Price | KeyForm::Row) => false,
+            (
+                _,
+                KeyForm::Like
+                | KeyForm::Comment
+                | KeyForm::Price
+                | KeyForm::Row
+                | KeyForm::Account
+                | KeyForm::Identity,
+            ) => false,
         }
     }
 }
@@ -135,7 +146,7 @@ impl Snapshot for MemoryStore {
     }
 
     fn encode(&self, _: Kind, original: &Original) -> Value {
-        json::parse(&original.bytes(None)).unwrap_or_default()
+        without_digest(json::parse(&original.bytes(None)).unwrap_or_default())
     }
 
     fn decode(&self, kind: Kind, value: &Value) -> Result<Record, Problems> {

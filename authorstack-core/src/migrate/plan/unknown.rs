@@ -182,6 +182,8 @@ fn unknown(record: &Record) -> Vec<(&'static str, &'static str, &Extra)> {
         Record::Boost(boost) => found.push(("extra", "", &boost.extra)),
         Record::Competitor(competitor) => found.push(("extra", "", &competitor.extra)),
         Record::Price(price) => found.push(("extra", "priceHistory", &price.point.extra)),
+        Record::Account(moved) => found.push(("extra", "", &moved.account.extra)),
+        Record::Identity(identity) => found.push(("extra", "", &identity.extra)),
         // These keep no unknown fields.
         Record::Like(_)
         | Record::Sale(_)

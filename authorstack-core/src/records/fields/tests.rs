@@ -16,7 +16,7 @@ use crate::{
     CompetitorPatch, ConnectedPlatform, DailyAggregate, Days, ErrorKind, Follow, Forecast,
     Identity, Insight, Like, Platform, Post, PostPatch, Preferences, PricePoint, Sale, Session,
     Sums, SyncLog, Task, TaskPatch, User, UserPatch,
-    migrate::{CompetitorPrice, Kind, Record},
+    migrate::{CompetitorPrice, Kind, MovedAccount, Record},
     records::{
         check::check_fields,
         json::{Form, InForm, read_in_form},
@@ -29,8 +29,8 @@ macro_rules! for_every_record {
         for_every_record! { $check, $argument;
             User, Preferences, ConnectedPlatform, Book, BookMetadata, Checklist, Task, Follow,
             Post, Attachment, Like, Comment, Boost, Competitor, PricePoint, CompetitorPrice, Sale,
-            DailyAggregate, SyncLog, Insight, Forecast, Account, Identity, Session,
-            AccountPreferences
+            DailyAggregate, SyncLog, Insight, Forecast, Account, MovedAccount, Identity,
+            Session, AccountPreferences
         }
     };
     ($check:ident, $argument:expr; $($record:ident),+) => {
@@ -262,6 +262,7 @@ fn text(choices: &mut Choices) -> String {
         "archived",
         "followers",
         "partial",
+        "none",
         "",
         "  Ärger \u{2028}\"'\\ $set",
     ];

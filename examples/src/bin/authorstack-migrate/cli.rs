@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{convert::Infallible, path::PathBuf};
+use std::{convert::Infallible, num::NonZeroU32, path::PathBuf};
 
 use authorstack_core::migrate::Kind;
 use clap::{
@@ -22,6 +22,8 @@ for example on Azure. A store without an address is left out.
                                    --prune also removes what is gone there
   6. authorstack-migrate flush-cache
                                    empties the cache in Redis, once apps use the other side
+  7. authorstack-migrate send-resets
+                                   sends a link to accounts that could not keep their password
 
 With --from supabase each of them works the other way: records go back from Supabase to MongoDB
 and PostgreSQL.";
@@ -39,6 +41,10 @@ Settings:
     --postgres-ca-file  AUTHORSTACK_POSTGRES_CA_FILE  postgres_ca_file
     --supabase-db-url   AUTHORSTACK_SUPABASE_DB_URL   supabase_db_url
     --supabase-ca-file  AUTHORSTACK_SUPABASE_CA_FILE  supabase_ca_file  from the project's settings
+    --supabase-auth-url AUTHORSTACK_SUPABASE_AUTH_URL supabase_auth_url for send-resets only
+    --supabase-service-key
+                        AUTHORSTACK_SUPABASE_SERVICE_KEY
+                                                      supabase_service_key
     --redis-url         AUTHORSTACK_REDIS_URL         redis_url         for flush-cache only
     --redis-ca-file     AUTHORSTACK_REDIS_CA_FILE     redis_ca_file
 
@@ -142,6 +148,18 @@ pub(crate) enum Command {
     /// Removes the keys of users, books, sales and dashboards. Rate limits, queues and the keys of
     /// other apps stay.
     FlushCache,
+    /// Send a link to each account that lost its password in the move and has set no new one yet
+    ///
+    /// Supabase Auth does not take over every hash. Needs the project's database, the address of its
+    /// Auth server and a secret key. Repeated, it sends again to those that have not followed theirs.
+    SendResets {
+        /// The most links in a minute: projects and providers of mail have limits
+        #[arg(long, value_name = "N", default_value = "30")]
+        per_minute: NonZeroU32,
+        /// Only count the accounts, and send nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 impl Command {
@@ -153,6 +171,7 @@ impl Command {
             Self::Repair { .. } => "repair",
             Self::Replay { .. } => "replay",
             Self::FlushCache => "flush-cache",
+            Self::SendResets { .. } => "send-resets",
         }
     }
 }
@@ -192,6 +211,14 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "FILE", value_parser = file())]
     #[arg(env = "AUTHORSTACK_SUPABASE_CA_FILE")]
     pub(crate) supabase_ca_file: Option<PathBuf>,
+    /// The Supabase project's Auth server, such as https://<ref>.supabase.co/auth/v1
+    #[arg(long, global = true, value_name = "URL", value_parser = secret)]
+    #[arg(env = "AUTHORSTACK_SUPABASE_AUTH_URL", hide_env_values = true)]
+    pub(crate) supabase_auth_url: Option<SecretString>,
+    /// A secret key of the project (sb_secret_…), or its service_role key
+    #[arg(long, global = true, value_name = "KEY", value_parser = secret)]
+    #[arg(env = "AUTHORSTACK_SUPABASE_SERVICE_KEY", hide_env_values = true)]
+    pub(crate) supabase_service_key: Option<SecretString>,
     /// The Redis of the cache, for flush-cache
     #[arg(long, global = true, value_name = "URL", value_parser = secret)]
     #[arg(env = "AUTHORSTACK_REDIS_URL", hide_env_values = true)]
@@ -304,7 +331,15 @@ fn kind(text: &str) -> Result<Kind, String> {
 
 /// The command that these arguments name, even if the others are wrong.
 pub(crate) fn named_command(arguments: &[String]) -> Option<&str> {
-    let names = ["plan", "run", "verify", "repair", "replay", "flush-cache"];
+    let names = [
+        "plan",
+        "run",
+        "verify",
+        "repair",
+        "replay",
+        "flush-cache",
+        "send-resets",
+    ];
     let mut arguments = arguments.iter().map(String::as_str);
     arguments.find(|argument| names.contains(argument))
 }

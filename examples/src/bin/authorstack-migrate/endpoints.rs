@@ -42,6 +42,9 @@ pub(crate) struct Endpoint {
 }
 
 /// Every store, those of one side in the order in which they are looked at.
+///
+/// A service of accounts is one more row on the side of the services, with `kinds: Kind::ACCOUNTS`: its
+/// snapshot is `AccountSource::new(&service).for_supabase()`, its sink `AccountSink::new(&service)`.
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         setting: "mongodb_url",
@@ -136,7 +139,16 @@ async fn supabase(access: Access) -> Result<Opened> {
         config = config.root_certificate(file);
     }
     let store = SupabaseStore::connect(config).await?;
-    let records = Arc::new(store.migration());
+    let moves_accounts = access
+        .kinds
+        .iter()
+        .any(|kind| Kind::ACCOUNTS.contains(kind));
+    let records = store.migration();
+    let records = Arc::new(if moves_accounts {
+        records.with_accounts()
+    } else {
+        records
+    });
     Ok(Opened {
         security: store.security(),
         snapshot: records.clone(),

@@ -1,5 +1,6 @@
 //! `authorstack-migrate`: the tool that moves everything. `--help` explains it.
 
+mod accounts;
 mod cli;
 mod console;
 mod endpoints;
@@ -11,6 +12,7 @@ mod sides;
 
 use std::{
     env,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -23,9 +25,11 @@ use authorstack_core::{
     shown,
 };
 use authorstack_redis::RedisStore;
+use authorstack_supabase::{SupabaseAccounts, SupabaseStore};
 use clap::Parser;
+use futures::StreamExt;
 
-use cli::{Cli, Command, Form};
+use cli::{Cli, Command, Form, Options};
 use console::{Tone, say};
 use output::Answer;
 use progress::Reporter;
@@ -194,6 +198,13 @@ async fn obey(cli: &Cli, reporter: &Reporter) -> Result<Answer, Failure> {
         let redis = RedisStore::connect(config).await?;
         return Ok(output::of_flush(redis.flush_cache().await?));
     }
+    if let Command::SendResets {
+        per_minute,
+        dry_run,
+    } = cli.command
+    {
+        return Ok(send_resets(&cli.options, per_minute, dry_run).await?);
+    }
     let settings = Settings::of(&cli.options).await?;
     let done = obey_with(cli, &settings, reporter).await;
     done.map_err(|failure| {
@@ -203,6 +214,26 @@ async fn obey(cli: &Cli, reporter: &Reporter) -> Result<Answer, Failure> {
             ..failure
         }
     })
+}
+
+/// Sends links to the accounts without their passwords, or counts them.
+async fn send_resets(options: &Options, per_minute: NonZeroU32, is_dry: bool) -> Result<Answer> {
+    let access = settings::project(options).await?;
+    let store = SupabaseStore::connect(access.database).await?;
+    let accounts = SupabaseAccounts::new(&store, access.auth)?;
+    accounts.check().await?;
+    if !is_dry {
+        return Ok(output::of_resets(&accounts.send_resets(per_minute).await?));
+    }
+    let (mut waiting, mut without_address) = (0, 0);
+    let mut lost = accounts.lost_passwords();
+    while let Some(account) = lost.next().await {
+        match account?.email {
+            Some(_) => waiting += 1,
+            None => without_address += 1,
+        }
+    }
+    Ok(output::of_lost(waiting, without_address))
 }
 
 async fn obey_with(cli: &Cli, settings: &Settings, reporter: &Reporter) -> Result<Answer, Failure> {

@@ -13,9 +13,11 @@ use authorstack_core::{
     },
     shown,
 };
+use authorstack_supabase::ResetsSent;
 use serde_json::{Map, Value, json};
 
 use crate::{
+    accounts,
     cli::Form,
     console::{Page, Tone},
     endpoints::FoundIds,
@@ -206,6 +208,7 @@ pub(crate) fn of_plan(
             "blockers": plan.blockers,
             "notes": plan.notes,
             "collisions": plan.collisions,
+            "accounts": plan.accounts,
             "strangers": plan.strangers,
         })),
         text: page_of_plan(plan, target.name(), &flags, found, details),
@@ -277,6 +280,14 @@ fn page_of_plan(
         aside,
     );
     text.section("What does not move", left_behind(plan));
+    if let Some(accounts) = &plan.accounts {
+        text.section(
+            "What becomes of the accounts",
+            accounts::lines(accounts, details),
+        );
+        let lines = accounts::provider_lines(accounts);
+        text.section("Settings of the providers, for config.toml", lines);
+    }
     text.section("What to do", to_do(plan));
     if let Some(ids) = found.ids {
         let mut lines = ids_found(ids).into_iter();
@@ -297,6 +308,67 @@ fn page_of_plan(
         );
     }
     text
+}
+
+/// What `send-resets` did.
+pub(crate) fn of_resets(sent: &ResetsSent) -> Answer {
+    let status = if sent.refused == 0 {
+        Status::Complete
+    } else {
+        Status::Incomplete
+    };
+    let mut text = Page::default();
+    text.line(format_args!(
+        "{} sent.",
+        counted(sent.sent, "link", "links")
+    ));
+    if sent.refused > 0 {
+        text.line(format_args!(
+            "{} refused by the server, most often because it has just sent one: repeat this later.",
+            counted(sent.refused, "link was", "links were")
+        ));
+    }
+    if sent.without_address > 0 {
+        text.line(format_args!(
+            "{} no e-mail address: reach the owner by phone.",
+            counted(sent.without_address, "account has", "accounts have")
+        ));
+    }
+    of_links(
+        status,
+        text,
+        json!({
+            "sent": sent.sent,
+            "refused": sent.refused,
+            "without_address": sent.without_address,
+        }),
+    )
+}
+
+/// How many links `send-resets` would send.
+pub(crate) fn of_lost(waiting: u64, without_address: u64) -> Answer {
+    let mut text = Page::default();
+    text.line(format_args!(
+        "{} a link; {} no e-mail address.",
+        counted(waiting, "account needs", "accounts need"),
+        counted(without_address, "more has", "more have")
+    ));
+    let more = json!({ "waiting": waiting, "without_address": without_address });
+    of_links(Status::Complete, text, more)
+}
+
+fn of_links(status: Status, text: Page, more: Value) -> Answer {
+    Answer {
+        status,
+        kinds: Vec::new(),
+        more: match more {
+            Value::Object(more) => more,
+            _ => Map::new(),
+        },
+        text,
+        rejects_file: None,
+        error: None,
+    }
 }
 
 /// What does not move, in one line for each kind, collection or table.
@@ -623,8 +695,9 @@ mod tests {
     use authorstack_core::{
         Error, ErrorKind, Id, is_unseen,
         migrate::{
-            Acceptance, Collision, Difference, DifferenceKind, Kind, KindPlan, PlannedReject,
-            RefusedLine, Stranger, Takes, Unexpected, UnexpectedReject, UnknownField,
+            Acceptance, AccountsPlan, Collision, Difference, DifferenceKind, Examples, Key, Kind,
+            KindPlan, PasswordCount, PlannedReject, RefusedLine, Stranger, Takes, Unexpected,
+            UnexpectedReject, UnknownField,
         },
     };
     use proptest::prelude::*;
@@ -676,9 +749,26 @@ mod tests {
                 kind: Kind::Users,
                 field: "email",
                 value: text.to_owned(),
-                first: Id::new(),
-                second: Id::new(),
+                first: Key::from(Id::<()>::new()),
+                second: Key::from(Id::<()>::new()),
             }],
+            accounts: Some(AccountsPlan {
+                passwords: vec![PasswordCount {
+                    algorithm: text.to_owned(),
+                    kept: false,
+                    accounts: 2,
+                }],
+                providers: BTreeMap::from([(text.to_owned(), 1)]),
+                without_profile: Examples {
+                    count: 1,
+                    first: vec![text.to_owned()],
+                },
+                profiles_without_account: Examples {
+                    count: 1,
+                    first: vec![text.to_owned()],
+                },
+                ..AccountsPlan::default()
+            }),
             schema_migrations: vec![text.to_owned()],
             blockers: vec![text.to_owned()],
             notes: vec![text.to_owned()],

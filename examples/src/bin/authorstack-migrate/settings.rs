@@ -12,8 +12,9 @@ use authorstack_core::{
 };
 use authorstack_postgres::{IdForm, IdMap};
 use authorstack_redis::RedisConfig;
+use authorstack_supabase::{SupabaseAuthConfig, SupabaseConfig};
 use clap::ValueEnum;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use toml::{Table, Value};
 
 use crate::{
@@ -33,7 +34,9 @@ const KEYS: &[&str] = &[
     "postgres_ids",
     "id_map_file",
     "supabase_db_url",
-    "supabase_ca_file",
+    SUPABASE_CA_FILE,
+    AUTH,
+    SERVICE_KEY,
     REDIS,
     REDIS_CA_FILE,
     "kinds",
@@ -48,6 +51,43 @@ const KEYS: &[&str] = &[
 /// move.
 const REDIS: &str = "redis_url";
 const REDIS_CA_FILE: &str = "redis_ca_file";
+
+/// The settings of a project's database and of its Auth server.
+const SUPABASE: &str = "supabase_db_url";
+const SUPABASE_CA_FILE: &str = "supabase_ca_file";
+const AUTH: &str = "supabase_auth_url";
+const SERVICE_KEY: &str = "supabase_service_key";
+
+/// How a project's accounts are reached.
+pub(crate) struct ProjectAccess {
+    pub(crate) database: SupabaseConfig,
+    pub(crate) auth: SupabaseAuthConfig,
+}
+
+/// Where the accounts of the project are.
+pub(crate) async fn project(options: &Options) -> Result<ProjectAccess> {
+    let file = read(options.config.as_deref()).await?;
+    let need = |key, given: &Option<SecretString>| {
+        file.address(key, given.as_ref())?
+            .ok_or_else(|| missing(key))
+    };
+    let database = need(SUPABASE, &options.supabase_db_url)?;
+    let mut database = SupabaseConfig::new(database.expose_secret());
+    let given = options.supabase_ca_file.as_deref();
+    let certificate = match given.filter(|file| !file.as_os_str().is_empty()) {
+        Some(certificate) => Some(certificate),
+        None => file.text(SUPABASE_CA_FILE)?.map(Path::new),
+    };
+    if let Some(certificate) = certificate {
+        database = database.root_certificate(certificate);
+    }
+    let auth = need(AUTH, &options.supabase_auth_url)?;
+    let key = need(SERVICE_KEY, &options.supabase_service_key)?;
+    Ok(ProjectAccess {
+        database,
+        auth: SupabaseAuthConfig::new(auth.expose_secret(), key),
+    })
+}
 
 /// Where the cache is.
 pub(crate) async fn redis(options: &Options) -> Result<RedisConfig> {
@@ -283,7 +323,6 @@ impl File {
         key: &'static str,
         given: Option<&SecretString>,
     ) -> Result<Option<SecretString>> {
-        use secrecy::ExposeSecret;
         if let Some(given) = given.filter(|given| !given.expose_secret().is_empty()) {
             return Ok(Some(given.clone()));
         }
@@ -338,7 +377,7 @@ impl File {
 pub(crate) fn places(setting: &str) -> String {
     let flag = setting.replace('_', "-");
     let has = |endpoint: &Endpoint| [endpoint.setting, endpoint.ca_setting].contains(&setting);
-    if ENDPOINTS.iter().any(has) || [REDIS, REDIS_CA_FILE].contains(&setting) {
+    if ENDPOINTS.iter().any(has) || [REDIS, REDIS_CA_FILE, AUTH, SERVICE_KEY].contains(&setting) {
         return format!(
             "--{flag} (environment AUTHORSTACK_{}, {DEFAULT_FILE} {setting})",
             setting.to_uppercase()

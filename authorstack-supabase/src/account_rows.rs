@@ -9,10 +9,10 @@ use serde_json::Value;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
-use super::metadata;
+use crate::account_metadata as metadata;
 
 /// The columns of an account, of `auth.users` under the name `u`.
-pub(super) const COLUMNS: &str = "u.id, u.email, u.email_confirmed_at is not null, u.phone, \
+pub(crate) const COLUMNS: &str = "u.id, u.email, u.email_confirmed_at is not null, u.phone, \
      u.phone_confirmed_at is not null, u.raw_user_meta_data, u.raw_app_meta_data, u.is_anonymous, \
      coalesce(u.banned_until > now(), false), \
      date_trunc('milliseconds', coalesce(u.created_at, u.updated_at, now())), \
@@ -20,23 +20,31 @@ pub(super) const COLUMNS: &str = "u.id, u.email, u.email_confirmed_at is not nul
      date_trunc('milliseconds', u.last_sign_in_at)";
 
 /// The column behind them in an export.
-const PASSWORD: usize = 12;
+pub(crate) const PASSWORD: usize = 12;
 
+#[cfg_attr(
+    not(feature = "auth"),
+    allow(dead_code, reason = "repositories use it")
+)]
 /// `updated_at` of a change: always later than before.
-pub(super) const MOVED: &str = "greatest(date_trunc('milliseconds', clock_timestamp()), \
+pub(crate) const MOVED: &str = "greatest(date_trunc('milliseconds', clock_timestamp()), \
      date_trunc('milliseconds', u.updated_at) + interval '1 millisecond')";
 
+#[cfg_attr(
+    not(feature = "auth"),
+    allow(dead_code, reason = "repositories use it")
+)]
 /// The id as the tables have it. Ids of other forms belong to nobody here.
-pub(super) fn uuid_of(id: &AuthId) -> Result<Uuid> {
+pub(crate) fn uuid_of(id: &AuthId) -> Result<Uuid> {
     id.as_str().parse().map_err(|_| Error::not_found())
 }
 
-pub(super) fn auth_id(id: Uuid) -> Result<AuthId> {
+pub(crate) fn auth_id(id: Uuid) -> Result<AuthId> {
     id.to_string().parse()
 }
 
 /// Reads an account from a row that begins with [`COLUMNS`].
-pub(super) fn account(row: &PgRow) -> Result<Account> {
+pub(crate) fn account(row: &PgRow) -> Result<Account> {
     let id: Uuid = get(row, 0)?;
     read(row, id).map_err(|error| {
         // A value that makes no sense is the row's fault, not the caller's.
@@ -50,11 +58,13 @@ fn read(row: &PgRow, id: Uuid) -> Result<Account> {
     let (name, prefs) = metadata::read_user(get::<Option<Value>>(row, 5)?);
     let app = metadata::read_app(get::<Option<Value>>(row, 6)?)?;
     let filled = |text: &String| !text.is_empty();
-    let phone = phone.filter(filled);
+    let (email, phone) = (email.filter(filled), phone.filter(filled));
+    // Here as elsewhere, one that signs in by an identity alone has neither.
+    let has_neither = email.is_none() && phone.is_none();
     Ok(Account {
         id: auth_id(id)?,
         provider: AuthProvider::SUPABASE,
-        email: email.filter(filled).map(|it| it.parse()).transpose()?,
+        email: email.map(|it| it.parse()).transpose()?,
         email_verified: get(row, 2)?,
         phone: phone
             .map(|digits| format!("+{digits}").parse())
@@ -64,7 +74,7 @@ fn read(row: &PgRow, id: Uuid) -> Result<Account> {
         labels: app.labels,
         prefs,
         has_mfa: app.has_mfa,
-        is_anonymous: get(row, 7)?,
+        is_anonymous: get::<bool>(row, 7)? || has_neither,
         is_blocked: get(row, 8)?,
         old_id: app.old_id,
         created_at: get::<DateTime<Utc>>(row, 9)?,
@@ -75,7 +85,7 @@ fn read(row: &PgRow, id: Uuid) -> Result<Account> {
 }
 
 /// Reads an account with its password.
-pub(super) fn exported(row: &PgRow) -> Result<ExportedAccount> {
+pub(crate) fn exported(row: &PgRow) -> Result<ExportedAccount> {
     let password: Option<String> = get(row, PASSWORD)?;
     Ok(ExportedAccount {
         account: account(row)?,
