@@ -11,7 +11,7 @@ use secrecy::SecretString;
 
 const LONG_ABOUT: &str = "\
 Moves an author platform's data to Supabase: documents from MongoDB, analytics from PostgreSQL,
-for example on Azure. A store without an address is left out.
+for example on Azure, accounts from Appwrite. A store without an address is left out.
 
   1. authorstack-migrate plan      says what would move and what would not; changes nothing
   2. authorstack-migrate run       moves; if it is cut off or killed, run it again to resume
@@ -25,8 +25,8 @@ for example on Azure. A store without an address is left out.
   7. authorstack-migrate send-resets
                                    sends a link to accounts that could not keep their password
 
-With --from supabase each of them works the other way: records go back from Supabase to MongoDB
-and PostgreSQL.";
+With --from supabase each of them works the other way: records go back from Supabase to MongoDB,
+PostgreSQL and Appwrite.";
 
 const AFTER_HELP: &str = "\
 Settings:
@@ -39,6 +39,9 @@ Settings:
     --mongodb-ca-file   AUTHORSTACK_MONGODB_CA_FILE   mongodb_ca_file
     --postgres-url      AUTHORSTACK_POSTGRES_URL      postgres_url
     --postgres-ca-file  AUTHORSTACK_POSTGRES_CA_FILE  postgres_ca_file
+    --appwrite-endpoint AUTHORSTACK_APPWRITE_ENDPOINT appwrite_endpoint with its /v1
+    --appwrite-project  AUTHORSTACK_APPWRITE_PROJECT  appwrite_project
+    --appwrite-key      AUTHORSTACK_APPWRITE_KEY      appwrite_key
     --supabase-db-url   AUTHORSTACK_SUPABASE_DB_URL   supabase_db_url
     --supabase-ca-file  AUTHORSTACK_SUPABASE_CA_FILE  supabase_ca_file  from the project's settings
     --supabase-auth-url AUTHORSTACK_SUPABASE_AUTH_URL supabase_auth_url for send-resets only
@@ -48,7 +51,8 @@ Settings:
     --redis-url         AUTHORSTACK_REDIS_URL         redis_url         for flush-cache only
     --redis-ca-file     AUTHORSTACK_REDIS_CA_FILE     redis_ca_file
 
-  MongoDB's or PostgreSQL's address may be left out; its records are then left out, too.
+  The address of MongoDB, PostgreSQL or Appwrite may be left out; its records are then left out,
+  too. The file may hold move_anonymous and same_address as well.
 
 Connections:
   Servers on other machines must show a certificate for their name. A CA file names the authority
@@ -203,6 +207,24 @@ pub(crate) struct Options {
     /// A file that maps other UUIDs of the analytics to ids, one pair a line
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) id_map_file: Option<PathBuf>,
+    /// The Appwrite of the accounts, such as https://<region>.cloud.appwrite.io/v1
+    #[arg(long, global = true, value_name = "URL", value_parser = secret)]
+    #[arg(env = "AUTHORSTACK_APPWRITE_ENDPOINT", hide_env_values = true)]
+    pub(crate) appwrite_endpoint: Option<SecretString>,
+    /// The id of the project at Appwrite
+    #[arg(long, global = true, value_name = "ID", value_parser = secret)]
+    #[arg(env = "AUTHORSTACK_APPWRITE_PROJECT", hide_env_values = true)]
+    pub(crate) appwrite_project: Option<SecretString>,
+    /// An API key of that project with the scope users.read, for the way back users.write, too
+    #[arg(long, global = true, value_name = "KEY", value_parser = secret)]
+    #[arg(env = "AUTHORSTACK_APPWRITE_KEY", hide_env_values = true)]
+    pub(crate) appwrite_key: Option<SecretString>,
+    /// Move anonymous accounts, too, although nobody can sign in to them again
+    #[arg(long, global = true)]
+    pub(crate) move_anonymous: bool,
+    /// Which one of several accounts with one e-mail address moves [default: first]
+    #[arg(long, global = true, value_enum, value_name = "ACCOUNT")]
+    pub(crate) same_address: Option<Keeper>,
     /// The Supabase project's database, directly or through the pooler in session mode
     #[arg(long, global = true, value_name = "URL", value_parser = secret)]
     #[arg(env = "AUTHORSTACK_SUPABASE_DB_URL", hide_env_values = true)]
@@ -215,7 +237,7 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "URL", value_parser = secret)]
     #[arg(env = "AUTHORSTACK_SUPABASE_AUTH_URL", hide_env_values = true)]
     pub(crate) supabase_auth_url: Option<SecretString>,
-    /// A secret key of the project (sb_secret_…), or its service_role key
+    /// A secret key of the Supabase project, or the older one of its service role
     #[arg(long, global = true, value_name = "KEY", value_parser = secret)]
     #[arg(env = "AUTHORSTACK_SUPABASE_SERVICE_KEY", hide_env_values = true)]
     pub(crate) supabase_service_key: Option<SecretString>,
@@ -275,6 +297,9 @@ impl Options {
         match setting {
             "mongodb_url" => self.mongodb_url.as_ref(),
             "postgres_url" => self.postgres_url.as_ref(),
+            "appwrite_endpoint" => self.appwrite_endpoint.as_ref(),
+            "appwrite_project" => self.appwrite_project.as_ref(),
+            "appwrite_key" => self.appwrite_key.as_ref(),
             "supabase_db_url" => self.supabase_db_url.as_ref(),
             _ => None,
         }
@@ -284,10 +309,19 @@ impl Options {
 /// A side of a move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Side {
-    /// MongoDB and PostgreSQL
+    /// MongoDB, PostgreSQL and Appwrite
     Services,
     /// A Supabase project
     Supabase,
+}
+
+/// Which one of several accounts with one address moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Keeper {
+    /// The one with the first id
+    First,
+    /// The one that was used last
+    LastSeen,
 }
 
 /// How `uuid` columns hold ids.

@@ -2,9 +2,13 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use authorstack_appwrite::{AppwriteAccounts, AppwriteConfig};
 use authorstack_core::{
-    ConnectionSecurity, Result,
-    migrate::{Destination, Kind, Ledger, Sink, Snapshot},
+    ConnectionSecurity, Error, ErrorKind, Result,
+    migrate::{
+        AccountSink, AccountSource, Anonymous, Destination, Kind, Ledger, SameAddress, Sink,
+        Snapshot,
+    },
 };
 use authorstack_mongo::{MongoConfig, MongoStore};
 use authorstack_postgres::{IdForm, IdForms, IdMap, PostgresConfig, PostgresStore};
@@ -26,6 +30,14 @@ pub(crate) struct Access {
     pub(crate) kinds: Vec<Kind>,
     /// A store of the users and books, which tells what UUIDs mean.
     pub(crate) known: Option<Arc<dyn Snapshot>>,
+    /// What it needs beside its address, in the order of [`Endpoint::more`].
+    pub(crate) more: Vec<SecretString>,
+    /// Whether records move from it.
+    pub(crate) is_source: bool,
+    /// What becomes of anonymous accounts.
+    pub(crate) anonymous: Anonymous,
+    /// Which one of several accounts with one address moves.
+    pub(crate) same_address: SameAddress,
 }
 
 /// A store by its setting.
@@ -33,7 +45,9 @@ pub(crate) struct Endpoint {
     /// The setting that holds its address: as a flag, in the environment and in the file.
     pub(crate) setting: &'static str,
     /// The setting that names the file with the authority's certificate.
-    pub(crate) ca_setting: &'static str,
+    pub(crate) ca_setting: Option<&'static str>,
+    /// The settings that it needs beside its address.
+    pub(crate) more: &'static [&'static str],
     /// Which side of a move it is on.
     pub(crate) side: Side,
     /// The kinds that it holds.
@@ -41,28 +55,39 @@ pub(crate) struct Endpoint {
     pub(crate) open: fn(Access) -> BoxFuture<'static, Result<Opened>>,
 }
 
+/// The settings of a project at Appwrite, beside its endpoint.
+pub(crate) const APPWRITE: &[&str] = &["appwrite_project", "appwrite_key"];
+
 /// Every store, those of one side in the order in which they are looked at.
-///
-/// A service of accounts is one more row on the side of the services, with `kinds: Kind::ACCOUNTS`: its
-/// snapshot is `AccountSource::new(&service).for_supabase()`, its sink `AccountSink::new(&service)`.
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         setting: "mongodb_url",
-        ca_setting: "mongodb_ca_file",
+        ca_setting: Some("mongodb_ca_file"),
+        more: &[],
         side: Side::Services,
         kinds: Kind::DOCUMENTS,
         open: |access| mongodb(access).boxed(),
     },
     Endpoint {
         setting: "postgres_url",
-        ca_setting: "postgres_ca_file",
+        ca_setting: Some("postgres_ca_file"),
+        more: &[],
         side: Side::Services,
         kinds: Kind::ANALYTICS,
         open: |access| postgres(access).boxed(),
     },
     Endpoint {
+        setting: "appwrite_endpoint",
+        ca_setting: None,
+        more: APPWRITE,
+        side: Side::Services,
+        kinds: Kind::ACCOUNTS,
+        open: |access| appwrite(access).boxed(),
+    },
+    Endpoint {
         setting: "supabase_db_url",
-        ca_setting: "supabase_ca_file",
+        ca_setting: Some("supabase_ca_file"),
+        more: &[],
         side: Side::Supabase,
         kinds: Kind::ALL,
         open: |access| supabase(access).boxed(),
@@ -131,6 +156,52 @@ async fn postgres(access: Access) -> Result<Opened> {
         ledger: None,
         ids,
     })
+}
+
+async fn appwrite(access: Access) -> Result<Opened> {
+    let mut more = access.more.into_iter();
+    let (project, key) = (more.next().unwrap_or_default(), more.next());
+    let endpoint = access.url.expose_secret();
+    // Clear text goes to this machine only: the crate refuses it otherwise.
+    let security = if endpoint.starts_with("https:") {
+        ConnectionSecurity::Verified
+    } else {
+        ConnectionSecurity::Local
+    };
+    let config = AppwriteConfig::new(endpoint, project.expose_secret(), key.unwrap_or_default());
+    let service = AppwriteAccounts::new(config).map_err(by_our_names)?;
+    let sink = Arc::new(AccountSink::new(&service));
+    Snapshot::check(&*sink, Kind::ACCOUNTS)
+        .await
+        .map_err(by_our_names)?;
+    let snapshot: Arc<dyn Snapshot> = if access.is_source {
+        let source = AccountSource::new(&service).for_supabase();
+        let source = source.anonymous(access.anonymous);
+        Arc::new(source.same_address(access.same_address))
+    } else {
+        sink.clone()
+    };
+    Ok(Opened {
+        security,
+        snapshot,
+        sink,
+        destination: None,
+        ledger: None,
+        ids: None,
+    })
+}
+
+/// The tool's settings have other names than those of the crate.
+fn by_our_names(error: Error) -> Error {
+    let ErrorKind::Configuration { setting, reason } = error.kind() else {
+        return error;
+    };
+    let ours = match setting.as_ref() {
+        "appwrite_project_id" => "appwrite_project",
+        "appwrite_api_key" => "appwrite_key",
+        _ => return error,
+    };
+    Error::configuration(ours, reason.clone())
 }
 
 async fn supabase(access: Access) -> Result<Opened> {

@@ -8,7 +8,7 @@ use std::{
 
 use authorstack_core::{
     Error, Result,
-    migrate::{BatchLimits, Kind, RunOptions, Snapshot},
+    migrate::{Anonymous, BatchLimits, Kind, RunOptions, SameAddress, Snapshot},
 };
 use authorstack_postgres::{IdForm, IdMap};
 use authorstack_redis::RedisConfig;
@@ -18,8 +18,8 @@ use secrecy::{ExposeSecret, SecretString};
 use toml::{Table, Value};
 
 use crate::{
-    cli::{Ids, Options, Side},
-    endpoints::{Access, ENDPOINTS, Endpoint},
+    cli::{Ids, Keeper, Options, Side},
+    endpoints::{APPWRITE, Access, ENDPOINTS, Endpoint},
 };
 
 const DEFAULT_FILE: &str = "authorstack.toml";
@@ -33,6 +33,11 @@ const KEYS: &[&str] = &[
     "postgres_ca_file",
     "postgres_ids",
     "id_map_file",
+    "appwrite_endpoint",
+    APPWRITE[0],
+    APPWRITE[1],
+    "move_anonymous",
+    "same_address",
     "supabase_db_url",
     SUPABASE_CA_FILE,
     AUTH,
@@ -117,6 +122,8 @@ pub(crate) struct Settings {
     id_map: IdMap,
     pub(crate) rejects_file: PathBuf,
     pub(crate) set_aside_file: PathBuf,
+    anonymous: Anonymous,
+    same_address: SameAddress,
     /// Whether a value that makes no sense rejects its record wherever it stands.
     pub(crate) strict: bool,
     pub(crate) run: RunOptions,
@@ -140,14 +147,18 @@ impl Settings {
         };
         let (mut addresses, mut ca_files) = (BTreeMap::new(), BTreeMap::new());
         for endpoint in ENDPOINTS {
-            let flag = options.address(endpoint.setting);
-            if let Some(address) = file.address(endpoint.setting, flag)? {
-                addresses.insert(endpoint.setting, address);
+            for &setting in [endpoint.setting].iter().chain(endpoint.more) {
+                if let Some(address) = file.address(setting, options.address(setting))? {
+                    addresses.insert(setting, address);
+                }
             }
-            let flag = options.ca_file(endpoint.ca_setting).map(PathBuf::as_path);
+            let Some(setting) = endpoint.ca_setting else {
+                continue;
+            };
+            let flag = options.ca_file(setting).map(PathBuf::as_path);
             let file = match flag.filter(|file| !file.as_os_str().is_empty()) {
                 Some(file) => Some(file),
-                None => file.text(endpoint.ca_setting)?.map(Path::new),
+                None => file.text(setting)?.map(Path::new),
             };
             if let Some(file) = file {
                 ca_files.insert(endpoint.setting, file.to_owned());
@@ -172,6 +183,12 @@ impl Settings {
             set_aside_file: set_aside_file
                 .unwrap_or_else(|| rejects_file.with_file_name(DEFAULT_SET_ASIDE)),
             rejects_file,
+            anonymous: if options.move_anonymous || file.flag("move_anonymous")? {
+                Anonymous::Move
+            } else {
+                Anonymous::Reject
+            },
+            same_address: file.same_address(options.same_address)?,
             strict: options.strict || file.flag("strict")?,
             run: RunOptions { kinds, limits },
         })
@@ -180,12 +197,24 @@ impl Settings {
     /// What a store is reached by.
     pub(crate) fn access(
         &self,
-        setting: &'static str,
+        endpoint: &Endpoint,
         known: Option<Arc<dyn Snapshot>>,
     ) -> Result<Access> {
-        let url = self.addresses.get(setting);
+        let setting = endpoint.setting;
+        let given = |setting| {
+            let given = self.addresses.get(setting);
+            given.cloned().ok_or_else(|| missing(setting))
+        };
         Ok(Access {
-            url: url.ok_or_else(|| missing(setting))?.clone(),
+            url: given(setting)?,
+            more: endpoint
+                .more
+                .iter()
+                .map(|setting| given(setting))
+                .collect::<Result<_>>()?,
+            is_source: endpoint.side == self.from,
+            anonymous: self.anonymous,
+            same_address: self.same_address,
             ca_file: self.ca_files.get(setting).cloned(),
             postgres_ids: self.postgres_ids,
             id_map: self.id_map.clone(),
@@ -341,6 +370,21 @@ impl File {
         }
     }
 
+    fn same_address(&self, given: Option<Keeper>) -> Result<SameAddress> {
+        const KEY: &str = "same_address";
+        let keeper = match (given, self.text(KEY)?) {
+            (Some(given), _) => given,
+            (None, None) => Keeper::First,
+            (None, Some(text)) => {
+                Keeper::from_str(text, false).map_err(|_| self.wrong(KEY, "first or last-seen"))?
+            }
+        };
+        Ok(match keeper {
+            Keeper::First => SameAddress::First,
+            Keeper::LastSeen => SameAddress::LastSeen,
+        })
+    }
+
     fn ids(&self, given: Option<Ids>) -> Result<Option<IdForm>> {
         const KEY: &str = "postgres_ids";
         let ids = match (given, self.text(KEY)?) {
@@ -376,7 +420,11 @@ impl File {
 /// Where a setting can be given, for messages.
 pub(crate) fn places(setting: &str) -> String {
     let flag = setting.replace('_', "-");
-    let has = |endpoint: &Endpoint| [endpoint.setting, endpoint.ca_setting].contains(&setting);
+    let has = |endpoint: &Endpoint| {
+        endpoint.setting == setting
+            || endpoint.ca_setting == Some(setting)
+            || endpoint.more.contains(&setting)
+    };
     if ENDPOINTS.iter().any(has) || [REDIS, REDIS_CA_FILE, AUTH, SERVICE_KEY].contains(&setting) {
         return format!(
             "--{flag} (environment AUTHORSTACK_{}, {DEFAULT_FILE} {setting})",

@@ -41,7 +41,7 @@ impl Sides {
                 .iter()
                 .find(|(other, _)| other.kinds.contains(&Kind::Users));
             let known = known.map(|(_, known)| known.snapshot.clone());
-            let store = (endpoint.open)(settings.access(endpoint.setting, known)?).await;
+            let store = (endpoint.open)(settings.access(endpoint, known)?).await;
             let store = store.map_err(|error| at_start(endpoint.setting, error))?;
             opened.push((endpoint, store));
         }
