@@ -90,9 +90,7 @@ impl Run {
         while !*self.closing.borrow() {
             self.collect();
             if self.is_due() {
-                // Handlers that are about to end are settled by the same command.
-                tokio::task::yield_now().await;
-                self.collect();
+                self.gather().await;
                 self.exchange().await;
             } else {
                 self.rest().await;
@@ -109,6 +107,19 @@ impl Run {
     fn collect(&mut self) {
         while let Some(settlement) = self.tasks.try_next() {
             self.settled.push(settlement);
+        }
+    }
+
+    /// Lets handlers end that are about to: the same command settles them. It goes on only while some
+    /// do, so a job that has ended waits for none that takes its time.
+    async fn gather(&mut self) {
+        loop {
+            let before = self.settled.len();
+            tokio::task::yield_now().await;
+            self.collect();
+            if self.settled.len() == before || self.tasks.is_empty() {
+                return;
+            }
         }
     }
 
