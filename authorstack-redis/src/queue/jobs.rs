@@ -62,6 +62,10 @@ impl Fields {
         Some(String::from_utf8_lossy(bytes).into_owned())
     }
 
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name.as_bytes())
+    }
+
     pub(super) fn number(&self, name: &str) -> Option<i64> {
         self.text(name)?.parse().ok()
     }

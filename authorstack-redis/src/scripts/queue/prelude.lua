@@ -92,7 +92,8 @@ local function remove_keys(id)
 end
 
 -- Stores a job, and puts it in its line. `job` has id, name, data, opts (JSON), now, delay, priority,
--- first (next in line), and maybe kind (of a deduplication) and scheduler.
+-- first (next in line), and maybe kind (of a deduplication), scheduler, and a list that takes the id
+-- instead of the line.
 local function store(job)
   local more = {}
   if job.kind then
@@ -112,6 +113,8 @@ local function store(job)
   end
   if job.priority > 0 then
     prioritize(job.id, job.priority)
+  elseif job.lined and not job.first then
+    job.lined[#job.lined + 1] = job.id
   else
     call(job.first and 'RPUSH' or 'LPUSH', line(), job.id)
   end
