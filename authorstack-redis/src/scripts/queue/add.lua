@@ -80,6 +80,7 @@ for number = 1, count do
   ids[number] = there or id
 end
 push_lined()
+trim_events()
 if added.delayed then
   wake_later()
 end

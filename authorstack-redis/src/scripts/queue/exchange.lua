@@ -96,10 +96,13 @@ local function end_kind(id, kind)
   call('DEL', waiting)
 end
 
+-- Those that are out of the active ones already.
+local released = {}
+
 -- The lock is the worker's own, and is gone.
 local function settle(id, outcome, value, trace, keep, age, number, before)
   local key = BASE .. id
-  if call('LREM', ACTIVE, -1, id) == 0 then
+  if not released[id] and call('LREM', ACTIVE, -1, id) == 0 then
     return LOCK_LOST
   end
   local job
@@ -145,13 +148,13 @@ local function settle(id, outcome, value, trace, keep, age, number, before)
   else
     local list = finished[set] or {}
     finished[set] = list
-    list[#list + 1] = digits(now)
+    list[#list + 1] = ARGV[1]
     list[#list + 1] = id
     if outcome == 'failed' then
       call('HSET', key, 'atm', attempts, field, value, 'finishedOn', digits(now), 'stacktrace', trace)
       call('HDEL', key, 'defa')
     else
-      call('HSET', key, 'atm', attempts, field, value, 'finishedOn', digits(now))
+      call('HSET', key, 'atm', attempts, field, value, 'finishedOn', ARGV[1])
     end
     if keep > 0 or age >= 0 then
       trims[set .. keep .. ' ' .. age] = { set, keep, age }
@@ -241,6 +244,24 @@ if #own_ids > 0 and call('EXISTS', STALLED) == 1 then
     call('SREM', STALLED, ...)
   end)
 end
+-- Where a good part of the active jobs has ended, what is left is written anew.
+if #own_ids > 3 and call('LLEN', ACTIVE) <= 4 * #own_ids then
+  local ended, left = {}, {}
+  for _, id in ipairs(own_ids) do
+    ended[id] = true
+  end
+  for _, id in ipairs(call('LRANGE', ACTIVE, 0, -1)) do
+    if ended[id] then
+      released[id] = true
+    else
+      left[#left + 1] = id
+    end
+  end
+  call('DEL', ACTIVE)
+  in_parts(left, function(...)
+    call('RPUSH', ACTIVE, ...)
+  end)
+end
 for _, number in ipairs(own) do
   local at = 8 + (number - 1) * FIELDS
   local refusal = settle(ARGV[at], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], tonumber(ARGV[at + 5]),
@@ -299,7 +320,8 @@ end
 
 -- Locks a job for the worker, and adds it to those that are taken.
 local function take(id)
-  local job = redis.pcall('HGETALL', BASE .. id)
+  local key = BASE .. id
+  local job = redis.pcall('HGETALL', key)
   if job.err or #job == 0 then
     -- No job, or another kind of value: it must not stop the others. `0:` was a marker once.
     call('LREM', ACTIVE, 1, id)
@@ -310,17 +332,17 @@ local function take(id)
   end
   local mine = feed .. ':' .. digits(token)
   token = token + 1
-  local started = 0
+  local started = '1'
   for at = 1, #job, 2 do
     if job[at] == 'ats' then
-      started = tonumber(job[at + 1]) or 0
+      started = digits((tonumber(job[at + 1]) or 0) + 1)
     end
   end
-  call('SET', BASE .. id .. ':lock', mine, 'PX', lock)
+  call('SET', key .. ':lock', mine, 'PX', lock)
   if worker == '' then
-    call('HSET', BASE .. id, 'processedOn', ARGV[1], 'ats', started + 1)
+    call('HSET', key, 'processedOn', ARGV[1], 'ats', started)
   else
-    call('HSET', BASE .. id, 'processedOn', ARGV[1], 'ats', started + 1, 'pb', worker)
+    call('HSET', key, 'processedOn', ARGV[1], 'ats', started, 'pb', worker)
   end
   event('active', 'jobId', id, 'prev', 'waiting')
   taken[#taken + 1] = { id, mine, job }
@@ -371,5 +393,8 @@ end
 if settlements > 0 and #taken == 0 and call('LLEN', ACTIVE) == 0 and call('LLEN', WAIT) == 0
   and call('ZCARD', PRIORITIZED) == 0 then
   event('drained')
+end
+if settlements > 0 or #taken > 0 or lined_up then
+  trim_events()
 end
 return { refused, taken, broken, limited, due }
