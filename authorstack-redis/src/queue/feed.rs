@@ -1,9 +1,10 @@
 //! What a worker takes jobs from.
 
 use std::{
+    collections::HashMap,
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -48,6 +49,9 @@ pub(super) struct RedisFeed {
     /// New with each start: what another one holds is never taken for its own.
     id: String,
     tokens: AtomicU64,
+    /// The jobs at work that are neither in a flow nor deduplicated, and their attempts so far: what
+    /// need not be read again when they complete.
+    plain: Mutex<HashMap<JobId, u32>>,
     blocking: Slot,
 }
 
@@ -85,8 +89,13 @@ impl RedisFeed {
             options,
             id: Uuid::new_v4().to_string(),
             tokens: AtomicU64::new(0),
+            plain: Mutex::default(),
             blocking: Arc::new(Mutex::new(Some(connection))),
         })
+    }
+
+    fn plain(&self) -> MutexGuard<'_, HashMap<JobId, u32>> {
+        self.plain.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn exchanged(&self, answer: Answer, settled: &[Settlement]) -> Exchanged {
@@ -117,6 +126,9 @@ impl RedisFeed {
                     job.started_at = Some(time::now());
                     job.attempts_started += 1;
                     job.worker.clone_from(&self.options.worker);
+                    if !fields.has("parent") && !fields.has("deid") {
+                        self.plain().insert(job.id.clone(), job.attempts_made);
+                    }
                     exchanged.taken.push(Taken { job, token });
                 }
                 // A hash without a name is no job. Its lock runs out, and it fails in the end.
@@ -131,7 +143,7 @@ impl RedisFeed {
 impl JobFeed for RedisFeed {
     async fn exchange(&self, settled: &[Settlement], room: usize) -> Result<Exchanged> {
         let first = self.tokens.fetch_add(room as u64, Ordering::Relaxed);
-        let mut arguments: Vec<Vec<u8>> = Vec::with_capacity(7 + settled.len() * 8);
+        let mut arguments: Vec<Vec<u8>> = Vec::with_capacity(7 + settled.len() * 9);
         let mut push = |value: String| arguments.push(value.into_bytes());
         push(now().to_string());
         push(millis(self.options.lock).to_string());
@@ -168,8 +180,13 @@ impl JobFeed for RedisFeed {
             let age = settlement.keep.age.map(|age| age.as_secs().to_string());
             push(age.unwrap_or_else(|| "-1".to_owned()));
             push(number.to_string());
+            let before = self.plain().get(&settlement.held.id).copied();
+            push(before.map(|made| made.to_string()).unwrap_or_default());
         }
         let answer: Answer = run(&self.store, &self.keys, &scripts::EXCHANGE, arguments).await?;
+        for settlement in settled {
+            self.plain().remove(&settlement.held.id);
+        }
         // The next job of a schedule is added before this one runs, so that no failure ends it.
         let mut exchanged = self.exchanged(answer, settled);
         let mut taken = Vec::with_capacity(exchanged.taken.len());
@@ -191,7 +208,11 @@ impl JobFeed for RedisFeed {
             arguments.push(held.token.clone());
         }
         let lost: Vec<Vec<u8>> = run(&self.store, &self.keys, &scripts::EXTEND, arguments).await?;
-        Ok(lost.iter().map(|id| jobs::id(id)).collect())
+        let lost: Vec<JobId> = lost.iter().map(|id| jobs::id(id)).collect();
+        for id in &lost {
+            self.plain().remove(id);
+        }
+        Ok(lost)
     }
 
     async fn recover(&self, every: Duration) -> Result<Recovered> {

@@ -1,6 +1,6 @@
 //! Jobs from and to the hashes in which BullMQ keeps them.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use authorstack_core::{
     Error, Result,
@@ -44,26 +44,34 @@ pub(super) fn arguments(job: &NewJob, data: String) -> [Vec<u8>; 10] {
 /// A hash as scripts answer it: names and values in turn.
 pub(super) type Flat = Vec<Vec<u8>>;
 
-/// The fields of a hash.
-pub(super) struct Fields(HashMap<Vec<u8>, Vec<u8>>);
+/// The fields of a hash: so few that looking through them is faster than an index.
+pub(super) struct Fields(Vec<(Vec<u8>, Vec<u8>)>);
 
 impl Fields {
     pub(super) fn new(flat: Flat) -> Self {
-        let mut fields = HashMap::with_capacity(flat.len() / 2);
+        let mut fields = Vec::with_capacity(flat.len() / 2);
         let mut values = flat.into_iter();
         while let (Some(name), Some(value)) = (values.next(), values.next()) {
-            fields.insert(name, value);
+            fields.push((name, value));
         }
         Self(fields)
     }
 
+    fn get(&self, name: &str) -> Option<&[u8]> {
+        let found = self.0.iter().find(|field| field.0 == name.as_bytes());
+        found.map(|field| field.1.as_slice())
+    }
+
     pub(super) fn text(&self, name: &str) -> Option<String> {
-        let bytes = self.0.get(name.as_bytes())?;
-        Some(String::from_utf8_lossy(bytes).into_owned())
+        Some(String::from_utf8_lossy(self.get(name)?).into_owned())
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
     }
 
     pub(super) fn number(&self, name: &str) -> Option<i64> {
-        self.text(name)?.parse().ok()
+        std::str::from_utf8(self.get(name)?).ok()?.parse().ok()
     }
 
     fn count(&self, name: &str) -> u32 {
@@ -77,7 +85,7 @@ impl Fields {
     }
 
     fn json(&self, name: &str) -> Option<std::result::Result<Value, serde_json::Error>> {
-        Some(serde_json::from_slice(self.0.get(name.as_bytes())?))
+        Some(serde_json::from_slice(self.get(name)?))
     }
 
     /// JSON, or the text itself where it is none.

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use futures::future::BoxFuture;
+use futures::{
+    future::BoxFuture,
+    stream::{FuturesUnordered, StreamExt},
+};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, sleep_until, timeout},
@@ -26,18 +29,32 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 /// How long to wait for handlers that were told to end at their next await.
 const LAST_AWAIT: Duration = Duration::from_millis(500);
 
+/// With so many jobs at once, two exchanges may be on their way: the store works on one while the
+/// worker runs what the other has brought.
+const PIPELINED: usize = 16;
+
+/// An exchange that has ended.
+struct Landed {
+    settled: Vec<Settlement>,
+    room: usize,
+    answer: Result<Exchanged>,
+}
+
 /// A worker at work. One task owns it: it takes, settles, renews locks and looks for lost workers.
-/// Handlers run in tasks of their own. What ends while a command is on its way is settled by the next
-/// one, so under load one round trip serves many jobs.
+/// Handlers run in tasks of their own. What ends while an exchange is on its way is settled by the
+/// next one, so under load one round trip serves many jobs.
 pub(super) struct Run {
     queue: Arc<dyn JobQueue>,
-    feed: Box<dyn JobFeed>,
+    feed: Arc<dyn JobFeed>,
     options: WorkerOptions,
     tasks: Tasks,
     closing: watch::Receiver<bool>,
     deadline: watch::Receiver<Option<Instant>>,
     /// What the queue does not know yet.
     settled: Vec<Settlement>,
+    exchanges: FuturesUnordered<BoxFuture<'static, Landed>>,
+    /// How many jobs they may bring.
+    reserved: usize,
     /// Whether there may be jobs to take.
     ready: bool,
     /// When a delayed job is due.
@@ -67,7 +84,7 @@ impl Run {
         let now = Instant::now();
         Self {
             queue,
-            feed,
+            feed: Arc::from(feed),
             renew_at: now + options.lock / 2,
             // A start is often a restart: what the last process left is found soon.
             recover_at: now,
@@ -76,6 +93,8 @@ impl Run {
             closing,
             deadline,
             settled: Vec::new(),
+            exchanges: FuturesUnordered::new(),
+            reserved: 0,
             ready: true,
             due: None,
             limited: None,
@@ -90,10 +109,8 @@ impl Run {
         while !*self.closing.borrow() {
             self.collect();
             if self.is_due() {
-                // Handlers that are about to end are settled by the same command.
-                tokio::task::yield_now().await;
-                self.collect();
-                self.exchange().await;
+                self.gather().await;
+                self.depart().await;
             } else {
                 self.rest().await;
             }
@@ -102,13 +119,37 @@ impl Run {
     }
 
     fn room(&self) -> usize {
-        self.options.concurrency.saturating_sub(self.tasks.len())
+        let used = self.tasks.len() + self.reserved;
+        self.options.concurrency.saturating_sub(used)
+    }
+
+    /// How many jobs one exchange settles and takes at most.
+    const fn batch(&self) -> usize {
+        let all = self.options.concurrency;
+        if all < PIPELINED {
+            all
+        } else {
+            all.div_ceil(2)
+        }
     }
 
     /// Takes note of the jobs that have ended.
     fn collect(&mut self) {
         while let Some(settlement) = self.tasks.try_next() {
             self.settled.push(settlement);
+        }
+    }
+
+    /// Lets handlers end that are about to: the same command settles them. It goes on only while some
+    /// do, so a job that has ended waits for none that takes its time.
+    async fn gather(&mut self) {
+        loop {
+            let before = self.settled.len();
+            tokio::task::yield_now().await;
+            self.collect();
+            if self.settled.len() == before || self.tasks.is_empty() {
+                return;
+            }
         }
     }
 
@@ -126,15 +167,26 @@ impl Run {
             self.due = None;
             self.ready = true;
         }
-        !self.settled.is_empty() || self.unsure || (self.may_take() && self.room() > 0)
+        if self.unsure {
+            // What another exchange takes at the moment is not lost.
+            return self.exchanges.is_empty();
+        }
+        let room = if self.may_take() { self.room() } else { 0 };
+        if self.exchanges.is_empty() {
+            return !self.settled.is_empty() || room > 0;
+        }
+        // The next one waits until it is worth a round trip.
+        let worth = self.batch().div_ceil(2);
+        let more = self.options.concurrency >= PIPELINED && self.exchanges.len() < 2;
+        more && (self.settled.len() >= worth || room >= worth)
     }
 
     const fn may_take(&self) -> bool {
         self.ready && self.limited.is_none()
     }
 
-    /// Settles and takes.
-    async fn exchange(&mut self) {
+    /// Begins to settle and to take.
+    async fn depart(&mut self) {
         if self.unsure {
             match self.feed.reclaim(&self.held_or_settled()).await {
                 Ok(0) => self.unsure = false,
@@ -145,17 +197,41 @@ impl Run {
                 Err(error) => return self.failed("reclaim", &error),
             }
         }
+        let settled: Vec<Settlement> = self
+            .settled
+            .drain(..self.settled.len().min(self.batch()))
+            .collect();
         let room = if self.limited.is_none() {
-            self.room()
+            self.room().min(self.batch())
         } else {
             0
         };
-        match self.feed.exchange(&self.settled, room).await {
+        self.reserved += room;
+        let feed = Arc::clone(&self.feed);
+        self.exchanges.push(Box::pin(async move {
+            let answer = feed.exchange(&settled, room).await;
+            Landed {
+                settled,
+                room,
+                answer,
+            }
+        }));
+    }
+
+    fn landed(&mut self, landed: Landed) {
+        let Landed {
+            settled,
+            room,
+            answer,
+        } = landed;
+        self.reserved = self.reserved.saturating_sub(room);
+        match answer {
             Ok(exchanged) => self.exchanged(exchanged, room),
             Err(error) => {
                 // The store may have done it all: settling again is refused, what was taken is
                 // looked for.
                 self.unsure = true;
+                self.settled.splice(..0, settled);
                 self.failed("exchange", &error);
             }
         }
@@ -175,7 +251,6 @@ impl Run {
         for id in &exchanged.broken {
             tracing::error!(queue = %self.queue.name(), job = %id, "the key of a job holds no job; it was taken out of the line");
         }
-        self.settled.clear();
         if room > 0 {
             self.ready = exchanged.taken.len() == room;
             self.due = exchanged.next;
@@ -202,6 +277,7 @@ impl Run {
         tokio::select! {
             biased;
             () = async { drop(closing.wait_for(|closing| *closing).await) } => {}
+            Some(landed) = self.exchanges.next() => self.landed(landed),
             settlement = self.tasks.next() => self.settled.push(settlement),
             wake = Self::woken(&mut self.wait) => self.wake(wake).await,
             () = sleep_until(alarm) => self.alarm().await,
@@ -214,6 +290,7 @@ impl Run {
             && self.pause.is_none()
             && self.limited.is_none()
             && !self.ready
+            && self.exchanges.is_empty()
             && self.room() > 0
         {
             let longest = match self.due {
@@ -336,6 +413,9 @@ impl Run {
     async fn close(mut self) -> ShutdownReport {
         // Its connection ends with it. What it may have been woken by, `rearm` says again.
         self.wait = None;
+        while let Some(landed) = self.exchanges.next().await {
+            self.landed(landed);
+        }
         let mut report = ShutdownReport::default();
         let deadline = self.deadline.borrow().unwrap_or_else(Instant::now);
         while !self.tasks.is_empty() {
@@ -377,6 +457,11 @@ impl Run {
         self.settle_last(Instant::now() + LAST_WORDS).await;
         report.left = self.tasks.len() + self.settled.len();
         report.given_back = report.given_back.saturating_sub(self.settled.len());
+        if self.unsure
+            && let Err(error) = self.feed.reclaim(&self.held_or_settled()).await
+        {
+            tracing::warn!(queue = %self.queue.name(), %error, "jobs whose answer was lost wait until their locks run out");
+        }
         if let Err(error) = self.feed.rearm().await {
             tracing::warn!(queue = %self.queue.name(), %error, "a stopping worker could not wake another one");
         }
@@ -389,10 +474,13 @@ impl Run {
             if let Some(until) = self.pause.take() {
                 sleep(until.saturating_duration_since(Instant::now())).await;
             }
-            match self.feed.exchange(&self.settled, 0).await {
-                Ok(exchanged) => self.exchanged(exchanged, 0),
-                Err(error) => self.failed("exchange", &error),
-            }
+            let settled = std::mem::take(&mut self.settled);
+            let answer = self.feed.exchange(&settled, 0).await;
+            self.landed(Landed {
+                settled,
+                room: 0,
+                answer,
+            });
         }
     }
 }

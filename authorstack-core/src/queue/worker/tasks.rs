@@ -72,28 +72,27 @@ impl Tasks {
     /// Begins to run a job.
     pub(super) fn start(&mut self, taken: Taken) {
         let Taken { job, token } = taken;
-        let running = |task| Running {
-            held: Held {
-                id: job.id.clone(),
-                token: token.clone(),
-            },
-            options: job.options.clone(),
-            attempts_made: job.attempts_made,
-            stacktrace: job.stacktrace.clone(),
-            task,
+        let held = Held {
+            id: job.id.clone(),
+            token,
         };
-        let task = self.set.spawn(Self::run(
-            Arc::clone(&self.handler),
-            self.span(&job),
-            job.clone(),
-            JobContext::new(
-                Arc::clone(&self.queue),
-                job.id.clone(),
-                job.attempts_made.saturating_add(1),
-                self.closing.clone(),
-            ),
-        ));
-        let running = running(task.clone());
+        let (options, stacktrace) = (job.options.clone(), job.stacktrace.clone());
+        let attempts_made = job.attempts_made;
+        let context = JobContext::new(
+            Arc::clone(&self.queue),
+            job.id.clone(),
+            attempts_made.saturating_add(1),
+            self.closing.clone(),
+        );
+        let (handler, span) = (Arc::clone(&self.handler), self.span(&job));
+        let task = self.set.spawn(Self::run(handler, span, job, context));
+        let running = Running {
+            held,
+            options,
+            attempts_made,
+            stacktrace,
+            task: task.clone(),
+        };
         self.running.insert(task.id(), running);
     }
 

@@ -37,7 +37,14 @@ local function deduplicated(id, kind, lasts, flags)
   return there
 end
 
-local ids, added = {}, {}
+local ids, added, lined = {}, {}, {}
+-- Jobs that wait side by side are pushed by one command.
+local function push_lined()
+  if #lined > 0 then
+    call('LPUSH', line(), unpack(lined))
+    lined = {}
+  end
+end
 for number = 1, count do
   local at = 2 + (number - 1) * FIELDS
   local id = ARGV[at]
@@ -53,6 +60,9 @@ for number = 1, count do
     there = deduplicated(id, kind, tonumber(ARGV[at + 8]), ARGV[at + 9])
   end
   if not there then
+    if ARGV[at + 6] == '1' then
+      push_lined()
+    end
     local line = store({
       id = id,
       name = ARGV[at + 1],
@@ -63,11 +73,14 @@ for number = 1, count do
       priority = tonumber(ARGV[at + 5]),
       first = ARGV[at + 6] == '1',
       kind = kind ~= '' and kind or nil,
+      lined = lined,
     })
     added[line] = true
   end
   ids[number] = there or id
 end
+push_lined()
+trim_events()
 if added.delayed then
   wake_later()
 end

@@ -47,6 +47,7 @@ local line = store({
   scheduler = id,
 })
 call('HSET', BASE .. taken, 'nrjid', job)
+trim_events()
 if line == 'delayed' then
   wake_later()
 else

@@ -1,15 +1,19 @@
 -- Settles jobs, and takes others. ARGV: the time, the lock's milliseconds, the feed, the number of
 -- its next token, how many to take, the worker's name, how many are settled; then for each: id,
--- token, outcome, value, stack trace (JSON), how many and how many seconds to keep (-1: all), and
--- the attempts or the milliseconds until the next one.
+-- token, outcome, value, stack trace (JSON), how many and how many seconds to keep (-1: all), the
+-- attempts or the milliseconds until the next one, and for a job that is neither in a flow nor
+-- deduplicated the attempts before this one, or ''.
+--
+-- What can be done for all jobs by one command is: a script's commands cost more than what they do.
 local now, lock = tonumber(ARGV[1]), ARGV[2]
 local feed, token, room, worker = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local settlements = tonumber(ARGV[7])
-local FIELDS = 8
+local FIELDS = 9
 local GONE, LOCK_LOST = 1, 2
-local has_suspects = settlements > 0 and call('EXISTS', STALLED) == 1
 local lined_up, put_off_one = false, false
 local trims = {}
+-- The finished jobs of each set: scores and ids in turn.
+local finished = {}
 
 -- Tells the parent of a flow that a child has ended.
 local function tell_parent(raw, id, outcome, value)
@@ -92,28 +96,23 @@ local function end_kind(id, kind)
   call('DEL', waiting)
 end
 
-local function settle(id, token, outcome, value, trace, keep, age, number)
+-- Those that are out of the active ones already.
+local released = {}
+
+-- The lock is the worker's own, and is gone.
+local function settle(id, outcome, value, trace, keep, age, number, before)
   local key = BASE .. id
-  local lock_key = key .. ':lock'
-  local holder = call('GET', lock_key)
-  local job = call('HMGET', key, 'name', 'atm', 'priority', 'parent', 'deid', 'opts')
+  if not released[id] and call('LREM', ACTIVE, -1, id) == 0 then
+    return LOCK_LOST
+  end
+  local job
+  if before and outcome == 'completed' then
+    job = { true, before, 0, false, false, false }
+  else
+    job = call('HMGET', key, 'name', 'atm', 'priority', 'parent', 'deid', 'opts')
+  end
   if not job[1] then
-    if holder == token then
-      call('DEL', lock_key)
-      call('LREM', ACTIVE, -1, id)
-    end
     return GONE
-  end
-  if holder ~= token then
-    return LOCK_LOST
-  end
-  -- The first write is one that is allowed where no memory is left.
-  call('DEL', lock_key)
-  if has_suspects then
-    call('SREM', STALLED, id)
-  end
-  if call('LREM', ACTIVE, -1, id) == 0 then
-    return LOCK_LOST
   end
   local attempts = (tonumber(job[2]) or 0) + 1
   local priority = tonumber(job[3]) or 0
@@ -147,12 +146,15 @@ local function settle(id, token, outcome, value, trace, keep, age, number)
   if keep == 0 then
     remove_keys(id)
   else
-    call('ZADD', set, digits(now), id)
+    local list = finished[set] or {}
+    finished[set] = list
+    list[#list + 1] = ARGV[1]
+    list[#list + 1] = id
     if outcome == 'failed' then
       call('HSET', key, 'atm', attempts, field, value, 'finishedOn', digits(now), 'stacktrace', trace)
       call('HDEL', key, 'defa')
     else
-      call('HSET', key, 'atm', attempts, field, value, 'finishedOn', digits(now))
+      call('HSET', key, 'atm', attempts, field, value, 'finishedOn', ARGV[1])
     end
     if keep > 0 or age >= 0 then
       trims[set .. keep .. ' ' .. age] = { set, keep, age }
@@ -204,13 +206,74 @@ local function promote()
 end
 
 local refused, taken, broken = {}, {}, {}
+
+-- Calls a command with a list of arguments, in parts that Lua can pass.
+local function in_parts(arguments, run)
+  for from = 1, #arguments, 4000 do
+    run(unpack(arguments, from, math.min(from + 3999, #arguments)))
+  end
+end
+
+local locks, holders = {}, {}
+for number = 1, settlements do
+  locks[number] = BASE .. ARGV[8 + (number - 1) * FIELDS] .. ':lock'
+end
+in_parts(locks, function(...)
+  for _, holder in ipairs(call('MGET', ...)) do
+    holders[#holders + 1] = holder
+  end
+end)
+local own, own_locks, own_ids = {}, {}, {}
 for number = 1, settlements do
   local at = 8 + (number - 1) * FIELDS
-  local refusal = settle(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], tonumber(ARGV[at + 5]),
-    tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]))
+  if holders[number] == ARGV[at + 1] then
+    own[#own + 1] = number
+    own_locks[#own_locks + 1] = locks[number]
+    own_ids[#own_ids + 1] = ARGV[at]
+  else
+    local exists = call('EXISTS', BASE .. ARGV[at]) == 1
+    refused[#refused + 1] = { number, exists and LOCK_LOST or GONE }
+  end
+end
+-- The first write is one that is allowed where no memory is left.
+in_parts(own_locks, function(...)
+  call('DEL', ...)
+end)
+if #own_ids > 0 and call('EXISTS', STALLED) == 1 then
+  in_parts(own_ids, function(...)
+    call('SREM', STALLED, ...)
+  end)
+end
+-- Where a good part of the active jobs has ended, what is left is written anew.
+if #own_ids > 3 and call('LLEN', ACTIVE) <= 4 * #own_ids then
+  local ended, left = {}, {}
+  for _, id in ipairs(own_ids) do
+    ended[id] = true
+  end
+  for _, id in ipairs(call('LRANGE', ACTIVE, 0, -1)) do
+    if ended[id] then
+      released[id] = true
+    else
+      left[#left + 1] = id
+    end
+  end
+  call('DEL', ACTIVE)
+  in_parts(left, function(...)
+    call('RPUSH', ACTIVE, ...)
+  end)
+end
+for _, number in ipairs(own) do
+  local at = 8 + (number - 1) * FIELDS
+  local refusal = settle(ARGV[at], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], tonumber(ARGV[at + 5]),
+    tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8]))
   if refusal then
     refused[#refused + 1] = { number, refusal }
   end
+end
+for set, list in pairs(finished) do
+  in_parts(list, function(...)
+    call('ZADD', set, ...)
+  end)
 end
 for _, one in pairs(trims) do
   trim(one[1], one[2], one[3])
@@ -228,18 +291,61 @@ local function limit()
   return 0
 end
 
-local function next_job()
-  local id = call('RPOPLPUSH', WAIT, ACTIVE)
-  if id then
-    return id
+-- Moves up to so many jobs to the active ones, in the order in which they run.
+local function grab(count)
+  local ids = {}
+  local waiting = call('LRANGE', WAIT, -count, -1)
+  if #waiting > 0 then
+    for at = #waiting, 1, -1 do
+      ids[#ids + 1] = waiting[at]
+    end
+    -- Refused as a whole where no memory is left.
+    call('LPUSH', ACTIVE, unpack(ids))
+    call('LTRIM', WAIT, 0, -#waiting - 1)
+    return ids
   end
-  local first = call('ZPOPMIN', PRIORITIZED)
-  if first[1] then
-    call('LPUSH', ACTIVE, first[1])
-    return first[1]
+  ids = call('ZRANGE', PRIORITIZED, 0, count - 1)
+  if #ids > 0 then
+    call('LPUSH', ACTIVE, unpack(ids))
+    call('ZREM', PRIORITIZED, unpack(ids))
+    return ids
   end
   -- What a resume of BullMQ 6 has not brought back yet.
-  return call('RPOPLPUSH', PAUSED, ACTIVE)
+  local left = call('RPOPLPUSH', PAUSED, ACTIVE)
+  if left then
+    return { left }
+  end
+  return ids
+end
+
+-- Locks a job for the worker, and adds it to those that are taken.
+local function take(id)
+  local key = BASE .. id
+  local job = redis.pcall('HGETALL', key)
+  if job.err or #job == 0 then
+    -- No job, or another kind of value: it must not stop the others. `0:` was a marker once.
+    call('LREM', ACTIVE, 1, id)
+    if string.sub(id, 1, 2) ~= '0:' then
+      broken[#broken + 1] = id
+    end
+    return
+  end
+  local mine = feed .. ':' .. digits(token)
+  token = token + 1
+  local started = '1'
+  for at = 1, #job, 2 do
+    if job[at] == 'ats' then
+      started = digits((tonumber(job[at + 1]) or 0) + 1)
+    end
+  end
+  call('SET', key .. ':lock', mine, 'PX', lock)
+  if worker == '' then
+    call('HSET', key, 'processedOn', ARGV[1], 'ats', started)
+  else
+    call('HSET', key, 'processedOn', ARGV[1], 'ats', started, 'pb', worker)
+  end
+  event('active', 'jobId', id, 'prev', 'waiting')
+  taken[#taken + 1] = { id, mine, job }
 end
 
 local limited, due = 0, ''
@@ -250,47 +356,22 @@ end
 if room > 0 and limited == 0 and not queue.paused then
   local wanted = room
   if queue.concurrency then
-    wanted = math.min(room, queue.concurrency - call('LLEN', ACTIVE))
+    wanted = math.min(wanted, queue.concurrency - call('LLEN', ACTIVE))
+  end
+  if queue.max then
+    wanted = math.min(wanted, queue.max - (tonumber(call('GET', LIMITER)) or 0))
   end
   while #taken < wanted do
-    local id = next_job()
-    if not id then
+    local ids = grab(math.min(wanted - #taken, 1000))
+    if #ids == 0 then
       break
     end
-    local job = redis.pcall('HGETALL', BASE .. id)
-    if job.err or #job == 0 then
-      -- No job, or another kind of value: it must not stop the others. `0:` was a marker once.
-      call('LREM', ACTIVE, 1, id)
-      if string.sub(id, 1, 2) ~= '0:' then
-        broken[#broken + 1] = id
-      end
-    else
-      local mine = feed .. ':' .. digits(token)
-      token = token + 1
-      local started = 0
-      for at = 1, #job, 2 do
-        if job[at] == 'ats' then
-          started = tonumber(job[at + 1]) or 0
-        end
-      end
-      call('SET', BASE .. id .. ':lock', mine, 'PX', lock)
-      if worker == '' then
-        call('HSET', BASE .. id, 'processedOn', digits(now), 'ats', started + 1)
-      else
-        call('HSET', BASE .. id, 'processedOn', digits(now), 'ats', started + 1, 'pb', worker)
-      end
-      event('active', 'jobId', id, 'prev', 'waiting')
-      taken[#taken + 1] = { id, mine, job }
-      if queue.max then
-        local used = call('INCR', LIMITER)
-        if used == 1 then
-          call('PEXPIRE', LIMITER, digits(queue.duration or 1000))
-        end
-        if used >= queue.max then
-          break
-        end
-      end
+    for _, id in ipairs(ids) do
+      take(id)
     end
+  end
+  if queue.max and #taken > 0 and call('INCRBY', LIMITER, #taken) == #taken then
+    call('PEXPIRE', LIMITER, digits(queue.duration or 1000))
   end
   if #taken >= wanted or queue.max then
     if call('LLEN', WAIT) > 0 or call('ZCARD', PRIORITIZED) > 0 then
@@ -312,5 +393,8 @@ end
 if settlements > 0 and #taken == 0 and call('LLEN', ACTIVE) == 0 and call('LLEN', WAIT) == 0
   and call('ZCARD', PRIORITIZED) == 0 then
   event('drained')
+end
+if settlements > 0 or #taken > 0 or lined_up then
+  trim_events()
 end
 return { refused, taken, broken, limited, due }

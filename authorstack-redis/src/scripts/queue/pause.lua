@@ -32,4 +32,5 @@ else
   end
 end
 event(ARGV[1])
+trim_events()
 return 1

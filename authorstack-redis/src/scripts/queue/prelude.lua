@@ -26,14 +26,17 @@ end
 
 local queue = settings(META)
 
--- Called before the first event: where a script may be refused for lack of memory, the first write
--- must be one that changes nothing else.
 local function event(name, ...)
+  call('XADD', EVENTS, '*', 'event', name, ...)
+end
+
+-- Keeps about as many events as the queue's settings say. A script that tells much calls it once.
+local function trim_events()
   if not queue.events then
     call('HSET', META, 'opts.maxLenEvents', 10000)
     queue.events = 10000
   end
-  call('XADD', EVENTS, 'MAXLEN', '~', queue.events, '*', 'event', name, ...)
+  call('XTRIM', EVENTS, 'MAXLEN', '~', queue.events)
 end
 
 -- Whether workers must not be woken.
@@ -92,7 +95,8 @@ local function remove_keys(id)
 end
 
 -- Stores a job, and puts it in its line. `job` has id, name, data, opts (JSON), now, delay, priority,
--- first (next in line), and maybe kind (of a deduplication) and scheduler.
+-- first (next in line), and maybe kind (of a deduplication), scheduler, and a list that takes the id
+-- instead of the line.
 local function store(job)
   local more = {}
   if job.kind then
@@ -104,7 +108,7 @@ local function store(job)
     more[#more + 1] = job.scheduler
   end
   call('HSET', BASE .. job.id, 'name', job.name, 'data', job.data, 'opts', job.opts, 'timestamp', digits(job.now),
-    'delay', digits(job.delay), 'priority', digits(job.priority), unpack(more))
+    'delay', job.delay > 0 and digits(job.delay) or 0, 'priority', job.priority, unpack(more))
   event('added', 'jobId', job.id, 'name', job.name)
   if job.delay > 0 then
     put_off(job.id, job.now + job.delay)
@@ -112,6 +116,8 @@ local function store(job)
   end
   if job.priority > 0 then
     prioritize(job.id, job.priority)
+  elseif job.lined and not job.first then
+    job.lined[#job.lined + 1] = job.id
   else
     call(job.first and 'RPUSH' or 'LPUSH', line(), job.id)
   end

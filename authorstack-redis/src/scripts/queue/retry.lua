@@ -28,6 +28,7 @@ for _, id in ipairs(ids) do
   line_up(id, tonumber(found[1]) or 0, first, 'failed')
 end
 if #ids > 0 then
+  trim_events()
   wake()
 end
 return #ids

@@ -73,4 +73,5 @@ if line == 'delayed' then
 else
   wake()
 end
+trim_events()
 return digits(next)
