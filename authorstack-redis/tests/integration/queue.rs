@@ -1,0 +1,16 @@
+//! The suite of queues on Redis.
+
+#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
+
+use crate::common;
+
+use std::sync::Arc;
+
+use authorstack_core::queue::{JobQueue, QueueName};
+
+async fn fresh() -> Arc<dyn JobQueue> {
+    let (store, _) = common::fresh().await;
+    Arc::new(store.queue(QueueName::DATA_SYNC))
+}
+
+authorstack_core::queue_conformance!(fresh);

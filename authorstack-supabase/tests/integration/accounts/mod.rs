@@ -1,0 +1,20 @@
+//! Accounts in Supabase Auth: its stand-in, or a real one that the settings name.
+//!
+//! A real server is used when `AUTHORSTACK_TEST_SUPABASE_AUTH_URL`, `…_SERVICE_KEY` and `…_DB_URL`
+//! name one. **All its accounts are deleted**: it must be one for tests alone. With `…_JWT_SECRET` the
+//! local authenticator checks HS256.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed check of a test panics"
+)]
+
+mod canary;
+mod conformance;
+mod hashes;
+mod keys;
+mod moves;
+mod project;
+mod secrets;
+mod settings;

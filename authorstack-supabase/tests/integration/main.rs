@@ -1,0 +1,20 @@
+//! All integration tests of this crate in one binary: a binary for each file costs minutes of linking.
+
+mod accepted;
+mod access;
+mod accounts;
+mod analytics;
+mod common;
+mod conformance;
+mod digest;
+mod kinds;
+mod partitioned;
+mod policies;
+mod pooler;
+mod rls;
+mod rows;
+mod schema;
+mod sink;
+mod snapshot;
+mod stored;
+mod unreadable;
