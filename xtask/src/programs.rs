@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::services::install;
+use crate::services::{self, install};
 use crate::test::Environment;
 use crate::workspace::Workspace;
 use crate::{process, tools};
@@ -32,7 +32,10 @@ pub(crate) fn bench(workspace: &Workspace, name: &str, arguments: &[String]) -> 
         .args(["bench", "--package", PACKAGE, "--bench", name, "--"])
         .args(arguments)
         .current_dir(workspace.root());
-    process::run(environment.apply(with_tool(&mut bench, &programs)))
+    services::set_fsync(workspace, true)?;
+    let measured = process::run(environment.apply(with_tool(&mut bench, &programs)));
+    services::set_fsync(workspace, false)?;
+    measured
 }
 
 /// Builds the programs of the examples; returns the folder that they are in.

@@ -260,11 +260,7 @@ mod tests {
     #[test]
     fn a_status_changes_with_the_hash_and_does_not_show_it() -> Result<()> {
         let kept = MovedPassword::kept(HASH.parse()?);
-        let other = MovedPassword::kept(
-            HASH.replace("GHi", "GHj")
-                .parse()
-                .or_else(|_| PasswordHash::argon2(&HASH.replace("nf65", "nf66")))?,
-        );
+        let other = MovedPassword::kept(HASH.replace("nf65", "nf66").parse()?);
         assert_ne!(kept.status, other.status);
         assert_eq!(MovedPassword::plain_status(&kept.status), "kept: argon2");
         assert_eq!(kept.algorithm(), Some("argon2"));

@@ -125,4 +125,10 @@ pub trait Snapshot: std::fmt::Debug + Send + Sync {
         let _ = kind;
         None
     }
+
+    /// As [`Snapshot::rows`], but nothing is set aside: rows in which a value would be are among those
+    /// that cannot move. A source that sets nothing aside in its rows needs no other than this one.
+    fn strict_rows(&self, kind: Kind) -> Option<&dyn RowSource> {
+        self.rows(kind)
+    }
 }

@@ -132,4 +132,8 @@ impl Snapshot for SourceSet {
     fn rows(&self, kind: Kind) -> Option<&dyn RowSource> {
         self.of(kind)?.rows(kind)
     }
+
+    fn strict_rows(&self, kind: Kind) -> Option<&dyn RowSource> {
+        self.of(kind)?.strict_rows(kind)
+    }
 }

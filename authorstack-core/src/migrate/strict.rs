@@ -102,6 +102,10 @@ impl Snapshot for Strict {
     }
 
     fn rows(&self, kind: Kind) -> Option<&dyn RowSource> {
-        self.source.rows(kind)
+        self.source.strict_rows(kind)
+    }
+
+    fn strict_rows(&self, kind: Kind) -> Option<&dyn RowSource> {
+        self.source.strict_rows(kind)
     }
 }

@@ -155,32 +155,36 @@ impl Column {
     }
 
     /// The value of a column that the schema does not know, as `jsonb`; `None` for the schema's own
-    /// column `extra`. A number with more digits than a double has is a text, and so is JSON that
-    /// readers refuse.
+    /// column `extra`.
     pub(super) fn extra(&self) -> Option<String> {
-        let t = format!("t.{}", quoted(&self.name));
+        let is_own = self.held == Held::Jsonb && self.name == "extra";
+        (!is_own).then(|| self.as_json(&format!("t.{}", quoted(&self.name))))
+    }
+
+    /// A value of the column as `jsonb`. A number with more digits than a double has is a text, and
+    /// so is JSON that readers refuse.
+    pub(super) fn as_json(&self, value: &str) -> String {
         let readable = |json: &str| {
             format!(
-                "(select case when j is null or {} or {} then to_jsonb({t}::text) else j end \
+                "(select case when j is null or {} or {} then to_jsonb({value}::text) else j end \
                   from (select {json} as j) as read)",
                 large_numbers("j"),
                 deep("j")
             )
         };
-        Some(match self.held {
-            Held::Jsonb if self.name == "extra" => return None,
-            Held::Jsonb => readable(&t),
-            Held::Json => readable(&json(&t, "true")),
+        match self.held {
+            Held::Jsonb => readable(value),
+            Held::Json => readable(&json(value, "true")),
             Held::Numeric(_) => format!(
-                "case when {t} = trunc({t}) and abs({t}) < 9223372036854775807 \
-                     then to_jsonb(trunc({t})) \
-                   when abs({t}) between 1e-300 and 1e300 then \
-                     case when {t}::float8::text::numeric = {t} then to_jsonb({t}::float8) \
-                       else to_jsonb({t}::text) end \
-                   else to_jsonb({t}::text) end"
+                "case when {value} = trunc({value}) and abs({value}) < 9223372036854775807 \
+                     then to_jsonb(trunc({value})) \
+                   when abs({value}) between 1e-300 and 1e300 then \
+                     case when {value}::float8::text::numeric = {value} \
+                       then to_jsonb({value}::float8) else to_jsonb({value}::text) end \
+                   else to_jsonb({value}::text) end"
             ),
-            _ => format!("to_jsonb({t})"),
-        })
+            _ => format!("to_jsonb({value})"),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! that cannot move.
 
 use authorstack_core::{
-    Error, Id, Result,
+    Error, Id, Result, SET_ASIDE,
     fields::{Field, Shape},
     limits,
     migrate::{Kind, Record},
@@ -10,7 +10,10 @@ use authorstack_core::{
 use authorstack_sql::{IdForm, row_digest};
 use uuid::Uuid;
 
-use super::columns::{self, Column, Reading, UUID, constant, deep, large_numbers, quoted};
+use super::{
+    columns::{self, Column, Reading, UUID, constant, deep, large_numbers, quoted},
+    sums::{is_lossy, sums},
+};
 
 /// The transaction setting that holds the map, because COPY takes no parameters.
 pub(super) const ID_MAP: &str = "authorstack.id_map";
@@ -38,13 +41,32 @@ pub(super) enum Trouble {
     Value(&'static str),
 }
 
+/// What becomes of a row that breaks a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// It cannot move.
+    Refused,
+    /// It moves without the value, which is set aside.
+    Without,
+    /// It moves with the value as converted, and the value itself is set aside.
+    With,
+}
+
 /// A rule, and the field that breaks it.
 #[derive(Debug, Clone)]
 pub(super) struct Rule {
     pub(super) field: &'static str,
     pub(super) trouble: Trouble,
+    then: Then,
     /// SQL over the converted row `c`: true if the rule is broken.
     broken: String,
+}
+
+impl Rule {
+    /// Whether a row that breaks it moves nevertheless, and a value is set aside.
+    fn sets_aside(&self) -> bool {
+        self.then != Then::Refused
+    }
 }
 
 /// How the rows of a kind are converted.
@@ -53,6 +75,8 @@ pub(super) struct Conversion {
     kind: Kind,
     ids: IdForm,
     has_map: bool,
+    /// Whether nothing is set aside.
+    strict: bool,
     /// The columns that the table has, in its order.
     table: Vec<Column>,
     /// How the fields' columns are read, in the order of the fields.
@@ -82,13 +106,23 @@ const BREAKDOWN: Trouble = Trouble::Value(
     "is no object of sums with revenue, units and page_reads by name; refresh the day's roll-up, \
      or leave it out",
 );
+const LOSSY: Trouble = Trouble::Value(
+    "has names that sums do not have, or amounts with more than 28 digits; refresh the day's \
+     roll-up, or leave them out",
+);
 
 impl Conversion {
     /// How the rows of a table with these columns are converted.
     ///
     /// # Errors
     /// Configuration, naming each column that is missing or does not convert.
-    pub(super) fn new(kind: Kind, ids: IdForm, has_map: bool, table: Vec<Column>) -> Result<Self> {
+    pub(super) fn new(
+        kind: Kind,
+        ids: IdForm,
+        has_map: bool,
+        strict: bool,
+        table: Vec<Column>,
+    ) -> Result<Self> {
         let (mut readings, mut problems) = (Vec::new(), Vec::new());
         for field in kind.fields() {
             let Some(name) = field.column else { continue };
@@ -108,6 +142,7 @@ impl Conversion {
             kind,
             ids,
             has_map,
+            strict,
             table,
             readings,
             rules: Vec::new(),
@@ -199,13 +234,19 @@ impl Conversion {
                 ("platform", _) => folded(stored),
                 ("status", _) => format!("lower(btrim({stored}))"),
                 ("page_reads" | "total_page_reads" | "records_synced", _) => or("0"),
-                ("book_breakdown", _) if reading.problem.is_none() => self.book_breakdown(stored),
-                ("book_breakdown", _) => format!(
-                    "(select {} from (select {} as sums offset 0) as r)",
-                    self.book_breakdown("r.sums"),
-                    or("'{}'::jsonb")
-                ),
-                (_, Shape::Sums) => or("'{}'"),
+                (_, Shape::Sums) => {
+                    let (value, wrong) = if column == "book_breakdown" {
+                        (self.by_book("r.json"), WRONG_BOOK.to_owned())
+                    } else {
+                        ("r.json".to_owned(), wrong_name("e.key"))
+                    };
+                    format!(
+                        "case when {own} is null then '{{}}'::jsonb else (select {} \
+                          from (select {value} as json from (select {stored} as json offset 0) as r \
+                                offset 0) as b) end",
+                        sums("b.json", &wrong)
+                    )
+                }
                 // An interval costs less than a zone's name. "Always valid" means no date.
                 ("valid_until", _) => {
                     format!("timezone(interval '0', nullif({stored}, 'infinity'))")
@@ -265,13 +306,12 @@ impl Conversion {
 
     /// The sums by book, with the ids' digits as keys. A key without an id stays, and breaks a
     /// rule.
-    fn book_breakdown(&self, sums: &str) -> String {
+    fn by_book(&self, sums: &str) -> String {
         let id = self.id("u.uuid", "key_map");
         let digits = IdForm::Embedded.digits("k.id");
         let join = self.join("u.uuid", "key_map");
         format!(
-            "case when {sums} is null then '{{}}' \
-              when jsonb_typeof({sums}) <> 'object' or not exists (select \
+            "case when jsonb_typeof({sums}) <> 'object' or not exists (select \
                 from jsonb_object_keys({sums}) as name where name !~ '^[0-9a-f]{{24}}$') \
               then {sums} \
               else (select jsonb_object_agg(coalesce({digits}, lower(k.key)), k.value) from \
@@ -291,7 +331,7 @@ impl Conversion {
                 rules.push(rule(column, Trouble::Missing, &broken));
             }
             if let Some(problem) = reading.problem
-                && field.shape != Shape::Id
+                && !matches!(field.shape, Shape::Id | Shape::Sums)
             {
                 let broken = format!("c.own_{column} is not null and {value} is null");
                 // "Always valid" means no date.
@@ -354,23 +394,41 @@ impl Conversion {
                 (_, Shape::Text) => {
                     more(TEXT, &format!("octet_length({value}) > {}", field.most));
                 }
-                ("book_breakdown", _) => {
-                    more(
-                        BREAKDOWN,
-                        &wrong_breakdown(&value, "e.key !~ '^[0-9a-f]{24}$'"),
-                    );
-                    more(
-                        Trouble::Value("names a book twice, in two forms; add the two up"),
-                        "case when jsonb_typeof(c.raw_book_breakdown) = 'object' \
-                           and jsonb_typeof(c.book_breakdown) = 'object' then \
-                           (select count(*) from jsonb_object_keys(c.raw_book_breakdown)) \
-                           <> (select count(*) from jsonb_object_keys(c.book_breakdown)) end",
-                    );
-                }
                 (_, Shape::Sums) => {
-                    more(BREAKDOWN, &wrong_breakdown(&value, &wrong_name("e.key")));
+                    more(BREAKDOWN, &format!("{value} is null"));
+                    let raw = format!("c.raw_{column}");
+                    more(
+                        LOSSY,
+                        &format!(
+                            "case when {raw} is null or {value} is null or {raw} = {value} \
+                               then false else {} end",
+                            is_lossy(&raw)
+                        ),
+                    );
+                    if column == "book_breakdown" {
+                        more(
+                            Trouble::Value("names a book twice, in two forms; add the two up"),
+                            &format!(
+                                "case when {raw} is not null and {value} is not null then \
+                                   (select count(*) from jsonb_object_keys({raw})) \
+                                   <> (select count(*) from jsonb_object_keys({value})) end"
+                            ),
+                        );
+                    }
                 }
                 _ => {}
+            }
+        }
+        if !self.strict {
+            for rule in &mut rules {
+                let field = self.fields().find(|(column, _)| *column == rule.field);
+                rule.then = match rule.trouble {
+                    _ if field.is_none_or(|(_, field)| field.vital) => Then::Refused,
+                    // Nothing holds it.
+                    Trouble::Id | Trouble::Absent(_) | Trouble::Missing | LONG => Then::Refused,
+                    LOSSY => Then::With,
+                    Trouble::Value(_) => Then::Without,
+                };
             }
         }
         rules
@@ -423,8 +481,7 @@ impl Conversion {
     fn raw(&self) -> Vec<String> {
         let mut raw = Vec::new();
         for (name, field, reading) in &self.readings {
-            let needs_read = matches!(field.shape, Shape::Id | Shape::Moment);
-            if needs_read || *name == "book_breakdown" {
+            if matches!(field.shape, Shape::Id | Shape::Moment | Shape::Sums) {
                 raw.push(format!("{} as raw_{name}", reading.value));
             }
             if reading.problem.is_some() || self.is_missing(name, field) {
@@ -444,18 +501,132 @@ impl Conversion {
         // `offset 0` makes the server convert the breakdowns only once.
         let has_sums = self.fields().any(|(_, field)| field.shape == Shape::Sums);
         let fence = if has_sums { " offset 0" } else { "" };
-        format!(
-            "{}select {what} from (select {}, t as original from public.{} as t{joins} \
-             where {condition}{fence}) as c",
-            self.lists(lists),
+        let mut from = format!(
+            "(select {}, t as original from public.{} as t{joins} where {condition}{fence}) as c",
             columns.join(", "),
             self.kind
+        );
+        let aside = self.set_aside_columns();
+        if !aside.is_empty() {
+            let aside = aside
+                .iter()
+                .map(|column| format!("({}) is true as aside_{column}", self.is_set_aside(column)));
+            let aside: Vec<String> = aside.collect();
+            // Rules about JSON cost much, and each is asked for several times.
+            let has_json = |column: &&str| {
+                let mut fields = self.fields();
+                fields.any(|(name, field)| name == *column && field.shape == Shape::Json)
+            };
+            let costly = has_sums || self.set_aside_columns().iter().any(has_json);
+            let fence = if costly { " offset 0" } else { "" };
+            from = format!("(select c.*, {} from {from}{fence}) as c", aside.join(", "));
+        }
+        format!("{}select {what} from {from}", self.lists(lists))
+    }
+
+    /// The columns that move without their values if they break a rule, each once.
+    fn set_aside_columns(&self) -> Vec<&'static str> {
+        let mut columns: Vec<&'static str> = Vec::new();
+        for rule in self.rules.iter().filter(|rule| rule.sets_aside()) {
+            if columns.last() != Some(&rule.field) {
+                columns.push(rule.field);
+            }
+        }
+        columns
+    }
+
+    /// SQL that is true if the value of a column is set aside.
+    fn is_set_aside(&self, column: &str) -> String {
+        let rules = self.rules.iter();
+        let rules = rules.filter(|rule| rule.field == column && rule.sets_aside());
+        let broken: Vec<String> = rules.map(|rule| format!("({})", rule.broken)).collect();
+        broken.join(" or ")
+    }
+
+    /// SQL for the columns as they arrive: without what is set aside, which `extra` keeps.
+    fn arriving(&self) -> Vec<String> {
+        let aside = self.set_aside_columns();
+        let columns = self.kind.column_names().into_iter();
+        let columns = columns.map(|name| {
+            if name == "extra" && !aside.is_empty() {
+                return format!("{} as extra", self.extra_with(&aside));
+            }
+            let rules = self.rules.iter();
+            let mut rules = rules.filter(|rule| rule.field == name && rule.then == Then::Without);
+            if rules.next().is_none() {
+                return format!("c.{name}");
+            }
+            let mut fields = self.fields();
+            let field = fields.find(|(column, _)| *column == name);
+            let instead = match (name, field.map(|(_, field)| field.shape)) {
+                ("records_synced", _) => "0",
+                (_, Some(Shape::Sums)) => "'{}'::jsonb",
+                _ => "null",
+            };
+            let lossy = self
+                .rules
+                .iter()
+                .any(|rule| rule.field == name && rule.then == Then::With);
+            if lossy {
+                // What is only lossy stays in its new form, and what makes no sense has none.
+                let without = self
+                    .rules
+                    .iter()
+                    .filter(|rule| rule.field == name && rule.then == Then::Without);
+                let broken: Vec<String> =
+                    without.map(|rule| format!("({})", rule.broken)).collect();
+                return format!(
+                    "case when c.aside_{name} and ({}) is true then {instead} else c.{name} end \
+                     as {name}",
+                    broken.join(" or ")
+                );
+            }
+            format!("case when c.aside_{name} then {instead} else c.{name} end as {name}")
+        });
+        columns.collect()
+    }
+
+    /// SQL for `extra` with the values of these columns that are set aside.
+    fn extra_with(&self, columns: &[&str]) -> String {
+        let any: Vec<String> = columns
+            .iter()
+            .map(|name| format!("c.aside_{name}"))
+            .collect();
+        let held = format!("c.extra -> '{SET_ASIDE}'");
+        let values = columns.iter().map(|name| {
+            let value = format!("(c.original).{}", quoted(name));
+            let value = match self.column(name) {
+                Some(column) => column.as_json(&value),
+                None => "null::jsonb".to_owned(),
+            };
+            format!(
+                "case when c.aside_{name} then jsonb_build_object({}, {value}) \
+                  else '{{}}'::jsonb end",
+                constant(name)
+            )
+        });
+        let values: Vec<String> = values.collect();
+        format!(
+            "case when {} then coalesce(c.extra, '{{}}'::jsonb) || jsonb_build_object(\
+               '{SET_ASIDE}', case when {held} is null then '{{}}'::jsonb \
+                 when jsonb_typeof({held}) = 'object' then {held} \
+                 else jsonb_build_object('{SET_ASIDE}', {held}) end || {}) \
+               else c.extra end",
+            any.join(" or "),
+            values.join(" || ")
         )
+    }
+
+    /// Whether a row with these [flags](Self::flags) can move.
+    pub(super) fn can_move(&self, flags: &[bool]) -> bool {
+        let mut rules = self.rules.iter().zip(flags);
+        rules.all(|(rule, broken)| !broken || rule.sets_aside())
     }
 
     fn sound(&self, lists: &[Kind]) -> String {
         let broken: Vec<String> = self
             .asked(lists)
+            .filter(|rule| !rule.sets_aside())
             .map(|rule| format!("({})", rule.broken))
             .collect();
         format!("({}) is not true", broken.join(" or "))
@@ -480,7 +651,7 @@ impl Conversion {
 
     /// The rows of a range that can move, in the binary form of COPY.
     pub(super) fn copy(&self, lists: &[Kind], after: i64, until: i64) -> String {
-        let columns = self.kind.column_names().join(", ");
+        let columns = self.arriving().join(", ");
         let range = format!("t.id > {after} and t.id <= {until}");
         format!(
             "copy ({} where {}) to stdout (format binary)",
@@ -492,8 +663,31 @@ impl Conversion {
     /// The digest of those rows. The first two parameters are the range.
     pub(super) fn digest(&self, lists: &[Kind]) -> String {
         let digest = row_digest(self.kind);
-        let select = self.select(lists, &digest, "t.id > $1 and t.id <= $2");
-        format!("{select} where {}", self.sound(lists))
+        let columns = self.arriving().join(", ");
+        let select = self.select(lists, &columns, "t.id > $1 and t.id <= $2");
+        format!(
+            "select {digest} from ({select} where {}) as c",
+            self.sound(lists)
+        )
+    }
+
+    /// The rows of a range that move with values set aside, as [`Self::records`] returns them; `None`
+    /// if nothing can be set aside.
+    pub(super) fn aside(&self, lists: &[Kind]) -> Option<String> {
+        let columns = self.set_aside_columns();
+        if columns.is_empty() {
+            return None;
+        }
+        let any: Vec<String> = columns
+            .iter()
+            .map(|name| format!("c.aside_{name}"))
+            .collect();
+        let select = self.select(lists, &self.record_columns(), "t.id > $1 and t.id <= $2");
+        Some(format!(
+            "{select} where ({}) and {} order by c.id",
+            any.join(" or "),
+            self.sound(lists)
+        ))
     }
 
     /// The absent records that a row refers to, from the rules that it breaks. `references` are the ids
@@ -538,12 +732,16 @@ impl Conversion {
 
     /// Rows as records: their columns, flags, the row as JSON.
     pub(super) fn records(&self, condition: &str, limit: &str) -> String {
-        let listed = self.kind.column_names().join(", ");
-        let what = format!("{listed}, {}, {}", self.flags(&[]), self.original());
+        let what = self.record_columns();
         format!(
             "{} order by c.id {limit}",
             self.select(&[], &what, condition)
         )
+    }
+
+    fn record_columns(&self) -> String {
+        let listed = self.arriving().join(", ");
+        format!("{listed}, {}, {}", self.flags(&[]), self.original())
     }
 
     /// SQL for the row as JSON text. Where there is no content, it has none either: for JSON, null
@@ -609,9 +807,13 @@ fn rule(field: &'static str, trouble: Trouble, broken: &str) -> Rule {
     Rule {
         field,
         trouble,
+        then: Then::Refused,
         broken: broken.to_owned(),
     }
 }
+
+/// True for an entry `e` of sums by book that is not named by an id's digits.
+const WRONG_BOOK: &str = "e.key !~ '^[0-9a-f]{24}$'";
 
 /// A platform in small letters, without blanks around it. Only ASCII letters are changed, as in
 /// core.
@@ -633,20 +835,5 @@ fn wrong_name(name: &str) -> String {
         "{name} not in ('kdp', 'gumroad', 'apple_books') \
          and (char_length({name}) not between 1 and 50 \
            or {name} ~ '^{SPACE}|{SPACE}$|[\\u0001-\\u001f\\u007f-\\u009f]')"
-    )
-}
-
-/// SQL that is true if JSON is not an object of sums with numbers.
-fn wrong_breakdown(json: &str, wrong_key: &str) -> String {
-    // What is left of adding floats up has many digits.
-    const NUMBER: &str = r"^-?[0-9]{1,11}(\.[0-9]{1,60})?$|^-?[0-9](\.[0-9]{1,9})?[eE][-+]?[0-9]$|^-?[0-9](\.[0-9]{1,17})?[eE]-[1-5]?[0-9]$";
-    const WHOLE: &str = r"^-?[0-9]{1,18}(\.0+)?$";
-    let whole = |name: &str| format!("coalesce(e.value ->> '{name}', '0') !~ '{WHOLE}'");
-    format!(
-        "case when jsonb_typeof({json}) <> 'object' then true else exists (select \
-           from jsonb_each({json}) as e where {wrong_key} or jsonb_typeof(e.value) <> 'object' \
-             or coalesce(e.value ->> 'revenue', '0') !~ '{NUMBER}' or {} or {}) end",
-        whole("units"),
-        whole("page_reads")
     )
 }

@@ -1,7 +1,9 @@
 //! Reads rows of a rejects file as records. They may have been fixed by hand.
 
 use authorstack_core::{
+    SET_ASIDE,
     fields::Shape,
+    json::parse_decimal,
     migrate::{Kind, Problem, Problems, Record},
 };
 use authorstack_sql::read_sum;
@@ -10,6 +12,91 @@ use uuid::Uuid;
 
 use super::{encode::UNREADABLE, shared::Shared};
 
+/// As [`read`], but what makes no sense in fields that a record can do without is set aside. Also
+/// returns what was.
+pub(super) fn read_setting_aside(
+    shared: &Shared,
+    kind: Kind,
+    value: &Value,
+) -> Result<(Record, Problems), Problems> {
+    let (mut row, mut set_aside) = (value.clone(), Problems::default());
+    // Some problems show only once others are gone.
+    for _ in 0..=kind.fields().len() {
+        let problems = match read(shared, kind, &row) {
+            Ok(record) => return Ok((record, set_aside)),
+            Err(problems) => problems,
+        };
+        let mut columns = problems.0.iter().map(|problem| column_of(&problem.field));
+        let dispensable = |name: &str| {
+            let mut fields = kind.fields().iter();
+            fields.any(|field| field.name == name && !field.vital)
+        };
+        if !columns.all(dispensable) {
+            return Err(problems);
+        }
+        let Value::Object(columns) = &mut row else {
+            return Err(problems);
+        };
+        for problem in problems.0 {
+            let name = column_of(&problem.field);
+            if let Some(original) = columns.remove(name) {
+                let rest = three_numbers(&original);
+                if rest != original {
+                    columns.insert(name.to_owned(), rest);
+                }
+                keep_aside(columns, name, original);
+                set_aside.push(problem);
+            }
+        }
+    }
+    read(shared, kind, &row).map(|record| (record, set_aside))
+}
+
+/// A breakdown with nothing but the numbers that sums have, and with the digits that these hold. Any
+/// other value as it is.
+fn three_numbers(value: &Value) -> Value {
+    let Value::Object(sums) = value else {
+        return value.clone();
+    };
+    let reduced = sums.iter().map(|(key, sum)| {
+        let Value::Object(sum) = sum else {
+            return (key.clone(), sum.clone());
+        };
+        let numbers = sum.iter().filter_map(|(name, number)| {
+            let number = match name.as_str() {
+                "revenue" => amount(number),
+                name if SUMS.contains(&name) => number.clone(),
+                "pageReads" if !sum.contains_key("page_reads") => number.clone(),
+                _ => return None,
+            };
+            Some((name.clone(), number))
+        });
+        (key.clone(), Value::Object(numbers.collect()))
+    });
+    Value::Object(reduced.collect())
+}
+
+/// The column that a problem is about.
+fn column_of(path: &str) -> &str {
+    path.split('.').next().unwrap_or(path)
+}
+
+/// Puts a value into what `extra` keeps of the values that make no sense.
+fn keep_aside(row: &mut Map<String, Value>, name: &str, original: Value) {
+    let extra = row
+        .entry("extra")
+        .or_insert_with(|| Value::Object(Map::new()));
+    let Value::Object(extra) = extra else { return };
+    let aside = extra
+        .entry(SET_ASIDE)
+        .or_insert_with(|| Value::Object(Map::new()));
+    if let Value::Object(aside) = aside {
+        // What is left of it may make no sense either.
+        aside.entry(name).or_insert(original);
+    }
+}
+
+/// Reads a row strictly.
 pub(super) fn read(shared: &Shared, kind: Kind, value: &Value) -> Result<Record, Problems> {
     let Value::Object(row) = value else {
         return Err(Problem::new("record", "is not a JSON object; restore the line").into());
@@ -196,6 +283,9 @@ fn moment(value: &Value) -> Value {
     Value::String(format!("{day}T{clock}{seconds}{zone}"))
 }
 
+/// The names of a sum.
+const SUMS: [&str; 3] = ["revenue", "units", "page_reads"];
+
 fn breakdown(shared: &Shared, name: &str, value: &Value) -> Result<Value, String> {
     let Value::Object(sums) = value else {
         return Err("is not an object; correct it, or leave it out".to_owned());
@@ -210,6 +300,19 @@ fn breakdown(shared: &Shared, name: &str, value: &Value) -> Result<Value, String
             return Err(format!("{key:?} has no sums"));
         };
         let mut sum = sum.clone();
+        if let Some(reads) = sum.remove("pageReads")
+            && sum.insert("page_reads".to_owned(), reads).is_some()
+        {
+            return Err(format!(
+                "{key:?} has page reads twice; leave one of them out"
+            ));
+        }
+        let mut names = sum.keys();
+        if let Some(other) = names.find(|name| !SUMS.contains(&name.as_str())) {
+            return Err(format!(
+                "{key:?} has {other:?}, which sums do not have; leave it out"
+            ));
+        }
         for (name, default) in [("units", 0), ("page_reads", 0)] {
             let number = sum.entry(name).or_insert_with(|| default.into());
             if let Value::String(text) = number
@@ -220,6 +323,11 @@ fn breakdown(shared: &Shared, name: &str, value: &Value) -> Result<Value, String
         }
         sum.entry("revenue").or_insert_with(|| 0.into());
         if let Some(revenue) = sum.get_mut("revenue") {
+            let text = as_text(revenue);
+            let is_rounded = |text: &str| parse_decimal(text).is_none() && read_sum(text).is_some();
+            if text.as_str().is_some_and(is_rounded) {
+                return Err(format!("{key:?} has an amount with more than 28 digits"));
+            }
             *revenue = amount(revenue);
         }
         if read.insert(key.clone(), Value::Object(sum)).is_some() {

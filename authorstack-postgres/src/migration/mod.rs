@@ -16,6 +16,7 @@ mod shared;
 mod sink;
 mod snapshot;
 mod strangers;
+mod sums;
 mod writer;
 
 use std::sync::Arc;
@@ -38,6 +39,8 @@ const NAME: &str = "PostgreSQL";
 #[derive(Debug, Clone)]
 pub struct PostgresMigration {
     shared: Arc<Shared>,
+    /// The same rows, of which nothing is set aside.
+    strict: Option<Arc<Self>>,
 }
 
 impl PostgresStore {
@@ -45,9 +48,16 @@ impl PostgresStore {
     /// it; the others have the form from the settings.
     #[must_use]
     pub fn migration(&self, map: IdMap) -> PostgresMigration {
-        let shared = Shared::new(self.pool().clone(), self.ids(), map);
+        let migration = |map, strict| {
+            let shared = Shared::new(self.pool().clone(), self.ids(), map, strict);
+            PostgresMigration {
+                shared: Arc::new(shared),
+                strict: None,
+            }
+        };
         PostgresMigration {
-            shared: Arc::new(shared),
+            strict: Some(Arc::new(migration(map.clone(), true))),
+            ..migration(map, false)
         }
     }
 }

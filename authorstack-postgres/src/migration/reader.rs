@@ -216,6 +216,13 @@ impl RowReader for RangeReader {
         self.parts(sql, PAGE, read, |unfit| unfit.row.original.len())
     }
 
+    fn set_aside(&mut self) -> BoxStream<'_, Result<Vec<Scanned>>> {
+        match self.conversion.aside(&self.lists) {
+            Some(sql) => self.parts(sql, PAGE, Shared::scanned, |row| row.original.len()),
+            None => stream::empty().boxed(),
+        }
+    }
+
     fn records(&mut self, limits: BatchLimits) -> BoxStream<'_, Result<Vec<Scanned>>> {
         let sql = self.conversion.records("t.id > $1 and t.id <= $2", "");
         let most = limits.records.clamp(1, PAGE);

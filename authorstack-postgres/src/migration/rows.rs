@@ -37,7 +37,8 @@ impl PostgresMigration {
 impl RowSource for PostgresMigration {
     fn conversion(&self) -> String {
         let map = Digest::of_bytes(self.shared.map_json.as_bytes());
-        format!("{:?} {map:?}", self.shared.ids)
+        let lenience = if self.shared.strict { " strict" } else { "" };
+        format!("{:?} {map:?}{lenience}", self.shared.ids)
     }
 
     async fn may_collide(&self, kind: Kind) -> Result<bool> {

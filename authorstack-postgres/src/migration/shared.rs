@@ -36,6 +36,8 @@ pub(super) struct Shared {
     pub(super) ids: IdForm,
     pub(super) map: IdMap,
     pub(super) map_json: String,
+    /// Whether nothing is set aside.
+    pub(super) strict: bool,
     idle: KeptConnections,
     /// The connections of transactions that write.
     writers: KeptConnections,
@@ -51,9 +53,10 @@ pub(super) fn failed(error: sqlx::Error) -> Error {
 }
 
 impl Shared {
-    pub(super) fn new(pool: Pool, ids: IdForm, map: IdMap) -> Self {
+    pub(super) fn new(pool: Pool, ids: IdForm, map: IdMap, strict: bool) -> Self {
         Self {
             pool,
+            strict,
             ids,
             map_json: map.to_json(),
             map,
@@ -89,7 +92,7 @@ impl Shared {
 
     /// How rows of a table with these columns are converted.
     pub(super) fn conversion_of(&self, kind: Kind, table: Vec<Column>) -> Result<Conversion> {
-        Conversion::new(kind, self.ids, self.has_map(), table)
+        Conversion::new(kind, self.ids, self.has_map(), self.strict, table)
     }
 
     /// Rows as records, in a transaction of their own.
@@ -354,15 +357,16 @@ impl Shared {
         let (flags, original): (Vec<bool>, &str) = (get(row, flags)?, get(row, original)?);
         let number: i64 = get(row, 0)?;
         let problems = self.problems(conversion, kind, &flags, original, &[]);
-        let outcome = if problems.is_empty() {
+        let (outcome, set_aside) = if conversion.can_move(&flags) {
             let record = read_record(kind, row, IdForm::Embedded);
-            record.map_err(|error| unreadable(kind, &error).into())
+            let outcome = record.map_err(|error| unreadable(kind, &error).into());
+            (outcome, problems)
         } else {
-            Err(problems)
+            (Err(problems), Problems::default())
         };
         Ok(Scanned {
             key: number.to_string(),
-            set_aside: Problems::default(),
+            set_aside,
             outcome,
             original: Original::Bytes(original.as_bytes().to_vec()),
         })

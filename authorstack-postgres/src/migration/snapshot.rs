@@ -136,8 +136,20 @@ impl Snapshot for PostgresMigration {
         decode::read(&self.shared, kind, value)
     }
 
+    fn decode_setting_aside(
+        &self,
+        kind: Kind,
+        value: &Value,
+    ) -> Result<(Record, Problems), Problems> {
+        decode::read_setting_aside(&self.shared, kind, value)
+    }
+
     fn rows(&self, kind: Kind) -> Option<&dyn RowSource> {
         self.kinds().contains(&kind).then_some(self)
+    }
+
+    fn strict_rows(&self, kind: Kind) -> Option<&dyn RowSource> {
+        self.strict.as_deref().unwrap_or(self).rows(kind)
     }
 }
 

@@ -6,8 +6,6 @@
     reason = "a failed check of a test panics"
 )]
 
-use crate::common;
-
 use authorstack_core::migrate::{
     Absent, BatchLimits, Kind, Record, RowRange, Scanned, ScannedBatch, Sink, SinkBatch, Snapshot,
     UnfitRow,

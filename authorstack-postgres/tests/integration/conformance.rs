@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
 
-use crate::common;
-
 use async_trait::async_trait;
 use authorstack_core::{AuthorStack, Book, Id, User, testing::FreshAnalytics};
 use authorstack_postgres::{IdForm, PostgresConfig, PostgresStore};

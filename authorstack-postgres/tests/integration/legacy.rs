@@ -6,8 +6,6 @@
     reason = "a failed check of a test panics"
 )]
 
-use crate::common;
-
 use authorstack_core::{
     Conversion, Days, ErrorKind, Id, NewSale, PageRequest, Platform, Sale, SaleKey, SalesFilter,
     TotalsBy, migrate::Kind,

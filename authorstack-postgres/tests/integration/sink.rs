@@ -6,8 +6,6 @@
     reason = "a failed check of a test panics"
 )]
 
-use crate::common;
-
 use std::{collections::BTreeMap, sync::Arc};
 
 use authorstack_core::{

@@ -325,7 +325,7 @@ impl Maker {
             ),
             (
                 "synced at an infinite moment",
-                Fate::Rejected("synced_at"),
+                Fate::SetAside("synced_at"),
                 "'kdp', DAY, 1, 1, 0, 'USD', '-infinity'",
             ),
         ] {
@@ -376,17 +376,17 @@ impl Maker {
             ),
             (
                 "a book in both forms",
-                Fate::Rejected("book_breakdown"),
+                Fate::SetAside("book_breakdown"),
                 format!("3, 2, 0, null, '{{\"{book}\": {sums}, \"{digits}\": {sums}}}'"),
             ),
             (
                 "a book that is none",
-                Fate::Rejected("book_breakdown"),
+                Fate::SetAside("book_breakdown"),
                 format!("1.50, 1, 0, null, '{{\"Tide\": {sums}}}'"),
             ),
             (
                 "a list of platforms",
-                Fate::Rejected("platform_breakdown"),
+                Fate::SetAside("platform_breakdown"),
                 "1.50, 1, 0, '[\"kdp\"]', null".to_owned(),
             ),
             (
@@ -438,7 +438,7 @@ impl Maker {
             ),
             (
                 "for ever",
-                Fate::Rejected("synced_at"),
+                Fate::SetAside("synced_at"),
                 format!("'{user}', 'kdp', 'success', 1, null, 'infinity'"),
             ),
             (
@@ -476,27 +476,27 @@ impl Maker {
             ),
             (
                 "a confidence above one",
-                Fate::Rejected("confidence"),
+                Fate::SetAside("confidence"),
                 format!("'{user}', null, 'trend', '{{}}', 9.99, null, null"),
             ),
             (
                 "no number",
-                Fate::Rejected("confidence"),
+                Fate::SetAside("confidence"),
                 format!("'{user}', null, 'trend', '{{}}', 'NaN', null, null"),
             ),
             (
                 "no kind",
-                Fate::Rejected("insight_type"),
+                Fate::SetAside("insight_type"),
                 format!("'{user}', null, '', '{{}}', 0.5, null, null"),
             ),
             (
                 "never valid",
-                Fate::Rejected("valid_until"),
+                Fate::SetAside("valid_until"),
                 format!("'{user}', null, 'trend', '{{}}', 0.5, '-infinity', null"),
             ),
             (
                 "created at an infinite moment",
-                Fate::Rejected("created_at"),
+                Fate::SetAside("created_at"),
                 format!("'{user}', null, 'trend', '{{}}', 0.5, null, 'infinity'"),
             ),
             (
@@ -534,7 +534,7 @@ impl Maker {
             ),
             (
                 "a confidence below zero",
-                Fate::Rejected("confidence"),
+                Fate::SetAside("confidence"),
                 format!("'{user}', '2025-01-03', 1, 1, -0.5, null, null"),
             ),
             (

@@ -563,35 +563,39 @@ impl Maker {
 
     fn breakdown(&mut self, field: &str, sql: &str, can: Can, books: Option<&Owners<'_>>) -> Cell {
         if self.dirty() {
-            let (text, meaning): (&str, Option<Value>) = match self.below(6) {
+            let sum = |revenue: f64, units: u8, reads: u8| json!({"kdp": {"revenue": revenue, "units": units, "page_reads": reads}});
+            let by_platform = can.sums && books.is_none();
+            // What is stored, what it means, and whether that is all of it.
+            let (text, meaning, is_all) = match self.below(8) {
                 0 => return null(json!({})),
-                1 => ("[\"kdp\"]", None),
-                2 if can.sums && books.is_none() => (
-                    "{\"kdp\": {\"units\": 1}}",
-                    Some(json!({"kdp": {"units": 1}})),
+                1 => ("[\"kdp\"]", json!({}), false),
+                2 => ("\"none\"", json!({}), false),
+                3 if by_platform => (r#"{"kdp": {"units": 1}}"#, sum(0.0, 1, 0), true),
+                4 if by_platform => (
+                    r#"{"kdp": {"revenue": "12.50", "units": 3.0, "pageReads": "4"}}"#,
+                    sum(12.5, 3, 4),
+                    true,
                 ),
-                2 => ("[1]", None),
-                3 => ("\"none\"", None),
-                4 if can.sums && books.is_none() => (
-                    "{\"kdp\": {\"revenue\": 5.551115123125783e-17, \"units\": 1, \"page_reads\": 0}}",
-                    Some(Value::Bool(true)),
+                5 if by_platform => (
+                    r#"{"kdp": {"revenue": 5.551115123125783e-17, "units": 1, "page_reads": 0}}"#,
+                    sum(5.551_115_123_13e-17, 1, 0),
+                    false,
                 ),
-                _ => ("{}", Some(json!({}))),
+                6 if by_platform => (
+                    r#"{"kdp": {"revenue": 1.5, "units": 1, "page_reads": 2, "orders": 3}}"#,
+                    sum(1.5, 1, 2),
+                    false,
+                ),
+                _ => ("{}", json!({}), true),
             };
-            return match meaning {
-                Some(Value::Bool(_)) => {
-                    let sums: Value = serde_json::from_str(text).unwrap_or_default();
-                    (quoted(text), Means::is(sums))
-                }
-                Some(meaning) => (quoted(text), Means::is(meaning)),
-                None => {
-                    let original = match sql {
-                        "text" => json!(text),
-                        _ => serde_json::from_str(text).unwrap_or_default(),
-                    };
-                    doubtful(quoted(text), field, json!({}), original)
-                }
+            if is_all {
+                return (quoted(text), Means::is(meaning));
+            }
+            let original = match sql {
+                "text" => json!(text),
+                _ => serde_json::from_str(text).unwrap_or_default(),
             };
+            return doubtful(quoted(text), field, meaning, original);
         }
         let cents = self.between(-500, 20_000);
         let amount = rust_decimal::Decimal::new(cents, 2);

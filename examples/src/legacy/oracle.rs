@@ -121,8 +121,7 @@ pub struct Rejected {
 /// What must become of all records.
 pub type Outcomes = BTreeMap<Kind, Outcome>;
 
-/// What must become of these records. With `strict`, nothing is set aside; of the analytics, nothing
-/// ever is.
+/// What must become of these records. With `strict`, nothing is set aside.
 #[must_use]
 pub fn judge(mut candidates: Vec<Candidate>, strict: bool) -> Outcomes {
     candidates.sort_by(|a, b| (a.kind, &a.order).cmp(&(b.kind, &b.order)));
@@ -138,7 +137,7 @@ pub fn judge(mut candidates: Vec<Candidate>, strict: bool) -> Outcomes {
         let outcome = outcomes.entry(kind).or_default();
         outcome.read += 1;
         let mut faults: BTreeSet<String> = candidate.fatal.into_iter().collect();
-        if strict || Kind::ANALYTICS.contains(&kind) {
+        if strict {
             faults.extend(candidate.doubtful.iter().cloned());
         }
         let key = candidate.key;

@@ -183,7 +183,8 @@ async fn money_numbers_and_sequences_arrive() {
         )
     };
     execute(&mut new, "set timezone = 'UTC'").await;
-    let theirs = text(&mut old, &sums("synced_at")).await;
+    // An infinite moment is set aside.
+    let theirs = text(&mut old, &sums("nullif(synced_at, '-infinity')")).await;
     let ours = text(&mut new, &sums("(synced_at at time zone 'UTC')")).await;
     assert_eq!(ours, theirs);
     for kind in Kind::ANALYTICS {
@@ -355,20 +356,15 @@ async fn fixed_rows_are_replayed() {
             (Kind::SalesData, "revenue") => ("revenue", "12.50".into()),
             (Kind::SalesData, "currency") => ("currency", "EUR".into()),
             (Kind::SyncLogs, "status") => ("status", "success".into()),
-            (Kind::AiInsights, "confidence") => ("confidence", serde_json::json!(0.5)),
             (Kind::RevenueForecasts, "predicted_revenue") => {
                 ("predicted_revenue", serde_json::json!(7.25))
             }
-            (Kind::DailyAggregates, "platform_breakdown") => (
-                "platform_breakdown",
-                serde_json::json!({"kdp": {"revenue": 1.5, "units": 1}}),
-            ),
             _ => continue,
         };
         line.record[fix.0] = fix.1;
         fixed.push(line);
     }
-    assert!(fixed.len() >= 7, "{}", fixed.len());
+    assert!(fixed.len() >= 5, "{}", fixed.len());
     let lines: Vec<String> = fixed
         .iter()
         .map(|line| serde_json::to_string(line).unwrap() + "\n")
@@ -642,7 +638,10 @@ async fn both_lanes_refuse_the_same() {
         for item in &items {
             let Ok(record) = &item.outcome else { continue };
             let json = source.encode(kind, &item.original);
-            assert_eq!(source.decode(kind, &json).as_ref(), Ok(record), "{json}");
+            let read = source.decode_setting_aside(kind, &json);
+            let (decoded, aside) = read.unwrap_or_else(|problems| panic!("{problems}: {json}"));
+            assert_eq!(&decoded, record, "{json}");
+            assert_eq!(aside.is_empty(), item.set_aside.is_empty(), "{json}");
             let keys = std::slice::from_ref(&item.key);
             let found = source.fetch(kind, keys).await.unwrap();
             let [one] = found.as_slice() else {

@@ -35,11 +35,7 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection, Row as _};
 use tokio::task::JoinHandle;
 
 /// What the databases have.
-const CAN: Can = Can {
-    loose: false,
-    sums: false,
-    ..Can::ALL
-};
+const CAN: Can = Can::ALL;
 
 /// How many tests share the seeds.
 const PARTS: u64 = 20;

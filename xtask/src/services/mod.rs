@@ -40,6 +40,22 @@ const SERVICES: [(&str, &str); 7] = [
     (settings::REDIS, "redis"),
 ];
 
+/// Whether our PostgreSQL servers wait for the disk. See [`Postgres::set_fsync`].
+pub(crate) fn set_fsync(workspace: &Workspace, on: bool) -> Result<()> {
+    let account = Account::ordinary();
+    let root = account.data_root(workspace)?;
+    for (setting, kind) in [
+        (settings::POSTGRES, Kind::Plain),
+        (settings::POSTGRES_NEWEST, Kind::Newest),
+        (settings::SUPABASE, Kind::Supabase),
+    ] {
+        if is_ours(setting) {
+            Postgres::new(kind, account, workspace, &root).set_fsync(on)?;
+        }
+    }
+    Ok(())
+}
+
 /// Starts each server that the caller has not replaced by their own; returns all settings.
 pub(crate) fn up(workspace: &Workspace) -> Result<Settings> {
     let services = workspace.services();

@@ -920,6 +920,7 @@ fn all_required_fields_that_are_missing_are_reported() {
     let expected: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("User", &["_id", "authId", "email"][..]),
         ("Account", &["id", "createdAt"]),
+        ("MovedAccount", &["id", "createdAt"]),
         (
             "Identity",
             &["accountId", "provider", "subject", "createdAt"],
