@@ -608,7 +608,7 @@ async fn both_lanes_refuse_the_same() {
     let config = PostgresConfig::new(moved.scratch.postgres_url().unwrap());
     let store = PostgresStore::connect(config).await.unwrap();
     let source = store.migration(IdMap::default());
-    let mut refused = 0;
+    let (mut refused, mut without) = (0, 0);
     for &kind in Kind::ANALYTICS {
         let lane = source.rows(kind).unwrap();
         let mut reader = lane
@@ -622,6 +622,8 @@ async fn both_lanes_refuse_the_same() {
             .map(|rows| rows.into_iter().map(|unfit| unfit.row).collect());
         let by_rules: Vec<Vec<Scanned>> = by_rules.collect();
         let by_rules: BTreeMap<String, String> = problems(by_rules.into_iter().flatten());
+        let aside: Vec<Vec<Scanned>> = reader.set_aside().try_collect().await.unwrap();
+        let aside = set_aside(aside.iter().flatten());
         let limits = BatchLimits {
             records: 7,
             ..BatchLimits::default()
@@ -650,12 +652,21 @@ async fn both_lanes_refuse_the_same() {
             assert_eq!(one.outcome.as_ref(), Ok(record));
         }
         refused += by_rules.len();
+        without += aside.len();
+        assert_eq!(set_aside(items.iter()), aside, "{kind}");
         assert_eq!(problems(items.into_iter()), by_rules, "{kind}");
         reader.close().await.unwrap();
     }
-    assert!(refused > 25, "{refused}");
+    assert!(refused > 15 && without > 10, "{refused} {without}");
     store.close().await;
     moved.scratch.remove().await.unwrap();
+}
+
+fn set_aside<'s>(items: impl Iterator<Item = &'s Scanned>) -> BTreeMap<String, String> {
+    let aside = items.filter(|item| !item.set_aside.is_empty());
+    aside
+        .map(|item| (item.key.clone(), item.set_aside.to_string()))
+        .collect()
 }
 
 fn problems(items: impl Iterator<Item = Scanned>) -> BTreeMap<String, String> {
