@@ -17,7 +17,7 @@ const USER: &str = "jsonb_strip_nulls(jsonb_build_object( \
         'identity_id', i.id, 'id', i.provider_id, 'user_id', i.user_id, \
         'identity_data', i.identity_data, 'provider', i.provider, \
         'last_sign_in_at', i.last_sign_in_at, 'created_at', i.created_at, \
-        'updated_at', i.updated_at) order by i.created_at) \
+        'updated_at', i.updated_at, 'email', i.email) order by i.created_at) \
       from auth.identities as i where i.user_id = u.id), '[]'), \
     'created_at', u.created_at, 'updated_at', u.updated_at, \
     'banned_until', u.banned_until, 'is_anonymous', u.is_anonymous))";

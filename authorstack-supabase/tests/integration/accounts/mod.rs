@@ -16,5 +16,7 @@ mod hashes;
 mod keys;
 mod moves;
 mod project;
+mod rs256;
 mod secrets;
 mod settings;
+mod vendor_client;
