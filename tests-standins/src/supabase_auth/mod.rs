@@ -218,7 +218,8 @@ async fn health() -> Response {
 
 async fn settings() -> Response {
     Json(json!({
-        "external": { "email": true, "phone": true, "google": false, "anonymous_users": true },
+        "external": { "email": true, "phone": true, "github": true, "google": false, "azure": false,
+            "anonymous_users": true },
         "disable_signup": false,
         "mailer_autoconfirm": false,
         "phone_autoconfirm": false,

@@ -14,6 +14,7 @@ mod canary;
 mod conformance;
 mod hashes;
 mod keys;
+mod mfa;
 mod moves;
 mod project;
 mod rs256;

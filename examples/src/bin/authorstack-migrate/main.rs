@@ -21,7 +21,7 @@ use std::{
 
 use authorstack_core::{
     Error, ErrorKind, Result,
-    migrate::{self, Destination, Status},
+    migrate::{self, Destination, Kind, Status},
     shown,
 };
 use authorstack_redis::RedisStore;
@@ -29,7 +29,7 @@ use authorstack_supabase::{SupabaseAccounts, SupabaseStore};
 use clap::Parser;
 use futures::StreamExt;
 
-use cli::{Cli, Command, Form, Options};
+use cli::{Cli, Command, Form, Options, Side};
 use console::{Tone, say};
 use output::Answer;
 use progress::Reporter;
@@ -270,10 +270,19 @@ async fn obey_with(cli: &Cli, settings: &Settings, reporter: &Reporter) -> Resul
     let is_replay = lines.is_some();
     let moved = match (&cli.command, lines) {
         (Command::Plan { details }, _) => {
+            let mut kinds = settings.run.kinds.iter();
+            let moves_accounts =
+                settings.from == Side::Services && kinds.any(|kind| Kind::ACCOUNTS.contains(kind));
+            let project = if moves_accounts {
+                accounts::Project::ask(&cli.options).await?
+            } else {
+                None
+            };
             let plan = migrate::plan(source, &target, &settings.run.kinds, reporter).await?;
             let found = output::Found {
                 security: &security,
                 ids: ids.as_ref(),
+                project: project.as_ref(),
             };
             return Ok(output::of_plan(&plan, &target, settings, &found, *details));
         }
