@@ -201,7 +201,7 @@ fn of_users(
         ("DELETE", [id, "sessions"]) => sessions::end_all(state, id),
         ("DELETE", [id, "sessions", session]) => sessions::end(state, id, session),
         ("POST", [id, "jwts"]) => sessions::jwt(state, id, request, shared),
-        ("GET", [id, "prefs"]) => users::prefs(state, id),
+        ("GET", [id, "prefs"]) => users::present_prefs(state, id),
         ("GET", [id, "mfa", "factors"]) => users::factors(state, id),
         ("GET", [id, "targets"]) => users::targets(state, id),
         ("GET", [id, "logs"]) => users::logs(state, id),

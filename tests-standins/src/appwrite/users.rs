@@ -258,7 +258,7 @@ fn labels(request: &Incoming) -> Result<Vec<String>, Refusal> {
     Ok(labels)
 }
 
-pub(super) fn prefs(state: &State, id: &str) -> Result<Reply, Refusal> {
+pub(super) fn present_prefs(state: &State, id: &str) -> Result<Reply, Refusal> {
     Ok(Reply::ok(user(state, id)?.prefs.clone().into()))
 }
 

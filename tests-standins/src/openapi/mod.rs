@@ -128,7 +128,7 @@ impl OpenApi {
     }
 
     fn check_body(&self, asked: &Asked<'_>, schema: &Value) -> Result<(), String> {
-        let needed = schema["required"].as_array();
+        let needed = values::resolved(&self.document, schema)["required"].as_array();
         if asked.body.is_empty() && needed.is_none_or(Vec::is_empty) {
             return Ok(());
         }

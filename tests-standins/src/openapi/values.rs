@@ -220,7 +220,7 @@ mod tests {
             (
                 ID,
                 &[("kind", "a")],
-                &body.replace('7', "true"),
+                &body.replace(":7", ":true"),
                 "has code, which fits none",
             ),
         ] {
