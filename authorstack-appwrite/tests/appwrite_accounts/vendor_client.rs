@@ -183,7 +183,7 @@ async fn sessions_end_alike_for_both_clients() {
         let said = node_appwrite(project, "sessions", login.clone()).await;
         let gone = "401 general_unauthorized_scope";
         let expected = json!({
-            "listed": 2, "token": "401 user_jwt_invalid", "one": [gone, "not refused"],
+            "listed": 2, "token": "401 general_unauthorized_scope", "one": [gone, "not refused"],
             "all": gone, "ended": gone, "left": 0,
         });
         assert_eq!(said, expected);

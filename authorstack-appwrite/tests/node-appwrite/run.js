@@ -12,6 +12,11 @@ function withKey(place) {
   return client(place).setKey(place.key);
 }
 
+// The client's JSON has objects without a prototype.
+function plain(value) {
+  return JSON.parse(JSON.stringify(value));
+}
+
 // What a call is refused with.
 async function refusal(call) {
   try {
@@ -95,9 +100,9 @@ const steps = {
   async change({ userId, email, password, ...place }) {
     const users = new Users(withKey(place));
     const made = await users.create({ userId, email, password, name: 'Ada' });
-    assert.deepEqual(await users.getPrefs({ userId }), {});
+    assert.deepEqual(plain(await users.getPrefs({ userId })), {});
     const prefs = await users.updatePrefs({ userId, prefs: { font: 'serif', sizes: { big: 12 } } });
-    assert.deepEqual(prefs, await users.getPrefs({ userId }));
+    assert.deepEqual(plain(prefs), plain(await users.getPrefs({ userId })));
     await users.updatePrefs({ userId, prefs: { font: 'sans' } });
     await users.updateLabels({ userId, labels: ['editor', 'beta', 'editor'] });
     await users.updateName({ userId, name: 'Ada L.' });
