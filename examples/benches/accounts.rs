@@ -152,8 +152,8 @@ async fn by_api(accounts: usize) -> Result<f64> {
         service_keys: vec![SERVICE_KEY.to_owned()],
         public_keys: Vec::new(),
     };
-    let server = SupabaseAuth::start(&scratch.supabase_db_url(), Signing::es256("bench"), gateway);
-    let server = server.await;
+    let database = scratch.supabase_db_url();
+    let server = SupabaseAuth::start(&database, Signing::es256("bench"), gateway).await;
     let client = HttpClient::new(HttpSettings::new(&CLIENT, server.address())?)?;
     let create = |number: usize| {
         let client = &client;

@@ -294,9 +294,13 @@ pub(super) async fn update(
           phone_confirmed_at = case when $9 then coalesce(phone_confirmed_at, now()) \
             else phone_confirmed_at end, \
           raw_app_meta_data = case when $10::jsonb is null then raw_app_meta_data \
-            else jsonb_strip_nulls(coalesce(raw_app_meta_data, '{}') || $10) end, \
+            else (select coalesce(jsonb_object_agg(key, value), '{}') \
+              from jsonb_each(coalesce(raw_app_meta_data, '{}') || $10) \
+              where value <> 'null') end, \
           raw_user_meta_data = case when $11::jsonb is null then raw_user_meta_data \
-            else jsonb_strip_nulls(coalesce(raw_user_meta_data, '{}') || $11) end \
+            else (select coalesce(jsonb_object_agg(key, value), '{}') \
+              from jsonb_each(coalesce(raw_user_meta_data, '{}') || $11) \
+              where value <> 'null') end \
         where id = $1";
     query(set)
         .bind(id)

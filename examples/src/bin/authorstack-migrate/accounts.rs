@@ -110,7 +110,7 @@ pub(crate) fn not_enabled<'p>(plan: &'p AccountsPlan, project: &Project) -> Vec<
 }
 
 /// The providers in use, and the settings of those that are not known to be switched on; nothing if
-/// none are in use.
+/// none are in use. All of it may be put into a config.toml.
 pub(crate) fn provider_lines(plan: &AccountsPlan, project: Option<&Project>) -> Vec<String> {
     let in_use = plan.providers_in_use();
     if in_use.is_empty() {
@@ -121,21 +121,24 @@ pub(crate) fn provider_lines(plan: &AccountsPlan, project: Option<&Project>) -> 
         let missing = not_enabled(plan, project);
         for name in &in_use {
             lines.push(if name.contains(':') {
-                format!("{}: look in the project, which does not tell", shown(name))
+                format!(
+                    "# {}: look in the project, which does not tell",
+                    shown(name)
+                )
             } else if missing.contains(name) {
                 format!(
-                    "{}: NOT switched on; who signs in with it alone cannot, until it is",
+                    "# {}: NOT switched on; who signs in with it alone cannot, until it is",
                     shown(name)
                 )
             } else {
-                format!("{}: switched on", shown(name))
+                format!("# {}: switched on", shown(name))
             });
         }
         let custom = in_use.iter().copied().filter(|name| name.contains(':'));
         missing.into_iter().chain(custom).collect()
     } else {
         lines.push(
-            "Which of them are switched on is not known: set --supabase-auth-url and \
+            "# Which of them are switched on is not known: set --supabase-auth-url and \
              --supabase-service-key"
                 .to_owned(),
         );
