@@ -6,9 +6,12 @@ mod common;
 use std::{sync::Arc, time::Instant};
 
 use anyhow::{Context, Result, ensure};
+use async_trait::async_trait;
 use authorstack_appwrite::{AppwriteAccounts, AppwriteConfig};
 use authorstack_core::{
-    AccountRepository, AccountStore, Credential, MemoryStore, NewAccount,
+    Account, AccountPatch, AccountRepository, AccountStore, Accounts, AuthId, AuthProvider,
+    Credential, Email, Error, ExportedAccount, MemoryStore, NewAccount, PasswordHash,
+    StoredPassword,
     migrate::{AccountSource, BatchLimits, Destination, Kind, RunOptions, Silent, run},
 };
 use authorstack_examples::scratch::Scratch;
@@ -20,7 +23,10 @@ use common::{
     moving::{fresh_name, tool_with},
     setting,
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{
+    StreamExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
 use serde_json::json;
 use sqlx::Row;
 use tests_standins::{
@@ -61,11 +67,10 @@ struct Options {
 #[tokio::main]
 async fn main() -> Result<()> {
     let options = Options::parse();
-    let memory = MemoryStore::new();
-    fill(&memory.accounts().accounts, options.accounts).await?;
+    let old = OldService(options.accounts);
     let (mut pairs, mut goals) = (Vec::new(), Vec::new());
     for round in 0..=options.rounds {
-        let bulk = in_bulk(&memory, options.accounts).await?;
+        let bulk = in_bulk(&old).await?;
         let one_by_one = by_api(options.by_api).await?;
         eprintln!("round {round}: {bulk:.0} accounts a second in bulk, {one_by_one:.0} by the API");
         if round > 0 {
@@ -103,6 +108,86 @@ fn new_account(number: usize) -> Result<NewAccount> {
     Ok(new)
 }
 
+/// A service that has its accounts at hand, so that nothing but the writing takes time.
+#[derive(Debug)]
+struct OldService(usize);
+
+impl AccountStore for OldService {
+    fn name(&self) -> &'static str {
+        "the old service"
+    }
+
+    fn accounts(&self) -> Accounts {
+        let mut accounts = MemoryStore::new().accounts();
+        accounts.accounts = Arc::new(OldAccounts(self.0));
+        accounts
+    }
+}
+
+#[derive(Debug)]
+struct OldAccounts(usize);
+
+impl OldAccounts {
+    fn all(&self) -> impl Iterator<Item = authorstack_core::Result<ExportedAccount>> + use<> {
+        let hash = BCRYPT.parse::<PasswordHash>();
+        (0..self.0).map(move |number| {
+            let new = new_account(number).map_err(|error| Error::internal(error.to_string()))?;
+            let id = new.id.clone().ok_or_else(Error::not_found)?;
+            let hash = hash
+                .as_ref()
+                .map_err(|error| Error::internal(error.to_string()))?;
+            Ok(ExportedAccount {
+                account: new.into_account(id, AuthProvider::APPWRITE),
+                password: StoredPassword::Hash(hash.clone()),
+            })
+        })
+    }
+}
+
+/// A move reads its source, and does nothing else with it.
+#[async_trait]
+impl AccountRepository for OldAccounts {
+    fn stream(&self) -> BoxStream<'static, authorstack_core::Result<Account>> {
+        stream::iter(self.all().map(|it| it.map(|it| it.account))).boxed()
+    }
+
+    fn export(&self) -> BoxStream<'static, authorstack_core::Result<ExportedAccount>> {
+        stream::iter(self.all()).boxed()
+    }
+
+    async fn create(&self, _: NewAccount) -> authorstack_core::Result<Account> {
+        Err(Error::not_found())
+    }
+
+    async fn get(&self, _: &AuthId) -> authorstack_core::Result<Account> {
+        Err(Error::not_found())
+    }
+
+    async fn get_by_email(&self, _: &Email) -> authorstack_core::Result<Account> {
+        Err(Error::not_found())
+    }
+
+    async fn update(&self, _: &AuthId, _: AccountPatch) -> authorstack_core::Result<Account> {
+        Err(Error::not_found())
+    }
+
+    async fn set_credential(&self, _: &AuthId, _: Credential) -> authorstack_core::Result<()> {
+        Err(Error::not_found())
+    }
+
+    async fn block(&self, _: &AuthId) -> authorstack_core::Result<Account> {
+        Err(Error::not_found())
+    }
+
+    async fn unblock(&self, _: &AuthId) -> authorstack_core::Result<Account> {
+        Err(Error::not_found())
+    }
+
+    async fn delete(&self, _: &AuthId) -> authorstack_core::Result<()> {
+        Err(Error::not_found())
+    }
+}
+
 /// Makes the accounts at a service.
 async fn fill(service: &Arc<dyn AccountRepository>, accounts: usize) -> Result<()> {
     let news: Vec<NewAccount> = (0..accounts).map(new_account).collect::<Result<_>>()?;
@@ -124,7 +209,8 @@ async fn target() -> Result<Scratch> {
 }
 
 /// How many accounts in a second a migration writes.
-async fn in_bulk(memory: &MemoryStore, accounts: usize) -> Result<f64> {
+async fn in_bulk(old: &OldService) -> Result<f64> {
+    let accounts = old.0;
     let scratch = target().await?;
     let store = SupabaseStore::connect(SupabaseConfig::new(scratch.supabase_db_url())).await?;
     let to = Destination::transactional(Arc::new(store.migration().with_accounts()));
@@ -132,7 +218,7 @@ async fn in_bulk(memory: &MemoryStore, accounts: usize) -> Result<f64> {
         kinds: vec![Kind::Accounts],
         limits: BatchLimits::default(),
     };
-    let source = Arc::new(AccountSource::new(memory).for_supabase());
+    let source = Arc::new(AccountSource::new(old).for_supabase());
     let started = Instant::now();
     let report = run(source, &to, &options, &Silent).await?;
     let seconds = started.elapsed().as_secs_f64();
