@@ -1,8 +1,8 @@
 //! The vendor's own client, `node-appwrite`, at the same project as our crate.
 
 use authorstack_core::{
-    AccountPreferences, Credential, ExportedAccount, NewAccount, Password, PasswordAlgorithm,
-    StoredPassword, Theme,
+    AccountPreferences, Credential, Email, ExportedAccount, NewAccount, Password,
+    PasswordAlgorithm, StoredPassword, Theme,
     testing::{FreshAccounts, accounts::address},
 };
 use futures::TryStreamExt;
@@ -123,7 +123,7 @@ async fn each_hash_that_the_vendors_client_brings_is_read_and_signs_in() {
         }
 
         let emails = [address("md5"), address("sha"), address("nobody")];
-        let emails = emails.each_ref().map(|it| it.as_str());
+        let emails = emails.each_ref().map(Email::as_str);
         let listed = node_appwrite(project, "list", json!({ "emails": emails })).await;
         let ids: Vec<String> = vectors()
             .iter()

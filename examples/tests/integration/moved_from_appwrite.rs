@@ -71,6 +71,46 @@ fn written(answer: &Value, kind: &str) -> u64 {
     found["written"].as_u64().unwrap()
 }
 
+/// What a plan says of the providers. The project has GitHub switched on, and neither of the others.
+fn check_providers(tool: &Tool, planned: &Value, more: &[(&str, &str)], auth: &str) {
+    assert_eq!(
+        planned["accounts"]["providers"],
+        json!({ "github": 1, "google": 1 })
+    );
+    assert_eq!(planned["accounts"]["linked_anew"], json!({ "azure": 1 }));
+    assert_eq!(
+        planned["providers_not_enabled"],
+        json!(["azure", "google"]),
+        "{planned}"
+    );
+    let (_, unasked, _) = ask(tool, &["plan"], &more[..3]);
+    assert_eq!(unasked["providers_not_enabled"], Value::Null);
+    let page = said(tool, &["plan"], more);
+    for line in [
+        "github: switched on",
+        "google: NOT switched on",
+        "azure: NOT switched on",
+        "[auth.external.google]",
+    ] {
+        assert!(page.contains(line), "{line}: {page}");
+    }
+    assert!(!page.contains("[auth.external.github]"), "{page}");
+    assert!(page.contains(&format!("{auth}/callback")), "{page}");
+    let page = said(tool, &["plan"], &more[..3]);
+    assert!(
+        page.contains("not known: set --supabase-auth-url"),
+        "{page}"
+    );
+    let wrong = [
+        &more[..4],
+        &[("AUTHORSTACK_SUPABASE_SERVICE_KEY", "sb_secret_wrong")],
+    ]
+    .concat();
+    let (code, _, stderr) = ask(tool, &["plan"], &wrong);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("--supabase-service-key"), "{stderr}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn accounts_move_sign_in_and_go_back() {
     let (scratch, tool) = fresh().await;
@@ -132,47 +172,7 @@ async fn accounts_move_sign_in_and_go_back() {
         ]),
         "{planned} {stderr}"
     );
-    // The project has GitHub switched on, and neither of the others.
-    assert_eq!(
-        planned["accounts"]["providers"],
-        json!({ "github": 1, "google": 1 })
-    );
-    assert_eq!(planned["accounts"]["linked_anew"], json!({ "azure": 1 }));
-    assert_eq!(
-        planned["providers_not_enabled"],
-        json!(["azure", "google"]),
-        "{planned}"
-    );
-    let (_, unasked, _) = ask(&tool, &["plan"], &more[..3]);
-    assert_eq!(unasked["providers_not_enabled"], Value::Null);
-    let page = said(&tool, &["plan"], &more);
-    for line in [
-        "github: switched on",
-        "google: NOT switched on",
-        "azure: NOT switched on",
-        "[auth.external.google]",
-    ] {
-        assert!(page.contains(line), "{line}: {page}");
-    }
-    assert!(!page.contains("[auth.external.github]"), "{page}");
-    assert!(
-        page.contains(&format!("{}/callback", auth.address())),
-        "{page}"
-    );
-    let page = said(&tool, &["plan"], &more[..3]);
-    assert!(
-        page.contains("not known: set --supabase-auth-url"),
-        "{page}"
-    );
-    let wrong = [
-        &more[..4],
-        &[("AUTHORSTACK_SUPABASE_SERVICE_KEY", "sb_secret_wrong")],
-    ]
-    .concat();
-    let (code, _, stderr) = ask(&tool, &["plan"], &wrong);
-    assert_eq!(code, Some(2), "{stderr}");
-    assert!(stderr.contains("--supabase-service-key"), "{stderr}");
-
+    check_providers(&tool, &planned, &more, auth.address());
     let (_, moved, stderr) = ask(&tool, &["run"], &more);
     assert_eq!(written(&moved, "users"), 2, "{moved} {stderr}");
     assert_eq!(written(&moved, "accounts"), 2, "{moved} {stderr}");

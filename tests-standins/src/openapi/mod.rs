@@ -134,7 +134,7 @@ impl OpenApi {
         }
         let kind = asked.content_type;
         if !kind.starts_with(JSON) {
-            return Err(format!("the body is {kind}, not {}", JSON));
+            return Err(format!("the body is {kind}, not {JSON}"));
         }
         let Ok(body) = serde_json::from_slice(asked.body) else {
             return Err("the body is no JSON".to_owned());

@@ -154,7 +154,7 @@ async fn the_public_key_is_no_secret_to_sign_with() {
     .await;
 }
 
-/// A public key as most libraries hand it out: SubjectPublicKeyInfo in PEM.
+/// A public key as most libraries hand it out: `SubjectPublicKeyInfo` in PEM.
 fn pem(modulus: &[u8], exponent: &[u8]) -> String {
     fn tagged(tag: u8, content: &[u8]) -> Vec<u8> {
         let length = u16::try_from(content.len()).unwrap();
