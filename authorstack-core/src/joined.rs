@@ -19,8 +19,8 @@ use crate::{
     DailyAggregate, Days, Email, ErasureRepository, ErrorKind, Forecast, ForecastAccuracy,
     ForecastRepository, Id, Insight, InsightKind, InsightRepository, InsightScope, Listed, NewBook,
     NewForecast, NewInsight, NewSale, NewSyncLog, NewUser, Overview, Page, PageRequest, Platform,
-    PublicBook, RefreshReport, Result, Sale, SaleKey, SalesFilter, SalesRepository, SalesTotal, SyncLog,
-    SyncLogRepository, TotalsBy, UpsertCounts, User, UserPatch, UserRepository,
+    PublicBook, RefreshReport, Result, Sale, SaleKey, SalesFilter, SalesRepository, SalesTotal,
+    SyncLog, SyncLogRepository, TotalsBy, UpsertCounts, User, UserPatch, UserRepository,
     stores::{Analytics, Documents},
 };
 

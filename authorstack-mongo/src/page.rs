@@ -54,7 +54,10 @@ impl MongoStore {
         options.projection = own_fields::<T>();
         let found = self.find_rows(collection, filter, options).await?;
         let rows = found.rows()?;
-        Ok(rows.iter().map(|row| listed(T::KIND, row, decode::<T>)).collect())
+        Ok(rows
+            .iter()
+            .map(|row| listed(T::KIND, row, decode::<T>))
+            .collect())
     }
 
     /// The first records of a list, up to a number. Documents that cannot be read do not count.

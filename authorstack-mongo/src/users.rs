@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use authorstack_core::{
-    AuthId, Book, Email, Error, ErrorKind, Id, Listed, NewUser, Page, PageRequest, Platform, Result, User,
-    UserPatch, UserRepository, resilience::retry_on_conflict,
+    AuthId, Book, Email, Error, ErrorKind, Id, Listed, NewUser, Page, PageRequest, Platform,
+    Result, User, UserPatch, UserRepository, resilience::retry_on_conflict,
 };
 use bson::{Bson, Document, Regex, doc};
 use chrono::{DateTime, Utc};

@@ -4,7 +4,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use authorstack_core::{
-    ConnectionSecurity, Error, ErrorKind, Result, health::HealthCheck, layers::Operation, resilience::with_deadline,
+    ConnectionSecurity, Error, ErrorKind, Result, health::HealthCheck, layers::Operation,
+    resilience::with_deadline,
 };
 use redis::{
     AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, RedisError, ScriptInvocation,

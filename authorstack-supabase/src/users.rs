@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use async_trait::async_trait;
 use authorstack_core::{
-    AuthId, Email, Error, ErrorKind, Id, Listed, NewUser, Order, Page, PageRequest, Platform, Result, User,
-    UserPatch, UserRepository,
+    AuthId, Email, Error, ErrorKind, Id, Listed, NewUser, Order, Page, PageRequest, Platform,
+    Result, User, UserPatch, UserRepository,
     fields::{Fields as _, Patch as _},
     resilience::retry_on_conflict,
     time,
@@ -128,7 +128,9 @@ impl UserRepository for SupabaseUsers {
         if ids.is_empty() {
             return Ok(Listed::default());
         }
-        self.0.listed(query(GET_MANY.as_str()).bind(uuids(ids))).await
+        self.0
+            .listed(query(GET_MANY.as_str()).bind(uuids(ids)))
+            .await
     }
 
     async fn get_by_auth_id(&self, auth_id: &AuthId) -> Result<User> {

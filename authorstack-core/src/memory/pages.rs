@@ -48,7 +48,11 @@ pub(super) fn pick<T: Clone>(
 ) -> Listed<T> {
     let ids: BTreeSet<Id<T>> = ids.iter().copied().collect();
     let found = ids.iter().filter_map(|id| records.get(id));
-    found.filter(|record| matches(record)).cloned().map(Ok).collect()
+    found
+        .filter(|record| matches(record))
+        .cloned()
+        .map(Ok)
+        .collect()
 }
 
 /// The page of a list that is ordered by a moment, then by a key.

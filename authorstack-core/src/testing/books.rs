@@ -235,7 +235,10 @@ pub async fn only_published_books_are_public(store: &AuthorStack) {
     ids.extend([other.id, tide.id, Id::new()]);
     let public = books.list_public(&ids).await.unwrap();
     assert_eq!(public, [tide, other].map(PublicBook::from));
-    assert_eq!(books.list_public(&ids[..2]).await.unwrap(), [] as [PublicBook; 0]);
+    assert_eq!(
+        books.list_public(&ids[..2]).await.unwrap(),
+        [] as [PublicBook; 0]
+    );
     assert_eq!(books.list_public(&[]).await.unwrap(), [] as [PublicBook; 0]);
     let too_many = vec![ids[0]; PageRequest::MAX_LIMIT as usize + 1];
     let refused = books.list_public(&too_many).await;
@@ -281,7 +284,10 @@ pub async fn books_are_counted_as_they_are_listed(store: &AuthorStack) {
         let listed = titles(store, ada.id, filter).await;
         assert_eq!(listed.len() as u64, expected);
     }
-    assert_eq!(books.count(Id::new(), BookFilter::default()).await.unwrap(), 0);
+    assert_eq!(
+        books.count(Id::new(), BookFilter::default()).await.unwrap(),
+        0
+    );
 }
 
 pub async fn filters_narrow_the_list(store: &AuthorStack) {
