@@ -285,9 +285,10 @@ async fn books(
     let book = make!(made, BooksCreate, of, None, books.create(ada, new));
     let book = book.map_or_else(Id::new, |book| book.id);
     let asin = "B08N5WRWNW".parse().unwrap();
-    let many = books.get_many(ada, &[book]);
+    let ids = [book];
+    let many = books.get_many(ada, &ids);
     make!(made, BooksGetMany, of, None, many);
-    let public = books.list_public(&[book]);
+    let public = books.list_public(&ids);
     make!(made, BooksListPublic, None, None, public);
     let count = books.count(ada, BookFilter::default());
     make!(made, BooksCount, of, None, count);
