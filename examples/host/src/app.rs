@@ -79,7 +79,9 @@ impl App {
             answers: stores.answers,
             limiter: stores.limiter,
             memory: stores.memory,
-            webhook: stores.webhook.map(|hook| (hook, SeenDeliveries::new(10_000))),
+            webhook: stores
+                .webhook
+                .map(|hook| (hook, SeenDeliveries::new(10_000))),
             conversion: settings.conversion()?,
             closing: watch::channel(false).0,
         })))

@@ -32,11 +32,13 @@ impl FromRequestParts<App> for Authenticated {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let token = token(&parts.headers)?;
         let principal = app.stack.authenticator().authenticate(&token).await?;
-        let found = app.stack.users().get_by_auth_id(&principal.account_id).await;
+        let found = app
+            .stack
+            .users()
+            .get_by_auth_id(&principal.account_id)
+            .await;
         let user = match found {
-            Err(error) if error.is_not_found() => {
-                app.profiles.run(&principal.account_id).await?.0
-            }
+            Err(error) if error.is_not_found() => app.profiles.run(&principal.account_id).await?.0,
             found => found?,
         };
         Ok(Self { principal, user })

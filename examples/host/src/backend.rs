@@ -70,11 +70,21 @@ fn memory(settings: &Settings) -> Result<Stores> {
 
 async fn distributed(settings: &Settings) -> Result<Stores> {
     let mongo = MongoConfig::new(settings.secret("mongodb_url")?);
-    let mongo = with_file(mongo, settings, "mongodb_ca_file", MongoConfig::root_certificate);
+    let mongo = with_file(
+        mongo,
+        settings,
+        "mongodb_ca_file",
+        MongoConfig::root_certificate,
+    );
     let mongo = MongoStore::connect_and_prepare(mongo).await?;
 
     let postgres = PostgresConfig::new(settings.need("postgres_url")?);
-    let postgres = with_file(postgres, settings, "postgres_ca_file", PostgresConfig::root_certificate);
+    let postgres = with_file(
+        postgres,
+        settings,
+        "postgres_ca_file",
+        PostgresConfig::root_certificate,
+    );
     let postgres = PostgresStore::connect_and_prepare(postgres).await?;
 
     let appwrite = AppwriteConfig::new(
@@ -104,7 +114,12 @@ async fn distributed(settings: &Settings) -> Result<Stores> {
 
 async fn supabase(settings: &Settings) -> Result<Stores> {
     let database = SupabaseConfig::new(settings.need("supabase_db_url")?);
-    let database = with_file(database, settings, "supabase_ca_file", SupabaseConfig::root_certificate);
+    let database = with_file(
+        database,
+        settings,
+        "supabase_ca_file",
+        SupabaseConfig::root_certificate,
+    );
     let store = SupabaseStore::connect_and_prepare(database).await?;
     let auth = SupabaseAuthConfig::new(
         settings.need("supabase_auth_url")?,
@@ -124,7 +139,12 @@ async fn supabase(settings: &Settings) -> Result<Stores> {
 
 async fn redis(settings: &Settings) -> Result<RedisStore> {
     let config = RedisConfig::new(settings.secret("redis_url")?);
-    let config = with_file(config, settings, "redis_ca_file", RedisConfig::root_certificate);
+    let config = with_file(
+        config,
+        settings,
+        "redis_ca_file",
+        RedisConfig::root_certificate,
+    );
     let config = match settings.get("redis_prefix") {
         Some(prefix) => config.key_prefix(prefix),
         None => config,

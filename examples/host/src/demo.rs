@@ -1,8 +1,8 @@
 //! What the backend in memory begins with: two authors, their books, sales, posts and a boost.
 
 use authorstack_core::{
-    Book, BookStatus, Credential, Id, NewAccount, NewBook, NewBoost, NewPost,
-    NewSale, Password, Platform, Result, SaleKey, User, Visibility,
+    Book, BookStatus, Credential, Id, NewAccount, NewBook, NewBoost, NewPost, NewSale, Password,
+    Platform, Result, SaleKey, User, Visibility,
     chrono::{Datelike, TimeDelta},
     time,
 };
@@ -23,7 +23,10 @@ pub const BOB: &str = "bob@example.org";
 /// # Errors
 /// None that is to be expected.
 pub async fn fill(app: &App) -> Result<()> {
-    let (ada, bob) = (author(app, ADA, "Ada Marsh").await?, author(app, BOB, "Bob Reed").await?);
+    let (ada, bob) = (
+        author(app, ADA, "Ada Marsh").await?,
+        author(app, BOB, "Bob Reed").await?,
+    );
     app.stack.users().add_credits(ada.id, 500).await?;
     app.stack.users().add_credits(bob.id, 500).await?;
     app.stack.follows().follow(ada.id, bob.id).await?;
@@ -33,7 +36,10 @@ pub async fn fill(app: &App) -> Result<()> {
     let reeds = book(app, bob.id, "Among the Reeds", "B0B1N6F8JK").await?;
     sales(app, ada.id, tide).await?;
 
-    for text in ["The cover is out!", "Chapter twelve is done. It took three tries."] {
+    for text in [
+        "The cover is out!",
+        "Chapter twelve is done. It took three tries.",
+    ] {
         let mut post = NewPost::new(text);
         post.visibility = Visibility::Public;
         app.stack.community().create(bob.id, post).await?;
@@ -68,14 +74,20 @@ async fn sales(app: &App, author: Id<User>, book: Id<Book>) -> Result<()> {
         for back in 0..30 {
             let date = today - TimeDelta::days(back);
             let units = 2 + i32::try_from(date.num_days_from_ce() % 7).unwrap_or_default();
-            let units = if platform == Platform::KDP { units } else { units / 2 };
+            let units = if platform == Platform::KDP {
+                units
+            } else {
+                units / 2
+            };
             let key = SaleKey::new(book, platform.clone(), date);
             let revenue = format!("{}.{:02}", units * 3, units * 7 % 100).parse()?;
             let mut sale = NewSale::new(key, revenue, "USD".parse()?);
             sale.units = units;
             sales.push(sale);
         }
-        app.ingest.run(author, &platform, sales, &app.conversion).await?;
+        app.ingest
+            .run(author, &platform, sales, &app.conversion)
+            .await?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use authorstack_core::{
 };
 use axum::body::Body;
 use bytes::Bytes;
-use futures::{StreamExt, channel::mpsc, SinkExt};
+use futures::{SinkExt, StreamExt, channel::mpsc};
 use serde::Serialize;
 use serde_json::json;
 
@@ -32,14 +32,29 @@ async fn write(app: &App, user: &User, lines: &mut Lines) -> Result<()> {
     send(lines, "user", user).await;
     let preferences = stack.preferences().get(&user.auth_id).await?;
     send(lines, "preferences", &preferences).await;
-    pages(lines, "book", |page| stack.books().list(id, BookFilter::default(), page)).await?;
+    pages(lines, "book", |page| {
+        stack.books().list(id, BookFilter::default(), page)
+    })
+    .await?;
     let all = ChecklistFilter::default;
-    pages(lines, "checklist", |page| stack.checklists().list(id, all(), page)).await?;
+    pages(lines, "checklist", |page| {
+        stack.checklists().list(id, all(), page)
+    })
+    .await?;
     pages(lines, "follow", |page| stack.follows().following(id, page)).await?;
-    pages(lines, "post", |page| stack.community().feed(id, Feed::Author(id), page)).await?;
+    pages(lines, "post", |page| {
+        stack.community().feed(id, Feed::Author(id), page)
+    })
+    .await?;
     pages(lines, "boost", |page| stack.boosts().list(id, page)).await?;
-    pages(lines, "competitor", |page| stack.competitors().list(id, page)).await?;
-    pages(lines, "import", |page| stack.sync_logs().list(id, None, page)).await?;
+    pages(lines, "competitor", |page| {
+        stack.competitors().list(id, page)
+    })
+    .await?;
+    pages(lines, "import", |page| {
+        stack.sync_logs().list(id, None, page)
+    })
+    .await?;
     let days = Days::new(first_day(), last_day())?;
     let mut sales = stack.sales().stream(id, SalesFilter::of(days));
     while let Some(sale) = sales.next().await {

@@ -1,6 +1,9 @@
 //! What handlers take from a request. Each extractor answers with a [`Problem`].
 
-use authorstack_core::{Cursor, Order, PageRequest, chrono::{DateTime, Utc}};
+use authorstack_core::{
+    Cursor, Order, PageRequest,
+    chrono::{DateTime, Utc},
+};
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Request, rejection::BytesRejection},
@@ -50,9 +53,11 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let bytes = Bytes::from_request(request, state).await;
         bytes.map(Self).map_err(|rejected| match rejected {
-            BytesRejection::FailedToBufferBody(cause) => {
-                Problem::new(cause.status(), "body", "the body is too large, or broke off")
-            }
+            BytesRejection::FailedToBufferBody(cause) => Problem::new(
+                cause.status(),
+                "body",
+                "the body is too large, or broke off",
+            ),
             _ => Problem::new(StatusCode::BAD_REQUEST, "body", "the body cannot be read"),
         })
     }

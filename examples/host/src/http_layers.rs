@@ -52,7 +52,9 @@ const SECURITY: [(HeaderName, &str); 5] = [
 /// Puts the limit around the routes of the API.
 pub fn limited(router: Router<App>, app: &App) -> Router<App> {
     let limiter = Arc::clone(&app.limiter);
-    let limit = RateLimitLayer::new("api", limiter, |request: &Request| Some((client(request), 1)));
+    let limit = RateLimitLayer::new("api", limiter, |request: &Request| {
+        Some((client(request), 1))
+    });
     router
         .layer(limit)
         // Around the limit: its answers have no body.
@@ -66,7 +68,9 @@ fn client(request: &Request) -> String {
     }
     let from = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let address = from.map(|ConnectInfo(address)| address.ip());
-    address.as_ref().map_or_else(|| "unknown".to_owned(), IpAddr::to_string)
+    address
+        .as_ref()
+        .map_or_else(|| "unknown".to_owned(), IpAddr::to_string)
 }
 
 async fn refused(response: Response) -> Response {
@@ -110,7 +114,13 @@ fn cors(settings: &Settings) -> CorsLayer {
     let idempotency_key = HeaderName::from_static("idempotency-key");
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
-        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_methods([
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
         .allow_headers([
             header::AUTHORIZATION,
             header::CONTENT_TYPE,

@@ -11,7 +11,9 @@ use utoipa::ToSchema;
 use crate::app::App;
 
 /// The bounds of the histograms, in seconds.
-const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const SECONDS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
 
 /// The recorder of the process. `Metered` and the host write to it.
 fn recorder() -> Option<&'static PrometheusHandle> {

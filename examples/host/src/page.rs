@@ -7,18 +7,49 @@ use crate::app::App;
 
 /// The files.
 const FILES: &[(&str, &str, &str)] = &[
-    ("/", "text/html; charset=utf-8", include_str!("../page/index.html")),
-    ("/app.css", "text/css; charset=utf-8", include_str!("../page/app.css")),
-    ("/app.js", "text/javascript; charset=utf-8", include_str!("../page/app.js")),
-    ("/chart.js", "text/javascript; charset=utf-8", include_str!("../page/chart.js")),
-    ("/docs", "text/html; charset=utf-8", include_str!("../page/docs.html")),
-    ("/docs.js", "text/javascript; charset=utf-8", include_str!("../page/docs.js")),
+    (
+        "/",
+        "text/html; charset=utf-8",
+        include_str!("../page/index.html"),
+    ),
+    (
+        "/app.css",
+        "text/css; charset=utf-8",
+        include_str!("../page/app.css"),
+    ),
+    (
+        "/app.js",
+        "text/javascript; charset=utf-8",
+        include_str!("../page/app.js"),
+    ),
+    (
+        "/api.js",
+        "text/javascript; charset=utf-8",
+        include_str!("../page/api.js"),
+    ),
+    (
+        "/chart.js",
+        "text/javascript; charset=utf-8",
+        include_str!("../page/chart.js"),
+    ),
+    (
+        "/docs",
+        "text/html; charset=utf-8",
+        include_str!("../page/docs.html"),
+    ),
+    (
+        "/docs.js",
+        "text/javascript; charset=utf-8",
+        include_str!("../page/docs.js"),
+    ),
 ];
 
 /// The routes.
 pub fn router() -> Router<App> {
-    FILES.iter().fold(Router::new(), |router, (path, kind, text)| {
-        let file = || async { ([(header::CONTENT_TYPE, *kind)], *text).into_response() };
-        router.route(path, get(file))
-    })
+    FILES
+        .iter()
+        .fold(Router::new(), |router, (path, kind, text)| {
+            let file = || async { ([(header::CONTENT_TYPE, *kind)], *text).into_response() };
+            router.route(path, get(file))
+        })
 }

@@ -55,7 +55,9 @@ impl Problem {
     /// AuthorStack's records do.
     pub fn unreadable(reason: String) -> Self {
         let field = reason.split_once(": ").map(|(field, _)| field);
-        let field = field.filter(|field| !field.contains(' ')).map(str::to_owned);
+        let field = field
+            .filter(|field| !field.contains(' '))
+            .map(str::to_owned);
         Self {
             field,
             ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", reason)

@@ -1,10 +1,6 @@
 //! Reading a sales report in CSV. Whatever is wrong with it is named with its line.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Display,
-    str::FromStr,
-};
+use std::{collections::BTreeMap, fmt::Display, str::FromStr};
 
 use authorstack_core::{
     Amount, Asin, Book, Currency, Id, Market, NewSale, Platform, SaleKey, SalesChannel, User,
@@ -111,7 +107,11 @@ pub async fn sales(
         let number = line.number;
         let book = books.get(&line.asin).copied().flatten();
         let book = book.ok_or_else(|| {
-            wrong(number, "asin", format_args!("{} is no book of yours", line.asin))
+            wrong(
+                number,
+                "asin",
+                format_args!("{} is no book of yours", line.asin),
+            )
         })?;
         let channel = match &line.market {
             None => SalesChannel::from(platform.clone()),
@@ -144,7 +144,11 @@ async fn books(
             continue;
         }
         if books.len() == MOST_BOOKS {
-            return Err(wrong(line.number, "asin", "is one book too many; split the report"));
+            return Err(wrong(
+                line.number,
+                "asin",
+                "is one book too many; split the report",
+            ));
         }
         let found = app.stack.books().list_by_asin(user, &line.asin).await?;
         books.insert(line.asin.clone(), found.first().map(|book| book.id));
@@ -174,7 +178,9 @@ fn malformed(error: csv::Error) -> Problem {
     let line = error.position().map(csv::Position::line);
     let line = line.map_or_else(String::new, |line| format!("line {line}: "));
     let why = match error.into_kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+        csv::ErrorKind::UnequalLengths {
+            expected_len, len, ..
+        } => {
             format!("has {len} columns, and the first line {expected_len}")
         }
         csv::ErrorKind::Utf8 { .. } => "is no text in UTF-8".to_owned(),
@@ -212,7 +218,10 @@ mod tests {
             ("2024-13-01,B08N5WRWNW,,1,0,3.49,USD,0\n", "line 3: date: "),
             ("2024-03-01,B08,,1,0,3.49,USD,0\n", "line 3: asin: "),
             ("2024-03-01,B08N5WRWNW,,x,0,3.49,USD,0\n", "line 3: units: "),
-            ("2024-03-01,B08N5WRWNW,,1,0,much,USD,0\n", "line 3: royalty: "),
+            (
+                "2024-03-01,B08N5WRWNW,,1,0,much,USD,0\n",
+                "line 3: royalty: ",
+            ),
             ("2024-03-01,B08N5WRWNW,,1,0,3.49\n", "line 3: has 6 columns"),
         ] {
             let problem = problem(&format!("{good}{bad}"));

@@ -17,7 +17,11 @@ use utoipa::{
 
 /// The schema of the values of a shape.
 fn of_shape(shape: Shape) -> Object {
-    let text = |format| ObjectBuilder::new().schema_type(Type::String).format(format);
+    let text = |format| {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(format)
+    };
     let known = |format| Some(SchemaFormat::KnownFormat(format));
     match shape {
         Shape::Id => text(None).pattern(Some("^[0-9a-f]{24}$")).build(),
@@ -29,7 +33,9 @@ fn of_shape(shape: Shape) -> Object {
         Shape::Whole(..) => Object::with_type(Type::Integer),
         Shape::Part => Object::with_type(Type::Object),
         // Its values are not the document's business.
-        Shape::Json | Shape::Texts | Shape::Sums | Shape::Parts => Object::with_type(SchemaType::AnyValue),
+        Shape::Json | Shape::Texts | Shape::Sums | Shape::Parts => {
+            Object::with_type(SchemaType::AnyValue)
+        }
     }
 }
 
@@ -58,8 +64,8 @@ fn record<T: Fields>() -> RefOr<Schema> {
 
 /// What creates a record, or changes it: some of its fields.
 fn input<T: Fields>(taken: &[&str], needed: &[&str]) -> ObjectBuilder {
-    let mut object = ObjectBuilder::new()
-        .additional_properties(Some(AdditionalProperties::FreeForm(false)));
+    let mut object =
+        ObjectBuilder::new().additional_properties(Some(AdditionalProperties::FreeForm(false)));
     for field in T::FIELDS {
         let name = field.json_name();
         if taken.contains(&name.as_ref()) {
@@ -104,8 +110,18 @@ macro_rules! schemas {
 }
 
 const BOOK: &[&str] = &[
-    "title", "subtitle", "author", "description", "isbn", "asin", "coverUrl", "genres", "platforms",
-    "publishedDate", "status", "metadata",
+    "title",
+    "subtitle",
+    "author",
+    "description",
+    "isbn",
+    "asin",
+    "coverUrl",
+    "genres",
+    "platforms",
+    "publishedDate",
+    "status",
+    "metadata",
 ];
 
 schemas! {

@@ -48,7 +48,9 @@ impl Settings {
         let environment = given.into_iter();
         Self {
             file: Table::new(),
-            environment: environment.map(|(key, value)| (variable(key), value)).collect(),
+            environment: environment
+                .map(|(key, value)| (variable(key), value))
+                .collect(),
         }
     }
 

@@ -21,7 +21,11 @@ pub async fn start(app: &App) -> Result<WorkerHandle> {
         let app = app.clone();
         async move { refresh_rollups(&app, &refresh, &context).await }
     });
-    Worker::new(queue, handlers).concurrency(4).named("host").start().await
+    Worker::new(queue, handlers)
+        .concurrency(4)
+        .named("host")
+        .start()
+        .await
 }
 
 /// Adds sales up month by month, and notes how far it is.
@@ -37,7 +41,9 @@ async fn refresh_rollups(
         let last = Days::month(first).last().min(all.last());
         let days = Days::new(first, last)?;
         let aggregates = app.stack.aggregates();
-        done += aggregates.refresh(refresh.user_id, days, &app.conversion).await?;
+        done += aggregates
+            .refresh(refresh.user_id, days, &app.conversion)
+            .await?;
         let percent = Days::new(all.first(), last)?.len() * 100 / all.len();
         context.progress(percent).await?;
         let Some(next) = last.succ_opt() else { break };

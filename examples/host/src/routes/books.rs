@@ -1,8 +1,6 @@
 //! A user's books.
 
-use authorstack_core::{
-    Book, BookFilter, BookPatch, BookStatus, Id, NewBook, Page, Platform,
-};
+use authorstack_core::{Book, BookFilter, BookPatch, BookStatus, Id, NewBook, Page, Platform};
 use axum::{Json, Router, extract::State, routing::get};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -45,8 +43,16 @@ struct Filter {
 
 impl From<Filter> for BookFilter {
     fn from(filter: Filter) -> Self {
-        let Filter { status, platform, genre } = filter;
-        Self { status, platform, genre }
+        let Filter {
+            status,
+            platform,
+            genre,
+        } = filter;
+        Self {
+            status,
+            platform,
+            genre,
+        }
     }
 }
 

@@ -38,7 +38,9 @@ async fn list(
     who: Authenticated,
     Query(page): Query<PageQuery>,
 ) -> JsonAnswer<Page<Boost>> {
-    Ok(Json(app.stack.boosts().list(who.user.id, page.into()).await?))
+    Ok(Json(
+        app.stack.boosts().list(who.user.id, page.into()).await?,
+    ))
 }
 
 /// Buys a boost for credits

@@ -2,7 +2,9 @@
 
 use authorstack_core::{
     Book, Checklist, ChecklistFilter, ChecklistPatch, ChecklistRepositoryExt as _, DueTask, Id,
-    NewChecklist, NewTask, Page, TaskId, chrono::{DateTime, Utc}, time,
+    NewChecklist, NewTask, Page, TaskId,
+    chrono::{DateTime, Utc},
+    time,
 };
 use axum::{
     Json, Router,
@@ -24,7 +26,18 @@ use crate::{
 
 /// The routes in the OpenAPI document.
 #[derive(Debug, OpenApi)]
-#[openapi(paths(list, create, show, change, remove, due, add_task, complete, reopen, remove_task))]
+#[openapi(paths(
+    list,
+    create,
+    show,
+    change,
+    remove,
+    due,
+    add_task,
+    complete,
+    reopen,
+    remove_task
+))]
 pub struct Doc;
 
 /// The routes.
@@ -34,7 +47,10 @@ pub fn router() -> Router<App> {
         .route("/checklists/{id}", get(show).patch(change).delete(remove))
         .route("/checklists/{id}/tasks", post(add_task))
         .route("/checklists/{id}/tasks/{task}", delete(remove_task))
-        .route("/checklists/{id}/tasks/{task}/done", put(complete).delete(reopen))
+        .route(
+            "/checklists/{id}/tasks/{task}/done",
+            put(complete).delete(reopen),
+        )
         .route("/tasks/due", get(due))
 }
 
@@ -59,7 +75,10 @@ async fn list(
     let filter = ChecklistFilter {
         book_id: filter.book,
     };
-    let page = app.stack.checklists().list(who.user.id, filter, page.into());
+    let page = app
+        .stack
+        .checklists()
+        .list(who.user.id, filter, page.into());
     Ok(Json(page.await?))
 }
 

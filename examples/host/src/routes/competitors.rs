@@ -5,11 +5,7 @@ use authorstack_core::{
     chrono::{DateTime, Utc},
     time,
 };
-use axum::{
-    Json, Router,
-    extract::State,
-    routing::get,
-};
+use axum::{Json, Router, extract::State, routing::get};
 use http::StatusCode;
 use serde::Deserialize;
 use utoipa::{OpenApi, ToSchema};
@@ -106,7 +102,10 @@ async fn prices(
     Query(page): Query<PageQuery>,
 ) -> JsonAnswer<Page<PricePoint>> {
     let all = DateRange::default();
-    let page = app.stack.competitors().history(who.user.id, id, all, page.into());
+    let page = app
+        .stack
+        .competitors()
+        .history(who.user.id, id, all, page.into());
     Ok(Json(page.await?))
 }
 

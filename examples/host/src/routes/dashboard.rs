@@ -1,7 +1,9 @@
 //! The dashboard, insights and forecasts.
 
 use authorstack_core::{
-    Forecast, ForecastAccuracy, Insight, Page, services::{DashboardQuery, DashboardSummary}, time,
+    Forecast, ForecastAccuracy, Insight, Page,
+    services::{DashboardQuery, DashboardSummary},
+    time,
 };
 use axum::{Json, Router, extract::State, routing::get};
 use serde_json::Value;
@@ -114,6 +116,9 @@ async fn accuracy(
     who: Authenticated,
     Query(range): Query<DayRange>,
 ) -> JsonAnswer<ForecastAccuracy> {
-    let accuracy = app.stack.forecasts().accuracy(who.user.id, range.days(&who)?);
+    let accuracy = app
+        .stack
+        .forecasts()
+        .accuracy(who.user.id, range.days(&who)?);
     Ok(Json(accuracy.await?))
 }

@@ -66,7 +66,11 @@ async fn change(
             expected_updated_at: condition.or(expected_updated_at),
             ..UserPatch::default()
         },
-        _ => return Err(Problem::unreadable("only name and preferences change here".to_owned())),
+        _ => {
+            return Err(Problem::unreadable(
+                "only name and preferences change here".to_owned(),
+            ));
+        }
     };
     let user = app.stack.users().update(who.user.id, patch).await;
     user.map(Tagged).map_err(|error| condition.judge(error))
@@ -88,7 +92,10 @@ async fn erase(State(app): State<App>, who: Authenticated) -> JsonAnswer<Value> 
 async fn export_all(State(app): State<App>, who: Authenticated) -> impl IntoResponse {
     let headers = [
         (header::CONTENT_TYPE, "application/x-ndjson"),
-        (header::CONTENT_DISPOSITION, "attachment; filename=\"export.ndjson\""),
+        (
+            header::CONTENT_DISPOSITION,
+            "attachment; filename=\"export.ndjson\"",
+        ),
     ];
     (headers, export::body(app, who.user))
 }
@@ -114,6 +121,9 @@ async fn disconnect(
     who: Authenticated,
     Path(platform): Path<Platform>,
 ) -> Answer<Tagged<User>> {
-    let user = app.stack.users().disconnect_platform(who.user.id, &platform);
+    let user = app
+        .stack
+        .users()
+        .disconnect_platform(who.user.id, &platform);
     Ok(Tagged(user.await?))
 }

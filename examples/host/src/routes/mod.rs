@@ -1,7 +1,7 @@
 //! The routes of the API, a file for each resource.
 
-pub mod boosts;
 pub mod books;
+pub mod boosts;
 pub mod checklists;
 pub mod competitors;
 pub mod dashboard;
@@ -46,7 +46,11 @@ pub fn router() -> Router<App> {
     api.fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async {
             let status = http::StatusCode::METHOD_NOT_ALLOWED;
-            Problem::new(status, "method_not_allowed", "the resource has other methods")
+            Problem::new(
+                status,
+                "method_not_allowed",
+                "the resource has other methods",
+            )
         })
 }
 

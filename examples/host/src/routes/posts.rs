@@ -24,7 +24,18 @@ use crate::{
 
 /// The routes in the OpenAPI document.
 #[derive(Debug, OpenApi)]
-#[openapi(paths(feed, write, show, change, remove, like, unlike, comments, comment, remove_comment))]
+#[openapi(paths(
+    feed,
+    write,
+    show,
+    change,
+    remove,
+    like,
+    unlike,
+    comments,
+    comment,
+    remove_comment
+))]
 pub struct Doc;
 
 /// The routes.
@@ -76,8 +87,19 @@ struct Shown {
 
 impl Shown {
     fn of(view: PostView, author: PublicUser) -> Self {
-        let PostView { post, like_count, comment_count, liked } = view;
-        Self { post, author, like_count, comment_count, liked }
+        let PostView {
+            post,
+            like_count,
+            comment_count,
+            liked,
+        } = view;
+        Self {
+            post,
+            author,
+            like_count,
+            comment_count,
+            liked,
+        }
     }
 }
 
@@ -236,6 +258,9 @@ async fn remove_comment(
     who: Authenticated,
     Path((id, comment)): Path<(Id<Post>, CommentId)>,
 ) -> Answer<StatusCode> {
-    app.stack.community().delete_comment(who.user.id, id, comment).await?;
+    app.stack
+        .community()
+        .delete_comment(who.user.id, id, comment)
+        .await?;
     Ok(NOTHING)
 }

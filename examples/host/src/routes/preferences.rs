@@ -6,7 +6,10 @@ use authorstack_core::{AccountPreferences, AccountPreferencesPatch};
 use axum::{
     Json, Router,
     extract::State,
-    response::{Sse, sse::{Event, KeepAlive}},
+    response::{
+        Sse,
+        sse::{Event, KeepAlive},
+    },
     routing::get,
 };
 use futures::{Stream, StreamExt};
@@ -14,12 +17,7 @@ use utoipa::OpenApi;
 
 use super::Refusals;
 use crate::{
-    answer::JsonAnswer,
-    app::App,
-    auth::Authenticated,
-    extract::Body,
-    problem::Problem,
-    schema,
+    answer::JsonAnswer, app::App, auth::Authenticated, extract::Body, problem::Problem, schema,
 };
 
 /// The routes in the OpenAPI document.
@@ -51,7 +49,9 @@ async fn change(
     Body(patch): Body<AccountPreferencesPatch>,
 ) -> JsonAnswer<AccountPreferences> {
     let preferences = app.stack.preferences();
-    Ok(Json(preferences.update(&who.principal.account_id, patch).await?))
+    Ok(Json(
+        preferences.update(&who.principal.account_id, patch).await?,
+    ))
 }
 
 /// The account's settings now, and each time that they change: server-sent events
@@ -71,7 +71,9 @@ async fn live(
 fn event(change: authorstack_core::Result<AccountPreferences>) -> Event {
     let event = match change {
         Ok(preferences) => Event::default().event("preferences").json_data(preferences),
-        Err(error) => Event::default().event("problem").json_data(Problem::from(error)),
+        Err(error) => Event::default()
+            .event("problem")
+            .json_data(Problem::from(error)),
     };
     event.unwrap_or_default()
 }

@@ -1,8 +1,8 @@
 //! Sales: reports of platforms, and what they add up to.
 
 use authorstack_core::{
-    Days, Page, Platform, SalesFilter, SalesTotal, SyncLog, TotalsBy,
-    chrono::NaiveDate, day_at, time,
+    Days, Page, Platform, SalesFilter, SalesTotal, SyncLog, TotalsBy, chrono::NaiveDate, day_at,
+    time,
 };
 use axum::{
     Json, Router,
@@ -90,7 +90,9 @@ async fn upload(
             inserted: report.counts.inserted,
             updated: report.counts.updated,
             unchanged: report.counts.unchanged,
-            rejected: rejected.map(|sale| format!("{}: {}", sale.key, sale.reason)).collect(),
+            rejected: rejected
+                .map(|sale| format!("{}: {}", sale.key, sale.reason))
+                .collect(),
             gaps: gaps.map(ToString::to_string).collect(),
         })
     };
@@ -188,5 +190,7 @@ async fn sync_logs(
     Query(page): Query<PageQuery>,
 ) -> JsonAnswer<Page<SyncLog>> {
     let logs = app.stack.sync_logs();
-    Ok(Json(logs.list(who.user.id, of.platform, page.into()).await?))
+    Ok(Json(
+        logs.list(who.user.id, of.platform, page.into()).await?,
+    ))
 }

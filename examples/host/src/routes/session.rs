@@ -3,7 +3,10 @@
 //! On MongoDB with Appwrite and on Supabase, the client signs in at that service and sends the token
 //! that it got there. In memory the host itself is the service.
 
-use authorstack_core::{Email, SessionId, User, chrono::{DateTime, Utc}};
+use authorstack_core::{
+    Email, SessionId, User,
+    chrono::{DateTime, Utc},
+};
 use axum::{Json, Router, extract::State, routing::post};
 use http::StatusCode;
 use secrecy::{ExposeSecret, SecretString};

@@ -1,8 +1,6 @@
 //! Other users, as everyone may see them, and who follows whom.
 
-use authorstack_core::{
-    Follow, FollowCounts, Id, Page, PublicUser, User, UserRepositoryExt as _,
-};
+use authorstack_core::{Follow, FollowCounts, Id, Page, PublicUser, User, UserRepositoryExt as _};
 use axum::{
     Json, Router,
     extract::State,
@@ -67,8 +65,16 @@ async fn show(
         follows.is_following(who.user.id, id),
     )?;
     let user = user.into_iter().next().ok_or_else(Problem::not_found)?;
-    let FollowCounts { followers, following } = counts;
-    Ok(Json(Profile { user, followers, following, is_followed }))
+    let FollowCounts {
+        followers,
+        following,
+    } = counts;
+    Ok(Json(Profile {
+        user,
+        followers,
+        following,
+        is_followed,
+    }))
 }
 
 /// Follows a user

@@ -72,9 +72,7 @@ fn account_of(event: &WebhookEvent) -> Option<&AuthId> {
 async fn follow(app: &App, account: &AuthId) -> Result<(), Error> {
     match app.stack.accounts().get(account).await {
         Ok(_) => app.profiles.run(account).await.map(drop),
-        Err(error) if error.is_not_found() => {
-            app.erasure.run_for_account(account).await.map(drop)
-        }
+        Err(error) if error.is_not_found() => app.erasure.run_for_account(account).await.map(drop),
         Err(error) => Err(error),
     }
 }
