@@ -38,6 +38,7 @@ impl Environment {
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let environment = Environment::ready(workspace)?;
+    tools::browser()?;
     let venv = tools::cargo(workspace)?;
     sweep::leftovers(workspace, &environment.settings)?;
 

@@ -109,6 +109,11 @@ pub(crate) fn cargo(workspace: &Workspace) -> Result<Venv> {
     Ok(venv)
 }
 
+/// Makes the browser available, for the test of the host's page.
+pub(crate) fn browser() -> Result<()> {
+    install::ensure(&[install::CHROMIUM])
+}
+
 /// The Node packages that tests use.
 #[derive(Debug)]
 pub(crate) struct Node {

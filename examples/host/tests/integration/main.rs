@@ -6,6 +6,7 @@
     reason = "a failed check of a test panics"
 )]
 
+mod browser;
 mod client;
 mod document;
 mod journeys;
