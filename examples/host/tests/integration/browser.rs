@@ -35,7 +35,12 @@ impl Browser {
     async fn start() -> Self {
         let profile = tempfile::tempdir().unwrap();
         let mut child = Command::new("chromium")
-            .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"])
+            .args([
+                "--headless=new",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--no-first-run",
+            ])
             .args(["--disable-dev-shm-usage", "--remote-debugging-port=0"])
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .stderr(Stdio::piped())
@@ -52,7 +57,11 @@ impl Browser {
         };
         // Chromium stops when nobody reads what it says.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let host = address.trim_start_matches("ws://").split('/').next().unwrap();
+        let host = address
+            .trim_start_matches("ws://")
+            .split('/')
+            .next()
+            .unwrap();
         let stream = TcpStream::connect(host).await.unwrap();
         let (socket, _) = client_async(address.as_str(), stream).await.unwrap();
         Self {
@@ -92,7 +101,11 @@ impl Browser {
     }
 
     async fn open(&mut self, address: &str) -> Tab {
-        let target = self.call(None, "Target.createTarget", json!({ "url": "about:blank", "width": 1100, "height": 1300 }));
+        let target = self.call(
+            None,
+            "Target.createTarget",
+            json!({ "url": "about:blank", "width": 1100, "height": 1300 }),
+        );
         let target = target.await["targetId"].clone();
         let attach = json!({ "targetId": target, "flatten": true });
         let session = self.call(None, "Target.attachToTarget", attach).await;
@@ -108,9 +121,14 @@ impl Browser {
 
     /// The value of an expression in the page.
     async fn eval(&mut self, tab: &Tab, expression: &str) -> Value {
-        let parameters = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
+        let parameters =
+            json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
         let result = self.call(Some(tab), "Runtime.evaluate", parameters).await;
-        assert_eq!(result["exceptionDetails"], Value::Null, "{expression}: {result}");
+        assert_eq!(
+            result["exceptionDetails"],
+            Value::Null,
+            "{expression}: {result}"
+        );
         result["result"]["value"].clone()
     }
 
@@ -123,7 +141,10 @@ impl Browser {
         };
         if timeout(PATIENCE, waiting).await.is_err() {
             let shown = self.eval(tab, "document.body.innerText").await;
-            panic!("{condition} did not come true; {:?}; the page shows {shown}", self.errors);
+            panic!(
+                "{condition} did not come true; {:?}; the page shows {shown}",
+                self.errors
+            );
         }
     }
 
@@ -140,9 +161,15 @@ impl Browser {
     async fn sign_in(&mut self, tab: &Tab) {
         let fields = [("email", demo::ADA), ("password", demo::PASSWORD)];
         self.submit(tab, "sign-in", &fields).await;
-        self.wait(tab, "!document.getElementById('app').hidden").await;
-        self.wait(tab, "document.querySelectorAll('#chart rect').length > 30").await;
-        self.wait(tab, "document.getElementById('live').textContent === 'live'").await;
+        self.wait(tab, "!document.getElementById('app').hidden")
+            .await;
+        self.wait(tab, "document.querySelectorAll('#chart rect').length > 30")
+            .await;
+        self.wait(
+            tab,
+            "document.getElementById('live').textContent === 'live'",
+        )
+        .await;
     }
 }
 
@@ -177,36 +204,77 @@ async fn work_on_the_page(stage: &Stage) {
     let tab = browser.open(&address).await;
     browser.sign_in(&tab).await;
 
-    browser.submit(&tab, "new-book", &[("title", "Low Water")]).await;
-    browser.wait(&tab, "document.getElementById('books').textContent.includes('Low Water')").await;
+    browser
+        .submit(&tab, "new-book", &[("title", "Low Water")])
+        .await;
+    browser
+        .wait(
+            &tab,
+            "document.getElementById('books').textContent.includes('Low Water')",
+        )
+        .await;
 
     let bars = "document.querySelectorAll('#chart rect').length";
     let before = browser.eval(&tab, bars).await.as_u64().unwrap();
     browser.eval(&tab, CHOOSE_REPORT).await;
-    browser.submit(&tab, "report", &[("platform", "lulu")]).await;
-    browser.wait(&tab, "document.getElementById('imported').value.startsWith('1 new')").await;
-    browser.wait(&tab, &format!("{bars} === {}", before + 1)).await;
+    browser
+        .submit(&tab, "report", &[("platform", "lulu")])
+        .await;
+    browser
+        .wait(
+            &tab,
+            "document.getElementById('imported').value.startsWith('1 new')",
+        )
+        .await;
+    browser
+        .wait(&tab, &format!("{bars} === {}", before + 1))
+        .await;
 
-    browser.eval(&tab, "document.querySelector('#feed button').click()").await;
-    browser.wait(&tab, "document.querySelector('#feed button').textContent === '♥ 1'").await;
+    browser
+        .eval(&tab, "document.querySelector('#feed button').click()")
+        .await;
+    browser
+        .wait(
+            &tab,
+            "document.querySelector('#feed button').textContent === '♥ 1'",
+        )
+        .await;
 
     let position = "document.querySelectorAll('#leaderboard li').length";
     assert_eq!(browser.eval(&tab, position).await, 1);
     browser.submit(&tab, "boost", &[("credits", "120")]).await;
     browser.wait(&tab, &format!("{position} === 2")).await;
-    browser.wait(&tab, "document.getElementById('who').textContent.includes('380 credits')").await;
+    browser
+        .wait(
+            &tab,
+            "document.getElementById('who').textContent.includes('380 credits')",
+        )
+        .await;
 
     let other = browser.open(&address).await;
     browser.sign_in(&other).await;
-    let change = "{ const theme = document.forms['preferences'].elements.theme; theme.value = 'dark';
+    let change =
+        "{ const theme = document.forms['preferences'].elements.theme; theme.value = 'dark';
         theme.dispatchEvent(new Event('change', { bubbles: true })); }";
     browser.eval(&tab, change).await;
-    browser.wait(&other, "document.forms['preferences'].elements.theme.value === 'dark'").await;
+    browser
+        .wait(
+            &other,
+            "document.forms['preferences'].elements.theme.value === 'dark'",
+        )
+        .await;
 
-    let picture = browser.call(Some(&tab), "Page.captureScreenshot", json!({})).await;
+    let picture = browser
+        .call(Some(&tab), "Page.captureScreenshot", json!({}))
+        .await;
     save("host.png", picture["data"].as_str().unwrap());
     let docs = browser.open(&format!("{address}/docs")).await;
-    browser.wait(&docs, "document.querySelectorAll('#operations details').length > 50").await;
+    browser
+        .wait(
+            &docs,
+            "document.querySelectorAll('#operations details').length > 50",
+        )
+        .await;
     // A response that is no success would be one, too.
     assert_eq!(browser.errors, [""; 0]);
 }

@@ -11,6 +11,7 @@ mod client;
 mod document;
 mod journeys;
 mod limits;
+mod outage;
 mod stage;
 
 /// Makes a test of each journey on each backend.

@@ -81,6 +81,11 @@ impl Stage {
     }
 
     pub(crate) async fn supabase() -> Self {
+        Self::supabase_at(async |url| url).await
+    }
+
+    /// On Supabase, at another address of its database.
+    pub(crate) async fn supabase_at(place: impl AsyncFnOnce(String) -> String) -> Self {
         let scratch = Scratch::create(&fresh_name(), &mongodb_url(), &supabase_db_url()).await;
         let scratch = scratch.unwrap();
         let gateway = Gateway {
@@ -91,7 +96,7 @@ impl Stage {
         let auth = SupabaseAuth::start(&scratch.supabase_db_url(), signing, gateway).await;
         let settings = vec![
             ("backend", "supabase".to_owned()),
-            ("supabase_db_url", scratch.supabase_db_url()),
+            ("supabase_db_url", place(scratch.supabase_db_url()).await),
             ("supabase_auth_url", auth.address().to_owned()),
             ("supabase_service_key", SERVICE_KEY.to_owned()),
         ];
