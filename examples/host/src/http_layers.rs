@@ -40,7 +40,7 @@ const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src '
     frame-ancestors 'none'";
 
 /// The headers of every answer that has none of the kind.
-const SECURITY: [(HeaderName, &str); 5] = [
+static SECURITY: [(HeaderName, &str); 5] = [
     (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
@@ -97,9 +97,9 @@ pub fn around(router: Router, settings: &Settings) -> Router {
         }))
         .layer(CompressionLayer::new())
         .layer(cors(settings));
-    for (name, value) in SECURITY {
+    for (name, value) in &SECURITY {
         let value = HeaderValue::from_static(value);
-        router = router.layer(SetResponseHeaderLayer::if_not_present(name, value));
+        router = router.layer(SetResponseHeaderLayer::if_not_present(name.clone(), value));
     }
     router
         .layer(middleware::from_fn(traced))

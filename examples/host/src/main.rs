@@ -21,7 +21,7 @@ async fn main() -> Result<()> {
     let filter = filter.unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).init();
 
-    let settings = Settings::read()?;
+    let settings = Settings::read().await?;
     let app = App::new(backend::open(&settings).await?, &settings)?;
     let is_demo = settings.backend()? == Backend::Memory;
     if is_demo {
@@ -48,7 +48,7 @@ async fn main() -> Result<()> {
         tokio::time::sleep(DRAIN).await;
     };
     tokio::select! {
-        served = serve => served?,
+        served = serve.into_future() => served?,
         () = drained => tracing::warn!("requests were cut off"),
     }
     let report = worker.shutdown(DRAIN).await?;

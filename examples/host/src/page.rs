@@ -1,6 +1,6 @@
 //! The web page. It is a part of the program: no build step, nothing from elsewhere.
 
-use axum::{Router, response::IntoResponse, routing::get};
+use axum::{Router, routing::get};
 use http::header;
 
 use crate::app::App;
@@ -46,10 +46,10 @@ const FILES: &[(&str, &str, &str)] = &[
 
 /// The routes.
 pub fn router() -> Router<App> {
-    FILES
-        .iter()
-        .fold(Router::new(), |router, (path, kind, text)| {
-            let file = || async { ([(header::CONTENT_TYPE, *kind)], *text).into_response() };
-            router.route(path, get(file))
-        })
+    let file = |router: Router<App>,
+                &(path, kind, text): &'static (_, &'static str, &'static str)| {
+        let answer = move || async move { ([(header::CONTENT_TYPE, kind)], text) };
+        router.route(path, get(answer))
+    };
+    FILES.iter().fold(Router::new(), file)
 }

@@ -10,7 +10,7 @@ use authorstack_core::{
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        AllOf, ArrayBuilder, Object, ObjectBuilder, RefOr, Schema,
+        ArrayBuilder, Object, ObjectBuilder, RefOr, Schema,
         schema::{AdditionalProperties, KnownFormat, SchemaFormat, SchemaType, Type},
     },
 };

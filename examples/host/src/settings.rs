@@ -1,7 +1,7 @@
 //! The settings: those of `authorstack-migrate`, and a few of the host's own. An environment variable
 //! `AUTHORSTACK_MONGODB_URL` wins over `mongodb_url` in `authorstack.toml`.
 
-use std::{fs, path::PathBuf};
+use std::{io::ErrorKind, path::PathBuf};
 
 use authorstack_core::{Conversion, Error, Result};
 use secrecy::SecretString;
@@ -31,9 +31,12 @@ impl Settings {
     /// Reads the environment and the file, if there is one.
     ///
     /// # Errors
-    /// Configuration for a file that is no TOML.
-    pub fn read() -> Result<Self> {
-        let text = fs::read_to_string(FILE).unwrap_or_default();
+    /// Configuration for a file that cannot be read, or is no TOML.
+    pub async fn read() -> Result<Self> {
+        let text = match tokio::fs::read_to_string(FILE).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            read => read.map_err(|error| Error::configuration(FILE, error.to_string()))?,
+        };
         let file = text.parse().map_err(|error: toml::de::Error| {
             Error::configuration(FILE, error.message().to_owned())
         })?;

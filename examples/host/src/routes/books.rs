@@ -60,7 +60,7 @@ impl From<Filter> for BookFilter {
 #[derive(Debug, Serialize, ToSchema)]
 struct Books {
     #[serde(flatten)]
-    #[schema(inline, value_type = super::PageOf<schema::Book>)]
+    #[schema(value_type = super::PageOf<schema::Book>)]
     page: Page<Book>,
     /// How many books match.
     total: u64,

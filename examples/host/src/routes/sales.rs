@@ -43,7 +43,7 @@ pub fn router() -> Router<App> {
 /// Whose report.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct From {
+struct Source {
     /// The platform, such as `kdp`.
     #[param(value_type = String)]
     platform: Platform,
@@ -68,13 +68,13 @@ pub struct Imported {
 ///
 /// The columns are `date`, `asin`, `marketplace`, `units`, `refunds`, `royalty`, `currency`, `kenp`; only
 /// `date`, `asin`, `royalty` and `currency` are needed. Importing the same report again changes nothing.
-#[utoipa::path(post, path = "/sales/reports", params(From, ("idempotency-key" = Option<String>, Header)),
+#[utoipa::path(post, path = "/sales/reports", params(Source, ("idempotency-key" = Option<String>, Header)),
     request_body(content = String, content_type = "text/csv"),
     responses((status = 200, body = Imported), Refusals))]
 async fn upload(
     State(app): State<App>,
     who: Authenticated,
-    Query(from): Query<From>,
+    Query(from): Query<Source>,
     key: IdempotencyKey,
     Raw(csv): Raw,
 ) -> JsonAnswer<Imported> {
@@ -86,7 +86,7 @@ async fn upload(
         let report = imported.await?;
         let rejected = report.rejected.iter();
         let gaps = report.refreshed.gaps.iter();
-        Ok(Imported {
+        Ok::<_, authorstack_core::Error>(Imported {
             inserted: report.counts.inserted,
             updated: report.counts.updated,
             unchanged: report.counts.unchanged,

@@ -39,7 +39,7 @@ pub fn router() -> Router<App> {
 #[serde(rename_all = "camelCase")]
 struct Profile {
     #[serde(flatten)]
-    #[schema(inline, value_type = Person)]
+    #[schema(value_type = Person)]
     user: PublicUser,
     /// How many users follow them.
     followers: u64,
