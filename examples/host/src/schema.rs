@@ -1,19 +1,51 @@
 //! The schemas of AuthorStack's records, made from the lists of their fields: a new field of a record
 //! is in the OpenAPI document by itself.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use authorstack_core::{
     self as core,
     fields::{Fields, Shape},
 };
+use serde_json::Value;
 use utoipa::{
-    PartialSchema, ToSchema,
+    IntoResponses, PartialSchema, ToSchema,
     openapi::{
-        ArrayBuilder, Object, ObjectBuilder, RefOr, Schema,
+        ArrayBuilder, Content, Object, ObjectBuilder, Ref, RefOr, ResponseBuilder, Schema,
+        response::Response,
         schema::{AdditionalProperties, KnownFormat, SchemaFormat, SchemaType, Type},
     },
 };
+
+use crate::problem::Problem;
+
+/// All answers that are no success: problem details.
+#[derive(Debug)]
+pub struct Refusals;
+
+impl IntoResponses for Refusals {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let problem = Content::new(Some(Ref::from_schema_name(Problem::name())));
+        let refusal = ResponseBuilder::new()
+            .description("Why the request was refused, or failed")
+            .content("application/problem+json", problem)
+            .build();
+        BTreeMap::from([("default".to_owned(), RefOr::T(refusal))])
+    }
+}
+
+/// A page of a list, in the document.
+#[derive(Debug, ToSchema)]
+#[allow(dead_code, reason = "it stands for Page in the document")]
+pub struct PageOf<T: ToSchema> {
+    /// The records.
+    items: Vec<T>,
+    /// What to send as `after` for the next page; none on the last one.
+    next: Option<String>,
+    /// The names of stored records that cannot be read.
+    #[schema(required = false)]
+    unreadable: Vec<Value>,
+}
 
 /// The schema of the values of a shape.
 fn of_shape(shape: Shape) -> Object {

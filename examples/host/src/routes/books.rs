@@ -6,13 +6,12 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::Refusals;
 use crate::{
     answer::{Answer, Created, JsonAnswer, NOTHING, Tagged},
     app::App,
     auth::Authenticated,
     extract::{Body, IfMatch, PageQuery, Path, Query},
-    schema,
+    schema::{self, PageOf, Refusals},
 };
 
 /// The routes in the OpenAPI document.
@@ -60,7 +59,7 @@ impl From<Filter> for BookFilter {
 #[derive(Debug, Serialize, ToSchema)]
 struct Books {
     #[serde(flatten)]
-    #[schema(value_type = super::PageOf<schema::Book>)]
+    #[schema(value_type = PageOf<schema::Book>)]
     page: Page<Book>,
     /// How many books match.
     total: u64,

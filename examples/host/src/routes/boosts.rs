@@ -7,7 +7,6 @@ use axum::{Json, Router, extract::State, routing::get};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::{PageOf, Refusals};
 use crate::{
     answer::{Answer, Created, JsonAnswer},
     app::App,
@@ -15,7 +14,7 @@ use crate::{
     extract::{Body, PageQuery, Query},
     idempotency::IdempotencyKey,
     names::{self, Person},
-    schema,
+    schema::{self, PageOf, Refusals},
 };
 
 /// The routes in the OpenAPI document.

@@ -15,13 +15,12 @@ use http::StatusCode;
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
 
-use super::{PageOf, Refusals};
 use crate::{
     answer::{Answer, Created, JsonAnswer, NOTHING, Tagged},
     app::App,
     auth::Authenticated,
     extract::{Body, IfMatch, PageQuery, Path, Query},
-    schema,
+    schema::{self, PageOf, Refusals},
 };
 
 /// The routes in the OpenAPI document.

@@ -10,13 +10,12 @@ use http::StatusCode;
 use serde::Deserialize;
 use utoipa::{OpenApi, ToSchema};
 
-use super::{PageOf, Refusals};
 use crate::{
     answer::{Answer, Created, JsonAnswer, NOTHING},
     app::App,
     auth::Authenticated,
     extract::{Body, PageQuery, Path, Query},
-    schema,
+    schema::{self, PageOf, Refusals},
 };
 
 /// The routes in the OpenAPI document.

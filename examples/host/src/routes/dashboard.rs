@@ -9,13 +9,13 @@ use axum::{Json, Router, extract::State, routing::get};
 use serde_json::Value;
 use utoipa::{OpenApi, ToSchema};
 
-use super::{PageOf, Refusals, sales::DayRange};
+use super::sales::DayRange;
 use crate::{
     answer::JsonAnswer,
     app::App,
     auth::Authenticated,
     extract::{PageQuery, Query},
-    schema,
+    schema::{self, PageOf, Refusals},
 };
 
 /// The routes in the OpenAPI document.

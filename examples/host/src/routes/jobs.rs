@@ -11,13 +11,14 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::{OpenApi, ToSchema};
 
-use super::{Refusals, sales::DayRange};
+use super::sales::DayRange;
 use crate::{
     answer::{Answer, JsonAnswer},
     app::App,
     auth::Authenticated,
     extract::{Path, Query},
     problem::Problem,
+    schema::Refusals,
 };
 
 /// The routes in the OpenAPI document.

@@ -11,7 +11,6 @@ use http::header;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
-use super::Refusals;
 use crate::{
     answer::{Answer, JsonAnswer, Tagged},
     app::App,
@@ -19,7 +18,7 @@ use crate::{
     export,
     extract::{Body, IfMatch, Path},
     problem::Problem,
-    schema,
+    schema::{self, Refusals},
 };
 
 /// The routes in the OpenAPI document.

@@ -14,14 +14,7 @@ pub mod session;
 pub mod users;
 pub mod webhooks;
 
-use std::collections::BTreeMap;
-
 use axum::Router;
-use serde_json::Value;
-use utoipa::{
-    IntoResponses, ToSchema,
-    openapi::{Content, Ref, RefOr, ResponseBuilder, response::Response},
-};
 
 use crate::{app::App, problem::Problem};
 
@@ -52,32 +45,4 @@ pub fn router() -> Router<App> {
                 "the resource has other methods",
             )
         })
-}
-
-/// All answers that are no success: problem details.
-#[derive(Debug)]
-pub struct Refusals;
-
-impl IntoResponses for Refusals {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        let problem = Content::new(Some(Ref::from_schema_name(Problem::name())));
-        let refusal = ResponseBuilder::new()
-            .description("Why the request was refused, or failed")
-            .content("application/problem+json", problem)
-            .build();
-        BTreeMap::from([("default".to_owned(), RefOr::T(refusal))])
-    }
-}
-
-/// A page of a list, in the document.
-#[derive(Debug, ToSchema)]
-#[allow(dead_code, reason = "it stands for Page in the document")]
-pub struct PageOf<T: ToSchema> {
-    /// The records.
-    items: Vec<T>,
-    /// What to send as `after` for the next page; none on the last one.
-    next: Option<String>,
-    /// The names of stored records that cannot be read.
-    #[schema(required = false)]
-    unreadable: Vec<Value>,
 }

@@ -12,14 +12,13 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::{PageOf, Refusals};
 use crate::{
     answer::{Answer, Created, JsonAnswer, NOTHING, Tagged},
     app::App,
     auth::Authenticated,
     extract::{Body, IfMatch, PageQuery, Path, Query},
     names::{self, Person},
-    schema,
+    schema::{self, PageOf, Refusals},
 };
 
 /// The routes in the OpenAPI document.

@@ -15,9 +15,13 @@ use axum::{
 use futures::{Stream, StreamExt};
 use utoipa::OpenApi;
 
-use super::Refusals;
 use crate::{
-    answer::JsonAnswer, app::App, auth::Authenticated, extract::Body, problem::Problem, schema,
+    answer::JsonAnswer,
+    app::App,
+    auth::Authenticated,
+    extract::Body,
+    problem::Problem,
+    schema::{self, Refusals},
 };
 
 /// The routes in the OpenAPI document.

@@ -12,7 +12,6 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::{PageOf, Refusals};
 use crate::{
     answer::JsonAnswer,
     app::App,
@@ -20,7 +19,8 @@ use crate::{
     extract::{PageQuery, Query, Raw},
     idempotency::IdempotencyKey,
     problem::Problem,
-    report, schema,
+    report,
+    schema::{self, PageOf, Refusals},
 };
 
 /// The routes in the OpenAPI document.

@@ -13,14 +13,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::{OpenApi, ToSchema};
 
-use super::Refusals;
 use crate::{
     answer::{Answer, Created, JsonAnswer, NOTHING},
     app::App,
     auth::Authenticated,
     extract::Body,
     problem::Problem,
-    schema,
+    schema::{self, Refusals},
 };
 
 /// The routes in the OpenAPI document.

@@ -10,7 +10,6 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
 
-use super::{PageOf, Refusals};
 use crate::{
     answer::{Answer, JsonAnswer, NOTHING},
     app::App,
@@ -18,6 +17,7 @@ use crate::{
     extract::{PageQuery, Path, Query},
     names::{self, Person},
     problem::Problem,
+    schema::{PageOf, Refusals},
 };
 
 /// The routes in the OpenAPI document.

@@ -6,12 +6,12 @@ use axum::{Router, extract::State, routing::post};
 use http::{HeaderMap, StatusCode};
 use utoipa::OpenApi;
 
-use super::Refusals;
 use crate::{
     answer::{Answer, NOTHING},
     app::App,
     extract::Raw,
     problem::Problem,
+    schema::Refusals,
 };
 
 /// The routes in the OpenAPI document.

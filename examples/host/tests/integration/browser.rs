@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, process::Stdio, time::Duration};
 
-use authorstack_host::{demo, router, settings::Settings};
+use authorstack_host::demo;
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::{
@@ -174,11 +174,11 @@ impl Browser {
 }
 
 /// A host on a socket, with demo data.
-async fn served(stage: &Stage) -> String {
+pub(crate) async fn served(stage: &Stage) -> String {
     demo::fill(&stage.app).await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let router = router(&stage.app, &Settings::default());
+    let router = stage.nobody().router;
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, service).await });
     address

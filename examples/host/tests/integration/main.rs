@@ -9,6 +9,7 @@
 mod browser;
 mod client;
 mod document;
+mod fuzz;
 mod journeys;
 mod limits;
 mod outage;
