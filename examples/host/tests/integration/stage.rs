@@ -62,10 +62,9 @@ impl Stage {
     pub(crate) async fn distributed() -> Self {
         let name = fresh_name();
         let scratch = Scratch::create(&name, &mongodb_url(), &supabase_db_url()).await;
-        let scratch = scratch
-            .unwrap()
-            .with_empty_postgres(&setting("AUTHORSTACK_TEST_POSTGRES_URL"));
-        let scratch = scratch.await.unwrap();
+        let postgres = setting("AUTHORSTACK_TEST_POSTGRES_URL");
+        let scratch = scratch.unwrap().with_empty_postgres(&postgres).await;
+        let scratch = scratch.unwrap();
         let appwrite = Appwrite::start().await;
         let settings = vec![
             ("backend", "distributed".to_owned()),
