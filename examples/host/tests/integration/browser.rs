@@ -101,11 +101,7 @@ impl Browser {
     }
 
     async fn open(&mut self, address: &str) -> Tab {
-        let target = self.call(
-            None,
-            "Target.createTarget",
-            json!({ "url": "about:blank", "width": 1100, "height": 1300 }),
-        );
+        let target = self.call(None, "Target.createTarget", json!({ "url": "about:blank" }));
         let target = target.await["targetId"].clone();
         let attach = json!({ "targetId": target, "flatten": true });
         let session = self.call(None, "Target.attachToTarget", attach).await;
@@ -113,6 +109,10 @@ impl Browser {
         for domain in ["Runtime.enable", "Log.enable", "Page.enable"] {
             self.call(Some(&tab), domain, json!({})).await;
         }
+        let size =
+            json!({ "width": 1100, "height": 1100, "deviceScaleFactor": 1, "mobile": false });
+        let set_size = "Emulation.setDeviceMetricsOverride";
+        self.call(Some(&tab), set_size, size).await;
         let navigate = json!({ "url": address });
         self.call(Some(&tab), "Page.navigate", navigate).await;
         self.wait(&tab, "document.readyState === 'complete'").await;
