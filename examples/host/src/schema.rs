@@ -94,6 +94,15 @@ fn record<T: Fields>() -> RefOr<Schema> {
     RefOr::T(Schema::Object(object.build()))
 }
 
+/// What texts look like that are names out of a few, or have a form of their own.
+const FORMS: &[(&str, &str)] = &[
+    ("asin", "^[A-Za-z0-9]{10}$"),
+    ("currency", "^[A-Z]{3}$"),
+    ("status", "^(draft|published|archived)$"),
+    ("theme", "^(light|dark|system)$"),
+    ("visibility", "^(public|followers)$"),
+];
+
 /// What creates a record, or changes it: some of its fields.
 fn input<T: Fields>(taken: &[&str], needed: &[&str]) -> ObjectBuilder {
     let mut object =
@@ -101,7 +110,13 @@ fn input<T: Fields>(taken: &[&str], needed: &[&str]) -> ObjectBuilder {
     for field in T::FIELDS {
         let name = field.json_name();
         if taken.contains(&name.as_ref()) {
-            object = object.property(name, schema_of(field.shape));
+            let form = FORMS.iter().find(|(known, _)| *known == name);
+            let text = ObjectBuilder::new().schema_type(Type::String);
+            let schema = match form {
+                Some((_, form)) => Schema::Object(text.pattern(Some(*form)).build()),
+                None => schema_of(field.shape),
+            };
+            object = object.property(name, schema);
         }
     }
     for name in needed {
