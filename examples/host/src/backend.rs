@@ -158,7 +158,7 @@ fn limit(settings: &Settings) -> Result<RateLimit> {
     let calls = calls.parse().map_err(|_| {
         authorstack_core::Error::configuration("requests_per_minute", "is no whole number")
     })?;
-    RateLimit::smooth(calls, Duration::from_secs(60))
+    RateLimit::smooth(calls, Duration::from_mins(1))
 }
 
 /// Cache, limits and queue in this process: for one process alone.

@@ -73,7 +73,7 @@ async fn sales(app: &App, author: Id<User>, book: Id<Book>) -> Result<()> {
         let mut sales = Vec::new();
         for back in 0..30 {
             let date = today - TimeDelta::days(back);
-            let units = 2 + i32::try_from(date.num_days_from_ce() % 7).unwrap_or_default();
+            let units = 2 + date.num_days_from_ce() % 7;
             let units = if platform == Platform::KDP {
                 units
             } else {

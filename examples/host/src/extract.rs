@@ -146,11 +146,13 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
 
 impl IfMatch {
     /// The condition of an update: that of the header, or else that of the body.
+    #[must_use]
     pub fn or(self, of_body: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
         self.0.or(of_body)
     }
 
     /// An error of the update.
+    #[must_use]
     pub fn judge(self, error: authorstack_core::Error) -> Problem {
         let problem = Problem::from(error);
         match self.0 {

@@ -131,13 +131,11 @@ fn cors(settings: &Settings) -> CorsLayer {
 }
 
 async fn in_time(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(DEADLINE, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            let error = authorstack_core::Error::timeout(DEADLINE);
-            Problem::from(error).into_response()
-        }
-    }
+    let answered = tokio::time::timeout(DEADLINE, next.run(request)).await;
+    answered.unwrap_or_else(|_| {
+        let error = authorstack_core::Error::timeout(DEADLINE);
+        Problem::from(error).into_response()
+    })
 }
 
 /// One span and one measurement for each request. Paths are those of the routes: an id in a label

@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{answer::JsonAnswer, app::App, problem::Problem};
 
 /// How long a key is remembered.
-const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+const KEPT: Duration = Duration::from_hours(24);
 
 /// How long a request may hold its key without an answer.
-const HELD: Duration = Duration::from_secs(60);
+const HELD: Duration = Duration::from_mins(1);
 
 /// The key of a request, if it has one.
 #[derive(Debug, Clone)]
@@ -51,6 +51,7 @@ struct Kept<T> {
 impl IdempotencyKey {
     /// The id that this key stands for, of this user: the same each time. Where the SDK knows a record
     /// by the id that its client gives, nothing else is needed.
+    #[must_use]
     pub fn id<T>(&self, user: Id<User>) -> Option<Id<T>> {
         let digest = self.digest(user)?;
         let mut bytes = [0; 12];

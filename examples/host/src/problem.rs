@@ -47,6 +47,7 @@ impl Problem {
     }
 
     /// There is no such record or route.
+    #[must_use]
     pub fn not_found() -> Self {
         Error::not_found().into()
     }

@@ -1,5 +1,5 @@
 //! The schemas of AuthorStack's records, made from the lists of their fields: a new field of a record
-//! is in the OpenAPI document by itself.
+//! is in the `OpenAPI` document by itself.
 
 use std::{borrow::Cow, collections::BTreeMap};
 

@@ -14,7 +14,7 @@ use crate::{
     schema::{self, PageOf, Refusals},
 };
 
-/// The routes in the OpenAPI document.
+/// The routes in the `OpenAPI` document.
 #[derive(Debug, OpenApi)]
 #[openapi(paths(list, create, show, change, delete))]
 pub struct Doc;

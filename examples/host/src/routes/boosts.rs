@@ -17,7 +17,7 @@ use crate::{
     schema::{self, PageOf, Refusals},
 };
 
-/// The routes in the OpenAPI document.
+/// The routes in the `OpenAPI` document.
 #[derive(Debug, OpenApi)]
 #[openapi(paths(list, purchase, leaderboard))]
 pub struct Doc;

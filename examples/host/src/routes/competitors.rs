@@ -18,7 +18,7 @@ use crate::{
     schema::{self, PageOf, Refusals},
 };
 
-/// The routes in the OpenAPI document.
+/// The routes in the `OpenAPI` document.
 #[derive(Debug, OpenApi)]
 #[openapi(paths(list, watch, show, change, remove, prices, record_price))]
 pub struct Doc;

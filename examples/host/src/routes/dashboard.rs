@@ -18,7 +18,7 @@ use crate::{
     schema::{self, PageOf, Refusals},
 };
 
-/// The routes in the OpenAPI document.
+/// The routes in the `OpenAPI` document.
 #[derive(Debug, OpenApi)]
 #[openapi(paths(summary, insights, forecasts, accuracy))]
 pub struct Doc;

@@ -21,7 +21,7 @@ use crate::{
     schema::Refusals,
 };
 
-/// The routes in the OpenAPI document.
+/// The routes in the `OpenAPI` document.
 #[derive(Debug, OpenApi)]
 #[openapi(paths(refresh, show))]
 pub struct Doc;
@@ -57,7 +57,7 @@ async fn refresh(
 
 /// A job.
 #[derive(Debug, Serialize, ToSchema)]
-struct Progress {
+struct Status {
     /// `waiting`, `active`, `completed`, `failed`, …
     state: &'static str,
     /// In percent.
@@ -68,17 +68,17 @@ struct Progress {
 
 /// How far a job is
 #[utoipa::path(get, path = "/jobs/{id}", params(("id" = String, Path)),
-    responses((status = 200, body = Progress), Refusals))]
+    responses((status = 200, body = Status), Refusals))]
 async fn show(
     State(app): State<App>,
     who: Authenticated,
     Path(id): Path<String>,
-) -> JsonAnswer<Progress> {
+) -> JsonAnswer<Status> {
     let job = app.queue.get(&JobId::from(id)).await?;
     if !is_of(&job, &who) {
         return Err(Problem::not_found());
     }
-    Ok(Json(Progress {
+    Ok(Json(Status {
         state: job.state.as_str(),
         progress: job.progress,
         result: job.returned,

@@ -21,7 +21,7 @@ use crate::{
     schema::{self, Refusals},
 };
 
-/// The routes in the OpenAPI document.
+/// The routes in the `OpenAPI` document.
 #[derive(Debug, OpenApi)]
 #[openapi(paths(show, change, erase, export_all, connect, disconnect))]
 pub struct Doc;

@@ -24,7 +24,7 @@ use crate::{
     schema::{self, Refusals},
 };
 
-/// The routes in the OpenAPI document.
+/// The routes in the `OpenAPI` document.
 #[derive(Debug, OpenApi)]
 #[openapi(paths(show, change, live))]
 pub struct Doc;

@@ -22,7 +22,7 @@ use crate::{
     schema::{self, Refusals},
 };
 
-/// The routes in the OpenAPI document.
+/// The routes in the `OpenAPI` document.
 #[derive(Debug, OpenApi)]
 #[openapi(paths(sign_in, show, sign_out))]
 pub struct Doc;

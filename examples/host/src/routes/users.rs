@@ -20,7 +20,7 @@ use crate::{
     schema::{PageOf, Refusals},
 };
 
-/// The routes in the OpenAPI document.
+/// The routes in the `OpenAPI` document.
 #[derive(Debug, OpenApi)]
 #[openapi(paths(show, follow, unfollow, followers, following))]
 pub struct Doc;

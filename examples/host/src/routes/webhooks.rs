@@ -14,7 +14,7 @@ use crate::{
     schema::Refusals,
 };
 
-/// The routes in the OpenAPI document.
+/// The routes in the `OpenAPI` document.
 #[derive(Debug, OpenApi)]
 #[openapi(paths(appwrite))]
 pub struct Doc;
@@ -46,13 +46,12 @@ async fn appwrite(
     if delivery.key.as_ref().is_some_and(|key| !seen.is_new(key)) {
         return Ok(NOTHING);
     }
-    follow(&app, account).await.map_err(|error| {
+    let followed = follow(&app, account).await;
+    if let (Err(_), Some(key)) = (&followed, &delivery.key) {
         // Appwrite sends it again.
-        if let Some(key) = &delivery.key {
-            seen.forget(key);
-        }
-        error
-    })?;
+        seen.forget(key);
+    }
+    followed?;
     Ok(NOTHING)
 }
 

@@ -1,4 +1,4 @@
-//! Whether the OpenAPI document allows an answer.
+//! Whether the `OpenAPI` document allows an answer.
 
 use std::sync::LazyLock;
 

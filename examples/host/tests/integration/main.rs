@@ -1,4 +1,4 @@
-//! The host on every backend, held to its own OpenAPI document with every answer.
+//! The host on every backend, held to its own `OpenAPI` document with every answer.
 
 #![allow(
     clippy::unwrap_used,
