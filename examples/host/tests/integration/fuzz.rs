@@ -84,15 +84,16 @@ async fn known_ids(ada: &Client) -> String {
         ("checklists", id(&list)),
         ("competitors", id(&rival)),
     ];
-    let mut config = String::new();
-    for (resource, id) in known {
-        // What is deleted is not found afterwards.
-        for method in ["GET", "POST", "PUT", "PATCH"] {
-            config += &format!(
-                "[[operations]]\ninclude-path-regex = \"^/api/{resource}/\"\n\
-                 include-method = \"{method}\"\nparameters = {{ \"path.id\" = \"{id}\" }}\n"
-            );
-        }
-    }
-    config
+    // What is deleted is not found afterwards.
+    let methods = ["GET", "POST", "PUT", "PATCH"];
+    let each = known
+        .iter()
+        .flat_map(|known| methods.map(|method| (known, method)));
+    let operations = each.map(|((resource, id), method)| {
+        format!(
+            "[[operations]]\ninclude-path-regex = \"^/api/{resource}/\"\n\
+             include-method = \"{method}\"\nparameters = {{ \"path.id\" = \"{id}\" }}\n"
+        )
+    });
+    operations.collect()
 }

@@ -32,8 +32,8 @@ pub(crate) async fn books_are_added_changed_and_deleted(stage: &Stage) {
     let changed = ada.json(Method::PATCH, &path, &condition, &change).await;
     assert_ne!(changed.header("etag"), tag);
     assert_eq!(changed.of(200)["subtitle"], "A novel");
-    let stale = ada.json(Method::PATCH, &path, &condition, &change).await;
-    stale.problem(412, "changed");
+    let refused = ada.json(Method::PATCH, &path, &condition, &change).await;
+    refused.problem(412, "changed");
     let old = json!({ "subtitle": null, "expectedUpdatedAt": created["updatedAt"] });
     ada.patch(&path, &old).await.problem(409, "conflict");
 
