@@ -1,6 +1,7 @@
 use std::{fmt, sync::Arc};
 
-use authorstack_core::Result;
+use async_trait::async_trait;
+use authorstack_core::{Result, health::HealthCheck};
 use authorstack_http::{HttpClient, Method};
 
 use crate::{api::Api, config::AppwriteConfig, query, rows::Rows};
@@ -85,5 +86,13 @@ impl AppwriteAccounts {
 
     pub(crate) fn config(&self) -> &AppwriteConfig {
         &self.inner.config
+    }
+}
+
+/// Appwrite has no request that reads nothing and proves the key.
+#[async_trait]
+impl HealthCheck for AppwriteAccounts {
+    async fn check_health(&self) -> Result<()> {
+        self.check().await
     }
 }

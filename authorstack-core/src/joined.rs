@@ -19,8 +19,8 @@ use crate::{
     DailyAggregate, Days, Email, ErasureRepository, ErrorKind, Forecast, ForecastAccuracy,
     ForecastRepository, Id, Insight, InsightKind, InsightRepository, InsightScope, Listed, NewBook,
     NewForecast, NewInsight, NewSale, NewSyncLog, NewUser, Overview, Page, PageRequest, Platform,
-    RefreshReport, Result, Sale, SaleKey, SalesFilter, SalesRepository, SalesTotal, SyncLog,
-    SyncLogRepository, TotalsBy, UpsertCounts, User, UserPatch, UserRepository,
+    PublicBook, RefreshReport, Result, Sale, SaleKey, SalesFilter, SalesRepository, SalesTotal,
+    SyncLog, SyncLogRepository, TotalsBy, UpsertCounts, User, UserPatch, UserRepository,
     stores::{Analytics, Documents},
 };
 
@@ -153,6 +153,7 @@ joined! {
     impl UserRepository {
         fn create(user: NewUser) -> User;
         fn get(id: Id<User>) -> User;
+        fn get_many(ids: &[Id<User>]) -> Listed<User>;
         fn get_by_auth_id(auth_id: &AuthId) -> User;
         fn get_by_email(email: &Email) -> User;
         fn list(page: PageRequest) -> Page<User>;
@@ -168,6 +169,9 @@ joined! {
     impl BookRepository {
         fn create(user_id: Id<User>, book: NewBook) -> Book;
         fn get(user_id: Id<User>, id: Id<Book>) -> Book;
+        fn get_many(user_id: Id<User>, ids: &[Id<Book>]) -> Listed<Book>;
+        fn list_public(ids: &[Id<Book>]) -> Listed<PublicBook>;
+        fn count(user_id: Id<User>, filter: BookFilter) -> u64;
         fn list_by_asin(user_id: Id<User>, asin: &Asin) -> Listed<Book>;
         fn list(user_id: Id<User>, filter: BookFilter, page: PageRequest) -> Page<Book>;
         fn update(user_id: Id<User>, id: Id<Book>, patch: BookPatch) -> Book;

@@ -18,6 +18,7 @@
 //! - [`migrate`]: the migration engine and the kinds of records.
 //! - [`rate_limit`]: how many calls a user may make.
 //! - [`queue`]: work that runs later, again after a failure, or by the clock.
+//! - [`health`]: whether the stores of a host answer.
 //! - [`cache`]: what is kept for a while so that the store is not asked again.
 //! - [`services`]: logic that uses several repositories.
 //! - [`values`]: validated values, such as [`Email`] and [`Amount`].
@@ -32,6 +33,8 @@ pub mod cache;
 #[cfg(feature = "stores")]
 mod circuit;
 mod error;
+#[cfg(feature = "stores")]
+pub mod health;
 #[cfg(feature = "stores")]
 mod joined;
 pub mod json;
@@ -75,7 +78,7 @@ pub use records::fields::SET_ASIDE;
 pub use records::{
     account::{Account, AccountPatch, Credential, ExportedAccount, NewAccount, StoredPassword},
     account_preferences::{AccountPreferences, AccountPreferencesPatch},
-    book::{Book, BookFilter, BookMetadata, BookPatch, BookStatus, NewBook},
+    book::{Book, BookFilter, BookMetadata, BookPatch, BookStatus, NewBook, PublicBook},
     boost::{Boost, NewBoost, first_free_position},
     change::Change,
     checklist::{
@@ -99,8 +102,8 @@ pub use records::{
     sync_log::{NewSyncLog, SyncLog, SyncStatus},
     unreadable::{Done, Listed, Unreadable},
     user::{
-        ConnectedPlatform, NewUser, Preferences, SubscriptionTier, Theme, User, UserPatch,
-        check_credits,
+        ConnectedPlatform, NewUser, Preferences, PublicUser, SubscriptionTier, Theme, User,
+        UserPatch, check_credits,
     },
 };
 #[cfg(feature = "stores")]

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use authorstack_core::{
     Asin, Book, BookFilter, BookPatch, BookRepository, BookStatus, Error, Id, Listed, NewBook,
-    Page, PageRequest, Result, User,
+    Page, PageRequest, PublicBook, Result, User,
 };
-use bson::{Bson, doc};
+use bson::{Bson, Document, doc};
 
 use crate::{
     document::encode,
@@ -33,6 +33,26 @@ impl BookRepository for MongoBooks {
         store.get(&store.books, own(user_id, id)).await
     }
 
+    async fn get_many(&self, user_id: Id<User>, ids: &[Id<Book>]) -> Result<Listed<Book>> {
+        let store = &self.0;
+        let own = doc! {"userId": refers_to(user_id)};
+        store.get_many(&store.books, ids, own).await
+    }
+
+    async fn list_public(&self, ids: &[Id<Book>]) -> Result<Listed<PublicBook>> {
+        let store = &self.0;
+        let published = name_as_read("status", BookStatus::Published.as_str())?;
+        let published = doc! {"status": published};
+        let found = store.get_many(&store.books, ids, published).await?;
+        Ok(found.map(PublicBook::from))
+    }
+
+    async fn count(&self, user_id: Id<User>, wanted: BookFilter) -> Result<u64> {
+        let store = &self.0;
+        let count = store.books.count_documents(matching(user_id, wanted)?);
+        driver(store.deadline, count).await
+    }
+
     async fn list_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Listed<Book>> {
         let store = &self.0;
         // Reading also accepts an ASIN in lower case.
@@ -50,25 +70,7 @@ impl BookRepository for MongoBooks {
         request: PageRequest,
     ) -> Result<Page<Book>> {
         let store = &self.0;
-        let mut filter = doc! {"userId": refers_to(user_id)};
-        match wanted.status {
-            None => {}
-            // A document without a status is a draft.
-            Some(BookStatus::Draft) => {
-                let draft = name_as_read("status", BookStatus::Draft.as_str())?;
-                let draft: Vec<Bson> = vec![draft, Bson::Null];
-                filter.insert("status", doc! {"$in": draft});
-            }
-            Some(status) => {
-                filter.insert("status", name_as_read("status", status.as_str())?);
-            }
-        }
-        if let Some(platform) = wanted.platform {
-            filter.insert("platforms", name_as_read("platform", platform.as_str())?);
-        }
-        if let Some(genre) = wanted.genre {
-            filter.insert("genres", genre);
-        }
+        let filter = matching(user_id, wanted)?;
         store.page(&store.books, filter, &request).await
     }
 
@@ -90,4 +92,28 @@ impl BookRepository for MongoBooks {
         }
         store.delete(&store.books, own(user_id, id)).await
     }
+}
+
+/// The filter for the books of a user that are wanted.
+fn matching(user_id: Id<User>, wanted: BookFilter) -> Result<Document> {
+    let mut filter = doc! {"userId": refers_to(user_id)};
+    match wanted.status {
+        None => {}
+        // A document without a status is a draft.
+        Some(BookStatus::Draft) => {
+            let draft = name_as_read("status", BookStatus::Draft.as_str())?;
+            let draft: Vec<Bson> = vec![draft, Bson::Null];
+            filter.insert("status", doc! {"$in": draft});
+        }
+        Some(status) => {
+            filter.insert("status", name_as_read("status", status.as_str())?);
+        }
+    }
+    if let Some(platform) = wanted.platform {
+        filter.insert("platforms", name_as_read("platform", platform.as_str())?);
+    }
+    if let Some(genre) = wanted.genre {
+        filter.insert("genres", genre);
+    }
+    Ok(filter)
 }

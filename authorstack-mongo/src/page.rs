@@ -1,7 +1,7 @@
 //! Keyset pages as MongoDB queries.
 
 use authorstack_core::{
-    Cursor, Id, Listed, Order, Page, PageRequest, Result, Unreadable,
+    Cursor, Error, Id, Listed, Order, Page, PageRequest, Result, Unreadable,
     migrate::{Kind, Problems, Stored},
 };
 use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
@@ -33,6 +33,31 @@ impl MongoStore {
             |row| listed(T::KIND, row, decode::<T>),
             behind,
         ))
+    }
+
+    /// The records with these ids that match, each once, in the order of their ids.
+    pub(crate) async fn get_many<T: Stored>(
+        &self,
+        collection: &Collection<RawDocumentBuf>,
+        ids: &[Id<T>],
+        mut filter: Document,
+    ) -> Result<Listed<T>> {
+        let Ok(most) = u32::try_from(ids.len()) else {
+            return Err(Error::internal("more ids than a page has"));
+        };
+        if most == 0 {
+            return Ok(Listed::default());
+        }
+        let ids: Vec<_> = ids.iter().map(|id| id.to_object_id()).collect();
+        filter.insert("_id", doc! {"$in": ids});
+        let mut options = in_one_batch(doc! {"_id": 1}, most);
+        options.projection = own_fields::<T>();
+        let found = self.find_rows(collection, filter, options).await?;
+        let rows = found.rows()?;
+        Ok(rows
+            .iter()
+            .map(|row| listed(T::KIND, row, decode::<T>))
+            .collect())
     }
 
     /// The first records of a list, up to a number. Documents that cannot be read do not count.

@@ -2,9 +2,11 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use authorstack_core::{
     Book, ConnectionSecurity, Error, Id, Result, User,
     fields::{Fields, Patch},
+    health::HealthCheck,
     layers::Operation,
     migrate::{Kind, Problems},
     resilience::with_deadline,
@@ -136,6 +138,12 @@ impl MongoStore {
     #[must_use]
     pub fn database(&self) -> &Database {
         &self.database
+    }
+
+    /// Asks the server whether it answers.
+    async fn ping(&self) -> Result<()> {
+        let ping = self.database.run_command(doc! {"ping": 1});
+        driver(self.deadline, ping).await.map(drop)
     }
 
     /// The first record that matches.
@@ -370,6 +378,13 @@ impl MongoStore {
             0 => Err(Error::not_found()),
             _ => Ok(()),
         }
+    }
+}
+
+#[async_trait]
+impl HealthCheck for MongoStore {
+    async fn check_health(&self) -> Result<()> {
+        self.ping().await
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use authorstack_core::{
-    AuthId, Book, Email, Error, ErrorKind, Id, NewUser, Page, PageRequest, Platform, Result, User,
-    UserPatch, UserRepository, resilience::retry_on_conflict,
+    AuthId, Book, Email, Error, ErrorKind, Id, Listed, NewUser, Page, PageRequest, Platform,
+    Result, User, UserPatch, UserRepository, resilience::retry_on_conflict,
 };
 use bson::{Bson, Document, Regex, doc};
 use chrono::{DateTime, Utc};
@@ -200,6 +200,11 @@ impl UserRepository for MongoUsers {
     async fn get(&self, id: Id<User>) -> Result<User> {
         let store = &self.0;
         store.get(&store.users, by_id(id.to_object_id())).await
+    }
+
+    async fn get_many(&self, ids: &[Id<User>]) -> Result<Listed<User>> {
+        let store = &self.0;
+        store.get_many(&store.users, ids, Document::new()).await
     }
 
     async fn get_by_auth_id(&self, auth_id: &AuthId) -> Result<User> {

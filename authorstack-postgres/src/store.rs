@@ -1,7 +1,9 @@
 //! The store and its connections.
 
-use authorstack_core::{ConnectionSecurity, Result, layers::Operation};
+use async_trait::async_trait;
+use authorstack_core::{ConnectionSecurity, Result, health::HealthCheck, layers::Operation};
 use authorstack_sql::{IdForm, Pool};
+use sqlx::PgPool;
 
 use crate::config::PostgresConfig;
 
@@ -61,6 +63,14 @@ impl PostgresStore {
         self.pool.security()
     }
 
+    /// The driver's pool, for a host's own statements. Its sessions have an empty search path, so name
+    /// the schema of every table; a pooler in transaction mode keeps no prepared statement
+    /// (`query.persistent(false)`). The driver has no deadlines of its own: give each call one.
+    #[must_use]
+    pub fn connections(&self) -> &PgPool {
+        self.pool.connections()
+    }
+
     /// Closes all connections. Later calls fail.
     pub async fn close(&self) {
         self.pool.close().await;
@@ -72,6 +82,13 @@ impl PostgresStore {
 
     pub(crate) const fn ids(&self) -> IdForm {
         self.ids
+    }
+}
+
+#[async_trait]
+impl HealthCheck for PostgresStore {
+    async fn check_health(&self) -> Result<()> {
+        self.pool.ping().await
     }
 }
 

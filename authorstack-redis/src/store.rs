@@ -2,8 +2,10 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use authorstack_core::{
-    ConnectionSecurity, Error, ErrorKind, Result, layers::Operation, resilience::with_deadline,
+    ConnectionSecurity, Error, ErrorKind, Result, health::HealthCheck, layers::Operation,
+    resilience::with_deadline,
 };
 use redis::{
     AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, RedisError, ScriptInvocation,
@@ -185,6 +187,14 @@ impl RedisStore {
             answer.await.map_err(|error| map(&error, about))
         })
         .await
+    }
+}
+
+#[async_trait]
+impl HealthCheck for RedisStore {
+    async fn check_health(&self) -> Result<()> {
+        let pong: Result<String> = self.run(&cmd("PING"), "").await;
+        pong.map(drop)
     }
 }
 

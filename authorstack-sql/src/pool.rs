@@ -167,6 +167,20 @@ impl Pool {
         close(connection).await;
     }
 
+    /// The driver's pool.
+    #[must_use]
+    pub fn connections(&self) -> &PgPool {
+        &self.inner.pool
+    }
+
+    /// Asks the server whether it answers.
+    ///
+    /// # Errors
+    /// Timeout or Unavailable.
+    pub async fn ping(&self) -> Result<()> {
+        self.fetch_optional(sqlx::query("select")).await.map(drop)
+    }
+
     /// Runs one statement as a unit of work.
     ///
     /// # Errors

@@ -1,14 +1,15 @@
 //! The store: its connections, and how a statement runs on them.
 
+use async_trait::async_trait;
 use authorstack_core::{
-    ConnectionSecurity, Cursor, Error, Listed, Order, Page, PageRequest, Result, Unreadable,
-    layers::Operation, migrate::Stored,
+    ConnectionSecurity, Cursor, Error, Id, Listed, Order, Page, PageRequest, Result, Unreadable,
+    health::HealthCheck, layers::Operation, migrate::Stored,
 };
 use authorstack_sql::{
     IdForm, Moment, Pool, Statement, Timeouts, Unit, first_moment, get, read, read_listed,
 };
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, Postgres, QueryBuilder, Row, postgres::PgRow};
+use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder, Row, postgres::PgRow};
 use uuid::Uuid;
 
 use crate::config::SupabaseConfig;
@@ -69,6 +70,14 @@ impl SupabaseStore {
     #[must_use]
     pub fn security(&self) -> ConnectionSecurity {
         self.pool.security()
+    }
+
+    /// The driver's pool, for a host's own statements. Its sessions have an empty search path, so name
+    /// the schema of every table; a pooler in transaction mode keeps no prepared statement
+    /// (`query.persistent(false)`). The driver has no deadlines of its own: give each call one.
+    #[must_use]
+    pub fn connections(&self) -> &PgPool {
+        self.pool.connections()
     }
 
     /// Closes all connections. Later calls fail.
@@ -133,6 +142,12 @@ impl SupabaseStore {
         Ok(Page::from_rows(&rows, page.limit(), listed, behind_id))
     }
 
+    /// Runs a statement that returns a list of records.
+    pub(crate) async fn listed<T: Stored>(&self, statement: Statement<'_>) -> Result<Listed<T>> {
+        let rows = self.fetch_all(statement).await?;
+        Ok(rows.iter().map(listed).collect())
+    }
+
     /// The first records of a list, up to a number. Rows that cannot be read do not count. `first`
     /// makes the statement for a number of rows, `more` for those after a number of rows.
     pub(crate) async fn first<'q, T: Stored>(
@@ -170,6 +185,13 @@ impl SupabaseStore {
     }
 }
 
+#[async_trait]
+impl HealthCheck for SupabaseStore {
+    async fn check_health(&self) -> Result<()> {
+        self.pool.ping().await
+    }
+}
+
 async fn connect(config: &SupabaseConfig) -> Result<Pool> {
     let connected = config.settings.connect().await;
     connected.map_err(|error| error.in_operation(Operation::Connect))
@@ -178,6 +200,11 @@ async fn connect(config: &SupabaseConfig) -> Result<Pool> {
 /// Reads a row that begins with the columns of a record.
 pub(crate) fn record<T: Stored>(row: &PgRow) -> Result<T> {
     read(row, IdForm::Embedded)
+}
+
+/// The ids as the database has them.
+pub(crate) fn uuids<T>(ids: &[Id<T>]) -> Vec<Uuid> {
+    ids.iter().map(|id| id.to_uuid()).collect()
 }
 
 /// Reads a row for a list.

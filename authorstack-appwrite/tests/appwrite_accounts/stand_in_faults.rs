@@ -8,6 +8,7 @@ use std::{
 use authorstack_appwrite::{AppwriteAccounts, AppwriteConfig};
 use authorstack_core::{
     AccountPreferences, ErrorKind, IdentityProvider, NewAccount, Theme,
+    health::HealthCheck as _,
     testing::{
         FreshAccounts,
         accounts::{address, new_account},
@@ -26,10 +27,11 @@ async fn project() -> Project {
 #[tokio::test]
 async fn a_proxys_page_of_html_names_the_endpoint() {
     let project = project().await;
+    project.accounts.check_health().await.unwrap();
     project
         .server()
         .order(200, "text/html", "<html>quokka</html>");
-    let refused = project.accounts.check().await.unwrap_err();
+    let refused = project.accounts.check_health().await.unwrap_err();
     assert!(
         refused.to_string().contains("appwrite_endpoint"),
         "{refused}"

@@ -232,10 +232,14 @@ const fn changes(operation: Operation) -> bool {
         | Op::ErasureEraseUser
         | Op::ErasureEraseBook => true,
         Op::UsersGet
+        | Op::UsersGetMany
         | Op::UsersGetByAuthId
         | Op::UsersGetByEmail
         | Op::UsersList
         | Op::BooksGet
+        | Op::BooksGetMany
+        | Op::BooksListPublic
+        | Op::BooksCount
         | Op::BooksListByAsin
         | Op::BooksList
         | Op::ChecklistsCreate

@@ -48,6 +48,7 @@ operations! {
     "users":
         UsersCreate "create" Write,
         UsersGet "get" Read,
+        UsersGetMany "get_many" Read,
         UsersGetByAuthId "get_by_auth_id" Read,
         UsersGetByEmail "get_by_email" Read,
         UsersList "list" Read,
@@ -61,6 +62,9 @@ operations! {
     "books":
         BooksCreate "create" Write,
         BooksGet "get" Read,
+        BooksGetMany "get_many" Read,
+        BooksListPublic "list_public" Read,
+        BooksCount "count" Read,
         BooksListByAsin "list_by_asin" Read,
         BooksList "list" Read,
         BooksUpdate "update" Write,

@@ -22,15 +22,15 @@ use crate::{
     BookRepository, Boost, BoostRepository, Checklist, ChecklistFilter, ChecklistPatch,
     ChecklistRepository, Comment, CommentId, CommunityRepository, Competitor, CompetitorPatch,
     CompetitorRepository, Conversion, Credential, DailyAggregate, DateRange, Days, Done, DueTask,
-    Email, ErasedAnalytics, ErasureRepository, ExportedAccount, Feed, Follow, FollowCounts,
+    Email, ErasedAnalytics, ErasureRepository, Error, ExportedAccount, Feed, Follow, FollowCounts,
     FollowRepository, Forecast, ForecastAccuracy, ForecastRepository, Id, Identity,
     IdentityProvider, IdentityRepository, Insight, InsightKind, InsightRepository, InsightScope,
     Listed, NewAccount, NewBook, NewBoost, NewChecklist, NewCompetitor, NewForecast, NewInsight,
     NewPost, NewSale, NewSyncLog, NewUser, Overview, Page, PageRequest, Platform, Post, PostPatch,
-    PostView, PreferencesRepository, Price, PricePoint, Principal, RefreshReport, Result, Sale,
-    SaleKey, SalesFilter, SalesRepository, SalesTotal, Session, SessionId, SessionRepository,
-    Stores, SyncLog, SyncLogRepository, TaskChange, TotalsBy, UpsertCounts, User, UserPatch,
-    UserRepository, check_credits,
+    PostView, PreferencesRepository, Price, PricePoint, Principal, PublicBook, RefreshReport,
+    Result, Sale, SaleKey, SalesFilter, SalesRepository, SalesTotal, Session, SessionId,
+    SessionRepository, Stores, SyncLog, SyncLogRepository, TaskChange, TotalsBy, UpsertCounts,
+    User, UserPatch, UserRepository, check_credits,
     records::{community::check_comment, sales::check_batch},
     values::time::check_moment,
 };
@@ -266,6 +266,21 @@ impl fmt::Display for IdentityOf {
     }
 }
 
+/// Refuses more ids than a page has records.
+fn check_ids<T>(ids: &[Id<T>]) -> Result<()> {
+    if ids.len() <= PageRequest::MAX_LIMIT as usize {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "ids",
+        format!(
+            "{} ids, and {} are the most; ask for them in several calls",
+            ids.len(),
+            PageRequest::MAX_LIMIT
+        ),
+    ))
+}
+
 /// Refuses a cursor of a list that is ordered differently.
 fn by_id(page: &PageRequest) -> Result<()> {
     page.after_uuid().map(drop)
@@ -283,6 +298,7 @@ layered! {
     impl UserRepository {
         UsersCreate: fn create(user: NewUser) -> User, check user.check();
         UsersGet: fn get(id: Id<User>) -> User, user id, record id;
+        UsersGetMany: fn get_many(ids: &[Id<User>]) -> Listed<User>, check check_ids(ids);
         UsersGetByAuthId: fn get_by_auth_id(auth_id: &AuthId) -> User;
         UsersGetByEmail: fn get_by_email(email: &Email) -> User;
         UsersList: fn list(page: PageRequest) -> Page<User>, check by_id(&page);
@@ -305,6 +321,11 @@ layered! {
         BooksCreate: fn create(user_id: Id<User>, book: NewBook) -> Book,
             user user_id, check book.check();
         BooksGet: fn get(user_id: Id<User>, id: Id<Book>) -> Book, user user_id, record id;
+        BooksGetMany: fn get_many(user_id: Id<User>, ids: &[Id<Book>]) -> Listed<Book>,
+            user user_id, check check_ids(ids);
+        BooksListPublic: fn list_public(ids: &[Id<Book>]) -> Listed<PublicBook>,
+            check check_ids(ids);
+        BooksCount: fn count(user_id: Id<User>, filter: BookFilter) -> u64, user user_id;
         BooksListByAsin: fn list_by_asin(user_id: Id<User>, asin: &Asin) -> Listed<Book>, user user_id;
         BooksList: fn list(user_id: Id<User>, filter: BookFilter, page: PageRequest) -> Page<Book>,
             user user_id, check by_id(&page);

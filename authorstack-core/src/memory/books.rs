@@ -1,9 +1,12 @@
 use async_trait::async_trait;
 
-use super::{pages::page, store::MemoryStore};
+use super::{
+    pages::{page, pick},
+    store::MemoryStore,
+};
 use crate::{
-    Asin, Book, BookFilter, BookPatch, BookRepository, Error, Id, Listed, NewBook, Page,
-    PageRequest, Result, User,
+    Asin, Book, BookFilter, BookPatch, BookRepository, BookStatus, Error, Id, Listed, NewBook,
+    Page, PageRequest, PublicBook, Result, User,
 };
 
 #[derive(Debug)]
@@ -26,6 +29,22 @@ impl BookRepository for MemoryBooks {
             .get(&id)
             .filter(|book| book.user_id == user_id);
         own.cloned().ok_or_else(Error::not_found)
+    }
+
+    async fn get_many(&self, user_id: Id<User>, ids: &[Id<Book>]) -> Result<Listed<Book>> {
+        let own = |book: &Book| book.user_id == user_id;
+        Ok(pick(&self.0.lock().books, ids, own))
+    }
+
+    async fn list_public(&self, ids: &[Id<Book>]) -> Result<Listed<PublicBook>> {
+        let published = |book: &Book| book.status == BookStatus::Published;
+        Ok(pick(&self.0.lock().books, ids, published).map(PublicBook::from))
+    }
+
+    async fn count(&self, user_id: Id<User>, filter: BookFilter) -> Result<u64> {
+        let records = self.0.lock();
+        let matches = |book: &&Book| book.user_id == user_id && filter.matches(book);
+        Ok(records.books.values().filter(matches).count() as u64)
     }
 
     async fn list_by_asin(&self, user_id: Id<User>, asin: &Asin) -> Result<Listed<Book>> {

@@ -1,10 +1,10 @@
 //! Pages of lists in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-use crate::{Cursor, Id, Order, Page, PageRequest, Result};
+use crate::{Cursor, Id, Listed, Order, Page, PageRequest, Result};
 
 /// The page of the matching records, found by the last id of the previous page.
 pub(super) fn page<T: Clone>(
@@ -38,6 +38,21 @@ pub(super) fn page<T: Clone>(
         }
     };
     Ok(Page::from_one_more(found, request.limit(), id))
+}
+
+/// The matching records with these ids, each once, in the order of their ids.
+pub(super) fn pick<T: Clone>(
+    records: &BTreeMap<Id<T>, T>,
+    ids: &[Id<T>],
+    matches: impl Fn(&T) -> bool,
+) -> Listed<T> {
+    let ids: BTreeSet<Id<T>> = ids.iter().copied().collect();
+    let found = ids.iter().filter_map(|id| records.get(id));
+    found
+        .filter(|record| matches(record))
+        .cloned()
+        .map(Ok)
+        .collect()
 }
 
 /// The page of a list that is ordered by a moment, then by a key.

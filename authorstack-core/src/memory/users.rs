@@ -2,12 +2,12 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{
-    pages::page,
+    pages::{page, pick},
     store::{MemoryStore, Records},
 };
 use crate::{
-    AuthId, ConnectedPlatform, Email, Error, ErrorKind, Extra, Id, NewUser, Page, PageRequest,
-    Platform, Result, User, UserPatch, UserRepository, time,
+    AuthId, ConnectedPlatform, Email, Error, ErrorKind, Extra, Id, Listed, NewUser, Page,
+    PageRequest, Platform, Result, User, UserPatch, UserRepository, time,
 };
 
 #[derive(Debug)]
@@ -60,6 +60,10 @@ impl UserRepository for MemoryUsers {
 
     async fn get(&self, id: Id<User>) -> Result<User> {
         self.find(|user| user.id == id)
+    }
+
+    async fn get_many(&self, ids: &[Id<User>]) -> Result<Listed<User>> {
+        Ok(pick(&self.0.lock().users, ids, |_| true))
     }
 
     async fn get_by_auth_id(&self, auth_id: &AuthId) -> Result<User> {

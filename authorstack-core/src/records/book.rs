@@ -227,6 +227,46 @@ impl Book {
     }
 }
 
+/// What everyone may see of a published book.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PublicBook {
+    /// The id.
+    pub id: Id<Book>,
+    /// The user who owns it.
+    pub user_id: Id<User>,
+    /// The title.
+    pub title: String,
+    /// The subtitle.
+    pub subtitle: Option<String>,
+    /// The author's name on the cover.
+    pub author: Option<String>,
+    /// The address of the cover. An old app may have stored a path.
+    pub cover_url: Option<String>,
+}
+
+impl From<Book> for PublicBook {
+    fn from(book: Book) -> Self {
+        let Book {
+            id,
+            user_id,
+            title,
+            subtitle,
+            author,
+            cover_url,
+            ..
+        } = book;
+        Self {
+            id,
+            user_id,
+            title,
+            subtitle,
+            author,
+            cover_url,
+        }
+    }
+}
+
 text_scalars!(Shape::Text, BookStatus);
 part_fields!(BookMetadata);
 

@@ -48,6 +48,21 @@ impl Form {
     }
 }
 
+impl Field {
+    /// The name of the field in the JSON that a host sends and receives: `creditsSpent`.
+    ///
+    /// ```
+    /// use authorstack_core::{Boost, fields::Fields};
+    ///
+    /// let names: Vec<_> = Boost::FIELDS.iter().map(|field| field.json_name()).collect();
+    /// assert_eq!(names[..3], ["id", "bookId", "userId"]);
+    /// ```
+    #[must_use]
+    pub fn json_name(&self) -> Cow<'static, str> {
+        Form::Json.name(self)
+    }
+}
+
 fn camel_case(name: &'static str) -> Cow<'static, str> {
     if !name.contains('_') {
         return Cow::Borrowed(name);

@@ -199,6 +199,23 @@ impl User {
     }
 }
 
+/// What everyone may see of a user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PublicUser {
+    /// The id.
+    pub id: Id<User>,
+    /// The display name.
+    pub name: String,
+}
+
+impl From<User> for PublicUser {
+    fn from(user: User) -> Self {
+        let User { id, name, .. } = user;
+        Self { id, name }
+    }
+}
+
 text_scalars!(Shape::Text, SubscriptionTier, Theme);
 part_fields!(Preferences);
 part_lists!(ConnectedPlatform);

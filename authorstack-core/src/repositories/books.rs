@@ -1,7 +1,8 @@
 use async_trait::async_trait;
 
 use crate::{
-    Asin, Book, BookFilter, BookPatch, Id, Listed, NewBook, Page, PageRequest, Result, User,
+    Asin, Book, BookFilter, BookPatch, Id, Listed, NewBook, Page, PageRequest, PublicBook, Result,
+    User,
 };
 
 /// The operations on books. Each call takes the user whose books they are, and another user's book
@@ -21,6 +22,27 @@ pub trait BookRepository: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// NotFound.
     async fn get(&self, user_id: Id<User>, id: Id<Book>) -> Result<Book>;
+
+    /// The user's books with these ids, in one round trip: each once, in the order of their ids. Those
+    /// that do not exist, or are another user's, are left out. At most [`PageRequest::MAX_LIMIT`] ids.
+    ///
+    /// # Errors
+    /// Invalid for more ids.
+    async fn get_many(&self, user_id: Id<User>, ids: &[Id<Book>]) -> Result<Listed<Book>>;
+
+    /// What everyone may see of these books, whoever owns them, in one round trip: each once, in the
+    /// order of their ids. Books that are not published are left out. At most
+    /// [`PageRequest::MAX_LIMIT`] ids.
+    ///
+    /// # Errors
+    /// Invalid for more ids.
+    async fn list_public(&self, ids: &[Id<Book>]) -> Result<Listed<PublicBook>>;
+
+    /// How many books of the user match the filter. Books that cannot be read count, too.
+    ///
+    /// # Errors
+    /// Only those of the store.
+    async fn count(&self, user_id: Id<User>, filter: BookFilter) -> Result<u64>;
 
     /// The user's books with this ASIN, oldest first: editions may share one. At most
     /// [`PageRequest::MAX_LIMIT`], not counting what cannot be read.

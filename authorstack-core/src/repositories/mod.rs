@@ -39,7 +39,7 @@ pub use preferences::PreferencesRepository;
 pub use sales::SalesRepository;
 pub use sessions::SessionRepository;
 pub use sync_logs::SyncLogRepository;
-pub use users::UserRepository;
+pub use users::{UserRepository, UserRepositoryExt};
 
 /// Mocks of the repository traits, made by [mockall](https://docs.rs/mockall) (feature `mocks`).
 ///

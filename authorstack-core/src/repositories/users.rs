@@ -1,7 +1,10 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use crate::{AuthId, Email, Id, NewUser, Page, PageRequest, Platform, Result, User, UserPatch};
+use crate::{
+    AuthId, Email, Id, Listed, NewUser, Page, PageRequest, Platform, PublicUser, Result, User,
+    UserPatch,
+};
 
 /// The operations on users.
 ///
@@ -21,6 +24,13 @@ pub trait UserRepository: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// NotFound.
     async fn get(&self, id: Id<User>) -> Result<User>;
+
+    /// The users with these ids, in one round trip: each once, in the order of their ids. Those that
+    /// do not exist are left out. At most [`PageRequest::MAX_LIMIT`] ids.
+    ///
+    /// # Errors
+    /// Invalid for more ids.
+    async fn get_many(&self, ids: &[Id<User>]) -> Result<Listed<User>>;
 
     /// The user of this account. On Supabase, an account that was moved with its profile, and so
     /// has the profile's UUID as its id, also finds it.
@@ -102,3 +112,31 @@ pub trait UserRepository: std::fmt::Debug + Send + Sync {
         at: DateTime<Utc>,
     ) -> Result<User>;
 }
+
+/// Calls that are made of the others.
+#[async_trait]
+pub trait UserRepositoryExt: UserRepository {
+    /// What everyone may see of these users: their names in a feed. One call of
+    /// [`UserRepository::get_many`].
+    ///
+    /// ```
+    /// use authorstack_core::{AuthorStack, NewUser, UserRepositoryExt as _};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> authorstack_core::Result<()> {
+    /// let stack = AuthorStack::memory();
+    /// let ada = NewUser::new("66f2a1".parse()?, "ada@example.org".parse()?, "Ada");
+    /// let ada = stack.users().create(ada).await?;
+    /// assert_eq!(stack.users().list_public(&[ada.id]).await?[0].name, "Ada");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Invalid for more than [`PageRequest::MAX_LIMIT`] ids.
+    async fn list_public(&self, ids: &[Id<User>]) -> Result<Listed<PublicUser>> {
+        Ok(self.get_many(ids).await?.map(PublicUser::from))
+    }
+}
+
+impl<R: UserRepository + ?Sized> UserRepositoryExt for R {}

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{author, users::assert_kind};
 use crate::{
     AuthorStack, Book, BookFilter, BookMetadata, BookPatch, BookStatus, Change, ErrorKind, Id,
-    NewBook, Order, PageRequest, Platform, User, layers::Operation, limits,
+    NewBook, Order, PageRequest, Platform, PublicBook, User, layers::Operation, limits,
 };
 
 fn at(text: &str) -> DateTime<Utc> {
@@ -202,6 +202,92 @@ async fn shelf(store: &AuthorStack, user: Id<User>) -> Vec<Book> {
         books.push(store.books().create(user, new).await.unwrap());
     }
     books
+}
+
+pub async fn many_books_come_in_one_call(store: &AuthorStack) {
+    let (books, ada) = (store.books(), author(store, "ada").await);
+    let bob = author(store, "bob").await;
+    let tide = books.create(ada.id, full_book()).await.unwrap();
+    let salt = books.create(ada.id, NewBook::new("Salt")).await.unwrap();
+    let other = books.create(bob.id, full_book()).await.unwrap();
+    let ids = [salt.id, Id::new(), other.id, tide.id, salt.id];
+    let found = books.get_many(ada.id, &ids).await.unwrap();
+    assert_eq!(found, [tide, salt]);
+    assert_eq!(books.get_many(bob.id, &ids).await.unwrap(), [other]);
+    assert_eq!(books.get_many(bob.id, &[]).await.unwrap(), [] as [Book; 0]);
+    let too_many = vec![ids[0]; PageRequest::MAX_LIMIT as usize + 1];
+    let refused = books.get_many(ada.id, &too_many).await;
+    assert_kind!(refused, ErrorKind::Invalid { field, .. } if field == "ids");
+}
+
+pub async fn only_published_books_are_public(store: &AuthorStack) {
+    let (books, ada) = (store.books(), author(store, "ada").await);
+    let bob = author(store, "bob").await;
+    let mut archived = full_book();
+    archived.status = BookStatus::Archived;
+    let hidden = [NewBook::new("Draft"), archived];
+    let mut ids = Vec::new();
+    for new in hidden {
+        ids.push(books.create(ada.id, new).await.unwrap().id);
+    }
+    let tide = books.create(ada.id, full_book()).await.unwrap();
+    let other = books.create(bob.id, full_book()).await.unwrap();
+    ids.extend([other.id, tide.id, Id::new()]);
+    let public = books.list_public(&ids).await.unwrap();
+    assert_eq!(public, [tide, other].map(PublicBook::from));
+    assert_eq!(
+        books.list_public(&ids[..2]).await.unwrap(),
+        [] as [PublicBook; 0]
+    );
+    assert_eq!(books.list_public(&[]).await.unwrap(), [] as [PublicBook; 0]);
+    let too_many = vec![ids[0]; PageRequest::MAX_LIMIT as usize + 1];
+    let refused = books.list_public(&too_many).await;
+    assert_kind!(refused, ErrorKind::Invalid { field, .. } if field == "ids");
+}
+
+pub async fn books_are_counted_as_they_are_listed(store: &AuthorStack) {
+    let (books, ada) = (store.books(), author(store, "ada").await);
+    let bob = author(store, "bob").await;
+    for title in ["One", "Two"] {
+        books.create(ada.id, NewBook::new(title)).await.unwrap();
+    }
+    books.create(ada.id, full_book()).await.unwrap();
+    books.create(bob.id, full_book()).await.unwrap();
+    let filters = [
+        (BookFilter::default(), 3),
+        (
+            BookFilter {
+                status: Some(BookStatus::Draft),
+                ..BookFilter::default()
+            },
+            2,
+        ),
+        (
+            BookFilter {
+                platform: Some(Platform::KDP),
+                genre: Some("Mystery".to_owned()),
+                ..BookFilter::default()
+            },
+            1,
+        ),
+        (
+            BookFilter {
+                genre: Some("a\0b".to_owned()),
+                ..BookFilter::default()
+            },
+            0,
+        ),
+    ];
+    for (filter, expected) in filters {
+        let counted = books.count(ada.id, filter.clone()).await.unwrap();
+        assert_eq!(counted, expected, "{filter:?}");
+        let listed = titles(store, ada.id, filter).await;
+        assert_eq!(listed.len() as u64, expected);
+    }
+    assert_eq!(
+        books.count(Id::new(), BookFilter::default()).await.unwrap(),
+        0
+    );
 }
 
 pub async fn filters_narrow_the_list(store: &AuthorStack) {

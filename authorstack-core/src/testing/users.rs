@@ -7,8 +7,8 @@ use serde_json::json;
 use super::{author, new_author};
 use crate::{
     AuthProvider, AuthorStack, ConnectedPlatform, Error, ErrorKind, Id, NewBook, Order,
-    PageRequest, Platform, Preferences, SubscriptionTier, Theme, User, UserPatch,
-    layers::Operation,
+    PageRequest, Platform, Preferences, PublicUser, SubscriptionTier, Theme, User, UserPatch,
+    UserRepositoryExt as _, layers::Operation,
 };
 
 /// Asserts that a call failed with a kind of error.
@@ -121,6 +121,31 @@ pub async fn found_by_account_and_by_email_whatever_its_case(store: &AuthorStack
     let email = "ADA.l@example.org".parse().unwrap();
     assert_eq!(users.get_by_email(&email).await.unwrap(), ada);
     assert_eq!(users.get_by_auth_id(&ada.auth_id).await.unwrap(), ada);
+}
+
+pub async fn many_users_come_in_one_call(store: &AuthorStack) {
+    let (ada, bob) = (author(store, "ada").await, author(store, "bob").await);
+    let cy = author(store, "cy").await;
+    let users = store.users();
+    let (missing, ids) = (Id::new(), [cy.id, ada.id]);
+    let found = users.get_many(&[ids[0], missing, ids[1], ids[0]]).await;
+    assert_eq!(found.unwrap(), [ada.clone(), cy.clone()]);
+    assert_eq!(users.get_many(&[]).await.unwrap(), [] as [User; 0]);
+    assert_eq!(users.get_many(&[missing]).await.unwrap(), [] as [User; 0]);
+    let most = PageRequest::MAX_LIMIT as usize;
+    let mut many: Vec<Id<User>> = (1..most).map(|_| Id::new()).collect();
+    many.push(bob.id);
+    let found = users.get_many(&many).await.unwrap();
+    assert_eq!(found.items, std::slice::from_ref(&bob));
+    many.push(ada.id);
+    let refused = users.get_many(&many).await;
+    assert_kind!(refused, ErrorKind::Invalid { field, .. } if field == "ids");
+    let public = users.list_public(&[bob.id, ada.id]).await.unwrap();
+    let expected = [ada, bob].map(|user| PublicUser {
+        id: user.id,
+        name: user.name,
+    });
+    assert_eq!(public, expected);
 }
 
 pub async fn a_taken_email_is_already_exists(store: &AuthorStack) {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use authorstack_core::{
     AuthorStack, ConnectionSecurity, Error, ErrorKind, PageRequest,
+    health::HealthCheck as _,
     layers::Operation,
     migrate::{Kind, Snapshot},
     testing::{new_author, servers},
@@ -102,6 +103,17 @@ async fn debug_shows_no_secret() {
     assert!(!format!("{config:?}").contains("hunter2"));
     on_empty(async |store| {
         assert!(format!("{:?}", store.mongo).starts_with("MongoStore { database: \"as_test_"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_health_check_asks_the_server() {
+    on_empty(async |store| {
+        store.mongo.check_health().await.unwrap();
+        store.mongo.database().client().clone().shutdown().await;
+        let error = store.mongo.check_health().await.unwrap_err();
+        assert!(!error.to_string().is_empty());
     })
     .await;
 }

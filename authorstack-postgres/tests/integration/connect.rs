@@ -4,7 +4,7 @@
 
 use crate::common;
 
-use authorstack_core::{ConnectionSecurity, ErrorKind, Id, PageRequest};
+use authorstack_core::{ConnectionSecurity, ErrorKind, Id, PageRequest, health::HealthCheck as _};
 use authorstack_postgres::{PostgresConfig, PostgresStore};
 use common::{on_database, stack};
 
@@ -34,6 +34,23 @@ async fn one_step_makes_a_fresh_database_usable() {
             started.unwrap().prepare().await.unwrap();
         }
         assert_eq!(logs().await.unwrap(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_health_check_asks_the_server() {
+    on_database(async |database| {
+        let store = database.store().await;
+        store.check_health().await.unwrap();
+        let (one,): (i32,) = sqlx::query_as("select 1")
+            .fetch_one(store.connections())
+            .await
+            .unwrap();
+        assert_eq!(one, 1);
+        store.close().await;
+        let error = store.check_health().await.unwrap_err();
+        assert!(error.is_retryable(), "{error:?}");
     })
     .await;
 }

@@ -6,7 +6,7 @@ use crate::common;
 
 use std::time::Duration;
 
-use authorstack_core::{ConnectionSecurity, Error, ErrorKind};
+use authorstack_core::{ConnectionSecurity, Error, ErrorKind, health::HealthCheck as _};
 use authorstack_redis::{RedisConfig, RedisStore};
 use common::{Server, free_port, url};
 use redis::AsyncCommands;
@@ -37,6 +37,18 @@ async fn a_server_is_found() {
     let answer: String = store.connection().ping().await.unwrap();
     assert_eq!(answer, "PONG");
     assert!(!format!("{store:?}").contains("127.0.0.1"));
+}
+
+#[tokio::test]
+async fn a_health_check_asks_the_server() {
+    let server = Server::start(&[]).await;
+    let config = RedisConfig::new(server.url()).operation_timeout(Duration::from_millis(200));
+    let store = RedisStore::connect(config).await.unwrap();
+    store.check_health().await.unwrap();
+    server.pause();
+    let error = store.check_health().await.unwrap_err();
+    assert!(error.is_retryable(), "{error:?}");
+    server.go_on();
 }
 
 #[tokio::test]

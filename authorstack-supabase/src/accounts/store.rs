@@ -1,6 +1,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use authorstack_core::{Error, Result, secrecy::ExposeSecret};
+use async_trait::async_trait;
+use authorstack_core::{Error, Result, health::HealthCheck, secrecy::ExposeSecret};
 use authorstack_http::{HttpClient, HttpSettings};
 use authorstack_sql::{Statement, Unit};
 use sqlx::postgres::PgRow;
@@ -118,5 +119,12 @@ impl SupabaseAccounts {
 
     pub(super) async fn unit(&self) -> Result<Unit<'_>> {
         self.inner.store.unit().await
+    }
+}
+
+#[async_trait]
+impl HealthCheck for SupabaseAccounts {
+    async fn check_health(&self) -> Result<()> {
+        self.check().await
     }
 }

@@ -50,6 +50,12 @@ pub(crate) const MONGO_LIBRARIES: Need = Need {
     instead: None,
     present: || false,
 };
+pub(crate) const CHROMIUM: Need = Need {
+    what: "Chromium",
+    packages: &["chromium"],
+    instead: None,
+    present: || process::which("chromium").is_some(),
+};
 pub(crate) const NODE: Need = Need {
     what: "Node.js 18 or newer with npm",
     packages: &["nodejs", "npm"],

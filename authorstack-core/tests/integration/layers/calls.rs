@@ -249,6 +249,7 @@ async fn users(stack: &AuthorStack, made: &mut Vec<Made>) -> (Id<User>, Id<User>
         users.get_by_email(&email)
     );
     make!(made, UsersList, None, None, users.list(page()));
+    make!(made, UsersGetMany, None, None, users.get_many(&[ada]));
     let patch = UserPatch {
         name: Some(format!("{MARK} the second")),
         ..UserPatch::default()
@@ -284,6 +285,13 @@ async fn books(
     let book = make!(made, BooksCreate, of, None, books.create(ada, new));
     let book = book.map_or_else(Id::new, |book| book.id);
     let asin = "B08N5WRWNW".parse().unwrap();
+    let ids = [book];
+    let many = books.get_many(ada, &ids);
+    make!(made, BooksGetMany, of, None, many);
+    let public = books.list_public(&ids);
+    make!(made, BooksListPublic, None, None, public);
+    let count = books.count(ada, BookFilter::default());
+    make!(made, BooksCount, of, None, count);
     make!(made, BooksGet, of, record!(book), books.get(ada, book));
     make!(
         made,
