@@ -2,4 +2,6 @@
 //! answers as the real one does.
 
 pub mod appwrite;
+pub mod node;
+mod openapi;
 pub mod supabase_auth;

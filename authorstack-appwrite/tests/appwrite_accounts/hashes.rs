@@ -10,7 +10,7 @@ use futures::TryStreamExt;
 use crate::project::{Project, on_project};
 
 /// Hashes whose sign-ins a real server has taken, with their passwords.
-fn vectors() -> Vec<(&'static str, PasswordHash, &'static str)> {
+pub(crate) fn vectors() -> Vec<(&'static str, PasswordHash, &'static str)> {
     const PASSWORD: &str = "Passw0rd-acc";
     let hash = |text: &str| text.parse::<PasswordHash>().unwrap();
     let firebase = HashParameters::FirebaseScrypt {

@@ -20,3 +20,4 @@ mod stand_in_moves;
 mod stand_in_realtime;
 mod stand_in_webhooks;
 mod tokens;
+mod vendor_client;

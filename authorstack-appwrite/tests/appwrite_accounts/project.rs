@@ -101,6 +101,14 @@ impl Project {
         }
     }
 
+    /// The stand-in, if it is one.
+    pub(crate) fn stand_in_server(&self) -> Option<&Appwrite> {
+        match &self.place {
+            Place::StandIn(server) => Some(server),
+            Place::Real(_) => None,
+        }
+    }
+
     /// The stand-in, for what a real server cannot be told to do.
     pub(crate) fn server(&self) -> &Appwrite {
         match &self.place {

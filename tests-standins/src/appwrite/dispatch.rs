@@ -31,7 +31,7 @@ pub(super) async fn answer(Shown(shared): Shown<Shared>, request: Request) -> Re
     shared.requests.fetch_add(1, Ordering::SeqCst);
     let request = Incoming::read(request).await;
     if let Some(document) = &shared.document
-        && let Err(problem) = document.check(&request)
+        && let Err(problem) = document.check(&request.asked())
     {
         eprintln!("not in the OpenAPI document: {problem}");
         return Refusal::new(500, "openapi_document", problem).into_response();
@@ -201,6 +201,7 @@ fn of_users(
         ("DELETE", [id, "sessions"]) => sessions::end_all(state, id),
         ("DELETE", [id, "sessions", session]) => sessions::end(state, id, session),
         ("POST", [id, "jwts"]) => sessions::jwt(state, id, request, shared),
+        ("GET", [id, "prefs"]) => users::present_prefs(state, id),
         ("GET", [id, "mfa", "factors"]) => users::factors(state, id),
         ("GET", [id, "targets"]) => users::targets(state, id),
         ("GET", [id, "logs"]) => users::logs(state, id),

@@ -8,6 +8,7 @@ use axum::{
 use serde_json::{Map, Value};
 
 use super::answers::Refusal;
+use crate::openapi::Asked;
 
 const MOST_BYTES: usize = 8 << 20;
 
@@ -40,6 +41,17 @@ impl Incoming {
             headers: parts.headers,
             bytes: bytes.to_vec(),
             body,
+        }
+    }
+
+    /// What the vendor's document speaks of.
+    pub(super) fn asked(&self) -> Asked<'_> {
+        Asked {
+            method: self.method.as_str(),
+            path: &self.path,
+            query: &self.query,
+            content_type: self.header("content-type").unwrap_or_default(),
+            body: &self.bytes,
         }
     }
 

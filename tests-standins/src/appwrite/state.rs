@@ -9,10 +9,11 @@ use std::{
 use ring::hmac;
 use tokio::sync::broadcast;
 
+use crate::openapi::OpenApi;
+
 use super::{
     data::{identities::Identity, sessions::Session, tables::Database, users::Users},
     events::Event,
-    openapi::OpenApi,
     webhooks::Webhook,
 };
 

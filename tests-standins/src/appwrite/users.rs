@@ -258,6 +258,10 @@ fn labels(request: &Incoming) -> Result<Vec<String>, Refusal> {
     Ok(labels)
 }
 
+pub(super) fn present_prefs(state: &State, id: &str) -> Result<Reply, Refusal> {
+    Ok(Reply::ok(user(state, id)?.prefs.clone().into()))
+}
+
 pub(super) fn factors(state: &State, id: &str) -> Result<Reply, Refusal> {
     let user = user(state, id)?;
     Ok(Reply::ok(json!({

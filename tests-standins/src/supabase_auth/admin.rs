@@ -2,6 +2,7 @@
 
 use axum::{
     Json,
+    body::Bytes,
     extract::{Path, Query, State},
     response::{IntoResponse, Response},
 };
@@ -12,15 +13,19 @@ use uuid::Uuid;
 
 use super::{Auth, answers::Refusal, passwords, users};
 
+/// An empty text is as none.
 #[derive(Deserialize)]
 pub(super) struct Page {
-    page: Option<i64>,
-    per_page: Option<i64>,
+    #[serde(default)]
+    page: String,
+    #[serde(default)]
+    per_page: String,
 }
 
 #[derive(Deserialize)]
 pub(super) struct Params {
     id: Option<String>,
+    role: Option<String>,
     email: Option<String>,
     phone: Option<String>,
     password: Option<String>,
@@ -51,14 +56,28 @@ pub(super) async fn list(
     State(auth): State<Auth>,
     Query(page): Query<Page>,
 ) -> Result<Response, Refusal> {
-    let (number, size) = (
-        page.page.unwrap_or(1).max(1),
-        page.per_page.unwrap_or(50).max(1),
-    );
+    let bad = |_| Refusal::new(400, "validation_failed", "Bad Pagination Parameters");
+    let number = |text: &str, otherwise: i64| match text {
+        "" => Ok(otherwise),
+        text => text.parse::<u32>().map(i64::from).map_err(bad),
+    };
+    let (number, size) = (number(&page.page, 1)?.max(1), number(&page.per_page, 50)?);
+    if size == 0 {
+        let message = "Bad Pagination Parameters: per_page must be greater than 0";
+        return Err(Refusal::new(400, "validation_failed", message));
+    }
     let (users, count) = users::page(&auth.pool, number, size).await?;
-    let count = [("x-total-count", count.to_string())];
+    let last = (count + size - 1) / size;
+    let link = |number: i64, rel: &str| {
+        format!("</admin/users?page={number}&per_page={size}>; rel=\"{rel}\"")
+    };
+    let next = (number < last).then(|| format!("{}, ", link(number + 1, "next")));
+    let headers = [
+        ("x-total-count", count.to_string()),
+        ("link", next.unwrap_or_default() + &link(last, "last")),
+    ];
     Ok((
-        count,
+        headers,
         Json(json!({ "users": users, "aud": "authenticated" })),
     )
         .into_response())
@@ -163,6 +182,7 @@ pub(super) async fn create(
         let message = "A user with this phone number has already been registered";
         return Err(Refusal::new(422, "phone_exists", message));
     }
+    let ban = params.ban_duration.as_deref().map(hours).transpose()?;
     // Without a password, the server invents one.
     let invented = || passwords::hash(&Uuid::new_v4().to_string());
     let hash = hash_of(&params)?.or_else(invented);
@@ -183,11 +203,12 @@ pub(super) async fn create(
     let mut unit = auth.pool.begin().await?;
     let insert = "insert into auth.users (instance_id, id, aud, role, email, encrypted_password, \
           email_confirmed_at, phone, phone_confirmed_at, confirmation_token, recovery_token, \
-          email_change_token_new, email_change, raw_app_meta_data, raw_user_meta_data, created_at, \
-          updated_at) \
-        values ('00000000-0000-0000-0000-000000000000', $1, 'authenticated', 'authenticated', $2, \
-          $3, case when $4 then now() end, $5, case when $6 then now() end, '', '', '', '', $7, $8, \
-          now(), now())";
+          email_change_token_new, email_change, raw_app_meta_data, raw_user_meta_data, banned_until, \
+          created_at, updated_at) \
+        values ('00000000-0000-0000-0000-000000000000', $1, 'authenticated', \
+          coalesce($10, 'authenticated'), $2, $3, case when $4 then now() end, $5, \
+          case when $6 then now() end, '', '', '', '', $7, $8, \
+          now() + make_interval(secs => $9 * 3600), now(), now())";
     query(insert)
         .bind(id)
         .bind(&email)
@@ -197,6 +218,8 @@ pub(super) async fn create(
         .bind(phone.is_some() && params.phone_confirm)
         .bind(Value::from(app))
         .bind(Value::from(user))
+        .bind(ban.flatten())
+        .bind(&params.role)
         .execute(&mut *unit)
         .await?;
     for way in ways {
@@ -225,6 +248,13 @@ fn hours(duration: &str) -> Result<Option<f64>, Refusal> {
     hours.map(Some).ok_or(refused)
 }
 
+/// Whether another account has this address or number.
+async fn is_taken(auth: &Auth, id: Uuid, column: &str, value: &str) -> Result<bool, Refusal> {
+    let found = users::find(&auth.pool, column, value).await?;
+    Ok(found.is_some_and(|found| found.id != id))
+}
+
+/// A hash and an id are not looked at here. A value of null in the metadata removes the field.
 pub(super) async fn update(
     State(auth): State<Auth>,
     Path(id): Path<String>,
@@ -232,33 +262,96 @@ pub(super) async fn update(
 ) -> Result<Json<Value>, Refusal> {
     let id = id_of(&id)?;
     users::json(&auth.pool, id).await?.ok_or_else(not_found)?;
-    if params.password.is_some() {
-        // A hash is not looked at here.
-        let only = Params {
-            password_hash: None,
-            ..params
-        };
-        let hash = hash_of(&only)?;
-        let mut unit = auth.pool.begin().await?;
-        let set = "update auth.users set encrypted_password = $2, updated_at = now() where id = $1";
-        query(set).bind(id).bind(hash).execute(&mut *unit).await?;
+    let params = Params {
+        password_hash: None,
+        ..params
+    };
+    let hash = hash_of(&params)?;
+    let ban = params.ban_duration.as_deref().map(hours).transpose()?;
+    let given = |text: &Option<String>| text.clone().filter(|it| !it.is_empty());
+    let email = given(&params.email).map(|it| it.to_lowercase());
+    let phone = given(&params.phone).map(|it| phone(&it)).transpose()?;
+    if let Some(email) = &email
+        && is_taken(&auth, id, "email", email).await?
+    {
+        let message = "A user with this email address has already been registered";
+        return Err(Refusal::new(422, "email_exists", message));
+    }
+    if let Some(phone) = &phone
+        && is_taken(&auth, id, "phone", phone).await?
+    {
+        let message = "A user with this phone number has already been registered";
+        return Err(Refusal::new(422, "phone_exists", message));
+    }
+    let mut unit = auth.pool.begin().await?;
+    let set = "update auth.users set updated_at = now(), \
+          encrypted_password = coalesce($2, encrypted_password), \
+          banned_until = case when $3 then now() + make_interval(secs => $4 * 3600) \
+            else banned_until end, \
+          email = coalesce($5, email), phone = coalesce($6, phone), role = coalesce($7, role), \
+          email_confirmed_at = case when $8 then coalesce(email_confirmed_at, now()) \
+            else email_confirmed_at end, \
+          phone_confirmed_at = case when $9 then coalesce(phone_confirmed_at, now()) \
+            else phone_confirmed_at end, \
+          raw_app_meta_data = case when $10::jsonb is null then raw_app_meta_data \
+            else (select coalesce(jsonb_object_agg(key, value), '{}') \
+              from jsonb_each(coalesce(raw_app_meta_data, '{}') || $10) \
+              where value <> 'null') end, \
+          raw_user_meta_data = case when $11::jsonb is null then raw_user_meta_data \
+            else (select coalesce(jsonb_object_agg(key, value), '{}') \
+              from jsonb_each(coalesce(raw_user_meta_data, '{}') || $11) \
+              where value <> 'null') end \
+        where id = $1";
+    query(set)
+        .bind(id)
+        .bind(&hash)
+        .bind(ban.is_some())
+        .bind(ban.flatten())
+        .bind(&email)
+        .bind(&phone)
+        .bind(given(&params.role))
+        .bind(params.email_confirm)
+        .bind(params.phone_confirm)
+        .bind(params.app_metadata.map(Value::from))
+        .bind(params.user_metadata.map(Value::from))
+        .execute(&mut *unit)
+        .await?;
+    for (way, value) in [("email", &email), ("phone", &phone)] {
+        let Some(value) = value else { continue };
+        let data =
+            json!({ "sub": id, way: value, "email_verified": false, "phone_verified": false });
+        let upsert = "insert into auth.identities (provider_id, user_id, identity_data, provider, \
+                        created_at, updated_at) values ($1, $2, $3, $4, now(), now()) \
+                      on conflict (provider_id, provider) do update \
+                        set identity_data = excluded.identity_data, updated_at = now()";
+        let upsert = query(upsert).bind(id.to_string()).bind(id);
+        upsert.bind(data).bind(way).execute(&mut *unit).await?;
+    }
+    if hash.is_some() {
         let end = query("delete from auth.sessions where user_id = $1");
         end.bind(id).execute(&mut *unit).await?;
-        unit.commit().await?;
-    } else if let Some(duration) = &params.ban_duration {
-        let set = "update auth.users set banned_until = now() + make_interval(secs => $2 * 3600), \
-                   updated_at = now() where id = $1";
-        let set = query(set).bind(id).bind(hours(duration)?);
-        set.execute(&auth.pool).await?;
     }
+    unit.commit().await?;
     let found = users::json(&auth.pool, id).await?;
     found.map(Json).ok_or_else(not_found)
+}
+
+#[derive(Deserialize, Default)]
+struct Deletion {
+    #[serde(default)]
+    should_soft_delete: bool,
 }
 
 pub(super) async fn delete(
     State(auth): State<Auth>,
     Path(id): Path<String>,
+    body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
+    let deletion: Deletion = serde_json::from_slice(&body).unwrap_or_default();
+    if deletion.should_soft_delete {
+        let message = "The stand-in has no soft deletion";
+        return Err(Refusal::new(500, "unexpected_failure", message));
+    }
     let delete = query("delete from auth.users where id = $1 returning id");
     let gone = delete.bind(id_of(&id)?).fetch_optional(&auth.pool).await?;
     gone.map(|_| Json(json!({}))).ok_or_else(not_found)

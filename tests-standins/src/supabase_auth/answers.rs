@@ -6,7 +6,7 @@ use axum::{
 use serde_json::json;
 
 /// An error, as Supabase Auth answers it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Refusal {
     status: u16,
     code: &'static str,
@@ -25,12 +25,26 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status);
-        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.status();
         let said = json!({
             "code": status.as_u16(), "error_code": self.code, "msg": self.message,
         });
-        (status, Json(said)).into_response()
+        let mut response = (status, Json(said)).into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl Refusal {
+    /// The form of 2024-01-01, which the vendor's client asks for.
+    pub(super) fn of_2024(self) -> Response {
+        let said = json!({ "code": self.code, "message": self.message });
+        let version = [("x-supabase-api-version", "2024-01-01")];
+        (self.status(), version, Json(said)).into_response()
+    }
+
+    fn status(self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 }
 

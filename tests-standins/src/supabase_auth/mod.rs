@@ -1,18 +1,23 @@
 //! Supabase Auth over the `auth` tables of a project's database: signing in by password, who has
 //! signed in, the admin API, settings and published keys. What it answers is that of version 2.196.
 //!
-//! It stands behind a gateway as a hosted project's does: [`Gateway`] looks at the keys.
+//! It stands behind a gateway as a hosted project's does: [`Gateway`] looks at the keys. Each request
+//! behind it and each answer is held to the vendor's `OpenAPI` document; [`SupabaseAuth::stop`] panics
+//! if one was not in it.
 
 mod admin;
 mod answers;
+mod document;
+mod held;
 mod passwords;
 mod recover;
+mod sessions;
 mod sign_in;
 mod tokens;
 mod users;
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, MutexGuard, PoisonError, RwLock,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -24,9 +29,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::openapi::OpenApi;
 
 pub use passwords::is_right;
 pub use tokens::Signing;
@@ -55,9 +62,45 @@ pub struct SupabaseAuth {
 struct Auth {
     pool: PgPool,
     issuer: Arc<str>,
-    signing: Arc<Signing>,
+    signing: Arc<RwLock<Keys>>,
     gateway: Arc<Gateway>,
     key_requests: Arc<AtomicU64>,
+    document: Arc<OpenApi>,
+    /// What was not in the document.
+    problems: Arc<Mutex<Vec<String>>>,
+}
+
+/// The key that signs, and those that are published beside it.
+#[derive(Debug)]
+struct Keys {
+    signing: Arc<Signing>,
+    beside: Vec<Arc<Signing>>,
+}
+
+impl Auth {
+    /// The key that signs.
+    fn signing(&self) -> Arc<Signing> {
+        let keys = self.signing.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&keys.signing)
+    }
+
+    /// The claims of a token that one of the keys has signed.
+    fn read(&self, token: &str) -> Option<Value> {
+        let keys = self.signing.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all = [&keys.signing].into_iter().chain(&keys.beside);
+        all.find_map(|key| key.read(token))
+    }
+
+    fn published(&self) -> Value {
+        let keys = self.signing.read().unwrap_or_else(PoisonError::into_inner);
+        let all = [&keys.signing].into_iter().chain(&keys.beside);
+        let all: Vec<Value> = all.filter_map(|key| key.published()).collect();
+        json!({ "keys": all })
+    }
+
+    fn problems(&self) -> MutexGuard<'_, Vec<String>> {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drop for SupabaseAuth {
@@ -80,9 +123,14 @@ impl SupabaseAuth {
         let auth = Auth {
             pool,
             issuer: address.as_str().into(),
-            signing: Arc::new(signing),
+            signing: Arc::new(RwLock::new(Keys {
+                signing: Arc::new(signing),
+                beside: Vec::new(),
+            })),
             gateway: Arc::new(gateway),
             key_requests: Arc::default(),
+            document: Arc::new(document::read()),
+            problems: Arc::default(),
         };
         let router = Router::new().nest("/auth/v1", routes(&auth));
         let server = tokio::spawn(async move {
@@ -101,6 +149,19 @@ impl SupabaseAuth {
         &self.address
     }
 
+    /// Signs with another key from now on. What the ones before have signed stays good if they stay
+    /// published.
+    pub fn rotate(&self, next: Signing, keeps_old: bool) {
+        let keys = &self.auth.signing;
+        let mut keys = keys.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut keys.signing, Arc::new(next));
+        if keeps_old {
+            keys.beside.push(before);
+        } else {
+            keys.beside.clear();
+        }
+    }
+
     /// How often the published keys were asked for.
     #[must_use]
     pub fn key_requests(&self) -> u64 {
@@ -108,9 +169,17 @@ impl SupabaseAuth {
     }
 
     /// Closes the connections to the database, so that it can be dropped.
+    ///
+    /// # Panics
+    /// If a request or an answer was not in the vendor's document.
     pub async fn stop(self) {
         self.server.abort();
         self.auth.pool.close().await;
+        let problems = std::mem::take(&mut *self.auth.problems());
+        assert!(
+            problems.is_empty(),
+            "not in the OpenAPI document: {problems:?}"
+        );
     }
 }
 
@@ -122,16 +191,22 @@ fn routes(auth: &Auth) -> Router {
             get(admin::get).put(admin::update).delete(admin::delete),
         )
         .layer(middleware::from_fn_with_state(auth.clone(), admin_only));
+    let held = || middleware::from_fn_with_state(auth.clone(), held::to_the_document);
+    // Not behind the gateway's keys.
+    let open = Router::new()
+        .route("/health", get(health))
+        .route("/.well-known/jwks.json", get(keys))
+        .layer(held());
     Router::new()
         .route("/token", post(sign_in::token))
-        .route("/user", get(sign_in::user))
+        .route("/logout", post(sessions::logout))
+        .route("/user", get(sessions::user))
         .route("/settings", get(settings))
         .route("/recover", post(recover::recover))
         .nest("/admin", admin)
+        .layer(held())
         .layer(middleware::from_fn_with_state(auth.clone(), gateway))
-        // Not behind the gateway's keys.
-        .route("/health", get(health))
-        .route("/.well-known/jwks.json", get(keys))
+        .merge(open)
         .fallback(|| async { Refusal::new(404, "not_found", "Not Found") })
         .with_state(auth.clone())
 }
@@ -143,7 +218,8 @@ async fn health() -> Response {
 
 async fn settings() -> Response {
     Json(json!({
-        "external": { "email": true, "phone": true, "google": false, "anonymous_users": true },
+        "external": { "email": true, "phone": true, "github": true, "google": false, "azure": false,
+            "anonymous_users": true },
         "disable_signup": false,
         "mailer_autoconfirm": false,
         "phone_autoconfirm": false,
@@ -156,7 +232,7 @@ async fn settings() -> Response {
 async fn keys(State(auth): State<Auth>) -> Response {
     auth.key_requests.fetch_add(1, Ordering::SeqCst);
     let control = [(header::CACHE_CONTROL, "public, max-age=600")];
-    (control, Json(auth.signing.published())).into_response()
+    (control, Json(auth.published())).into_response()
 }
 
 fn of<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
@@ -220,7 +296,7 @@ async fn admin_only(State(auth): State<Auth>, request: Request, next: Next) -> R
     if auth.gateway.service_keys.iter().any(|known| known == shown) {
         return next.run(request).await;
     }
-    match auth.signing.read(shown) {
+    match auth.read(shown) {
         Some(_) => Refusal::new(403, "not_admin", "User not allowed").into_response(),
         None => Refusal::new(403, "bad_jwt", "invalid JWT").into_response(),
     }

@@ -1,16 +1,17 @@
+//! `POST /token`: by password, and by refresh token.
+
 use axum::{
     Json,
     extract::{Query, State},
     http::HeaderMap,
-    response::{IntoResponse, Response},
 };
 use chrono::Utc;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sqlx::query;
+use sqlx::{Row, query};
 use uuid::Uuid;
 
-use super::{Auth, answers::Refusal, bearer, passwords, users};
+use super::{Auth, answers::Refusal, passwords, users};
 
 const LIFETIME: i64 = 3_600;
 
@@ -28,22 +29,35 @@ pub(super) struct Given {
     phone: String,
     #[serde(default)]
     password: String,
+    #[serde(default)]
+    refresh_token: String,
 }
 
-/// `POST /token`: the checks in the order of the real server.
+/// `POST /token`.
 pub(super) async fn token(
     State(auth): State<Auth>,
     Query(grant): Query<Grant>,
     headers: HeaderMap,
     Json(given): Json<Given>,
-) -> Result<Response, Refusal> {
-    if grant.grant_type != "password" {
-        return Err(Refusal::new(
+) -> Result<Json<Value>, Refusal> {
+    let agent = headers.get("user-agent").and_then(|it| it.to_str().ok());
+    match grant.grant_type.as_str() {
+        "password" => by_password(&auth, &given, agent).await,
+        "refresh_token" => by_refresh_token(&auth, &given.refresh_token).await,
+        _ => Err(Refusal::new(
             400,
             "invalid_credentials",
             "unsupported_grant_type",
-        ));
+        )),
     }
+}
+
+/// The checks in the order of the real server.
+async fn by_password(
+    auth: &Auth,
+    given: &Given,
+    agent: Option<&str>,
+) -> Result<Json<Value>, Refusal> {
     let wrong = || Refusal::new(400, "invalid_credentials", "Invalid login credentials");
     let by_email = !given.email.is_empty();
     let (column, value) = match (by_email, given.phone.is_empty()) {
@@ -96,13 +110,19 @@ pub(super) async fn token(
             "Phone not confirmed",
         ));
     }
-    let agent = headers.get("user-agent").and_then(|it| it.to_str().ok());
-    begin(&auth, found.id, agent).await
+    begin(auth, found.id, agent).await
+}
+
+/// A token that changes with each use.
+fn new_refresh_token() -> String {
+    let mut token = Uuid::new_v4().simple().to_string();
+    token.truncate(22);
+    token
 }
 
 /// Begins a session.
-async fn begin(auth: &Auth, id: Uuid, agent: Option<&str>) -> Result<Response, Refusal> {
-    let (session, refresh) = (Uuid::new_v4(), Uuid::new_v4().simple().to_string());
+async fn begin(auth: &Auth, id: Uuid, agent: Option<&str>) -> Result<Json<Value>, Refusal> {
+    let (session, refresh) = (Uuid::new_v4(), new_refresh_token());
     let mut unit = auth.pool.begin().await?;
     let insert = "insert into auth.sessions (id, user_id, created_at, updated_at, aal, user_agent, ip) \
                   values ($1, $2, clock_timestamp(), clock_timestamp(), 'aal1', $3, '127.0.0.1')";
@@ -111,11 +131,68 @@ async fn begin(auth: &Auth, id: Uuid, agent: Option<&str>) -> Result<Response, R
     let insert = "insert into auth.refresh_tokens (instance_id, token, user_id, revoked, created_at, \
                     updated_at, session_id) \
                   values ('00000000-0000-0000-0000-000000000000', $1, $2, false, now(), now(), $3)";
-    let insert = query(insert).bind(&refresh[..22]).bind(id.to_string());
+    let insert = query(insert).bind(&refresh).bind(id.to_string());
     insert.bind(session).execute(&mut *unit).await?;
     let seen = "update auth.users set last_sign_in_at = now() where id = $1";
     query(seen).bind(id).execute(&mut *unit).await?;
     unit.commit().await?;
+    tokens_of(auth, id, session, &refresh).await
+}
+
+/// A refresh token is good once. The one before the newest is answered with the newest: its answer
+/// may have been lost.
+async fn by_refresh_token(auth: &Auth, given: &str) -> Result<Json<Value>, Refusal> {
+    let refused = |code, message| Refusal::new(400, code, message);
+    let find = "select u.id, coalesce(u.banned_until > now(), false), t.session_id, t.revoked, \
+                  (select n.token from auth.refresh_tokens as n \
+                   where n.session_id = t.session_id and n.parent = t.token and not n.revoked) \
+                from auth.refresh_tokens as t join auth.users as u on u.id::text = t.user_id \
+                where t.token = $1 and u.deleted_at is null for update of t";
+    let mut unit = auth.pool.begin().await?;
+    let found = query(find).bind(given).fetch_optional(&mut *unit).await?;
+    let found = found.ok_or(refused(
+        "refresh_token_not_found",
+        "Invalid Refresh Token: Refresh Token Not Found",
+    ))?;
+    let (id, is_banned, is_used): (Uuid, bool, bool) = (found.get(0), found.get(1), found.get(3));
+    if is_banned {
+        return Err(refused("user_banned", "Invalid Refresh Token: User Banned"));
+    }
+    let session: Uuid = found.get::<Option<Uuid>, _>(2).ok_or(refused(
+        "session_not_found",
+        "Invalid Refresh Token: No Valid Session Found",
+    ))?;
+    if is_used {
+        let next: Option<String> = found.get(4);
+        let next = next.ok_or(refused(
+            "refresh_token_already_used",
+            "Invalid Refresh Token: Already Used",
+        ))?;
+        return tokens_of(auth, id, session, &next).await;
+    }
+    let next = new_refresh_token();
+    let revoke =
+        "update auth.refresh_tokens set revoked = true, updated_at = now() where token = $1";
+    query(revoke).bind(given).execute(&mut *unit).await?;
+    let insert = "insert into auth.refresh_tokens (instance_id, token, user_id, revoked, created_at, \
+                    updated_at, session_id, parent) \
+                  values ('00000000-0000-0000-0000-000000000000', $1, $2, false, now(), now(), $3, $4)";
+    let insert = query(insert).bind(&next).bind(id.to_string());
+    insert.bind(session).bind(given).execute(&mut *unit).await?;
+    let seen = "update auth.sessions set refreshed_at = now() at time zone 'utc', \
+                updated_at = now() where id = $1";
+    query(seen).bind(session).execute(&mut *unit).await?;
+    unit.commit().await?;
+    tokens_of(auth, id, session, &next).await
+}
+
+/// The tokens of a session.
+async fn tokens_of(
+    auth: &Auth,
+    id: Uuid,
+    session: Uuid,
+    refresh: &str,
+) -> Result<Json<Value>, Refusal> {
     let user = users::json(&auth.pool, id).await?.unwrap_or_default();
     let now = Utc::now().timestamp();
     let claims = json!({
@@ -126,60 +203,7 @@ async fn begin(auth: &Auth, id: Uuid, agent: Option<&str>) -> Result<Response, R
         "is_anonymous": user["is_anonymous"],
     });
     Ok(Json(json!({
-        "access_token": auth.signing.sign(&claims), "token_type": "bearer", "expires_in": LIFETIME,
-        "expires_at": now + LIFETIME, "refresh_token": &refresh[..22], "user": user,
-    }))
-    .into_response())
-}
-
-/// `GET /user`: it sees sessions that have ended, and bans.
-pub(super) async fn user(
-    State(auth): State<Auth>,
-    headers: HeaderMap,
-) -> Result<Json<Value>, Refusal> {
-    let missing = Refusal::new(
-        401,
-        "no_authorization",
-        "This endpoint requires a Bearer token",
-    );
-    let token = bearer(&headers).ok_or(missing)?;
-    let bad = || {
-        Refusal::new(
-            403,
-            "bad_jwt",
-            "invalid JWT: unable to parse or verify signature",
-        )
-    };
-    let claims = auth.signing.read(token).ok_or_else(bad)?;
-    if claims["exp"]
-        .as_i64()
-        .is_none_or(|end| end <= Utc::now().timestamp())
-    {
-        return Err(bad());
-    }
-    let uuid = |name: &str| claims[name].as_str().and_then(|id| id.parse::<Uuid>().ok());
-    let id = uuid("sub").ok_or_else(bad)?;
-    let user = users::json(&auth.pool, id).await?;
-    let user = user.ok_or(Refusal::new(
-        403,
-        "user_not_found",
-        "User from sub claim in JWT does not exist",
-    ))?;
-    if let Some(session) = uuid("session_id") {
-        let look = query("select 1 from auth.sessions where id = $1 and user_id = $2");
-        let found = look
-            .bind(session)
-            .bind(id)
-            .fetch_optional(&auth.pool)
-            .await?;
-        if found.is_none() {
-            let message = "Session from session_id claim in JWT does not exist";
-            return Err(Refusal::new(403, "session_not_found", message));
-        }
-    }
-    let banned = query("select 1 from auth.users where id = $1 and banned_until > now()");
-    if banned.bind(id).fetch_optional(&auth.pool).await?.is_some() {
-        return Err(Refusal::new(403, "user_banned", "User is banned"));
-    }
-    Ok(Json(user))
+        "access_token": auth.signing().sign(&claims), "token_type": "bearer", "expires_in": LIFETIME,
+        "expires_at": now + LIFETIME, "refresh_token": refresh, "user": user,
+    })))
 }

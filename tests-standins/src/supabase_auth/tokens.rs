@@ -4,12 +4,15 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use ring::{
     hmac,
     rand::SystemRandom,
+    rsa,
     signature::{
         ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
-        UnparsedPublicKey,
+        RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey,
     },
 };
 use serde_json::{Value, json};
+
+use crate::node;
 
 /// How a project signs its tokens.
 #[derive(Debug)]
@@ -22,16 +25,23 @@ enum Kind {
         kid: String,
         pair: Box<EcdsaKeyPair>,
     },
+    Rsa {
+        kid: String,
+        pair: Box<rsa::KeyPair>,
+    },
 }
 
 impl Signing {
     /// HS256 by this secret; no key is published.
     #[must_use]
     pub fn secret(secret: &str) -> Self {
-        Self(Kind::Secret(hmac::Key::new(
-            hmac::HMAC_SHA256,
-            secret.as_bytes(),
-        )))
+        Self::secret_bytes(secret.as_bytes())
+    }
+
+    /// HS256 by a secret that is no text.
+    #[must_use]
+    pub fn secret_bytes(secret: &[u8]) -> Self {
+        Self(Kind::Secret(hmac::Key::new(hmac::HMAC_SHA256, secret)))
     }
 
     /// ES256 by a new key with this name, which is published.
@@ -50,18 +60,39 @@ impl Signing {
         })
     }
 
-    /// The published keys.
+    /// RS256 by a new key of 2048 bits with this name, which is published. Node makes it.
+    ///
+    /// # Panics
+    /// If there is no Node.
+    #[allow(clippy::unwrap_used, reason = "a test without its server fails")]
+    pub async fn rs256(kid: &str) -> Self {
+        let document = node::rsa_key().await;
+        Self(Kind::Rsa {
+            kid: kid.to_owned(),
+            pair: Box::new(rsa::KeyPair::from_pkcs8(&document).unwrap()),
+        })
+    }
+
+    /// The key as it is published; none of a secret.
     #[must_use]
-    pub fn published(&self) -> Value {
+    pub fn published(&self) -> Option<Value> {
         match &self.0 {
-            Kind::Secret(_) => json!({ "keys": [] }),
+            Kind::Secret(_) => None,
             Kind::P256 { kid, pair } => {
                 let point = pair.public_key().as_ref();
-                json!({ "keys": [{
+                Some(json!({
                     "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": kid,
                     "key_ops": ["verify"], "ext": true,
                     "x": BASE64.encode(&point[1..33]), "y": BASE64.encode(&point[33..]),
-                }] })
+                }))
+            }
+            Kind::Rsa { kid, pair } => {
+                let public: rsa::PublicKeyComponents<Vec<u8>> = pair.public().into();
+                Some(json!({
+                    "kty": "RSA", "alg": "RS256", "use": "sig", "kid": kid,
+                    "key_ops": ["verify"], "ext": true,
+                    "n": BASE64.encode(&public.n), "e": BASE64.encode(&public.e),
+                }))
             }
         }
     }
@@ -76,6 +107,7 @@ impl Signing {
         let header = match &self.0 {
             Kind::Secret(_) => json!({ "alg": "HS256", "typ": "JWT" }),
             Kind::P256 { kid, .. } => json!({ "alg": "ES256", "typ": "JWT", "kid": kid }),
+            Kind::Rsa { kid, .. } => json!({ "alg": "RS256", "typ": "JWT", "kid": kid }),
         };
         self.sign_as(&header, claims)
     }
@@ -95,6 +127,14 @@ impl Signing {
                 let signed = pair.sign(&SystemRandom::new(), message.as_bytes());
                 signed.unwrap().as_ref().to_vec()
             }
+            Kind::Rsa { pair, .. } => {
+                let mut signed = vec![0; pair.public().modulus_len()];
+                let random = SystemRandom::new();
+                let message = message.as_bytes();
+                pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signed)
+                    .unwrap();
+                signed
+            }
         };
         format!("{message}.{}", BASE64.encode(signature))
     }
@@ -107,6 +147,10 @@ impl Signing {
             Kind::Secret(key) => hmac::verify(key, message.as_bytes(), &signature).is_ok(),
             Kind::P256 { pair, .. } => {
                 let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, pair.public_key());
+                key.verify(message.as_bytes(), &signature).is_ok()
+            }
+            Kind::Rsa { pair, .. } => {
+                let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public());
                 key.verify(message.as_bytes(), &signature).is_ok()
             }
         };

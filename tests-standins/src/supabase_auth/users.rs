@@ -17,8 +17,13 @@ const USER: &str = "jsonb_strip_nulls(jsonb_build_object( \
         'identity_id', i.id, 'id', i.provider_id, 'user_id', i.user_id, \
         'identity_data', i.identity_data, 'provider', i.provider, \
         'last_sign_in_at', i.last_sign_in_at, 'created_at', i.created_at, \
-        'updated_at', i.updated_at) order by i.created_at) \
+        'updated_at', i.updated_at, 'email', i.email) order by i.created_at) \
       from auth.identities as i where i.user_id = u.id), '[]'), \
+    'factors', (select jsonb_agg(jsonb_build_object( \
+        'id', f.id, 'status', f.status, 'friendly_name', f.friendly_name, \
+        'factor_type', f.factor_type, 'phone', f.phone, 'created_at', f.created_at, \
+        'updated_at', f.updated_at, 'last_challenged_at', f.last_challenged_at) \
+        order by f.created_at) from auth.mfa_factors as f where f.user_id = u.id), \
     'created_at', u.created_at, 'updated_at', u.updated_at, \
     'banned_until', u.banned_until, 'is_anonymous', u.is_anonymous))";
 

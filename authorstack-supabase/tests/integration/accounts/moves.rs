@@ -124,7 +124,7 @@ fn options() -> RunOptions {
     }
 }
 
-async fn moved(store: &MemoryStore, project: &Project) -> Report {
+pub(crate) async fn moved(store: &MemoryStore, project: &Project) -> Report {
     run(source(store), &target(project), &options(), &Silent)
         .await
         .unwrap()

@@ -19,7 +19,7 @@ pub(crate) const SECRET: &str = "a-legacy-secret-of-thirty-two-bytes-and-more";
 pub(crate) const SECRET_KEY: &str = "sb_secret_of_the_tests";
 pub(crate) const PUBLIC_KEY: &str = "sb_publishable_of_the_tests";
 
-static CLIENT: Service = Service {
+pub(crate) static CLIENT: Service = Service {
     name: "Supabase Auth",
     setting: "supabase_auth_url",
     example: "https://<ref>.supabase.co/auth/v1",
