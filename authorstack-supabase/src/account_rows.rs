@@ -17,10 +17,13 @@ pub(crate) const COLUMNS: &str = "u.id, u.email, u.email_confirmed_at is not nul
      coalesce(u.banned_until > now(), false), \
      date_trunc('milliseconds', coalesce(u.created_at, u.updated_at, now())), \
      date_trunc('milliseconds', coalesce(u.updated_at, u.created_at, now())), \
-     date_trunc('milliseconds', u.last_sign_in_at)";
+     date_trunc('milliseconds', u.last_sign_in_at), \
+     exists (select from auth.mfa_factors as f where f.user_id = u.id and f.status = 'verified')";
 
+/// Whether the account has a factor that it can sign in with here.
+pub(crate) const FACTOR: usize = 12;
 /// The column behind them in an export.
-pub(crate) const PASSWORD: usize = 12;
+pub(crate) const PASSWORD: usize = 13;
 
 #[cfg_attr(
     not(feature = "auth"),
@@ -73,7 +76,8 @@ fn read(row: &PgRow, id: Uuid) -> Result<Account> {
         name,
         labels: app.labels,
         prefs,
-        has_mfa: app.has_mfa,
+        // The mark says that there was a factor at the service before.
+        has_mfa: app.has_mfa || get(row, FACTOR)?,
         is_anonymous: get::<bool>(row, 7)? || has_neither,
         is_blocked: get(row, 8)?,
         old_id: app.old_id,

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use super::super::scan::{begin_reading, size};
 use crate::{
     account_metadata as metadata,
-    account_rows::{COLUMNS, PASSWORD, exported},
+    account_rows::{COLUMNS, FACTOR, PASSWORD, exported},
     error::from_sqlx,
     store::SupabaseStore,
 };
@@ -69,7 +69,15 @@ fn scanned(kind: Kind, row: &PgRow) -> Result<(Key, Scanned)> {
         ),
     };
     match read {
-        Ok(record) => Ok((key, Scanned::of(record))),
+        Ok(record) => {
+            let mut scanned = Scanned::of(record);
+            if kind == Kind::Accounts && get::<bool>(row, FACTOR)? {
+                let problem = "its second factor cannot be exported, and stays here; the account \
+                               is marked, so that the host can ask for a new one";
+                scanned.set_aside.push(Problem::new("hasMfa", problem));
+            }
+            Ok((key, scanned))
+        }
         Err(error) => match error.kind() {
             ErrorKind::Corrupt { what } => {
                 let (field, problem) = what.split_once(": ").unwrap_or(("", what));
