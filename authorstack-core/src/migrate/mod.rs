@@ -11,6 +11,7 @@
 //! move becomes a [`Reject`] with its reasons, kept in the ledger. The kinds of records are
 //! described in [`Kind`].
 
+mod account_item;
 mod account_overview;
 mod account_sink;
 mod account_source;

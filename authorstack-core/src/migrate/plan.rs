@@ -268,6 +268,9 @@ impl<'k> Admitted<'k> {
     fn reject(&mut self, kind: Kind, key: &str) {
         /// How many rejected records are listed.
         const LISTED: usize = 10_000;
+        if let Some(accounts) = &mut self.accounts {
+            accounts.reject(kind, key);
+        }
         if self.ids.contains_key(&kind)
             && self.takes.len() < LISTED
             && let Some(id) = Key::parse(kind, key).ok().and_then(|key| key.id())

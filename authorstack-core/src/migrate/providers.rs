@@ -57,6 +57,11 @@ pub(super) fn named_on_supabase(provider: &IdentityProvider) -> IdentityProvider
     named.unwrap_or_else(|_| provider.clone())
 }
 
+/// Whether the people of a provider are linked anew, by their verified addresses.
+pub(super) fn is_linked_anew(provider: &IdentityProvider) -> bool {
+    matches!(find(provider.as_str()), Some(Carried::OtherSubject(_)))
+}
+
 /// Why an identity of this provider cannot move to Supabase Auth, if it cannot.
 pub(super) fn refused_on_supabase(provider: &IdentityProvider) -> Option<Problem> {
     let name = provider.as_str();

@@ -18,7 +18,7 @@ use common::fresh;
 use futures::TryStreamExt;
 use serde_json::{Value, json};
 use tests_standins::{
-    appwrite::Appwrite,
+    appwrite::{Appwrite, NewIdentity},
     supabase_auth::{Gateway, Signing, SupabaseAuth},
 };
 
@@ -58,10 +58,57 @@ fn ask(tool: &Tool, arguments: &[&str], more: &[(&str, &str)]) -> (Option<i32>, 
     (output.status.code(), json, stderr)
 }
 
+/// What the tool says to people.
+fn said(tool: &Tool, arguments: &[&str], more: &[(&str, &str)]) -> String {
+    let mut command: Command = tool.command(arguments);
+    let output = command.envs(more.iter().copied()).output().unwrap();
+    String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+}
+
 fn written(answer: &Value, kind: &str) -> u64 {
     let mut kinds = answer["kinds"].as_array().unwrap().iter();
     let found = kinds.find(|it| it["kind"] == kind).unwrap();
     found["written"].as_u64().unwrap()
+}
+
+/// What a plan says of the providers. The project has GitHub switched on, and neither of the others.
+fn check_providers(tool: &Tool, planned: &Value, more: &[(&str, &str)], auth: &str) {
+    assert_eq!(
+        planned["accounts"]["providers"],
+        json!({ "github": 1, "google": 1 })
+    );
+    assert_eq!(planned["accounts"]["linked_anew"], json!({ "azure": 1 }));
+    assert_eq!(
+        planned["providers_not_enabled"],
+        json!(["azure", "google"]),
+        "{planned}"
+    );
+    let (_, unasked, _) = ask(tool, &["plan"], &more[..3]);
+    assert_eq!(unasked["providers_not_enabled"], Value::Null);
+    let page = said(tool, &["plan"], more);
+    for line in [
+        "github: switched on",
+        "google: NOT switched on",
+        "azure: NOT switched on",
+        "[auth.external.google]",
+    ] {
+        assert!(page.contains(line), "{line}: {page}");
+    }
+    assert!(!page.contains("[auth.external.github]"), "{page}");
+    assert!(page.contains(&format!("{auth}/callback")), "{page}");
+    let page = said(tool, &["plan"], &more[..3]);
+    assert!(
+        page.contains("not known: set --supabase-auth-url"),
+        "{page}"
+    );
+    let wrong = [
+        &more[..4],
+        &[("AUTHORSTACK_SUPABASE_SERVICE_KEY", "sb_secret_wrong")],
+    ]
+    .concat();
+    let (code, _, stderr) = ask(tool, &["plan"], &wrong);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("--supabase-service-key"), "{stderr}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -80,6 +127,15 @@ async fn accounts_move_sign_in_and_go_back() {
         let account = service.create(new).await.unwrap();
         let user = NewUser::new(account.id, account.email.unwrap(), "");
         documents.users.create(user).await.unwrap();
+    }
+    for (provider, uid) in [("google", "g-1"), ("github", "42"), ("microsoft", "m-7")] {
+        let _ = appwrite.add_identity(NewIdentity {
+            user: "ada".to_owned(),
+            provider: provider.to_owned(),
+            uid: uid.to_owned(),
+            email: String::new(),
+            access_token: "at-quokka".to_owned(),
+        });
     }
     let gateway = Gateway {
         service_keys: vec![SERVICE_KEY.to_owned()],
@@ -116,6 +172,7 @@ async fn accounts_move_sign_in_and_go_back() {
         ]),
         "{planned} {stderr}"
     );
+    check_providers(&tool, &planned, &more, auth.address());
     let (_, moved, stderr) = ask(&tool, &["run"], &more);
     assert_eq!(written(&moved, "users"), 2, "{moved} {stderr}");
     assert_eq!(written(&moved, "accounts"), 2, "{moved} {stderr}");

@@ -1,7 +1,7 @@
 //! What becomes of accounts: whose password stays, who has no profile, which providers are in use.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     hash::{BuildHasher, RandomState},
 };
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{
     AuthId, Id, User,
-    migrate::{Group, Key, Kind, Problem, Record},
+    migrate::{Group, Key, Kind, Problem, Record, providers::is_linked_anew},
 };
 
 /// What becomes of the accounts in a migration.
@@ -31,9 +31,19 @@ pub struct AccountsPlan {
     pub profiles_without_account: Examples,
     /// How many identities move of each provider, by Supabase's name for it.
     pub providers: BTreeMap<String, u64>,
+    /// How many identities do not move of providers that are in use all the same: a sign-in links
+    /// their people anew, by a verified address.
+    pub linked_anew: BTreeMap<String, u64>,
 }
 
 impl AccountsPlan {
+    /// The providers that people sign in with, by Supabase's names.
+    #[must_use]
+    pub fn providers_in_use(&self) -> BTreeSet<&str> {
+        let all = self.providers.keys().chain(self.linked_anew.keys());
+        all.map(String::as_str).collect()
+    }
+
     /// How many accounts keep their password.
     #[must_use]
     pub fn kept(&self) -> u64 {
@@ -124,6 +134,17 @@ impl AccountsFound {
                 Err(Problem::new("accountId", problem))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Notes a record that does not move.
+    pub(super) fn reject(&mut self, kind: Kind, key: &str) {
+        if kind == Kind::Identities
+            && let Ok(Key::Identity(provider, _)) = Key::parse(kind, key)
+            && is_linked_anew(&provider)
+        {
+            let count = self.plan.linked_anew.entry(provider.to_string());
+            *count.or_default() += 1;
         }
     }
 

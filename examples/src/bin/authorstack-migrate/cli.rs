@@ -44,7 +44,7 @@ Settings:
     --appwrite-key      AUTHORSTACK_APPWRITE_KEY      appwrite_key
     --supabase-db-url   AUTHORSTACK_SUPABASE_DB_URL   supabase_db_url
     --supabase-ca-file  AUTHORSTACK_SUPABASE_CA_FILE  supabase_ca_file  from the project's settings
-    --supabase-auth-url AUTHORSTACK_SUPABASE_AUTH_URL supabase_auth_url for send-resets only
+    --supabase-auth-url AUTHORSTACK_SUPABASE_AUTH_URL supabase_auth_url for send-resets and plan
     --supabase-service-key
                         AUTHORSTACK_SUPABASE_SERVICE_KEY
                                                       supabase_service_key

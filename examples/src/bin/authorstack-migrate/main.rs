@@ -21,7 +21,7 @@ use std::{
 
 use authorstack_core::{
     Error, ErrorKind, Result,
-    migrate::{self, Destination, Status},
+    migrate::{self, Destination, Kind, Status},
     shown,
 };
 use authorstack_redis::RedisStore;
@@ -29,7 +29,7 @@ use authorstack_supabase::{SupabaseAccounts, SupabaseStore};
 use clap::Parser;
 use futures::StreamExt;
 
-use cli::{Cli, Command, Form, Options};
+use cli::{Cli, Command, Form, Options, Side};
 use console::{Tone, say};
 use output::Answer;
 use progress::Reporter;
@@ -270,11 +270,13 @@ async fn obey_with(cli: &Cli, settings: &Settings, reporter: &Reporter) -> Resul
     let is_replay = lines.is_some();
     let moved = match (&cli.command, lines) {
         (Command::Plan { details }, _) => {
-            let plan = migrate::plan(source, &target, &settings.run.kinds, reporter).await?;
+            let project = project_of(cli, settings).await?;
             let found = output::Found {
                 security: &security,
                 ids: ids.as_ref(),
+                project: project.as_ref(),
             };
+            let plan = migrate::plan(source, &target, &settings.run.kinds, reporter).await?;
             return Ok(output::of_plan(&plan, &target, settings, &found, *details));
         }
         (Command::Verify { .. }, _) => {
@@ -333,6 +335,15 @@ async fn obey_with(cli: &Cli, settings: &Settings, reporter: &Reporter) -> Resul
     let mut answer = output::of_report(&report, rejects);
     answer.set_aside(&settings.set_aside_file, aside);
     Ok(answer)
+}
+
+/// The project that accounts move to, if they do.
+async fn project_of(cli: &Cli, settings: &Settings) -> Result<Option<accounts::Project>> {
+    let mut kinds = settings.run.kinds.iter();
+    if settings.from != Side::Services || !kinds.any(|kind| Kind::ACCOUNTS.contains(kind)) {
+        return Ok(None);
+    }
+    accounts::Project::ask(&cli.options).await
 }
 
 /// Writes the rejects of a run that failed, if the target still answers.

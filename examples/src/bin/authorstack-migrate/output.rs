@@ -168,6 +168,8 @@ pub(crate) struct Found<'f> {
     pub(crate) security: &'f [(&'static str, ConnectionSecurity)],
     /// What the ids of the analytics mean, where it was not said.
     pub(crate) ids: Option<&'f FoundIds>,
+    /// The project's providers, where it was asked.
+    pub(crate) project: Option<&'f accounts::Project>,
 }
 
 /// What the ids of the analytics are taken for, in lines for people.
@@ -198,6 +200,8 @@ pub(crate) fn of_plan(
         .iter()
         .map(|(setting, security)| ((*setting).to_owned(), security.as_str().into()))
         .collect();
+    let not_enabled = plan.accounts.as_ref().zip(found.project);
+    let not_enabled = not_enabled.map(|(plan, project)| accounts::not_enabled(plan, project));
     Answer {
         status: plan.status,
         kinds: plan.kinds.iter().map(|kind| json!(kind)).collect(),
@@ -209,6 +213,7 @@ pub(crate) fn of_plan(
             "notes": plan.notes,
             "collisions": plan.collisions,
             "accounts": plan.accounts,
+            "providers_not_enabled": not_enabled,
             "strangers": plan.strangers,
         })),
         text: page_of_plan(plan, target.name(), &flags, found, details),
@@ -285,8 +290,11 @@ fn page_of_plan(
             "What becomes of the accounts",
             accounts::lines(accounts, details),
         );
-        let lines = accounts::provider_lines(accounts);
-        text.section("Settings of the providers, for config.toml", lines);
+        let lines = accounts::provider_lines(accounts, found.project);
+        text.section(
+            "The providers in use, and their settings for config.toml",
+            lines,
+        );
     }
     text.section("What to do", to_do(plan));
     if let Some(ids) = found.ids {
@@ -848,6 +856,7 @@ mod tests {
             let found = Found {
                 security: &[],
                 ids: None,
+                project: None,
             };
             page_of_plan(&plan(text), text, &[text.to_owned()], &found, details).to_string()
         };

@@ -66,6 +66,7 @@ const SERVICE_KEY: &str = "supabase_service_key";
 /// How a project's accounts are reached.
 pub(crate) struct ProjectAccess {
     pub(crate) database: SupabaseConfig,
+    pub(crate) auth_url: String,
     pub(crate) auth: SupabaseAuthConfig,
 }
 
@@ -90,8 +91,20 @@ pub(crate) async fn project(options: &Options) -> Result<ProjectAccess> {
     let key = need(SERVICE_KEY, &options.supabase_service_key)?;
     Ok(ProjectAccess {
         database,
+        auth_url: auth.expose_secret().to_owned(),
         auth: SupabaseAuthConfig::new(auth.expose_secret(), key),
     })
+}
+
+/// Where the accounts of the project are, if both its Auth server and a key are given.
+pub(crate) async fn project_if_given(options: &Options) -> Result<Option<ProjectAccess>> {
+    let file = read(options.config.as_deref()).await?;
+    let auth = file.address(AUTH, options.supabase_auth_url.as_ref())?;
+    let key = file.address(SERVICE_KEY, options.supabase_service_key.as_ref())?;
+    match (auth, key) {
+        (Some(_), Some(_)) => project(options).await.map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// Where the cache is.
