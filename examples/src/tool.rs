@@ -24,6 +24,8 @@ pub struct Tool {
     pub postgres_url: Option<String>,
     /// The target.
     pub supabase_db_url: String,
+    /// Further settings, by their names in the environment.
+    pub more: Vec<(&'static str, String)>,
 }
 
 /// What the tool printed with `--output json`.
@@ -53,6 +55,7 @@ impl Tool {
             mongodb_url: scratch.mongodb_url().to_owned(),
             postgres_url: scratch.postgres_url(),
             supabase_db_url: scratch.supabase_db_url(),
+            more: Vec::new(),
         })
     }
 
@@ -76,6 +79,7 @@ impl Tool {
                     .iter()
                     .map(|url| ("AUTHORSTACK_POSTGRES_URL", url)),
             )
+            .envs(self.more.iter().map(|(name, value)| (name, value)))
             .current_dir(self.folder())
             .stdin(Stdio::null());
         command

@@ -62,6 +62,17 @@ pub(crate) fn tool(
     command: &str,
     more: &[&str],
 ) -> Result<Taken> {
+    tool_with(source, target, command, more, &[])
+}
+
+/// Runs a command of the tool with more settings, too.
+pub(crate) fn tool_with(
+    source: &Scratch,
+    target: &Scratch,
+    command: &str,
+    more: &[&str],
+    settings: &[(&str, String)],
+) -> Result<Taken> {
     let folder = tempfile::tempdir()?;
     let started = Instant::now();
     let mut tool = Command::new(setting("AUTHORSTACK_TEST_MIGRATE_BIN")?)
@@ -74,6 +85,7 @@ pub(crate) fn tool(
                 .postgres_url()
                 .map(|url| ("AUTHORSTACK_POSTGRES_URL", url)),
         )
+        .envs(settings.iter().map(|(name, value)| (name, value)))
         .current_dir(folder.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -1,6 +1,8 @@
 //! The demo: the data of an app, dirty after years of use, moves to Supabase: documents from MongoDB,
-//! analytics from PostgreSQL. It runs on the servers of `cargo xtask services`, with the tool that
-//! everyone uses.
+//! analytics from PostgreSQL, accounts from Appwrite; then one of the users signs in. It runs on the
+//! servers of `cargo xtask services` and on stand-ins, with the tool that everyone uses.
+
+mod accounts;
 
 use std::{env, fs, path::PathBuf};
 
@@ -13,6 +15,8 @@ use authorstack_examples::{
 };
 use clap::Parser;
 use sqlx::Executor;
+
+use accounts::{NewService, OldService};
 
 #[derive(Debug, Parser)]
 #[command(about, version)]
@@ -70,7 +74,12 @@ async fn demo(options: &Options) -> Result<()> {
                 kinds.collect::<Vec<_>>().join(", "),
             );
         }
-        migrate(&scratch, &data, &analytics).await
+        let old = OldService::fill(&data, options.users).await?;
+        let new = NewService::start(&scratch.supabase_db_url()).await;
+        let moved = migrate(&scratch, &data, &analytics, &old, &new).await;
+        new.stop().await;
+        old.remove().await?;
+        moved
     }
     .await;
     if options.keep {
@@ -113,12 +122,20 @@ async fn correct_a_sale(scratch: &Scratch, tool: &Tool) -> Result<()> {
     Ok(())
 }
 
-async fn migrate(scratch: &Scratch, data: &Dataset, analytics: &Analytics) -> Result<()> {
+async fn migrate(
+    scratch: &Scratch,
+    data: &Dataset,
+    analytics: &Analytics,
+    old: &OldService,
+    new: &NewService,
+) -> Result<()> {
     let cases: Vec<_> = data.cases.iter().chain(&analytics.cases).cloned().collect();
     let cases = cases.as_slice();
     let beside = env::current_exe()?.with_file_name("authorstack-migrate");
     let program = env::var_os("AUTHORSTACK_TEST_MIGRATE_BIN").map_or(beside, PathBuf::from);
-    let tool = Tool::new(program, scratch)?;
+    let mut tool = Tool::new(program, scratch)?;
+    tool.more.extend(old.settings());
+    tool.more.extend(new.settings());
 
     ensure!(
         show(&tool, &["plan"])? == 1,
@@ -135,6 +152,7 @@ async fn migrate(scratch: &Scratch, data: &Dataset, analytics: &Analytics) -> Re
 
     let leaked = tool.rejects_text()?.contains(SECRET);
     ensure!(!leaked, "a password hash is in the rejects file");
+    accounts::ensure_no_hash(&tool.rejects_text()?)?;
     let lines = tool.rejects()?;
     let surprises = dataset::surprises(cases, &lines);
     ensure!(
@@ -159,7 +177,8 @@ async fn migrate(scratch: &Scratch, data: &Dataset, analytics: &Analytics) -> Re
     let (read, written) = (again.sum("read"), again.sum("written"));
     let (unchanged, open) = (again.sum("unchanged"), again.sum("rejected"));
     ensure!(
-        read == written + unchanged + open && read == data.total() + analytics.total(),
+        read == written + unchanged + open
+            && read == data.total() + analytics.total() + old.records(),
         "rows are missing: {again:?}"
     );
     ensure!(written == 0, "a second run wrote {written} rows");
@@ -177,11 +196,12 @@ async fn migrate(scratch: &Scratch, data: &Dataset, analytics: &Analytics) -> Re
     );
 
     correct_a_sale(scratch, &tool).await?;
+    new.show_sign_in(old, &scratch.supabase_db_url()).await?;
 
     println!("\nWhat the demo has shown:");
     println!(
         "  {read} records of {} kinds in = {unchanged} rows out + {open} rejects; none is lost",
-        data.records.len() + analytics.records().len()
+        data.records.len() + analytics.records().len() + Kind::ACCOUNTS.len()
     );
     println!(
         "  {} dirty records: {carried} moved, {rejected} rejected with a reason",
@@ -189,6 +209,11 @@ async fn migrate(scratch: &Scratch, data: &Dataset, analytics: &Analytics) -> Re
     );
     println!("  two rejects were fixed and replayed; a second run wrote nothing");
     println!("  verify named the sale that differed, and repair copied it again");
+    println!(
+        "  {} accounts moved with the documents and the analytics; one of them signed in with its \
+         old password, and was refused with another one",
+        old.accounts()
+    );
     println!("  verify found {unchanged} records equal on both sides, and none that differ");
     Ok(())
 }
