@@ -6,8 +6,6 @@
     reason = "a failed check of a test panics"
 )]
 
-use crate::common;
-
 mod direct {
     use crate::common::{Fresh, Via};
 
