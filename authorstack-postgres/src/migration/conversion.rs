@@ -2,7 +2,7 @@
 //! that cannot move.
 
 use authorstack_core::{
-    Error, Id, Result, SET_ASIDE,
+    Error, Id, Result,
     fields::{Field, Shape},
     limits,
     migrate::{Kind, Record},
@@ -43,7 +43,7 @@ pub(super) enum Trouble {
 
 /// What becomes of a row that breaks a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Then {
+pub(super) enum Then {
     /// It cannot move.
     Refused,
     /// It moves without the value, which is set aside.
@@ -57,14 +57,14 @@ enum Then {
 pub(super) struct Rule {
     pub(super) field: &'static str,
     pub(super) trouble: Trouble,
-    then: Then,
+    pub(super) then: Then,
     /// SQL over the converted row `c`: true if the rule is broken.
-    broken: String,
+    pub(super) broken: String,
 }
 
 impl Rule {
     /// Whether a row that breaks it moves nevertheless, and a value is set aside.
-    fn sets_aside(&self) -> bool {
+    pub(super) fn sets_aside(&self) -> bool {
         self.then != Then::Refused
     }
 }
@@ -72,11 +72,11 @@ impl Rule {
 /// How the rows of a kind are converted.
 #[derive(Debug, Clone)]
 pub(super) struct Conversion {
-    kind: Kind,
+    pub(super) kind: Kind,
     ids: IdForm,
     has_map: bool,
     /// Whether nothing is set aside.
-    strict: bool,
+    pub(super) strict: bool,
     /// The columns that the table has, in its order.
     table: Vec<Column>,
     /// How the fields' columns are read, in the order of the fields.
@@ -100,13 +100,13 @@ const CONFIDENCE: Trouble = Trouble::Value("is not within 0 and 1; correct it, o
 const LARGE: Trouble =
     Trouble::Value("holds a number that is larger than any double; write it as a text");
 const DEEP: Trouble = Trouble::Value("is nested more than 100 levels deep; flatten it");
-const LONG: Trouble = Trouble::Value("has more than 16000000 bytes; shorten it");
+pub(super) const LONG: Trouble = Trouble::Value("has more than 16000000 bytes; shorten it");
 const TEXT: Trouble = Trouble::Value("is longer than the target holds; shorten it");
 const BREAKDOWN: Trouble = Trouble::Value(
     "is no object of sums with revenue, units and page_reads by name; refresh the day's roll-up, \
      or leave it out",
 );
-const LOSSY: Trouble = Trouble::Value(
+pub(super) const LOSSY: Trouble = Trouble::Value(
     "has names that sums do not have, or amounts with more than 28 digits; refresh the day's \
      roll-up, or leave them out",
 );
@@ -152,7 +152,7 @@ impl Conversion {
     }
 
     /// A column of the table.
-    fn column(&self, name: &str) -> Option<&Column> {
+    pub(super) fn column(&self, name: &str) -> Option<&Column> {
         self.table.iter().find(|column| column.name == name)
     }
 
@@ -299,7 +299,7 @@ impl Conversion {
     }
 
     /// The fields that have columns.
-    fn fields(&self) -> impl Iterator<Item = (&'static str, &'static Field)> {
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&'static str, &'static Field)> {
         let fields = self.kind.fields().iter();
         fields.filter_map(|field| Some((field.column?, field)))
     }
@@ -419,18 +419,7 @@ impl Conversion {
                 _ => {}
             }
         }
-        if !self.strict {
-            for rule in &mut rules {
-                let field = self.fields().find(|(column, _)| *column == rule.field);
-                rule.then = match rule.trouble {
-                    _ if field.is_none_or(|(_, field)| field.vital) => Then::Refused,
-                    // Nothing holds it.
-                    Trouble::Id | Trouble::Absent(_) | Trouble::Missing | LONG => Then::Refused,
-                    LOSSY => Then::With,
-                    Trouble::Value(_) => Then::Without,
-                };
-            }
-        }
+        self.choose_what_is_set_aside(&mut rules);
         rules
     }
 
@@ -492,7 +481,7 @@ impl Conversion {
     }
 
     /// `select what from` the converted rows for which a condition over `t` is true.
-    fn select(&self, lists: &[Kind], what: &str, condition: &str) -> String {
+    pub(super) fn select(&self, lists: &[Kind], what: &str, condition: &str) -> String {
         let (columns, joins) = self.columns();
         let columns = columns.into_iter().zip(self.kind.column_names());
         let columns = columns.map(|(column, name)| format!("{column} as {name}"));
@@ -524,106 +513,7 @@ impl Conversion {
         format!("{}select {what} from {from}", self.lists(lists))
     }
 
-    /// The columns that move without their values if they break a rule, each once.
-    fn set_aside_columns(&self) -> Vec<&'static str> {
-        let mut columns: Vec<&'static str> = Vec::new();
-        for rule in self.rules.iter().filter(|rule| rule.sets_aside()) {
-            if columns.last() != Some(&rule.field) {
-                columns.push(rule.field);
-            }
-        }
-        columns
-    }
-
-    /// SQL that is true if the value of a column is set aside.
-    fn is_set_aside(&self, column: &str) -> String {
-        let rules = self.rules.iter();
-        let rules = rules.filter(|rule| rule.field == column && rule.sets_aside());
-        let broken: Vec<String> = rules.map(|rule| format!("({})", rule.broken)).collect();
-        broken.join(" or ")
-    }
-
-    /// SQL for the columns as they arrive: without what is set aside, which `extra` keeps.
-    fn arriving(&self) -> Vec<String> {
-        let aside = self.set_aside_columns();
-        let columns = self.kind.column_names().into_iter();
-        let columns = columns.map(|name| {
-            if name == "extra" && !aside.is_empty() {
-                return format!("{} as extra", self.extra_with(&aside));
-            }
-            let rules = self.rules.iter();
-            let mut rules = rules.filter(|rule| rule.field == name && rule.then == Then::Without);
-            if rules.next().is_none() {
-                return format!("c.{name}");
-            }
-            let mut fields = self.fields();
-            let field = fields.find(|(column, _)| *column == name);
-            let instead = match (name, field.map(|(_, field)| field.shape)) {
-                ("records_synced", _) => "0",
-                (_, Some(Shape::Sums)) => "'{}'::jsonb",
-                _ => "null",
-            };
-            let lossy = self
-                .rules
-                .iter()
-                .any(|rule| rule.field == name && rule.then == Then::With);
-            if lossy {
-                // What is only lossy stays in its new form, and what makes no sense has none.
-                let without = self
-                    .rules
-                    .iter()
-                    .filter(|rule| rule.field == name && rule.then == Then::Without);
-                let broken: Vec<String> =
-                    without.map(|rule| format!("({})", rule.broken)).collect();
-                return format!(
-                    "case when c.aside_{name} and ({}) is true then {instead} else c.{name} end \
-                     as {name}",
-                    broken.join(" or ")
-                );
-            }
-            format!("case when c.aside_{name} then {instead} else c.{name} end as {name}")
-        });
-        columns.collect()
-    }
-
-    /// SQL for `extra` with the values of these columns that are set aside.
-    fn extra_with(&self, columns: &[&str]) -> String {
-        let any: Vec<String> = columns
-            .iter()
-            .map(|name| format!("c.aside_{name}"))
-            .collect();
-        let held = format!("c.extra -> '{SET_ASIDE}'");
-        let values = columns.iter().map(|name| {
-            let value = format!("(c.original).{}", quoted(name));
-            let value = match self.column(name) {
-                Some(column) => column.as_json(&value),
-                None => "null::jsonb".to_owned(),
-            };
-            format!(
-                "case when c.aside_{name} then jsonb_build_object({}, {value}) \
-                  else '{{}}'::jsonb end",
-                constant(name)
-            )
-        });
-        let values: Vec<String> = values.collect();
-        format!(
-            "case when {} then coalesce(c.extra, '{{}}'::jsonb) || jsonb_build_object(\
-               '{SET_ASIDE}', case when {held} is null then '{{}}'::jsonb \
-                 when jsonb_typeof({held}) = 'object' then {held} \
-                 else jsonb_build_object('{SET_ASIDE}', {held}) end || {}) \
-               else c.extra end",
-            any.join(" or "),
-            values.join(" || ")
-        )
-    }
-
-    /// Whether a row with these [flags](Self::flags) can move.
-    pub(super) fn can_move(&self, flags: &[bool]) -> bool {
-        let mut rules = self.rules.iter().zip(flags);
-        rules.all(|(rule, broken)| !broken || rule.sets_aside())
-    }
-
-    fn sound(&self, lists: &[Kind]) -> String {
+    pub(super) fn sound(&self, lists: &[Kind]) -> String {
         let broken: Vec<String> = self
             .asked(lists)
             .filter(|rule| !rule.sets_aside())
@@ -669,25 +559,6 @@ impl Conversion {
             "select {digest} from ({select} where {}) as c",
             self.sound(lists)
         )
-    }
-
-    /// The rows of a range that move with values set aside, as [`Self::records`] returns them; `None`
-    /// if nothing can be set aside.
-    pub(super) fn aside(&self, lists: &[Kind]) -> Option<String> {
-        let columns = self.set_aside_columns();
-        if columns.is_empty() {
-            return None;
-        }
-        let any: Vec<String> = columns
-            .iter()
-            .map(|name| format!("c.aside_{name}"))
-            .collect();
-        let select = self.select(lists, &self.record_columns(), "t.id > $1 and t.id <= $2");
-        Some(format!(
-            "{select} where ({}) and {} order by c.id",
-            any.join(" or "),
-            self.sound(lists)
-        ))
     }
 
     /// The absent records that a row refers to, from the rules that it breaks. `references` are the ids
@@ -739,7 +610,7 @@ impl Conversion {
         )
     }
 
-    fn record_columns(&self) -> String {
+    pub(super) fn record_columns(&self) -> String {
         let listed = self.arriving().join(", ");
         format!("{listed}, {}, {}", self.flags(&[]), self.original())
     }

@@ -1,6 +1,7 @@
 //! The analytics in migrations, as a source and as a target. The server converts rows that leave
 //! into the form of AuthorStack's own tables. Rows that come back get the form of this database.
 
+mod aside;
 mod batch;
 mod check;
 mod columns;

@@ -4,6 +4,11 @@
     unreachable_pub,
     reason = "each test file uses a part of this"
 )]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed step of a test panics"
+)]
 
 pub mod filled;
 
