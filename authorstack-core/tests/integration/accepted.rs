@@ -1,11 +1,5 @@
 //! A verification that accepts rejects accepts exactly those that are listed.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
-
 use std::sync::Arc;
 
 use authorstack_core::{

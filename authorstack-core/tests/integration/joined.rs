@@ -1,7 +1,5 @@
 //! A stack on two stores, when a call breaks off on the way or another one comes in between.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use std::{
     sync::{
         Arc,

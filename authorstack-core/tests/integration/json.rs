@@ -1,11 +1,5 @@
 //! The JSON of records, as `docs/json.md` describes it: what a host sends and receives.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "helpers of tests, outside a test function"
-)]
-
 use authorstack_core::{
     Book, BookPatch, BookStatus, Boost, Change, Checklist, ChecklistPatch, Comment, Competitor,
     CompetitorPatch, DailyAggregate, Forecast, Id, Insight, Like, NewBook, NewBoost, NewChecklist,

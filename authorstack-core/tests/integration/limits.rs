@@ -1,7 +1,5 @@
 //! The suite of rate limiters on those in memory.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;

@@ -1,7 +1,5 @@
 //! The conformance suite of the analytics on the in-memory store.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use async_trait::async_trait;

@@ -1,7 +1,5 @@
 //! The migration engine, between stores in memory.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use std::{
     sync::{
         Arc, Mutex,

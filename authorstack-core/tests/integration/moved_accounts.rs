@@ -1,7 +1,5 @@
 //! Accounts and identities in the migration engine, between stores in memory.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use std::sync::Arc;
 
 use authorstack_core::{

@@ -1,7 +1,5 @@
 //! What a prune removes and what it leaves, between stores in memory.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use std::sync::Arc;
 
 use authorstack_core::{

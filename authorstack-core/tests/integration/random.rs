@@ -1,7 +1,5 @@
 //! The random operations find stores that are nearly right.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use async_trait::async_trait;

@@ -1,11 +1,5 @@
 //! What a replay loads, and what it refuses.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
-
 use std::sync::Arc;
 
 use authorstack_core::{

@@ -1,7 +1,5 @@
 //! What the repositories make of arrays as an old app leaves them, and how long they let them grow.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use crate::common;
 
 use authorstack_core::{

@@ -1,11 +1,5 @@
 //! Many writers at once.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed step of a test panics"
-)]
-
 use crate::common;
 
 use authorstack_core::{ErrorKind, Platform, UserPatch, testing::author, time};

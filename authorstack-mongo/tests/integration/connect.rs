@@ -1,11 +1,5 @@
 //! Connecting, and what is said when that fails.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed step of a test panics"
-)]
-
 use crate::common;
 
 use std::time::{Duration, Instant};

@@ -1,11 +1,5 @@
 //! The schema's indexes, beside what is there already.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed step of a test panics"
-)]
-
 use crate::common;
 
 use authorstack_core::{ErrorKind, NewUser, testing::author};

@@ -1,11 +1,5 @@
 //! Documents that other programs left: read where they mean something, Corrupt where not.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed step of a test panics"
-)]
-
 use crate::common;
 
 use authorstack_core::{

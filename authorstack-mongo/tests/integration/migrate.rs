@@ -1,11 +1,5 @@
 //! The engine with MongoDB as its source.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed step of a test panics"
-)]
-
 use crate::common;
 
 use std::sync::Arc;

@@ -1,11 +1,5 @@
 //! A Mongoose app beside ours: each reads, and then changes, what the other wrote.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed step of a test panics"
-)]
-
 use crate::common;
 
 use authorstack_core::{

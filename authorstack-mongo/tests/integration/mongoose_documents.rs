@@ -1,8 +1,6 @@
 //! A Mongoose app beside ours on checklists, follows, posts, boosts and competitors: each reads,
 //! and then changes, what the other wrote.
 
-#![allow(clippy::unwrap_used, reason = "a failed step of a test panics")]
-
 use crate::common;
 
 use authorstack_core::{

@@ -1,7 +1,5 @@
 //! Likes, comments and prices are scanned one by one, however their arrays look.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use crate::common;
 
 use std::collections::HashSet;

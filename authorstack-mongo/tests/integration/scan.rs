@@ -1,11 +1,5 @@
 //! MongoDB as a migration's source.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed step of a test panics"
-)]
-
 use crate::common;
 
 use authorstack_core::{

@@ -1,11 +1,5 @@
 //! MongoDB as what records are moved into.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed step of a test panics"
-)]
-
 use crate::common;
 
 use std::sync::Arc;

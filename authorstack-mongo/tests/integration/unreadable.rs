@@ -1,12 +1,6 @@
 //! Documents that other clients wrote and that nobody can read: each list names them and returns
 //! the others, and so does the comparison of a migration.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
-
 use crate::common;
 
 use std::{fmt::Debug, sync::Arc};

@@ -1,11 +1,5 @@
 //! Tables that an old app has altered.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
-
 use authorstack_core::migrate::{
     Absent, BatchLimits, Kind, Record, RowRange, Scanned, ScannedBatch, Sink, SinkBatch, Snapshot,
     UnfitRow,

@@ -1,7 +1,5 @@
 //! The conformance suite of the analytics, for each way in which ids stand in a database.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use async_trait::async_trait;
 use authorstack_core::{AuthorStack, Book, Id, User, testing::FreshAnalytics};
 use authorstack_postgres::{IdForm, PostgresConfig, PostgresStore};

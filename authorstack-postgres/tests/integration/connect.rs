@@ -1,7 +1,5 @@
 //! Connecting to a database that has no tables yet.
 
-#![allow(clippy::unwrap_used, reason = "a failed step of a test panics")]
-
 use crate::common;
 
 use authorstack_core::{ConnectionSecurity, ErrorKind, Id, PageRequest, health::HealthCheck as _};

@@ -1,11 +1,5 @@
 //! A database that an old app has made with the schema's own SQL.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
-
 use authorstack_core::{
     Conversion, Days, ErrorKind, Id, NewSale, PageRequest, Platform, Sale, SaleKey, SalesFilter,
     TotalsBy, migrate::Kind,

@@ -1,11 +1,5 @@
 //! PostgreSQL as what rows are moved into: the way back from Supabase.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
-
 use std::{collections::BTreeMap, sync::Arc};
 
 use authorstack_core::{

@@ -1,11 +1,5 @@
 //! PostgreSQL as what rows are read from.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
-
 use std::sync::Arc;
 
 use authorstack_core::{

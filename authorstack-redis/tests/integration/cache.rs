@@ -1,7 +1,5 @@
 //! The cache's suite on Redis, what only Redis can do wrong, and flushing.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use crate::common;
 
 use std::{

@@ -1,8 +1,6 @@
 //! What each operation costs in commands, those inside scripts included: the table in
 //! `docs/redis.md` is what the server counts.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use crate::common;
 
 use std::{collections::BTreeMap, fs, time::Duration};

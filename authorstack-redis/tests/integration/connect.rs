@@ -1,7 +1,5 @@
 //! Connecting: servers that are refused, and what the errors say.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use crate::common;
 
 use std::time::Duration;

@@ -1,12 +1,5 @@
 //! The queues beside BullMQ on Node, 5 and 6: each adds what the other runs.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
-
 use crate::common;
 
 use std::{

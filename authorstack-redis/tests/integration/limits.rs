@@ -1,7 +1,5 @@
 //! The suite of rate limiters on Redis, and what only Redis can do wrong.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use crate::common;
 
 use std::{

@@ -1,7 +1,5 @@
 //! The suite of queues on Redis.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use crate::common;
 
 use std::sync::Arc;

@@ -1,11 +1,5 @@
 //! Queues while Redis is killed, paused and full: no job is lost, and workers recover by themselves.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
-
 use crate::common;
 
 use std::{

@@ -1,7 +1,5 @@
 //! TLS, with authorities of the test's own.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use crate::common;
 
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};

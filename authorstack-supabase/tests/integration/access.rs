@@ -1,11 +1,5 @@
 //! Sign-ups and their profiles; which columns are whose; when writing is closed.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
-
 use crate::common;
 
 use std::{fs, sync::Arc};

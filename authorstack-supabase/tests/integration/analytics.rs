@@ -1,11 +1,5 @@
 //! The tables of the analytics: what browsers may do with them, and what goes with an author.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
-
 use crate::common;
 
 use authorstack_core::{

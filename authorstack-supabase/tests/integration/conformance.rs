@@ -1,11 +1,5 @@
 //! The conformance suites, directly and through both kinds of pooler.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
-
 mod direct {
     use crate::common::{Fresh, Via};
 

@@ -1,12 +1,6 @@
 //! The digest of rows overlooks no change: values exchanged between rows, moved from one to
 //! another, with the other sign, or other by one bit, in every column of every kind.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
-
 use crate::common;
 
 use authorstack_core::{fields::Shape, migrate::Kind};

@@ -1,11 +1,5 @@
 //! Records of every kind move, and what the target refuses is said of each.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
-
 use crate::common;
 
 use std::sync::Arc;

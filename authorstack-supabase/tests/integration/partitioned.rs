@@ -1,11 +1,5 @@
 //! The analytics where the optional script has partitioned the sales by month.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
-
 use crate::common;
 
 use authorstack_core::{

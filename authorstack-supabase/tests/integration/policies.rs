@@ -1,12 +1,6 @@
 //! What browsers may do with checklists, follows, posts, likes, comments, boosts, competitors and
 //! prices: as nobody, the owner, a follower, a stranger.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
-
 use crate::common;
 
 use authorstack_core::{

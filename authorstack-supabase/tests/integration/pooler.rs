@@ -1,11 +1,5 @@
 //! The transaction pooler under load, and settings that are wrong.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
-
 use crate::common;
 
 use std::{sync::Arc, time::Duration};

@@ -1,11 +1,5 @@
 //! What browsers may do: row level security and grants, as the Data API would ask.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
-
 use crate::common;
 
 use authorstack_core::{

@@ -1,11 +1,5 @@
 //! The fast lane's end: passes, ranges, and what becomes of keys that a first load does without.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
-
 use crate::common;
 
 use authorstack_core::{

@@ -1,11 +1,5 @@
 //! The schema's migrations, by this crate and by the Supabase CLI.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
-
 use crate::common;
 
 use authorstack_core::{

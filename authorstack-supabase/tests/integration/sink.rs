@@ -1,11 +1,5 @@
 //! The migration target.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
-
 use crate::common;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

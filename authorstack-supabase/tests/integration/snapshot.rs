@@ -1,11 +1,5 @@
 //! Records leave Supabase as they are there, and what is no record is named.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
-
 use crate::common;
 
 use std::sync::Arc;

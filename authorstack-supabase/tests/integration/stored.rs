@@ -1,11 +1,5 @@
 //! `verify` compares digests of the form in which the server holds records.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
-
 use crate::common;
 
 use std::{collections::HashMap, sync::Arc};

@@ -1,12 +1,6 @@
 //! Rows that no rule kept out: each list names them and returns the others, and so do jobs, streams
 //! and the comparison of a migration.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
-
 use crate::common;
 
 use std::{fmt::Debug, sync::Arc};

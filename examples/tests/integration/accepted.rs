@@ -1,7 +1,5 @@
 //! `verify --accept-rejects` accepts exactly the rejects that a file lists: documents and rows.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use crate::common;
 
 use std::fs;

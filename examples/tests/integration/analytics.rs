@@ -1,7 +1,5 @@
 //! The analytics move from a database that an old app has made with the schema's own SQL.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use crate::common;
 
 use std::{collections::BTreeMap, fs, sync::Arc};

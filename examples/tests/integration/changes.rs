@@ -2,8 +2,6 @@
 //! neighbours, copied from one to another, with the other sign, and other by one bit, in every
 //! column of every kind. What the slow lane reads says what has changed.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use crate::common;
 
 use std::{

@@ -1,7 +1,5 @@
 //! Dirty data moves or is rejected by name, on real servers: each case of the data set.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use std::collections::BTreeMap;
 
 use authorstack_core::{

@@ -1,12 +1,6 @@
 //! The suites of both parts on a stack of two stores: the documents in MongoDB, the analytics in
 //! PostgreSQL. It answers as a stack on one store does.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
-
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;

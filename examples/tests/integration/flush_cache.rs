@@ -1,7 +1,5 @@
 //! `authorstack-migrate flush-cache`, the program itself, on a Redis.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use std::{
     net::{Ipv4Addr, TcpListener},
     process::{Child, Command, Output},

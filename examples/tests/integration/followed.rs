@@ -2,8 +2,6 @@
 //! deleted and inserted again. What is gone there, a prune removes. What was written to the target
 //! itself stays.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use crate::common;
 
 use std::sync::Arc;

@@ -1,8 +1,6 @@
 //! What the tool finds out by itself: the form of ids, what stays behind, one database on both
 //! sides; and files as editors and spreadsheets save them.
 
-#![allow(clippy::unwrap_used, reason = "a failed step of a test panics")]
-
 use crate::common;
 
 use std::fs;

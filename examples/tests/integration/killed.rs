@@ -1,7 +1,5 @@
 //! A run that is killed, or loses a server, is resumed and ends with the same rows.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use std::{
     net::SocketAddr,
     process::Stdio,

@@ -1,7 +1,5 @@
 //! Arrays without a bound move in bounded memory, and a run that is killed among them resumes.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use std::{fs, process::Stdio, time::Duration};
 
 use authorstack_core::testing::servers;

@@ -1,7 +1,5 @@
 //! The tool moves accounts from Appwrite, and back; whose password is lost gets a link.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use crate::common;
 
 use std::process::Command;

@@ -1,7 +1,5 @@
 //! No function or operator of another schema runs in place of PostgreSQL's own, whoever has made it.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use crate::common;
 
 use authorstack_core::{

@@ -1,7 +1,5 @@
 //! What stands in data never reaches a terminal as it is.
 
-#![allow(clippy::unwrap_used, reason = "a failed step of a test panics")]
-
 use crate::common;
 
 use std::{fs, process::Output};

@@ -1,7 +1,5 @@
 //! The tool reaches both stores through TLS, and only with a certificate that it can check.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use std::{fs, net::SocketAddr, sync::Arc};
 
 use authorstack_core::testing::servers;

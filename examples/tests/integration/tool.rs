@@ -1,7 +1,5 @@
 //! The tool's answers: to wrong settings, wrong targets, a second run, an interruption.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use crate::common;
 
 use std::{

@@ -1,8 +1,6 @@
 //! The tool where things go wrong at the edges: stray arguments, files in the way, a target or a
 //! folder that changes under a run.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use crate::common;
 
 use std::{

@@ -1,8 +1,6 @@
 //! A trigger of the target's owner that raises: the record that it refuses is named, with what the
 //! trigger says, and everything else moves as it would without the trigger.
 
-#![allow(clippy::unwrap_used, reason = "a failed step of a test panics")]
-
 use crate::common;
 
 use std::collections::BTreeMap;

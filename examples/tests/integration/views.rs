@@ -1,7 +1,5 @@
 //! Views and time series in the place of collections.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use crate::common;
 
 use authorstack_core::migrate::Kind;

@@ -1,11 +1,5 @@
 //! The way back: what moved to Supabase moves from there into empty databases.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
-
 use crate::common;
 
 use std::{

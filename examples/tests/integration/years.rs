@@ -4,8 +4,6 @@
 //! `AUTHORSTACK_YEARS_SEEDS=1000` tries so many seeds, and `AUTHORSTACK_YEARS_FIRST=17` begins with
 //! this one.
 
-#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     env,

@@ -5,11 +5,6 @@
     clippy::incompatible_msrv,
     reason = "tests are built with the workspace's Rust, not with core's oldest"
 )]
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
 
 mod cached;
 mod calls;

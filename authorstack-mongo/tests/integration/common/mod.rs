@@ -1,7 +1,6 @@
 //! What the tests share: a database of each test's own.
 
 #![allow(dead_code, reason = "not every test uses everything")]
-#![allow(clippy::unwrap_used, reason = "a failed step of a test panics")]
 
 pub(crate) mod node;
 

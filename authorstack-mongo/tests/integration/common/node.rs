@@ -1,7 +1,5 @@
 //! Mongoose, run by Node on a test's database.
 
-#![allow(clippy::panic, reason = "a failed step of a test panics")]
-
 use std::{
     io::Write,
     path::{Path, PathBuf},

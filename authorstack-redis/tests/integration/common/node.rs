@@ -1,11 +1,5 @@
 //! BullMQ, run by Node on a test's queue.
 
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a failed step of a test panics"
-)]
-
 use std::{path::PathBuf, process::Stdio};
 
 use authorstack_core::{

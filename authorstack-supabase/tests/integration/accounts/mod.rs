@@ -4,12 +4,6 @@
 //! name one. **All its accounts are deleted**: it must be one for tests alone. With `…_JWT_SECRET` the
 //! local authenticator checks HS256.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed check of a test panics"
-)]
-
 mod canary;
 mod conformance;
 mod hashes;

@@ -4,11 +4,6 @@
     unreachable_pub,
     reason = "each test file uses a part of this"
 )]
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed step of a test panics"
-)]
 
 pub mod filled;
 

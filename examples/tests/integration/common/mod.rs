@@ -1,6 +1,5 @@
 //! What the tests of the tool share.
 #![allow(dead_code, reason = "each test file uses a part of this")]
-#![allow(clippy::unwrap_used, reason = "a failed step of a test panics")]
 
 use std::{process::Command, time::Duration};
 
