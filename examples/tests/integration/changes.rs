@@ -269,7 +269,7 @@ async fn every_change_of_rows_is_found_and_mended() {
             sides.execute(change.sql(kind, &pairs)).await;
         }
         let found = listed(&sides.verify(kind).await);
-        assert!(found.len() > 5, "{kind} {found:?}");
+        assert!(found.len() > 3, "{kind} {found:?}");
         for undone in [false, true] {
             if undone {
                 for change in &mended {
