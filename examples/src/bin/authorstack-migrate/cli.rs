@@ -207,7 +207,7 @@ pub(crate) struct Options {
     /// A file that maps other UUIDs of the analytics to ids, one pair a line
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) id_map_file: Option<PathBuf>,
-    /// The Appwrite of the accounts, such as https://REGION.cloud.appwrite.io/v1
+    /// The Appwrite of the accounts, such as `https://REGION.cloud.appwrite.io/v1`
     #[arg(long, global = true, value_name = "URL", value_parser = secret)]
     #[arg(env = "AUTHORSTACK_APPWRITE_ENDPOINT", hide_env_values = true)]
     pub(crate) appwrite_endpoint: Option<SecretString>,
@@ -233,7 +233,7 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "FILE", value_parser = file())]
     #[arg(env = "AUTHORSTACK_SUPABASE_CA_FILE")]
     pub(crate) supabase_ca_file: Option<PathBuf>,
-    /// The Supabase project's Auth server, such as https://REF.supabase.co/auth/v1
+    /// The Supabase project's Auth server, such as `https://REF.supabase.co/auth/v1`
     #[arg(long, global = true, value_name = "URL", value_parser = secret)]
     #[arg(env = "AUTHORSTACK_SUPABASE_AUTH_URL", hide_env_values = true)]
     pub(crate) supabase_auth_url: Option<SecretString>,
