@@ -86,6 +86,10 @@ fn keep_aside(row: &mut Map<String, Value>, name: &str, original: Value) {
     let extra = row
         .entry("extra")
         .or_insert_with(|| Value::Object(Map::new()));
+    // A row without other columns has null there.
+    if extra.is_null() {
+        *extra = Value::Object(Map::new());
+    }
     let Value::Object(extra) = extra else { return };
     let aside = extra
         .entry(SET_ASIDE)
