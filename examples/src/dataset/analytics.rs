@@ -477,7 +477,7 @@ impl Maker {
             (
                 "a confidence above one",
                 Fate::SetAside("confidence"),
-                format!("'{user}', null, 'trend', '{{}}', 9.99, null, null"),
+                format!("'{user}', null, 'trend', '{{}}', 1.50, null, null"),
             ),
             (
                 "no number",
