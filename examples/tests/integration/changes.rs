@@ -242,7 +242,12 @@ async fn every_change_of_rows_is_found_and_mended() {
         assert_eq!(listed(&known), BTreeSet::new(), "{kind}");
         let held = records(&sides.supabase.migration(), kind).await;
         // At most as many as a verification lists.
-        let keys: Vec<&String> = held.keys().take(90).collect();
+        // A change may not fit into a column beside what was set aside.
+        let sound = held.iter().filter(|(_, record)| {
+            let is_aside = format!("{record:?}").contains(authorstack_core::SET_ASIDE);
+            !is_aside
+        });
+        let keys: Vec<&String> = sound.map(|(key, _)| key).take(90).collect();
         let pairs: Vec<String> = keys
             .as_chunks::<2>()
             .0
