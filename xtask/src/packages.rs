@@ -86,7 +86,7 @@ pub(crate) fn of(workspace: &Workspace) -> Result<Vec<Package>> {
     Ok(serde_json::from_str::<Metadata>(&metadata)?.packages)
 }
 
-/// Packs every crate, and checks that those for others bring what they need. They are not built
+/// Packs the crates for others, and checks that they bring what they need. They are not built
 /// from their packages: clippy and the tests have compiled the same sources.
 pub(crate) fn check(workspace: &Workspace, packages: &[Package]) -> Result<()> {
     let cargo = |arguments: &[&str]| {
@@ -100,9 +100,14 @@ pub(crate) fn check(workspace: &Workspace, packages: &[Package]) -> Result<()> {
         command.current_dir(workspace.root());
         command
     };
-    process::run(&mut cargo(&["--workspace", "--no-verify"]))?;
+    let published = || packages.iter().filter(|package| package.is_published());
+    let mut pack = cargo(&["--no-verify"]);
+    for package in published() {
+        pack.args(["--package", &package.name]);
+    }
+    process::run(&mut pack)?;
     let mut incomplete = String::new();
-    for package in packages.iter().filter(|package| package.is_published()) {
+    for package in published() {
         let files = process::capture(&mut cargo(&["--list", "--package", &package.name]))?;
         let lacks = package.lacks(&files.lines().collect::<Vec<_>>());
         if !lacks.is_empty() {
