@@ -12,6 +12,17 @@ use futures::future::join_all;
 use crate::{Error, MemoryStore, Result, layers::Operation, resilience::with_deadline};
 
 /// A store or service that can be asked whether it answers. Every store of AuthorStack can.
+///
+/// ```
+/// use authorstack_core::{MemoryStore, health::HealthCheck as _};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> authorstack_core::Result<()> {
+/// // `Health` asks all stores of a host at once.
+/// assert!(MemoryStore::new().check_health().await.is_ok());
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait HealthCheck: fmt::Debug + Send + Sync {
     /// Asks for as little as possible: one round trip that reads no records, where the service has

@@ -5,6 +5,34 @@
 //! [`Snapshot`](migrate::Snapshot), [`Sink`](migrate::Sink), [`Ledger`](migrate::Ledger) and
 //! [`Changes`](migrate::Changes).
 //!
+//! # What to call
+//! Each trait's page has an example.
+//!
+//! | For | Trait | From a stack |
+//! |---|---|---|
+//! | profiles, credits, platforms | [`UserRepository`] | [`users`](AuthorStack::users) |
+//! | books | [`BookRepository`] | [`books`](AuthorStack::books) |
+//! | launch checklists | [`ChecklistRepository`] | [`checklists`](AuthorStack::checklists) |
+//! | who follows whom | [`FollowRepository`] | [`follows`](AuthorStack::follows) |
+//! | feed, likes, comments | [`CommunityRepository`] | [`community`](AuthorStack::community) |
+//! | paid boosts, leaderboard | [`BoostRepository`] | [`boosts`](AuthorStack::boosts) |
+//! | competitors, prices | [`CompetitorRepository`] | [`competitors`](AuthorStack::competitors) |
+//! | sales | [`SalesRepository`] | [`sales`](AuthorStack::sales) |
+//! | roll-ups | [`AggregateRepository`] | [`aggregates`](AuthorStack::aggregates) |
+//! | results of syncs | [`SyncLogRepository`] | [`sync_logs`](AuthorStack::sync_logs) |
+//! | AI insights | [`InsightRepository`] | [`insights`](AuthorStack::insights) |
+//! | forecasts | [`ForecastRepository`] | [`forecasts`](AuthorStack::forecasts) |
+//! | accounts | [`AccountRepository`] | [`accounts`](AuthorStack::accounts) |
+//! | linked logins | [`IdentityRepository`] | [`identities`](AuthorStack::identities) |
+//! | sessions | [`SessionRepository`] | [`sessions`](AuthorStack::sessions) |
+//! | settings | [`PreferencesRepository`] | [`preferences`](AuthorStack::preferences) |
+//! | whose token it is | [`Authenticator`] | [`authenticator`](AuthorStack::authenticator) |
+//!
+//! [`services`] do what concerns several of them: the dashboard, an import of sales, profiles of
+//! accounts, erasure. Beside a stack there are the [`Cache`](cache::Cache), the
+//! [`RateLimiter`](rate_limit::RateLimiter), the [`JobQueue`](queue::JobQueue) and
+//! [`Health`](health::Health).
+//!
 //! With `default-features = false` there are only the records, their values, lists of fields and
 //! JSON, and few crates are compiled. The feature `stores` has the rest.
 //!

@@ -4,12 +4,33 @@
 //! of which also has an implementation in memory.
 //!
 //! ```no_run
+//! use std::time::Duration;
+//!
+//! use authorstack_core::{
+//!     layers::Cached,
+//!     queue::{JobQueue as _, NewJob, QueueName, payloads::SendEmail},
+//!     rate_limit::{Limited, RateLimit, RateLimiter as _},
+//! };
 //! use authorstack_redis::{RedisConfig, RedisStore};
 //!
 //! # async fn example() -> authorstack_core::Result<()> {
 //! let url = std::env::var("AUTHORSTACK_REDIS_URL").unwrap_or_default();
 //! let redis = RedisStore::connect(RedisConfig::new(url)).await?;
-//! # let _ = redis;
+//!
+//! // What is read often: a layer of the stack.
+//! # let stack = authorstack_core::AuthorStack::builder();
+//! let stack = stack.layer(Cached::new(redis.cache())).build();
+//!
+//! // A hundred calls a minute for each user.
+//! let limit = RateLimit::smooth(100, Duration::from_secs(60))?;
+//! let limiter = redis.rate_limiter(Limited::Api, limit);
+//! limiter.check("66f2a1b3c4d5e6f708192a3b", 1).await?.into_result()?;
+//!
+//! // Work for later, by a worker of Rust or of Node.
+//! let queue = redis.queue(QueueName::NOTIFICATIONS);
+//! let mail = SendEmail::new("66f2a1b3c4d5e6f708192a3b".parse()?, "weekly-digest");
+//! queue.add(NewJob::of(&mail)?).await?;
+//! # let _ = stack;
 //! # Ok(())
 //! # }
 //! ```

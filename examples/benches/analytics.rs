@@ -13,9 +13,9 @@ use authorstack_core::{
 };
 use authorstack_examples::scratch::Scratch;
 use authorstack_supabase::{SupabaseConfig, SupabaseStore};
-use chrono::{NaiveDate, Utc};
+use chrono::NaiveDate;
 use clap::Parser;
-use common::{Comparison, Pair, setting};
+use common::{Comparison, Pair, dashboard, setting};
 use sqlx::{
     Executor, PgPool, Row,
     postgres::{PgPoolOptions, PgRow},
@@ -300,18 +300,22 @@ impl<'s> Stage<'s> {
         self.stack.forecasts().create(self.user, forecasts?).await?;
         self.pool.execute("vacuum analyze").await?;
 
-        let dashboard = Dashboard::new(self.stack);
+        let service = Dashboard::new(self.stack);
         let ask = DashboardQuery::of(self.year);
         let mut pairs = Vec::new();
         for round in 0..=self.options.rounds {
             let mut pair = Pair::default();
             for call in 0..self.options.dashboards {
                 let ours = async {
-                    let found = dashboard.summary(self.user, &ask).await?;
+                    let found = service.summary(self.user, &ask).await?;
                     ensure!(found.books.len() == 10.min(self.options.books), "books");
                     Ok(())
                 };
-                pair.time(call, ours, self.dashboard_by_hand()).await?;
+                let theirs = async {
+                    let (pool, user) = (self.pool, self.user.to_uuid());
+                    dashboard::of(pool, user, self.year).await.map(drop)
+                };
+                pair.time(call, ours, theirs).await?;
             }
             if round > 0 {
                 pairs.push(pair.medians());
@@ -320,74 +324,6 @@ impl<'s> Stage<'s> {
         let rows = self.options.books * 3 * self.year.len();
         let name = format!("analytics dashboard, {rows} sales");
         self.print(name, "the same queries by hand, p50", 1.1, pairs);
-        Ok(())
-    }
-
-    async fn dashboard_by_hand(&self) -> Result<()> {
-        let sums = "sum((value ->> 'revenue')::numeric) as revenue, \
-             sum((value ->> 'units')::bigint)::bigint, sum((value ->> 'page_reads')::bigint)::bigint";
-        let overview = format!(
-            "with held as materialized (select * from public.daily_aggregates \
-               where user_id = $1 and date between $2 and $3) \
-             select 'day', date, null::text, total_revenue, total_units::bigint, total_page_reads::bigint from held \
-             union all \
-             (select 'platform', null, key, {sums} from held, lateral jsonb_each(platform_breakdown) \
-              group by key order by revenue desc limit 10) \
-             union all \
-             (select 'book', null, key, {sums} from held, lateral jsonb_each(book_breakdown) \
-              group by key order by revenue desc limit 10) \
-             union all \
-             select 'before', null, null, sum(total_revenue), sum(total_units), sum(total_page_reads) \
-             from public.daily_aggregates where user_id = $1 and date between $4 and $5"
-        );
-        let before = self.year.before();
-        let days = (self.year.first(), self.year.last());
-        let overview = query(sqlx::AssertSqlSafe(overview))
-            .bind(self.user.to_uuid())
-            .bind(days.0)
-            .bind(days.1)
-            .bind(before.first())
-            .bind(before.last());
-        let insights = query(
-            "select id, book_id, insight_type, content, confidence, valid_until, created_at \
-             from public.ai_insights where user_id = $1 and (valid_until is null or valid_until > $2) \
-             order by id desc limit 5",
-        )
-        .bind(self.user.to_uuid())
-        .bind(Utc::now());
-        let forecasts = query(
-            "select distinct on (forecast_date) id, forecast_date, predicted_revenue, \
-               actual_revenue, confidence, factors, created_at \
-             from public.revenue_forecasts where user_id = $1 and forecast_date between $2 and $3 \
-             order by forecast_date, id desc",
-        )
-        .bind(self.user.to_uuid())
-        .bind(days.0)
-        .bind(days.1);
-        let (overview, insights, forecasts) = tokio::try_join!(
-            overview.fetch_all(self.pool),
-            insights.fetch_all(self.pool),
-            forecasts.fetch_all(self.pool),
-        )?;
-        overview.iter().try_for_each(read_sums)?;
-        ensure!(insights.len() == 5, "insights");
-        for row in &insights {
-            std::hint::black_box((
-                row.try_get::<i64, _>(0)?,
-                row.try_get::<Option<String>, _>(2)?,
-                row.try_get::<serde_json::Value, _>(3)?,
-            ));
-        }
-        for row in &forecasts {
-            std::hint::black_box((
-                row.try_get::<i64, _>(0)?,
-                row.try_get::<NaiveDate, _>(1)?,
-                row.try_get::<Option<Decimal>, _>(2)?,
-                row.try_get::<Option<Decimal>, _>(3)?,
-                row.try_get::<Option<Decimal>, _>(4)?,
-                row.try_get::<Option<serde_json::Value>, _>(5)?,
-            ));
-        }
         Ok(())
     }
 
@@ -402,16 +338,4 @@ impl<'s> Stage<'s> {
         }
         .print(self.options.json);
     }
-}
-
-fn read_sums(row: &PgRow) -> Result<()> {
-    std::hint::black_box((
-        row.try_get::<String, _>(0)?,
-        row.try_get::<Option<NaiveDate>, _>(1)?,
-        row.try_get::<Option<String>, _>(2)?,
-        row.try_get::<Option<Decimal>, _>(3)?,
-        row.try_get::<Option<i64>, _>(4)?,
-        row.try_get::<Option<i64>, _>(5)?,
-    ));
-    Ok(())
 }

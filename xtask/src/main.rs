@@ -44,7 +44,7 @@ enum Task {
     Ci,
     /// Run the demo, with the servers that it needs
     Demo(Rest),
-    /// Run a benchmark of the examples crate, with the servers that it needs
+    /// Run a benchmark of the examples or of the host, with the servers that it needs
     Bench {
         /// The benchmark's name
         name: String,

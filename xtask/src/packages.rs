@@ -31,24 +31,9 @@ pub(crate) struct Package {
     categories: Vec<String>,
     metadata: Value,
     publish: Option<Vec<String>>,
-    targets: Vec<Target>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Target {
-    kind: Vec<String>,
 }
 
 impl Package {
-    /// A crate for users to depend on, as opposed to one that only serves this repository.
-    pub(crate) fn is_library(&self) -> bool {
-        self.is_published()
-            && self
-                .targets
-                .iter()
-                .any(|target| target.kind.iter().any(|kind| kind == "lib"))
-    }
-
     fn is_published(&self) -> bool {
         self.publish.as_ref().is_none_or(|to| !to.is_empty())
     }

@@ -1,4 +1,4 @@
-//! The demo and the benchmarks of the examples crate.
+//! The demo, and the benchmarks of the examples and of the host.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,6 +11,9 @@ use crate::workspace::Workspace;
 use crate::{process, tools};
 
 const PACKAGE: &str = "authorstack-examples";
+
+/// Its benchmark is the one against routes written by hand.
+const HOST: &str = "authorstack-host";
 
 pub(crate) fn demo(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let environment = Environment::ready(workspace)?;
@@ -29,7 +32,8 @@ pub(crate) fn bench(workspace: &Workspace, name: &str, arguments: &[String]) -> 
     eprintln!("building and running the benchmark {name}");
     let mut bench = process::cargo();
     bench
-        .args(["bench", "--package", PACKAGE, "--bench", name, "--"])
+        .args(["bench", "--package", PACKAGE, "--package", HOST])
+        .args(["--bench", name, "--"])
         .args(arguments)
         .current_dir(workspace.root());
     services::set_fsync(workspace, true)?;

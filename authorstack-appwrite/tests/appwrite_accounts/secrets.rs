@@ -1,58 +1,19 @@
 //! Nothing that a call logs, answers or fails with shows a key, a password, a hash or a token.
 
-use std::{
-    fmt::{self, Write as _},
-    io::{self, Write},
-    sync::{Arc, Mutex},
-};
-
 use authorstack_core::{
     Authenticator, AuthorStack, Credential, NewAccount, Password, PasswordHash,
     layers::Traced,
     testing::{SignIn, accounts::address},
 };
 use futures::{StreamExt, TryStreamExt};
+use tests_standins::log::{Log, Said};
 use tracing::instrument::WithSubscriber;
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use crate::project::{Project, on_project};
 
 const PASSWORD: &str = "canary-password-7731";
 const HASH: &str =
     "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
-
-/// Everything that is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'w> MakeWriter<'w> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'w self) -> Self {
-        self.clone()
-    }
-}
-
-/// What was answered, as a careless host would log it.
-#[derive(Default)]
-struct Said(String);
-
-impl Said {
-    fn add(&mut self, what: &(impl fmt::Debug + ?Sized)) {
-        writeln!(self.0, "{what:?} {what:#?}").unwrap();
-    }
-}
 
 #[tokio::test]
 async fn nothing_shows_a_secret_at_trace_level() {
@@ -97,21 +58,11 @@ async fn nothing_shows_a_secret_at_trace_level() {
         said.add(&stack);
         said.add(accounts);
 
-        let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-        assert!(logged.contains("accounts.create"), "the log has our spans");
-        for secret in secrets {
-            assert!(!said.0.contains(&secret), "{}", said.0);
-            let line = logged.lines().find(|line| line.contains(&secret));
-            assert_eq!(line, None);
-        }
+        assert!(
+            log.text().contains("accounts.create"),
+            "the log has our spans"
+        );
+        log.assert_without(&secrets, &said);
     });
-    run.with_subscriber(subscriber_of(&log)).await;
-}
-
-fn subscriber_of(log: &Log) -> impl tracing::Subscriber + Send + Sync + use<> {
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new("trace"))
-        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
-        .with_writer(log.clone())
-        .finish()
+    run.with_subscriber(log.subscriber()).await;
 }

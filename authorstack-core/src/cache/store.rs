@@ -9,6 +9,23 @@ use crate::Result;
 /// Holds values for a while, and lets one caller at a time fill a key.
 ///
 /// [`layers::Cached`](crate::layers::Cached) uses it; see [the module](crate::cache) for the protocol.
+///
+/// ```
+/// use authorstack_core::{AuthorStack, MemoryStore, NewBook, NewUser, cache::MemoryCache, layers::Cached};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> authorstack_core::Result<()> {
+/// // A host puts the layer around its stack; `authorstack-redis` has the cache of several processes.
+/// let stack = AuthorStack::builder().store(&MemoryStore::new());
+/// let stack = stack.layer(Cached::new(MemoryCache::default())).build();
+/// let ada = NewUser::new("66f2a1".parse()?, "ada@example.org".parse()?, "Ada");
+/// let ada = stack.users().create(ada).await?;
+/// let book = stack.books().create(ada.id, NewBook::new("The Tide House")).await?;
+/// assert_eq!(stack.books().get(ada.id, book.id).await?, book, "read from the store");
+/// assert_eq!(stack.books().get(ada.id, book.id).await?, book, "read from the cache");
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait Cache: fmt::Debug + Send + Sync {
     /// The value of a key, if there is one, and its group is still of the value's generation.

@@ -6,7 +6,7 @@ use super::{
     BatchLimits, Kind, Original, Position, Problems, Record, RowSource, Scanned, ScannedBatch,
     StoredDigests, Stranger,
 };
-use crate::Result;
+use crate::{Id, Result};
 
 /// Reads the records of a store as they are now, on either side of a migration.
 #[async_trait]
@@ -76,6 +76,21 @@ pub trait Snapshot: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// Timeout or Unavailable of the store.
     async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>>;
+
+    /// Those of these records that hold parts of this kind without a key, such as a comment whose id
+    /// cannot be read: any of their parts may be the one that is sought. None where parts have rows of
+    /// their own.
+    ///
+    /// # Errors
+    /// Timeout or Unavailable of the store.
+    async fn with_unkeyed_parts(
+        &self,
+        kind: Kind,
+        wholes: &[Id<Record>],
+    ) -> Result<Vec<Id<Record>>> {
+        let _ = (kind, wholes);
+        Ok(Vec::new())
+    }
 
     /// Encodes a whole record as JSON for the rejects, in a form that [`Snapshot::decode`] reads.
     fn encode(&self, kind: Kind, original: &Original) -> Value;

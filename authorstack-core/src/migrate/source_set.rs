@@ -11,7 +11,7 @@ use super::{
     BatchLimits, Kind, Original, Position, Problem, Problems, Record, RowSource, Scanned,
     ScannedBatch, Snapshot, Stranger,
 };
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Id, Result};
 
 /// Several stores as one source, each with its own kinds.
 #[derive(Debug, Clone)]
@@ -104,6 +104,14 @@ impl Snapshot for SourceSet {
 
     async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {
         self.known(kind)?.fetch(kind, keys).await
+    }
+
+    async fn with_unkeyed_parts(
+        &self,
+        kind: Kind,
+        wholes: &[Id<Record>],
+    ) -> Result<Vec<Id<Record>>> {
+        self.known(kind)?.with_unkeyed_parts(kind, wholes).await
     }
 
     fn encode(&self, kind: Kind, original: &Original) -> Value {

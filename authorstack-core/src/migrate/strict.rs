@@ -8,7 +8,7 @@ use super::{
     BatchLimits, Kind, Original, Position, Problems, Record, RowSource, Scanned, ScannedBatch,
     Snapshot, Stranger,
 };
-use crate::Result;
+use crate::{Id, Result};
 
 /// A source that sets nothing aside: a record in which a value would be
 /// [set aside](crate::SET_ASIDE) cannot move. Every command on it agrees, a plan and a replay too.
@@ -91,6 +91,14 @@ impl Snapshot for Strict {
 
     async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {
         Ok(strictly(self.source.fetch(kind, keys).await?))
+    }
+
+    async fn with_unkeyed_parts(
+        &self,
+        kind: Kind,
+        wholes: &[Id<Record>],
+    ) -> Result<Vec<Id<Record>>> {
+        self.source.with_unkeyed_parts(kind, wholes).await
     }
 
     fn encode(&self, kind: Kind, original: &Original) -> Value {

@@ -918,7 +918,7 @@ impl Comparison<'_> {
     }
 
     /// Those of these keys that the source no longer has. A record that it has, and that cannot
-    /// move any more, is not gone.
+    /// move any more, is not gone; of a record with parts whose keys cannot be read, no part is.
     async fn gone(&self, mut keys: Vec<Key>) -> Result<Vec<Key>> {
         const MOST: usize = 500;
         let mut there: HashSet<String> = HashSet::new();
@@ -931,6 +931,14 @@ impl Comparison<'_> {
             }
         }
         keys.retain(|key| !there.contains(&key.to_string()));
+        let wholes: HashSet<Id<Record>> = keys.iter().filter_map(Key::id).collect();
+        let wholes: Vec<Id<Record>> = wholes.into_iter().collect();
+        let mut unsure: HashSet<Id<Record>> = HashSet::new();
+        for part in wholes.chunks(MOST) {
+            let found = self.source.with_unkeyed_parts(self.kind, part);
+            unsure.extend(named(Operation::Fetch, found).await?);
+        }
+        keys.retain(|key| key.id().is_none_or(|whole| !unsure.contains(&whole)));
         Ok(keys)
     }
 

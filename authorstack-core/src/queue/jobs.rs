@@ -52,6 +52,20 @@ impl JobRange {
 ///
 /// Every call may also fail with Timeout or Unavailable of the store. Dropping a future may leave
 /// the call done: add with a [custom id](JobId::custom) where adding twice would matter.
+///
+/// ```
+/// use authorstack_core::{queue::{JobQueue as _, MemoryQueue, NewJob, QueueName, payloads::SendEmail}};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> authorstack_core::Result<()> {
+/// let queue = MemoryQueue::new(QueueName::NOTIFICATIONS);
+/// let mail = SendEmail::new("66f2a1b3c4d5e6f708192a3b".parse()?, "weekly-digest");
+/// let id = queue.add(NewJob::of(&mail)?.attempts(5)).await?;
+/// assert_eq!(queue.get(&id).await?.name, "send-email");
+/// assert_eq!(queue.counts().await?.waiting, 1);
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait JobQueue: fmt::Debug + Send + Sync {
     /// The queue's name.

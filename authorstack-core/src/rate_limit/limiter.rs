@@ -8,6 +8,19 @@ use super::{decision::Decision, limit::RateLimit};
 use crate::{Error, Id, Result, User, shown::shown};
 
 /// Counts calls against a limit.
+///
+/// ```
+/// use authorstack_core::{rate_limit::{MemoryRateLimiter, RateLimit, RateLimiter as _}};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> authorstack_core::Result<()> {
+/// let once = RateLimit::window(1, std::time::Duration::from_secs(60))?;
+/// let limiter = MemoryRateLimiter::new(once);
+/// assert!(limiter.check("203.0.113.7", 1).await?.allowed);
+/// assert!(!limiter.check("203.0.113.7", 1).await?.allowed);
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait RateLimiter: fmt::Debug + Send + Sync {
     /// The limit.

@@ -8,6 +8,20 @@ use crate::{
 /// The operations on accounts at the authentication provider.
 ///
 /// Every call that changes an account returns it as changed.
+///
+/// ```
+/// use authorstack_core::{AuthorStack, Credential, NewAccount, Password};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> authorstack_core::Result<()> {
+/// let stack = AuthorStack::memory();
+/// let mut account = NewAccount::new("ada@example.org".parse()?);
+/// account.credential = Credential::Password(Password::new("tide and time")?);
+/// let account = stack.accounts().create(account).await?;
+/// assert!(stack.accounts().block(&account.id).await?.is_blocked);
+/// # Ok(())
+/// # }
+/// ```
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait AccountRepository: std::fmt::Debug + Send + Sync {

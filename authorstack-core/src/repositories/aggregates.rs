@@ -4,6 +4,27 @@ use chrono::NaiveDate;
 use crate::{Conversion, DailyAggregate, Days, Id, Listed, Overview, RefreshReport, Result, User};
 
 /// The operations on roll-ups. Each call takes the user whose sales are summed.
+///
+/// ```
+/// use authorstack_core::{AuthorStack, Conversion, Days, NewBook, NewSale, NewUser, Platform, SaleKey};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> authorstack_core::Result<()> {
+/// let stack = AuthorStack::memory();
+/// # let ada = NewUser::new("66f2a1".parse()?, "ada@example.org".parse()?, "Ada");
+/// # let ada = stack.users().create(ada).await?;
+/// # let book = stack.books().create(ada.id, NewBook::new("The Tide House")).await?;
+/// # let key = SaleKey::new(book.id, Platform::KDP, "2024-03-01".parse().unwrap());
+/// # let sale = NewSale::new(key, "13.96".parse()?, "USD".parse()?);
+/// # stack.sales().upsert(ada.id, &[sale]).await?;
+/// let march = Days::month("2024-03-01".parse().unwrap());
+/// // SalesIngest does so for the days of each report.
+/// stack.aggregates().refresh(ada.id, march, &Conversion::into("USD".parse()?)).await?;
+/// let overview = stack.aggregates().overview(ada.id, march, 10).await?;
+/// assert_eq!(overview.totals.revenue.to_string(), "13.96");
+/// # Ok(())
+/// # }
+/// ```
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait AggregateRepository: std::fmt::Debug + Send + Sync {

@@ -7,6 +7,28 @@ use crate::{
 
 /// The operations on books. Each call takes the user whose books they are, and another user's book
 /// is NotFound.
+///
+/// ```
+/// use authorstack_core::{AuthorStack, BookFilter, BookPatch, BookStatus, NewBook, NewUser, PageRequest};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> authorstack_core::Result<()> {
+/// let stack = AuthorStack::memory();
+/// # let ada = NewUser::new("66f2a1".parse()?, "ada@example.org".parse()?, "Ada");
+/// # let ada = stack.users().create(ada).await?;
+/// let book = stack.books().create(ada.id, NewBook::new("The Tide House")).await?;
+/// let mut patch = BookPatch::default();
+/// patch.status = Some(BookStatus::Published);
+/// // Refused as Conflict if somebody has changed the book since it was read.
+/// patch.expected_updated_at = Some(book.updated_at);
+/// stack.books().update(ada.id, book.id, patch).await?;
+///
+/// let published = BookFilter { status: Some(BookStatus::Published), ..BookFilter::default() };
+/// let page = stack.books().list(ada.id, published, PageRequest::first(20)).await?;
+/// assert_eq!(page.items[0].title, "The Tide House");
+/// # Ok(())
+/// # }
+/// ```
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait BookRepository: std::fmt::Debug + Send + Sync {

@@ -4,6 +4,26 @@ use chrono::{DateTime, Utc};
 use crate::{Boost, Done, Id, Listed, NewBoost, Page, PageRequest, Result, User};
 
 /// The operations on boosts.
+///
+/// ```
+/// use authorstack_core::{AuthorStack, NewBook, NewBoost, NewUser, time};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> authorstack_core::Result<()> {
+/// let stack = AuthorStack::memory();
+/// # let ada = NewUser::new("66f2a1".parse()?, "ada@example.org".parse()?, "Ada");
+/// # let ada = stack.users().create(ada).await?;
+/// # let book = stack.books().create(ada.id, NewBook::new("The Tide House")).await?;
+/// stack.users().add_credits(ada.id, 100).await?;
+/// // Its id makes the purchase safe to repeat.
+/// let boost = NewBoost::new(book.id, 7, 40);
+/// stack.boosts().purchase(ada.id, boost.clone()).await?;
+/// stack.boosts().purchase(ada.id, boost).await?;
+/// assert_eq!(stack.users().get(ada.id).await?.credits, 60);
+/// assert_eq!(stack.boosts().leaderboard(time::now(), 10).await?.len(), 0, "it has no position");
+/// # Ok(())
+/// # }
+/// ```
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait BoostRepository: std::fmt::Debug + Send + Sync {

@@ -11,6 +11,26 @@ use crate::{
 ///
 /// Every call that changes a checklist is one atomic update: two people who change different tasks
 /// at once lose nothing. It returns the checklist as changed, and moves `updated_at` forward.
+///
+/// ```
+/// use authorstack_core::{AuthorStack, ChecklistRepositoryExt as _, NewBook, NewChecklist, NewTask, NewUser, time};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> authorstack_core::Result<()> {
+/// let stack = AuthorStack::memory();
+/// # let ada = NewUser::new("66f2a1".parse()?, "ada@example.org".parse()?, "Ada");
+/// # let ada = stack.users().create(ada).await?;
+/// # let book = stack.books().create(ada.id, NewBook::new("The Tide House")).await?;
+/// let launch = NewChecklist::empty(book.id, "Launch");
+/// let launch = stack.checklists().create(ada.id, launch).await?;
+/// let cover = NewTask::new("Order the cover");
+/// let launch = stack.checklists().add_task(ada.id, launch.id, cover).await?;
+/// let cover = launch.tasks[0].id;
+/// let launch = stack.checklists().complete_task(ada.id, launch.id, cover, time::now()).await?;
+/// assert_eq!(launch.progress, 100);
+/// # Ok(())
+/// # }
+/// ```
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ChecklistRepository: std::fmt::Debug + Send + Sync {

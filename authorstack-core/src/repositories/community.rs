@@ -10,6 +10,24 @@ use crate::{
 /// A viewer sees public posts, their own posts, and the `followers` posts of authors whom they
 /// follow. The query itself leaves out all others: a post that a viewer may not see is NotFound.
 /// Stores without foreign keys do not check that the viewer exists: the caller has signed them in.
+///
+/// ```
+/// use authorstack_core::{AuthorStack, Feed, NewPost, NewUser, PageRequest};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> authorstack_core::Result<()> {
+/// let stack = AuthorStack::memory();
+/// # let ada = NewUser::new("66f2a1".parse()?, "ada@example.org".parse()?, "Ada");
+/// # let ada = stack.users().create(ada).await?;
+/// let post = stack.community().create(ada.id, NewPost::new("Chapter one is done.")).await?;
+/// assert_eq!(stack.community().like(ada.id, post.id).await?, 1);
+/// stack.community().comment(ada.id, post.id, "On to chapter two.".to_owned()).await?;
+///
+/// let feed = stack.community().feed(ada.id, Feed::Everyone, PageRequest::first(20)).await?;
+/// assert_eq!((feed.items[0].comment_count, feed.items[0].liked), (1, true));
+/// # Ok(())
+/// # }
+/// ```
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait CommunityRepository: std::fmt::Debug + Send + Sync {

@@ -10,6 +10,23 @@ use crate::{
 /// competitor is NotFound.
 ///
 /// The schema has no `updatedAt` for this record, so a patch has no `expected_updated_at`.
+///
+/// ```
+/// use authorstack_core::{AuthorStack, NewCompetitor, NewUser, time};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> authorstack_core::Result<()> {
+/// let stack = AuthorStack::memory();
+/// # let ada = NewUser::new("66f2a1".parse()?, "ada@example.org".parse()?, "Ada");
+/// # let ada = stack.users().create(ada).await?;
+/// let rival = NewCompetitor::new("B07XJ8C8F5".parse()?);
+/// let rival = stack.competitors().create(ada.id, rival).await?;
+/// let (price, now) = ("4.99".parse()?, time::now());
+/// let rival = stack.competitors().record_price(ada.id, rival.id, price, now).await?;
+/// assert_eq!(rival.current_price, Some(price));
+/// # Ok(())
+/// # }
+/// ```
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait CompetitorRepository: std::fmt::Debug + Send + Sync {

@@ -7,6 +7,18 @@ use crate::{Book, ErasedAnalytics, Id, Result, User};
 /// A host seldom calls it: [`UserRepository::delete`](crate::UserRepository::delete),
 /// [`BookRepository::delete`](crate::BookRepository::delete) and
 /// [`services::Erasure`](crate::services::Erasure) do.
+///
+/// ```
+/// use authorstack_core::{AnalyticsStore as _, Id, MemoryStore};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> authorstack_core::Result<()> {
+/// let analytics = MemoryStore::new().analytics();
+/// // Nothing is held of a user who never was.
+/// assert_eq!(analytics.erasure.erase_user(Id::new()).await?.total(), 0);
+/// # Ok(())
+/// # }
+/// ```
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ErasureRepository: std::fmt::Debug + Send + Sync {

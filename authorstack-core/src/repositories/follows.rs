@@ -3,6 +3,23 @@ use async_trait::async_trait;
 use crate::{Follow, FollowCounts, Id, Page, PageRequest, Result, User};
 
 /// The operations on follows.
+///
+/// ```
+/// use authorstack_core::{AuthorStack, NewUser};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> authorstack_core::Result<()> {
+/// let stack = AuthorStack::memory();
+/// # let ada = NewUser::new("66f2a1".parse()?, "ada@example.org".parse()?, "Ada");
+/// # let ada = stack.users().create(ada).await?;
+/// let grace = NewUser::new("66f2a2".parse()?, "grace@example.org".parse()?, "Grace");
+/// let grace = stack.users().create(grace).await?;
+/// stack.follows().follow(grace.id, ada.id).await?;
+/// assert!(stack.follows().is_following(grace.id, ada.id).await?);
+/// assert_eq!(stack.follows().counts(ada.id).await?.followers, 1);
+/// # Ok(())
+/// # }
+/// ```
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait FollowRepository: std::fmt::Debug + Send + Sync {

@@ -3,6 +3,24 @@ use async_trait::async_trait;
 use crate::{Days, Forecast, ForecastAccuracy, Id, Listed, NewForecast, Result, User};
 
 /// The operations on forecasts. Each call takes the user whose revenue is predicted.
+///
+/// ```
+/// use authorstack_core::{AuthorStack, Days, NewForecast, NewUser};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> authorstack_core::Result<()> {
+/// let stack = AuthorStack::memory();
+/// # let ada = NewUser::new("66f2a1".parse()?, "ada@example.org".parse()?, "Ada");
+/// # let ada = stack.users().create(ada).await?;
+/// let march = Days::month("2024-03-01".parse().unwrap());
+/// let forecast = NewForecast::new(march.first(), "90.00".parse()?);
+/// stack.forecasts().create(ada.id, vec![forecast]).await?;
+/// assert_eq!(stack.forecasts().list(ada.id, march).await?.len(), 1);
+/// // Nothing was sold on that day: there is nothing to compare.
+/// assert_eq!(stack.forecasts().accuracy(ada.id, march).await?.days, 0);
+/// # Ok(())
+/// # }
+/// ```
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ForecastRepository: std::fmt::Debug + Send + Sync {

@@ -4,6 +4,21 @@ use futures::stream::BoxStream;
 use crate::{AuthId, Identity, IdentityProvider, Result};
 
 /// The operations on identities: the accounts of other services that accounts are linked with.
+///
+/// ```
+/// use authorstack_core::{AuthorStack, Identity, IdentityProvider, NewAccount};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> authorstack_core::Result<()> {
+/// let stack = AuthorStack::memory();
+/// let account = stack.accounts().create(NewAccount::new("ada@example.org".parse()?)).await?;
+/// let google = Identity::new(account.id.clone(), IdentityProvider::GOOGLE, "104298734");
+/// stack.identities().create(google).await?;
+/// let found = stack.identities().get(&IdentityProvider::GOOGLE, "104298734").await?;
+/// assert_eq!(found.account_id, account.id);
+/// # Ok(())
+/// # }
+/// ```
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait IdentityRepository: std::fmt::Debug + Send + Sync {

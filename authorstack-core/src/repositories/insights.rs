@@ -4,6 +4,23 @@ use chrono::{DateTime, Utc};
 use crate::{Id, Insight, InsightKind, InsightScope, NewInsight, Page, PageRequest, Result, User};
 
 /// The operations on insights. Each call takes the user whose insights they are.
+///
+/// ```
+/// use authorstack_core::{AuthorStack, InsightKind, NewInsight, NewUser, PageRequest, time};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> authorstack_core::Result<()> {
+/// let stack = AuthorStack::memory();
+/// # let ada = NewUser::new("66f2a1".parse()?, "ada@example.org".parse()?, "Ada");
+/// # let ada = stack.users().create(ada).await?;
+/// let content = serde_json::json!({ "text": "Sales rise on Fridays." });
+/// let insight = NewInsight::new(InsightKind::TREND, content);
+/// stack.insights().create(ada.id, insight).await?;
+/// let valid = stack.insights().list_valid(ada.id, time::now(), PageRequest::first(5)).await?;
+/// assert_eq!(valid.items[0].kind, Some(InsightKind::TREND));
+/// # Ok(())
+/// # }
+/// ```
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait InsightRepository: std::fmt::Debug + Send + Sync {

@@ -4,6 +4,21 @@ use futures::stream::BoxStream;
 use crate::{AccountPreferences, AccountPreferencesPatch, AuthId, Result};
 
 /// The operations on the settings of accounts.
+///
+/// ```
+/// use authorstack_core::{AccountPreferencesPatch, AuthorStack, Change, NewAccount, Theme};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> authorstack_core::Result<()> {
+/// let stack = AuthorStack::memory();
+/// let account = stack.accounts().create(NewAccount::new("ada@example.org".parse()?)).await?;
+/// let mut patch = AccountPreferencesPatch::default();
+/// patch.theme = Change::Set(Theme::Dark);
+/// stack.preferences().update(&account.id, patch).await?;
+/// assert_eq!(stack.preferences().get(&account.id).await?.theme, Some(Theme::Dark));
+/// # Ok(())
+/// # }
+/// ```
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait PreferencesRepository: std::fmt::Debug + Send + Sync {

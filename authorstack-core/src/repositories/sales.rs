@@ -13,6 +13,29 @@ use crate::{
 /// spelling in the table.
 ///
 /// The user must exist, if the stack also holds users. Whether the book exists is not checked.
+///
+/// ```
+/// use authorstack_core::{AuthorStack, Days, NewBook, NewSale, NewUser, Platform, SaleKey, SalesFilter, TotalsBy};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> authorstack_core::Result<()> {
+/// let stack = AuthorStack::memory();
+/// # let ada = NewUser::new("66f2a1".parse()?, "ada@example.org".parse()?, "Ada");
+/// # let ada = stack.users().create(ada).await?;
+/// # let book = stack.books().create(ada.id, NewBook::new("The Tide House")).await?;
+/// let key = SaleKey::new(book.id, Platform::KDP, "2024-03-01".parse().unwrap());
+/// let mut sale = NewSale::new(key, "13.96".parse()?, "USD".parse()?);
+/// sale.units = 4;
+/// stack.sales().upsert(ada.id, std::slice::from_ref(&sale)).await?;
+/// // A report that comes again changes nothing.
+/// assert_eq!(stack.sales().upsert(ada.id, std::slice::from_ref(&sale)).await?.unchanged, 1);
+///
+/// let all = SalesFilter::of(Days::month(sale.key.date));
+/// let totals = stack.sales().totals(ada.id, &all, TotalsBy::Platform).await?;
+/// assert_eq!(totals[0].sums.units, 4);
+/// # Ok(())
+/// # }
+/// ```
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait SalesRepository: std::fmt::Debug + Send + Sync {

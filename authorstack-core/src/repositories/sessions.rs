@@ -3,6 +3,25 @@ use async_trait::async_trait;
 use crate::{AuthId, Result, Session, SessionId};
 
 /// The operations on sessions.
+///
+/// ```
+/// use authorstack_core::{AuthorStack, Credential, MemoryStore, NewAccount, Password};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> authorstack_core::Result<()> {
+/// let store = MemoryStore::new();
+/// let stack = AuthorStack::builder().accounts(&store).build();
+/// let mut account = NewAccount::new("ada@example.org".parse()?);
+/// account.credential = Credential::Password(Password::new("tide and time")?);
+/// let account = stack.accounts().create(account).await?;
+/// store.sign_in(&"ada@example.org".parse()?, "tide and time")?;
+///
+/// assert_eq!(stack.sessions().list(&account.id).await?.len(), 1);
+/// stack.sessions().revoke_all(&account.id).await?;
+/// assert!(stack.sessions().list(&account.id).await?.is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait SessionRepository: std::fmt::Debug + Send + Sync {

@@ -3,6 +3,27 @@ use async_trait::async_trait;
 use crate::{Id, NewSyncLog, Page, PageRequest, Platform, Result, SyncLog, User};
 
 /// The operations on sync logs. Each call takes the user whose logs they are.
+///
+/// ```
+/// use authorstack_core::{AuthorStack, NewSyncLog, NewUser, PageRequest, Platform, SyncStatus};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> authorstack_core::Result<()> {
+/// let stack = AuthorStack::memory();
+/// # let ada = NewUser::new("66f2a1".parse()?, "ada@example.org".parse()?, "Ada");
+/// # let ada = stack.users().create(ada).await?;
+/// let log = NewSyncLog {
+///     platform: Platform::KDP,
+///     status: SyncStatus::Success,
+///     records_synced: 120,
+///     error_message: None,
+/// };
+/// stack.sync_logs().create(ada.id, log).await?;
+/// let page = stack.sync_logs().list(ada.id, Some(Platform::KDP), PageRequest::first(20)).await?;
+/// assert_eq!(page.items[0].records_synced, 120);
+/// # Ok(())
+/// # }
+/// ```
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait SyncLogRepository: std::fmt::Debug + Send + Sync {

@@ -9,6 +9,21 @@ use crate::{
 /// The operations on users.
 ///
 /// Every call that changes a user returns the user as changed, and moves `updated_at` forward.
+///
+/// ```
+/// use authorstack_core::{AuthorStack, NewUser};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> authorstack_core::Result<()> {
+/// let stack = AuthorStack::memory();
+/// let ada = NewUser::new("66f2a1".parse()?, "ada@example.org".parse()?, "Ada");
+/// let ada = stack.users().create(ada).await?;
+/// assert_eq!(stack.users().add_credits(ada.id, 100).await?.credits, 100);
+/// let found = stack.users().get_by_email(&"Ada@Example.org".parse()?).await?;
+/// assert_eq!(found.id, ada.id);
+/// # Ok(())
+/// # }
+/// ```
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait UserRepository: std::fmt::Debug + Send + Sync {

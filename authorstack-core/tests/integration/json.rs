@@ -1,7 +1,7 @@
 //! The JSON of records, as `docs/json.md` describes it: what a host sends and receives.
 
 use authorstack_core::{
-    Book, BookPatch, BookStatus, Boost, Change, Checklist, ChecklistPatch, Comment, Competitor,
+    AccountPatch, AccountPreferencesPatch, Book, BookPatch, BookStatus, Boost, Change, Checklist, ChecklistPatch, Comment, Competitor,
     CompetitorPatch, DailyAggregate, Forecast, Id, Insight, Like, NewBook, NewBoost, NewChecklist,
     NewCompetitor, NewForecast, NewInsight, NewPost, NewSale, NewSyncLog, NewTask, NewUser,
     Overview, Platform, Post, PostPatch, Sale, SalesTotal, SubscriptionTier, Sums, TaskPatch,
@@ -365,6 +365,68 @@ fn what_cannot_create_a_record_names_the_field() {
         found.starts_with("revenue: 0.30000000000000004 has more than 15 digits"),
         "{found}"
     );
+}
+
+/// Gives each field of an input what it does not take, and sees that the refusal names that field.
+fn each_field_is_named<T: DeserializeOwned>(needed: &[&str]) {
+    let unknown = refusal::<T>(json!({"titel": 1}));
+    let (_, fields) = unknown.split_once("the fields are ").unwrap();
+    let fields = fields.split(';').next().unwrap();
+    let fields: Vec<&str> = fields.split([',', ' ']).filter(|name| !name.is_empty()).collect();
+    let fields = fields.into_iter().filter(|name| *name != "and");
+    for field in fields {
+        let wrong = [json!(true), json!(7.5), json!("?\u{1}"), json!({"a": 1}), json!([[1]])];
+        let refused = wrong.into_iter().filter_map(|value| {
+            let read = from_value::<T>(json!({field: value}));
+            let refusal = read.err().map(|error| error.to_string())?;
+            refusal
+                .split("; ")
+                .find(|part| {
+                    let rest = part.strip_prefix(field);
+                    rest.is_some_and(|rest| rest.starts_with(": ") || rest.starts_with('.'))
+                })
+                .filter(|part| !part.contains("is missing"))
+                .map(str::to_owned)
+        });
+        let refused = refused.count();
+        // What a model wrote may be any JSON.
+        let takes_all = ["content", "factors"].contains(&field) && needed != ["none"];
+        assert!(refused >= 2 || takes_all, "{field} of {}", std::any::type_name::<T>());
+    }
+    if needed == ["none"] {
+        assert!(from_value::<T>(json!({})).is_ok());
+        return;
+    }
+    let found = refusal::<T>(json!({}));
+    let missing: Vec<&str> = found
+        .split("; ")
+        .filter_map(|part| part.strip_suffix(": is missing").or(part.split_once(": is missing").map(|(field, _)| field)))
+        .collect();
+    assert_eq!(missing, needed, "{found}");
+}
+
+#[test]
+fn every_field_of_every_input_is_named_when_it_is_wrong() {
+    const NONE: &[&str] = &["none"];
+    each_field_is_named::<NewUser>(&["authId", "email"]);
+    each_field_is_named::<NewBook>(&["title"]);
+    each_field_is_named::<NewChecklist>(&["bookId", "name"]);
+    each_field_is_named::<NewTask>(&["title"]);
+    each_field_is_named::<NewBoost>(&["bookId", "duration", "creditsSpent"]);
+    each_field_is_named::<NewCompetitor>(&["asin"]);
+    each_field_is_named::<NewPost>(NONE);
+    each_field_is_named::<NewSale>(&["bookId", "platform", "date", "revenue", "currency"]);
+    each_field_is_named::<NewSyncLog>(&["platform", "status"]);
+    each_field_is_named::<NewInsight>(&["insightType", "content"]);
+    each_field_is_named::<NewForecast>(&["forecastDate", "predictedRevenue"]);
+    each_field_is_named::<UserPatch>(NONE);
+    each_field_is_named::<BookPatch>(NONE);
+    each_field_is_named::<ChecklistPatch>(NONE);
+    each_field_is_named::<TaskPatch>(NONE);
+    each_field_is_named::<PostPatch>(NONE);
+    each_field_is_named::<CompetitorPatch>(NONE);
+    each_field_is_named::<AccountPatch>(NONE);
+    each_field_is_named::<AccountPreferencesPatch>(NONE);
 }
 
 /// Rejects of earlier versions are replayed, and digests compared: this form does not change.

@@ -289,6 +289,12 @@ impl Parts {
         self.entries.is_empty()
     }
 
+    /// Whether one of them has no key. One that repeats the key of another has one.
+    pub(super) fn any_without_key(&self) -> bool {
+        let mut others = self.entries.iter().filter(|entry| !entry.is_double);
+        others.any(|entry| matches!(entry.place, Place::Other(_)))
+    }
+
     /// Leaves out the parts up to a place.
     pub(super) fn skip_to(&mut self, after: &Place) {
         self.entries.retain(|entry| entry.place > *after);

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Competitor, Error, ErrorKind, Post, Result,
+    Competitor, Error, ErrorKind, Id, Post, Result,
     migrate::{
         BatchLimits, Kind, Original, Position, Problem, Problems, Record, Scanned, ScannedBatch,
         Snapshot, Stranger,
@@ -154,6 +154,27 @@ impl Snapshot for MongoStore {
             found.extend(parts.filter(|part| keys.contains(part.key.as_str())));
         };
         self.each_whole(kind, &wanted, see).await?;
+        Ok(found)
+    }
+
+    async fn with_unkeyed_parts(
+        &self,
+        kind: Kind,
+        wholes: &[Id<Record>],
+    ) -> Result<Vec<Id<Record>>> {
+        let Some(within_wholes) = Within::of(kind) else {
+            return Ok(Vec::new());
+        };
+        let keys: Vec<String> = wholes.iter().map(ToString::to_string).collect();
+        let mut found = Vec::new();
+        let see = |whole: &[u8]| {
+            if within_wholes.parts(whole).any_without_key() {
+                // An id that is a text is in quotation marks here.
+                let key = key_of(whole);
+                found.extend(key.and_then(|key| key.trim_matches('"').parse().ok()));
+            }
+        };
+        self.each_whole(kind, &keys, see).await?;
         Ok(found)
     }
 

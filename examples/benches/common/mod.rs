@@ -1,5 +1,7 @@
 //! What the benchmarks share: our code and a peer take turns; each pair gives a ratio.
 
+#[allow(dead_code, reason = "not every benchmark shows one")]
+pub(crate) mod dashboard;
 #[allow(dead_code, reason = "not every benchmark moves records")]
 pub(crate) mod moving;
 

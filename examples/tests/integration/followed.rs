@@ -261,6 +261,32 @@ async fn exchanged_days_move() {
     }
 }
 
+/// The same beside rows that cannot be read any more: their neighbours move one by one, and over
+/// batches.
+#[tokio::test]
+async fn exchanged_days_move_beside_rows_that_cannot_be_read() {
+    for batch in BATCHES {
+        let mut moved = moved(batch).await;
+        moved
+            .in_source(
+                "alter table sales_data drop constraint sales_data_user_id_book_id_platform_date_key; \
+                 update sales_data set platform = '' where id % 20 = 10; \
+                 create temp table kept as select id, date from sales_data; \
+                 update sales_data as s set date = kept.date from kept \
+                   join (values (2, 3), (3, 2), (4, 44), (44, 4), (49, 5), (5, 49)) as swap (one, other) \
+                   on kept.id = swap.other where s.id = swap.one; \
+                 update sales_data set date = date + 1 where id > 110 and id < 130",
+            )
+            .await;
+        // The last of the moved days is that of a row that moved before, and cannot be read now.
+        assert_eq!(moved.run(batch).await, 8 + 1, "batches of {batch}");
+        let found = moved.verify().await;
+        let unread = found.iter().filter(|it| it.contains("cannot be read"));
+        assert_eq!((found.len(), unread.count()), (9, 8), "{found:?}");
+        moved.remove().await;
+    }
+}
+
 /// Days shuffled among the rows of a user, rows deleted and inserted again, moments and platforms:
 /// whatever happens between two runs, the second one follows.
 #[tokio::test]
@@ -500,6 +526,47 @@ async fn a_prune_removes_what_is_gone_and_nothing_else() {
     let kept = 6 - books + 1;
     assert_eq!(moved.text(now).await, format!("2 {kept} 50 50"));
     assert_eq!(moved.prune().await.0, 0);
+    moved.remove().await;
+}
+
+/// What has no key that can be read may be any part of its record: none of them is removed.
+#[tokio::test]
+async fn a_prune_leaves_parts_alone_while_one_of_them_has_no_key() {
+    let mut moved = moved(10).await;
+    let [author, ..] = moved.users[..] else {
+        unreachable!("there are three users");
+    };
+    let (one, other) = (ObjectId::new(), ObjectId::new());
+    let comment = |n: i32| {
+        let at = bson::DateTime::from_millis(1_700_000_000_000 + i64::from(n));
+        doc! {"id": format!("c{n}"), "authorId": author, "content": "Well done.", "createdAt": at}
+    };
+    let posts = moved.documents.collection::<Document>("community_posts");
+    for id in [one, other] {
+        let comments = [comment(1), comment(2)];
+        let post = doc! {
+            "_id": id, "authorId": author, "content": "Hello", "comments": comments.to_vec(),
+            "likes": moved.users.clone(), "createdAt": bson::DateTime::now(),
+        };
+        posts.insert_one(post).await.unwrap();
+    }
+    assert_eq!(moved.run(10).await, 0);
+    let held = "select concat((select count(*) from public.post_comments), ' ', \
+                  (select count(*) from public.post_likes))";
+    assert_eq!(moved.text(held).await, "4 6");
+
+    let emptied = doc! {"comments": [], "likes": [author]};
+    moved.set("community_posts", other, emptied).await;
+    let unread = doc! {
+        "comments": [{"id": {"a": 1}, "authorId": author, "content": "1"}], "likes": [{"a": 1}],
+    };
+    moved.set("community_posts", one, unread).await;
+    let (pruned, left) = moved.prune().await;
+    assert_eq!(pruned, 2 + 2, "{left:?}");
+    assert_eq!(moved.text(held).await, "2 4");
+    // Once they can be read, what is gone is gone.
+    moved.set("community_posts", one, doc! {"comments": [], "likes": []}).await;
+    assert_eq!(moved.prune().await, (2 + 3, Vec::new()));
     moved.remove().await;
 }
 

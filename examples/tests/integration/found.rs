@@ -161,6 +161,49 @@ async fn what_stays_behind_and_what_is_missing_is_named() {
     scratch.remove().await.unwrap();
 }
 
+/// An app that has added a column for the market to the unique key: the schema knows one sale of a day.
+#[tokio::test]
+async fn markets_of_a_day_under_a_widened_key_are_rejected_as_planned() {
+    // Small batches read rows one by one where one of them cannot move.
+    for batch in ["10000", "2"] {
+        let (scratch, tool, _) = with_sales(&[IdForm::Embedded; 4]).await;
+        let mut old = scratch.postgres().await.unwrap();
+        old.execute(
+            "alter table sales_data add column marketplace text, \
+               drop constraint sales_data_user_id_book_id_platform_date_key; \
+             alter table sales_data add unique (user_id, book_id, platform, date, marketplace); \
+             update sales_data set marketplace = 'us'; \
+             insert into sales_data (user_id, book_id, platform, date, units, revenue, marketplace) \
+               select user_id, book_id, platform, date, 2, 7.25, 'de' from sales_data where id % 2 = 0",
+        )
+        .await
+        .unwrap();
+        let plan = tool.ask(&["plan"]).unwrap();
+        let run = tool.ask(&["run", "--batch-records", batch]).unwrap();
+        for answer in [&plan, &run] {
+            assert_eq!(answer.code, Some(1), "{} {}", answer.json, answer.stderr);
+            assert_eq!(sales(answer)["read"], 18, "{}", answer.json);
+            assert_eq!(sales(answer)["rejected"], 6, "{}", answer.json);
+        }
+        let reasons = tool.ask(&["plan", "--details"]).unwrap();
+        let said = reasons.json.to_string();
+        assert!(said.contains("13"), "{said}");
+        let mut new = scratch.supabase().await.unwrap();
+        let held: String = sqlx::query_scalar(
+            "select string_agg(concat(id, ' ', revenue, ' ', extra ->> 'marketplace'), ', ' order by id) \
+             from public.sales_data where id < 5",
+        )
+        .fetch_one(&mut new)
+        .await
+        .unwrap();
+        assert_eq!(held, "1 2.50 us, 2 2.50 us, 3 2.50 us, 4 2.50 us");
+        let verify = tool.ask(&["verify"]).unwrap();
+        assert_eq!(sales(&verify)["differing"], 0, "{}", verify.json);
+        assert_eq!(sales(&verify)["rejected"], 6, "{}", verify.json);
+        scratch.remove().await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn one_database_on_both_sides_is_refused() {
     let (scratch, mut tool) = fresh().await;

@@ -15,6 +15,8 @@ mod journeys;
 mod limits;
 mod outage;
 mod stage;
+mod webhooks;
+mod wires;
 
 /// Makes a test of each journey on each backend.
 macro_rules! on_every_backend {

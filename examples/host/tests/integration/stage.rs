@@ -1,6 +1,7 @@
 //! A host of a test's own, on one of the backends.
 
 use std::{
+    net::SocketAddr,
     panic::{AssertUnwindSafe, resume_unwind},
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -42,6 +43,7 @@ enum Place {
 
 const SERVICE_KEY: &str = "sb_secret_of_the_tests";
 const PASSWORD: &str = "tide and time";
+const WEBHOOK_KEY: &str = "a key of the tests";
 
 static CLIENT: Service = Service {
     name: "accounts",
@@ -59,32 +61,70 @@ impl Stage {
         Self::of(settings, Place::Host, None).await
     }
 
+    /// A setting of tests that send many requests.
+    pub(crate) fn without_limit() -> (&'static str, String) {
+        ("requests_per_minute", "1000000".to_owned())
+    }
+
     pub(crate) async fn distributed() -> Self {
+        Self::distributed_through(|_, url| url).await
+    }
+
+    /// With other addresses of the stores, by their settings.
+    pub(crate) async fn distributed_through(
+        place: impl FnMut(&'static str, String) -> String,
+    ) -> Self {
+        Self::distributed_with(Appwrite::start().await, Vec::new(), place).await
+    }
+
+    /// With a webhook of Appwrite that leads to this address.
+    pub(crate) async fn distributed_told_at(address: SocketAddr) -> Self {
+        let url = format!("http://{address}/api/webhooks/appwrite");
+        let appwrite = Appwrite::start().await;
+        appwrite.add_webhook(&url, WEBHOOK_KEY);
+        let more = vec![
+            ("appwrite_webhook_url", url),
+            ("appwrite_webhook_key", WEBHOOK_KEY.to_owned()),
+        ];
+        Self::distributed_with(appwrite, more, |_, url| url).await
+    }
+
+    async fn distributed_with(
+        appwrite: Appwrite,
+        more: Vec<(&'static str, String)>,
+        mut place: impl FnMut(&'static str, String) -> String,
+    ) -> Self {
         let name = fresh_name();
         let scratch = Scratch::create(&name, &mongodb_url(), &supabase_db_url()).await;
         let postgres = setting("AUTHORSTACK_TEST_POSTGRES_URL");
         let scratch = scratch.unwrap().with_empty_postgres(&postgres).await;
         let scratch = scratch.unwrap();
-        let appwrite = Appwrite::start().await;
-        let settings = vec![
-            ("backend", "distributed".to_owned()),
+        let stores = [
             ("mongodb_url", scratch.mongodb_url().to_owned()),
             ("postgres_url", scratch.postgres_url().unwrap()),
             ("appwrite_endpoint", appwrite.address().to_owned()),
+            ("redis_url", setting("AUTHORSTACK_TEST_REDIS_URL")),
+        ];
+        let stores = stores.map(|(key, url)| (key, place(key, url)));
+        let mut settings = vec![
+            Self::without_limit(),
+            ("backend", "distributed".to_owned()),
             ("appwrite_project", Appwrite::PROJECT.to_owned()),
             ("appwrite_key", Appwrite::KEY.to_owned()),
-            ("redis_url", setting("AUTHORSTACK_TEST_REDIS_URL")),
             ("redis_prefix", format!("{name}:")),
         ];
+        settings.extend(stores.into_iter().chain(more));
         Self::of(settings, Place::Appwrite(appwrite), Some(scratch)).await
     }
 
     pub(crate) async fn supabase() -> Self {
-        Self::supabase_at(async |url| url).await
+        Self::supabase_through(|_, url| url).await
     }
 
-    /// On Supabase, at another address of its database.
-    pub(crate) async fn supabase_at(place: impl AsyncFnOnce(String) -> String) -> Self {
+    /// With other addresses of Supabase, by their settings.
+    pub(crate) async fn supabase_through(
+        mut place: impl FnMut(&'static str, String) -> String,
+    ) -> Self {
         let scratch = Scratch::create(&fresh_name(), &mongodb_url(), &supabase_db_url()).await;
         let scratch = scratch.unwrap();
         let gateway = Gateway {
@@ -93,12 +133,17 @@ impl Stage {
         };
         let signing = Signing::es256("key-1");
         let auth = SupabaseAuth::start(&scratch.supabase_db_url(), signing, gateway).await;
-        let settings = vec![
-            ("backend", "supabase".to_owned()),
-            ("supabase_db_url", place(scratch.supabase_db_url()).await),
+        let stores = [
+            ("supabase_db_url", scratch.supabase_db_url()),
             ("supabase_auth_url", auth.address().to_owned()),
+        ];
+        let stores = stores.map(|(key, url)| (key, place(key, url)));
+        let mut settings = vec![
+            Self::without_limit(),
+            ("backend", "supabase".to_owned()),
             ("supabase_service_key", SERVICE_KEY.to_owned()),
         ];
+        settings.extend(stores);
         Self::of(settings, Place::Supabase(auth), Some(scratch)).await
     }
 

@@ -9,7 +9,7 @@ pub(super) async fn id_of(client: &Client) -> String {
     me["id"].as_str().unwrap().to_owned()
 }
 
-pub(super) async fn book(client: &Client, title: &str, asin: &str) -> String {
+pub(crate) async fn book(client: &Client, title: &str, asin: &str) -> String {
     let new = json!({ "title": title, "asin": asin, "status": "published" });
     let book = client.post("/api/books", &new).await.of(201);
     book["id"].as_str().unwrap().to_owned()
@@ -22,4 +22,4 @@ pub(super) const REPORT: &str = "date,asin,marketplace,units,refunds,royalty,cur
     2024-03-02,B08N5WRWNW,Amazon.com,0,1,-3.49,USD,\n";
 
 pub(super) const UPLOAD: &str = "/api/sales/reports?platform=kdp";
-pub(super) const DAYS: &str = "first=2024-03-01&last=2024-03-31";
+pub(crate) const DAYS: &str = "first=2024-03-01&last=2024-03-31";

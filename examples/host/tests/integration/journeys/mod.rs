@@ -2,7 +2,7 @@
 
 mod account;
 mod books;
-mod common;
+pub(crate) mod common;
 mod community;
 mod sales;
 
