@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Error, Id, Result,
+    Error, Id, Result, SET_ASIDE,
     migrate::{
         Absent, BatchLimits, Kind, Original, Problems, Record, RowDigest, RowRange, RowReader,
         Scanned, UnfitRow,
@@ -13,6 +13,7 @@ use authorstack_core::{
 };
 use authorstack_sql::get;
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
+use memchr::memmem;
 use sqlx::{AssertSqlSafe, PgConnection, postgres::PgRow, query};
 use uuid::Uuid;
 
@@ -36,6 +37,8 @@ pub(super) struct RangeReader {
     /// The kinds with absent records.
     lists: Vec<Kind>,
     conversion: Conversion,
+    /// Whether the rows that were copied last may have values set aside; `None` before that.
+    copied_aside: Option<bool>,
 }
 
 /// Opens the first rows of a range.
@@ -89,6 +92,7 @@ pub(super) async fn open(
         rows: rows.unsigned_abs(),
         lists,
         conversion,
+        copied_aside: None,
     }))
 }
 
@@ -173,13 +177,15 @@ impl RowReader for RangeReader {
         let limit = self.shared.pool.timeouts().load;
         let RowRange { after, until } = self.range;
         let sql = self.conversion.copy(&self.lists, after, until);
-        let connection = &mut self.connection;
+        let (connection, aside) = (&mut self.connection, &mut self.copied_aside);
+        let aside = aside.insert(false);
         let rows = async move {
             let rows = with_deadline(limit, async {
                 connection.copy_out_raw(&sql).await.map_err(failed)
             });
             let rows = rows.await?;
-            let pieces = stream::try_unfold(rows, move |mut rows| async move {
+            let state = (rows, aside);
+            let pieces = stream::try_unfold(state, move |(mut rows, aside)| async move {
                 let piece = with_deadline(limit, async {
                     let mut piece = Vec::with_capacity(PIECE + (PIECE >> 3));
                     while piece.len() < PIECE
@@ -190,7 +196,8 @@ impl RowReader for RangeReader {
                     Ok(piece)
                 });
                 let piece = piece.await?;
-                Ok::<_, Error>((!piece.is_empty()).then_some((piece, rows)))
+                *aside |= memmem::find(&piece, SET_ASIDE.as_bytes()).is_some();
+                Ok::<_, Error>((!piece.is_empty()).then_some((piece, (rows, aside))))
             });
             Ok::<_, Error>(pieces)
         };
@@ -217,7 +224,10 @@ impl RowReader for RangeReader {
     }
 
     fn set_aside(&mut self) -> BoxStream<'_, Result<Vec<Scanned>>> {
-        match self.conversion.aside(&self.lists) {
+        // Looking for them costs the server as much as the copy did. A piece has whole rows, and what
+        // is set aside is under this name in each: where it is nowhere, there are none.
+        let sql = self.conversion.aside(&self.lists);
+        match sql.filter(|_| self.copied_aside != Some(false)) {
             Some(sql) => self.parts(sql, PAGE, Shared::scanned, |row| row.original.len()),
             None => stream::empty().boxed(),
         }

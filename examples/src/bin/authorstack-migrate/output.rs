@@ -766,7 +766,8 @@ mod tests {
                     kept: false,
                     accounts: 2,
                 }],
-                providers: BTreeMap::from([(text.to_owned(), 1)]),
+                // Such a name is never one that `config.toml` has settings for.
+                providers: BTreeMap::from([(format!("Custom {text}"), 1)]),
                 without_profile: Examples {
                     count: 1,
                     first: vec![text.to_owned()],
