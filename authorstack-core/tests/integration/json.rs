@@ -1,11 +1,11 @@
 //! The JSON of records, as `docs/json.md` describes it: what a host sends and receives.
 
 use authorstack_core::{
-    AccountPatch, AccountPreferencesPatch, Book, BookPatch, BookStatus, Boost, Change, Checklist, ChecklistPatch, Comment, Competitor,
-    CompetitorPatch, DailyAggregate, Forecast, Id, Insight, Like, NewBook, NewBoost, NewChecklist,
-    NewCompetitor, NewForecast, NewInsight, NewPost, NewSale, NewSyncLog, NewTask, NewUser,
-    Overview, Platform, Post, PostPatch, Sale, SalesTotal, SubscriptionTier, Sums, TaskPatch,
-    TotalsGroup, User, UserPatch, Visibility,
+    AccountPatch, AccountPreferencesPatch, Book, BookPatch, BookStatus, Boost, Change, Checklist,
+    ChecklistPatch, Comment, Competitor, CompetitorPatch, DailyAggregate, Forecast, Id, Insight,
+    Like, NewBook, NewBoost, NewChecklist, NewCompetitor, NewForecast, NewInsight, NewPost,
+    NewSale, NewSyncLog, NewTask, NewUser, Overview, Platform, Post, PostPatch, Sale, SalesTotal,
+    SubscriptionTier, Sums, TaskPatch, TotalsGroup, User, UserPatch, Visibility,
     migrate::{Kind, Record},
     services::{DashboardSummary, Period},
 };
@@ -372,10 +372,19 @@ fn each_field_is_named<T: DeserializeOwned>(needed: &[&str]) {
     let unknown = refusal::<T>(json!({"titel": 1}));
     let (_, fields) = unknown.split_once("the fields are ").unwrap();
     let fields = fields.split(';').next().unwrap();
-    let fields: Vec<&str> = fields.split([',', ' ']).filter(|name| !name.is_empty()).collect();
+    let fields: Vec<&str> = fields
+        .split([',', ' '])
+        .filter(|name| !name.is_empty())
+        .collect();
     let fields = fields.into_iter().filter(|name| *name != "and");
     for field in fields {
-        let wrong = [json!(true), json!(7.5), json!("?\u{1}"), json!({"a": 1}), json!([[1]])];
+        let wrong = [
+            json!(true),
+            json!(7.5),
+            json!("?\u{1}"),
+            json!({"a": 1}),
+            json!([[1]]),
+        ];
         let refused = wrong.into_iter().filter_map(|value| {
             let read = from_value::<T>(json!({field: value}));
             let refusal = read.err().map(|error| error.to_string())?;
@@ -391,7 +400,11 @@ fn each_field_is_named<T: DeserializeOwned>(needed: &[&str]) {
         let refused = refused.count();
         // What a model wrote may be any JSON.
         let takes_all = ["content", "factors"].contains(&field) && needed != ["none"];
-        assert!(refused >= 2 || takes_all, "{field} of {}", std::any::type_name::<T>());
+        assert!(
+            refused >= 2 || takes_all,
+            "{field} of {}",
+            std::any::type_name::<T>()
+        );
     }
     if needed == ["none"] {
         assert!(from_value::<T>(json!({})).is_ok());
@@ -400,7 +413,10 @@ fn each_field_is_named<T: DeserializeOwned>(needed: &[&str]) {
     let found = refusal::<T>(json!({}));
     let missing: Vec<&str> = found
         .split("; ")
-        .filter_map(|part| part.strip_suffix(": is missing").or(part.split_once(": is missing").map(|(field, _)| field)))
+        .filter_map(|part| {
+            part.strip_suffix(": is missing")
+                .or(part.split_once(": is missing").map(|(field, _)| field))
+        })
         .collect();
     assert_eq!(missing, needed, "{found}");
 }

@@ -171,7 +171,7 @@ impl Snapshot for MongoStore {
             if within_wholes.parts(whole).any_without_key() {
                 // An id that is a text is in quotation marks here.
                 let key = key_of(whole);
-                found.extend(key.and_then(|key| key.trim_matches('"').parse().ok()));
+                found.extend(key.and_then(|key| key.trim_matches('"').parse::<Id<Record>>().ok()));
             }
         };
         self.each_whole(kind, &keys, see).await?;

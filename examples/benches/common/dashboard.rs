@@ -9,11 +9,7 @@ use authorstack_core::{
     services::{DashboardSummary, percent_change},
 };
 use chrono::{NaiveDate, Utc};
-use sqlx::{
-    PgPool, Row,
-    postgres::PgRow,
-    types::Decimal,
-};
+use sqlx::{PgPool, Row, postgres::PgRow, types::Decimal};
 use uuid::Uuid;
 
 const OVERVIEW: &str = "with held as materialized (select * from public.daily_aggregates \
@@ -51,7 +47,10 @@ const FORECASTS: &str = "select distinct on (forecast_date) id, forecast_date, \
 
 pub(crate) async fn of(pool: &PgPool, user: Uuid, days: Days) -> Result<DashboardSummary> {
     let before = days.before();
-    let overview = sqlx::query(OVERVIEW).bind(user).bind(days.first()).bind(days.last());
+    let overview = sqlx::query(OVERVIEW)
+        .bind(user)
+        .bind(days.first())
+        .bind(days.last());
     let overview = overview.bind(before.first()).bind(before.last());
     let gaps = sqlx::query_scalar::<_, NaiveDate>(GAPS).bind(user);
     let gaps = gaps.bind(before.first()).bind(days.last());

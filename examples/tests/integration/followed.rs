@@ -565,7 +565,9 @@ async fn a_prune_leaves_parts_alone_while_one_of_them_has_no_key() {
     assert_eq!(pruned, 2 + 2, "{left:?}");
     assert_eq!(moved.text(held).await, "2 4");
     // Once they can be read, what is gone is gone.
-    moved.set("community_posts", one, doc! {"comments": [], "likes": []}).await;
+    moved
+        .set("community_posts", one, doc! {"comments": [], "likes": []})
+        .await;
     assert_eq!(moved.prune().await, (2 + 3, Vec::new()));
     moved.remove().await;
 }

@@ -36,7 +36,7 @@ pub(crate) async fn fill(app: &App) -> Result<Viewer> {
     let stack = &app.stack;
     let password = "tide and time";
     let mut account = NewAccount::new("ada@example.org".parse()?);
-    account.name = "Ada".to_owned();
+    "Ada".clone_into(&mut account.name);
     account.credential = Credential::Password(Password::new(password)?);
     let account = stack.accounts().create(account).await?;
     let viewer = app.profiles.run(&account.id).await?.0.id;
@@ -56,7 +56,8 @@ pub(crate) async fn fill(app: &App) -> Result<Viewer> {
             stack.follows().follow(viewer, author).await?;
         }
         for post in 0..POSTS {
-            let text = format!("Chapter {post} is done; the harbour is quiet and the lamps are lit.");
+            let text =
+                format!("Chapter {post} is done; the harbour is quiet and the lamps are lit.");
             let post = stack.community().create(author, NewPost::new(text)).await?;
             stack.community().like(viewer, post.id).await?;
             let said = "Well done.".to_owned();
@@ -80,11 +81,7 @@ fn new_book(n: usize) -> NewBook {
 }
 
 /// A year of sales, with its roll-ups, insights and forecasts.
-async fn sell(
-    app: &App,
-    viewer: Id<User>,
-    books: &[Id<Book>],
-) -> Result<()> {
+async fn sell(app: &App, viewer: Id<User>, books: &[Id<Book>]) -> Result<()> {
     let (stack, year) = (&app.stack, year()?);
     let mut sales = Vec::new();
     for (n, date) in year.iter().enumerate() {

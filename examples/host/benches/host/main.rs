@@ -140,6 +140,9 @@ fn settings() -> Settings {
     Settings::of([])
 }
 
+/// What the n-th request asks for.
+type Path = fn(usize) -> String;
+
 async fn measure<S: by_hand::Raw>(
     name: &str,
     stack: AuthorStackBuilder,
@@ -160,7 +163,7 @@ async fn measure<S: by_hand::Raw>(
             Arm::new(router(&app(stack, &accounts, true)?, &settings), &viewer),
         ),
     ];
-    let pages: [(&str, fn(usize) -> String); 3] = [
+    let pages: [(&str, Path); 3] = [
         ("book list", |_| "/api/books?limit=50".to_owned()),
         ("feed", |_| "/api/posts?limit=20".to_owned()),
         ("dashboard", demo::dashboard),
@@ -184,14 +187,18 @@ async fn measure<S: by_hand::Raw>(
                 }
             }
             // A cache spares calls that the other side makes.
-            found.print(&format!("host {name} {page}{with}"), with.is_empty(), options);
+            found.print(
+                &format!("host {name} {page}{with}"),
+                with.is_empty(),
+                options,
+            );
         }
     }
     Ok(())
 }
 
 /// Both sides answer the same, but for the cursor of the next page.
-async fn same(host: &Arm, by_hand: &Arm, path: fn(usize) -> String) -> Result<()> {
+async fn same(host: &Arm, by_hand: &Arm, path: Path) -> Result<()> {
     for n in 0..3 {
         let read = async |arm: &Arm| -> Result<Value> {
             let mut body: Value = serde_json::from_slice(&arm.ask(&path(n)).await?)?;
@@ -227,12 +234,7 @@ impl Arm {
     }
 
     /// Milliseconds for a request, all together and for the slowest of a hundred.
-    async fn load(
-        &self,
-        path: fn(usize) -> String,
-        first: usize,
-        options: &Options,
-    ) -> Result<(f64, f64)> {
+    async fn load(&self, path: Path, first: usize, options: &Options) -> Result<(f64, f64)> {
         let next = Arc::new(AtomicUsize::new(0));
         let started = Instant::now();
         let clients = (0..options.at_once).map(|_| {

@@ -2,9 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use authorstack_core::{
-    AccountPatch, Change, Credential, NewAccount, Password, Result, User,
-};
+use authorstack_core::{AccountPatch, Change, Credential, NewAccount, Password, Result, User};
 use http::Method;
 use tokio::{
     net::TcpListener,
@@ -51,7 +49,9 @@ async fn follow(stage: &Stage, listener: TcpListener) {
         ];
         let client = stage.nobody();
         let path = "/api/webhooks/appwrite";
-        let refused = client.send(Method::POST, path, &headers, body.clone()).await;
+        let refused = client
+            .send(Method::POST, path, &headers, body.clone())
+            .await;
         refused.problem(401, "unauthenticated");
     }
     assert!(profile().await.is_ok());

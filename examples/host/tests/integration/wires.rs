@@ -61,9 +61,7 @@ impl Wire {
         near.set_nodelay(true)?;
         far.set_nodelay(true)?;
         let (near, far) = (near.into_split(), far.into_split());
-        let both = async {
-            tokio::try_join!(self.pass(near.0, far.1), self.pass(far.0, near.1))
-        };
+        let both = async { tokio::try_join!(self.pass(near.0, far.1), self.pass(far.0, near.1)) };
         tokio::select! {
             passed = both => passed.map(drop),
             _ = state.wait_for(|state| *state == State::Cut) => Ok(()),
@@ -162,7 +160,8 @@ impl Wires {
     /// How many connections there are, by setting.
     pub(crate) fn open(&self) -> BTreeMap<&'static str, usize> {
         let open = self.wires.iter();
-        open.map(|(setting, wire)| (*setting, wire.open())).collect()
+        open.map(|(setting, wire)| (*setting, wire.open()))
+            .collect()
     }
 }
 

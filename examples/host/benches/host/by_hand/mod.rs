@@ -144,7 +144,10 @@ pub(crate) fn router<S: Raw>(app: &App, raw: S, settings: &Settings) -> Router {
         .route("/posts", get(feed::<S>))
         .route("/dashboard", get(dashboard::<S>));
     let api = http_layers::limited(routes.with_state(state), app);
-    http_layers::around(Router::new().nest("/api", api).with_state(app.clone()), settings)
+    http_layers::around(
+        Router::new().nest("/api", api).with_state(app.clone()),
+        settings,
+    )
 }
 
 /// What went wrong; a benchmark has no use for problem details.

@@ -21,7 +21,8 @@ pub(crate) struct Distributed {
 
 #[derive(Deserialize)]
 struct Account {
-    _id: ObjectId,
+    #[serde(rename = "_id")]
+    id: ObjectId,
 }
 
 #[derive(Deserialize)]
@@ -68,7 +69,8 @@ struct StoredPost {
 
 #[derive(Deserialize)]
 struct Named {
-    _id: ObjectId,
+    #[serde(rename = "_id")]
+    id: ObjectId,
     name: String,
 }
 
@@ -95,7 +97,7 @@ impl Distributed {
         let found = users.find(doc! {"_id": {"$in": ids}});
         let found = found.projection(doc! {"name": 1}).await?;
         let found: Vec<Named> = found.try_collect().await?;
-        Ok(found.into_iter().map(|user| (user._id, user.name)).collect())
+        Ok(found.into_iter().map(|user| (user.id, user.name)).collect())
     }
 }
 
@@ -105,7 +107,7 @@ impl Raw for Distributed {
     async fn user(&self, account: &str) -> Result<ObjectId> {
         let users = self.collection::<Account>("users");
         let found = users.find_one(doc! {"authId": account}).await?;
-        Ok(found.context("no such user")?._id)
+        Ok(found.context("no such user")?.id)
     }
 
     async fn books(&self, user: ObjectId, limit: i64) -> Result<Books> {

@@ -80,9 +80,8 @@ impl Raw for Supabase {
              from public.books where user_id = $1 order by id desc limit $2",
         );
         let list = list.bind(user).bind(limit + 1).fetch_all(&self.pool);
-        let count = sqlx::query_scalar::<_, i64>(
-            "select count(*) from public.books where user_id = $1",
-        );
+        let count =
+            sqlx::query_scalar::<_, i64>("select count(*) from public.books where user_id = $1");
         let count = count.bind(user).fetch_one(&self.pool);
         let (rows, total) = futures::try_join!(list, count)?;
         let items: Result<Vec<Book>> = rows.into_iter().map(Book::of).collect();
