@@ -67,6 +67,11 @@ pub trait RowSource: Send + Sync {
     /// Timeout or Unavailable of the store.
     async fn may_collide(&self, kind: Kind) -> Result<bool>;
 
+    /// The rows that can move and have the unique values of a row with a lower number that can move,
+    /// too, in the order of their numbers. The target takes one row of those values. Only asked where
+    /// rows [may collide](Self::may_collide).
+    fn collisions(&self, kind: Kind, absent: &Absent) -> BoxStream<'_, Result<Vec<RefusedRow>>>;
+
     /// The number of the last row; `None` if there are no rows.
     ///
     /// # Errors

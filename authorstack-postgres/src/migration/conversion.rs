@@ -561,6 +561,26 @@ impl Conversion {
         )
     }
 
+    /// The rows that can move and have the unique values of an earlier row that can: their numbers, in
+    /// order, and that row's. `None` for a kind without unique values.
+    pub(super) fn collisions(&self, lists: &[Kind]) -> Option<String> {
+        let unique = self.kind.description().unique.first()?;
+        let columns: Vec<String> = unique
+            .columns
+            .iter()
+            .map(|name| format!("c.{name}"))
+            .collect();
+        let what = format!(
+            "c.id::bigint as id, first_value(c.id::bigint) over (partition by {} order by c.id) as first",
+            columns.join(", ")
+        );
+        let select = self.select(lists, &what, "t.id is not null");
+        Some(format!(
+            "select c.id, c.first from ({select} where {}) as c where c.id <> c.first order by c.id",
+            self.sound(lists)
+        ))
+    }
+
     /// The absent records that a row refers to, from the rules that it breaks. `references` are the ids
     /// that it refers to, in the order of the kind's references.
     pub(super) fn absent(

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Error, Id, Result, SET_ASIDE,
+    Error, Result, SET_ASIDE,
     migrate::{
-        Absent, BatchLimits, Kind, Original, Problems, Record, RowDigest, RowRange, RowReader,
-        Scanned, UnfitRow,
+        Absent, BatchLimits, Kind, Original, Problems, RowDigest, RowRange, RowReader, Scanned,
+        UnfitRow,
     },
     resilience::with_deadline,
 };
@@ -18,7 +18,7 @@ use sqlx::{AssertSqlSafe, PgConnection, postgres::PgRow, query};
 use uuid::Uuid;
 
 use super::{
-    conversion::{Conversion, absent_setting},
+    conversion::Conversion,
     shared::{PAGE, Shared, failed},
 };
 
@@ -71,16 +71,7 @@ pub(super) async fn open(
         shared.end(connection).await?;
         return Ok(None);
     };
-    let mut lists = Vec::new();
-    for (kind, ids) in &absent.0 {
-        if ids.is_empty() || lists.contains(kind) {
-            continue;
-        }
-        lists.push(*kind);
-        let (setting, ids) = (absent_setting(*kind), array(ids));
-        let set = shared.set(&mut connection, &setting, &ids);
-        with_deadline(limit, set).await?;
-    }
+    let lists = shared.set_absent(&mut connection, absent).await?;
     Ok(Some(RangeReader {
         shared: Arc::clone(shared),
         connection,
@@ -94,12 +85,6 @@ pub(super) async fn open(
         conversion,
         copied_aside: None,
     }))
-}
-
-/// An array of UUIDs in PostgreSQL's text form.
-fn array(ids: &[Id<Record>]) -> String {
-    let uuids: Vec<String> = ids.iter().map(|id| id.to_uuid().to_string()).collect();
-    format!("{{{}}}", uuids.join(","))
 }
 
 impl RangeReader {

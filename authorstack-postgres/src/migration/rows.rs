@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use authorstack_core::{
     Id, Result,
     layers::Operation,
-    migrate::{Absent, Digest, Kind, Record, RowRange, RowReader, RowSource},
+    migrate::{Absent, Digest, Kind, Record, RefusedRow, RowRange, RowReader, RowSource},
     resilience::with_deadline,
 };
 use authorstack_sql::{get, spawned};
@@ -55,6 +55,11 @@ impl RowSource for PostgresMigration {
         }
         self.shared.end(connection).await?;
         Ok(may_collide || self.has_capitals(kind).await?)
+    }
+
+    fn collisions(&self, kind: Kind, absent: &Absent) -> BoxStream<'_, Result<Vec<RefusedRow>>> {
+        let (shared, absent) = (Arc::clone(&self.shared), absent.clone());
+        spawned(move |sender| async move { shared.send_collisions(kind, &absent, sender).await })
     }
 
     async fn last(&self, kind: Kind) -> Result<Option<i64>> {

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use authorstack_core::{
     Error, Id, Result,
-    migrate::{Kind, Original, Problem, Problems, Record, Scanned},
+    migrate::{Absent, Kind, Original, Problem, Problems, Record, RefusedRow, Scanned},
     resilience::with_deadline,
 };
 use authorstack_sql::{
     IdForm, KeptConnections, Pool, Statement, WHOLE_TABLES, from_sqlx, get, name_deadline,
-    read_record,
+    read_record, taken_by,
 };
 use futures::TryStreamExt;
 use serde_json::Value;
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::{
     columns::{self, Column},
-    conversion::{Conversion, ID_MAP, Trouble},
+    conversion::{Conversion, ID_MAP, Trouble, absent_setting},
     encode,
     id_map::IdMap,
 };
@@ -47,6 +47,12 @@ pub(super) struct Shared {
 /// floats with all their digits, dates of ISO 8601, moments in UTC.
 const EXACT_TEXTS: &str = "set local extra_float_digits = 1; set local datestyle = 'ISO, YMD'; \
      set local timezone = 'UTC'";
+
+/// An array of UUIDs in PostgreSQL's text form.
+fn array(ids: &[Id<Record>]) -> String {
+    let uuids: Vec<String> = ids.iter().map(|id| id.to_uuid().to_string()).collect();
+    format!("{{{}}}", uuids.join(","))
+}
 
 pub(super) fn failed(error: sqlx::Error) -> Error {
     from_sqlx(error, &SERVER)
@@ -233,6 +239,63 @@ impl Shared {
         let rows = self.fetch_in(&mut connection, statement).await?;
         self.end(connection).await?;
         Ok(rows)
+    }
+
+    /// Tells a transaction the absent records. Returns the kinds that have some.
+    pub(super) async fn set_absent(
+        &self,
+        connection: &mut PgConnection,
+        absent: &Absent,
+    ) -> Result<Vec<Kind>> {
+        let limit = self.pool.timeouts().load;
+        let mut lists = Vec::new();
+        for (kind, ids) in &absent.0 {
+            if ids.is_empty() || lists.contains(kind) {
+                continue;
+            }
+            lists.push(*kind);
+            let (setting, ids) = (absent_setting(*kind), array(ids));
+            with_deadline(limit, self.set(connection, &setting, &ids)).await?;
+        }
+        Ok(lists)
+    }
+
+    /// Sends the rows that have the unique values of an earlier one.
+    pub(super) async fn send_collisions(
+        &self,
+        kind: Kind,
+        absent: &Absent,
+        sender: mpsc::Sender<Result<Vec<RefusedRow>>>,
+    ) -> Result<()> {
+        let limit = self.pool.timeouts().load;
+        if !self.has_table(kind).await? {
+            return Ok(());
+        }
+        let mut connection = self.begin().await?;
+        let conversion = self.conversion(&mut connection, kind).await?;
+        let lists = self.set_absent(&mut connection, absent).await?;
+        if let Some(sql) = conversion.collisions(&lists) {
+            let select = self.pool.statement(query(AssertSqlSafe(sql)));
+            let mut rows = select.fetch(&mut connection);
+            let mut part = Vec::new();
+            while let Some(row) =
+                with_deadline(limit, async { rows.try_next().await.map_err(failed) }).await?
+            {
+                let (number, first): (i64, i64) = (get(&row, 0)?, get(&row, 1)?);
+                part.push(RefusedRow {
+                    number,
+                    holder: None,
+                    problems: taken_by(kind, number, first),
+                });
+                if part.len() >= PAGE && sender.send(Ok(std::mem::take(&mut part))).await.is_err() {
+                    return Ok(());
+                }
+            }
+            drop(rows);
+            // This fails only if the receiver is gone.
+            let _ = sender.send(Ok(part)).await;
+        }
+        self.end(connection).await
     }
 
     /// Sends the ids of the records of another kind that rows refer to, each once.

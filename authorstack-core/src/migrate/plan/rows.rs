@@ -1,18 +1,21 @@
 //! The plan for rows: the source's server finds those that cannot move.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
-use futures::TryStreamExt;
+use futures::{
+    StreamExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
 
 use super::{Admitted, Found, Sides};
 use crate::{
     Id, Result,
     migrate::{
-        Absent, BatchLimits, Key, Kind, Problems, Progress, Record, RowHolder, RowRange, RowReader,
-        UnfitRow,
+        Absent, BatchLimits, Key, Kind, Problems, Progress, Record, RefusedRow, RowHolder,
+        RowRange, RowReader, Scanned, UnfitRow,
         run::{Lane, past, range_rows},
     },
 };
@@ -33,6 +36,14 @@ pub(super) async fn plan_rows(
     }
     let most = range_rows(BatchLimits::default());
     let mut left = RowRange::ALL;
+    let mut collisions = Collisions {
+        rows: VecDeque::new(),
+        rest: if lane.source.may_collide(kind).await? {
+            lane.source.collisions(kind, &missing)
+        } else {
+            stream::empty().boxed()
+        },
+    };
     while let Some(mut reader) = lane.source.open(kind, left, most, &missing).await? {
         left.after = reader.range().until;
         found.counts.read += reader.rows();
@@ -53,11 +64,14 @@ pub(super) async fn plan_rows(
                 }
             }
         }
-        let taken = if sides.has_records {
+        let mut taken = if sides.has_records {
             taken(lane, sides, reader.as_mut()).await?
         } else {
             HashMap::new()
         };
+        for row in collisions.up_to(left.after, sides, reader.as_mut()).await? {
+            taken.entry(row.number).or_insert(row.problems);
+        }
         for (number, problems) in &taken {
             refused += 1;
             found.reject(number.to_string(), problems);
@@ -78,6 +92,62 @@ pub(super) async fn plan_rows(
         progress.advanced(kind, found.counts);
     }
     Ok(())
+}
+
+/// The rows whose places other rows of the source have, as they come.
+struct Collisions<'l> {
+    rows: VecDeque<RefusedRow>,
+    rest: BoxStream<'l, Result<Vec<RefusedRow>>>,
+}
+
+impl Collisions<'_> {
+    /// Those up to a number. Where the target holds one of them already, it is the other row that is
+    /// refused.
+    async fn up_to(
+        &mut self,
+        last: i64,
+        sides: &Sides<'_>,
+        reader: &mut dyn RowReader,
+    ) -> Result<Vec<RefusedRow>> {
+        while self.rows.back().is_none_or(|row| row.number <= last)
+            && let Some(more) = self.rest.try_next().await?
+        {
+            self.rows.extend(more);
+        }
+        let count = self
+            .rows
+            .iter()
+            .take_while(|row| row.number <= last)
+            .count();
+        let mut found: Vec<RefusedRow> = self.rows.drain(..count).collect();
+        if !sides.has_records {
+            return Ok(found);
+        }
+        let mut held: HashSet<i64> = HashSet::new();
+        for part in found.chunks(BatchLimits::default().records) {
+            let numbers: Vec<i64> = part.iter().map(|row| row.number).collect();
+            let keys: Vec<Key> = numbers.iter().copied().map(Key::Row).collect();
+            let theirs = sides.target.fetch(sides.kind, &keys).await?;
+            let ours = places(reader.fetch(&numbers).await?);
+            let theirs = places(theirs).into_iter();
+            held.extend(theirs.filter_map(|(key, place)| {
+                let is_held = ours.get(&key) == Some(&place);
+                is_held.then(|| key.parse::<i64>().ok()).flatten()
+            }));
+        }
+        found.retain(|row| !held.contains(&row.number));
+        Ok(found)
+    }
+}
+
+/// The unique values of rows, by their numbers.
+fn places(rows: Vec<Scanned>) -> HashMap<String, Vec<String>> {
+    let rows = rows.into_iter().filter_map(|row| {
+        let record = row.outcome.ok()?;
+        let values = record.unique_values().into_iter();
+        Some((row.key, values.map(|(_, value)| value).collect()))
+    });
+    rows.collect()
 }
 
 /// The rows whose places others of the target have that would not give way, and why.

@@ -48,9 +48,9 @@ async fn follow(stage: &Stage, listener: TcpListener) {
             ("x-appwrite-webhook-events", events.as_str()),
         ];
         let client = stage.nobody();
-        let path = "/api/webhooks/appwrite";
+        let hook = "/api/webhooks/appwrite";
         let refused = client
-            .send(Method::POST, path, &headers, body.clone())
+            .send(Method::POST, hook, &headers, body.clone())
             .await;
         refused.problem(401, "unauthenticated");
     }

@@ -54,7 +54,8 @@ impl Wire {
 
     async fn carry(&self, near: TcpStream, to: &str) -> io::Result<()> {
         let mut state = self.state.subscribe();
-        if *state.borrow_and_update() == State::Cut {
+        let now = *state.borrow_and_update();
+        if now == State::Cut {
             return Ok(());
         }
         let far = TcpStream::connect(to).await?;
@@ -76,7 +77,8 @@ impl Wire {
             if read == 0 {
                 return to.shutdown().await;
             }
-            if let State::Slow(pause) = *state.borrow_and_update() {
+            let now = *state.borrow_and_update();
+            if let State::Slow(pause) = now {
                 sleep(pause).await;
             }
             // The sender lives as long as the wire.
@@ -95,7 +97,8 @@ pub(crate) struct Wires {
 
 impl Wires {
     pub(crate) fn new() -> Self {
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all();
+        let mut runtime = Builder::new_multi_thread();
+        runtime.worker_threads(1).enable_all();
         Self {
             runtime: Some(runtime.build().unwrap()),
             wires: BTreeMap::new(),
