@@ -10,7 +10,21 @@ use anyhow::{Context, Result, bail};
 
 /// The Cargo that runs us, so that a `+toolchain` carries over.
 pub(crate) fn cargo() -> Command {
-    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    without_package(&mut cargo);
+    cargo
+}
+
+/// Removes what Cargo tells us of our own package. Some build scripts watch these variables: with
+/// them, each change between `cargo xtask` and plain Cargo would compile most crates anew.
+pub(crate) fn without_package(command: &mut Command) {
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        let starts = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+        if starts.iter().any(|start| text.starts_with(start)) {
+            command.env_remove(name);
+        }
+    }
 }
 
 /// Runs a command that shares our input and output; fails if the command fails.

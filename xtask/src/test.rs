@@ -47,6 +47,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let selected = packages || has_option(arguments, "-E", "--filterset");
     let nextest = || {
         let mut nextest = Command::new(venv.program("cargo-nextest"));
+        process::without_package(&mut nextest);
         nextest
             .args(["nextest", "run", "--all-features"])
             .current_dir(workspace.root());

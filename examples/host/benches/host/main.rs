@@ -121,7 +121,7 @@ fn app(stack: AuthorStackBuilder, accounts: &MemoryStore, is_cached: bool) -> Re
     } else {
         stack
     };
-    let limit = RateLimit::smooth(1_000_000_000, Duration::from_mins(1))?;
+    let limit = RateLimit::smooth(10_000_000, Duration::from_mins(1))?;
     let stores = Stores {
         live,
         stack: stack.layer(Limited::new(64)).build(),
