@@ -16,12 +16,7 @@ use authorstack_supabase::{SupabaseConfig, SupabaseStore};
 use chrono::NaiveDate;
 use clap::Parser;
 use common::{Comparison, Pair, dashboard, setting};
-use sqlx::{
-    Executor, PgPool, Row,
-    postgres::{PgPoolOptions, PgRow},
-    query,
-    types::Decimal,
-};
+use sqlx::{Executor, PgPool, postgres::PgPoolOptions, query, types::Decimal};
 use uuid::Uuid;
 
 #[derive(Debug, Parser)]

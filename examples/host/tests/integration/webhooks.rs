@@ -26,14 +26,16 @@ async fn follow(stage: &Stage, listener: TcpListener) {
 
     // Nobody signs in here: what the profile is made of comes by the webhook.
     let mut account = NewAccount::new("ada@example.org".parse().unwrap());
-    account.name = "Ada".to_owned();
+    "Ada".clone_into(&mut account.name);
     account.credential = Credential::Password(Password::new("tide and time").unwrap());
     let account = stack.accounts().create(account).await.unwrap().id;
     let profile = async || stack.users().get_by_auth_id(&account).await;
     wait(async || profile().await.is_ok_and(|user| user.name == "Ada")).await;
 
-    let mut patch = AccountPatch::default();
-    patch.email = Change::Set("ada@example.net".parse().unwrap());
+    let patch = AccountPatch {
+        email: Change::Set("ada@example.net".parse().unwrap()),
+        ..AccountPatch::default()
+    };
     stack.accounts().update(&account, patch).await.unwrap();
     let has_moved = |user: User| user.email.as_str() == "ada@example.net";
     wait(async || profile().await.is_ok_and(has_moved)).await;
