@@ -20,7 +20,7 @@ use crate::{Boost, Done, Id, Listed, NewBoost, Page, PageRequest, Result, User};
 /// stack.boosts().purchase(ada.id, boost.clone()).await?;
 /// stack.boosts().purchase(ada.id, boost).await?;
 /// assert_eq!(stack.users().get(ada.id).await?.credits, 60);
-/// assert_eq!(stack.boosts().leaderboard(time::now(), 10).await?.len(), 0, "it has no position");
+/// assert_eq!(stack.boosts().leaderboard(time::now(), 10).await?[0].position, 1);
 /// # Ok(())
 /// # }
 /// ```

@@ -25,7 +25,7 @@ use crate::{
 /// let launch = stack.checklists().create(ada.id, launch).await?;
 /// let cover = NewTask::new("Order the cover");
 /// let launch = stack.checklists().add_task(ada.id, launch.id, cover).await?;
-/// let cover = launch.tasks[0].id;
+/// let cover = launch.tasks[0].id.clone();
 /// let launch = stack.checklists().complete_task(ada.id, launch.id, cover, time::now()).await?;
 /// assert_eq!(launch.progress, 100);
 /// # Ok(())
