@@ -34,17 +34,19 @@ impl Log {
             .finish()
     }
 
-    /// Fails if the log, or what was said, holds one of these.
+    /// Checks that neither the log nor what was said holds one of these. It names a secret by its
+    /// place in the list: one may be the key of a real server.
     ///
     /// # Panics
-    /// Then.
+    /// If one of them is found.
     pub fn assert_without<S: AsRef<str>>(&self, secrets: impl IntoIterator<Item = S>, said: &Said) {
         let logged = self.text();
-        for secret in secrets {
+        for (place, secret) in secrets.into_iter().enumerate() {
             let secret = secret.as_ref();
-            assert!(!said.0.contains(secret), "{secret} in what was said");
+            assert!(!said.0.contains(secret), "secret {place} was said");
             let line = logged.lines().find(|line| line.contains(secret));
-            assert_eq!(line, None, "{secret}");
+            let line = line.map(|line| line.replace(secret, "…"));
+            assert_eq!(line, None, "secret {place} was logged");
         }
     }
 }

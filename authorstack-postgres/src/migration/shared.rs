@@ -267,34 +267,50 @@ impl Shared {
         absent: &Absent,
         sender: mpsc::Sender<Result<Vec<RefusedRow>>>,
     ) -> Result<()> {
-        let limit = self.pool.timeouts().load;
         if !self.has_table(kind).await? {
             return Ok(());
         }
         let mut connection = self.begin().await?;
         let conversion = self.conversion(&mut connection, kind).await?;
         let lists = self.set_absent(&mut connection, absent).await?;
-        if let Some(sql) = conversion.collisions(&lists) {
-            let select = self.pool.statement(query(AssertSqlSafe(sql)));
-            let mut rows = select.fetch(&mut connection);
-            let mut part = Vec::new();
-            while let Some(row) =
-                with_deadline(limit, async { rows.try_next().await.map_err(failed) }).await?
-            {
-                let (number, first): (i64, i64) = (get(&row, 0)?, get(&row, 1)?);
-                part.push(RefusedRow {
-                    number,
-                    holder: None,
-                    problems: taken_by(kind, number, first),
-                });
-                if part.len() >= PAGE && sender.send(Ok(std::mem::take(&mut part))).await.is_err() {
-                    return Ok(());
-                }
+        let Some(sql) = conversion.collisions(&lists) else {
+            return self.end(connection).await;
+        };
+        let read = |row: &PgRow| {
+            let (number, first): (i64, i64) = (get(row, 0)?, get(row, 1)?);
+            Ok(Some(RefusedRow {
+                number,
+                holder: None,
+                problems: taken_by(kind, number, first),
+            }))
+        };
+        self.send_rows(connection, sql, PAGE, read, sender).await
+    }
+
+    /// Sends what is read of the rows of a statement, in parts, and ends the transaction.
+    async fn send_rows<T>(
+        &self,
+        mut connection: PgConnection,
+        sql: String,
+        most: usize,
+        read: impl Fn(&PgRow) -> Result<Option<T>>,
+        sender: mpsc::Sender<Result<Vec<T>>>,
+    ) -> Result<()> {
+        let limit = self.pool.timeouts().load;
+        let select = self.pool.statement(query(AssertSqlSafe(sql)));
+        let mut rows = select.fetch(&mut connection);
+        let mut part = Vec::new();
+        while let Some(row) =
+            with_deadline(limit, async { rows.try_next().await.map_err(failed) }).await?
+        {
+            part.extend(read(&row)?);
+            if part.len() >= most && sender.send(Ok(std::mem::take(&mut part))).await.is_err() {
+                return Ok(());
             }
-            drop(rows);
-            // This fails only if the receiver is gone.
-            let _ = sender.send(Ok(part)).await;
         }
+        drop(rows);
+        // This fails only if the receiver is gone.
+        let _ = sender.send(Ok(part)).await;
         self.end(connection).await
     }
 
@@ -305,30 +321,17 @@ impl Shared {
         to: Kind,
         sender: mpsc::Sender<Result<Vec<Id<Record>>>>,
     ) -> Result<()> {
-        let limit = self.pool.timeouts().load;
         if !self.has_table(kind).await? {
             return Ok(());
         }
         let mut connection = self.begin().await?;
         let conversion = self.conversion(&mut connection, kind).await?;
         let sql = conversion.references(to)?;
-        let select = self.pool.statement(query(AssertSqlSafe(sql)));
-        let mut rows = select.fetch(&mut connection);
-        let mut ids = Vec::new();
-        while let Some(row) =
-            with_deadline(limit, async { rows.try_next().await.map_err(failed) }).await?
-        {
-            if let Some(uuid) = get::<Option<Uuid>>(&row, 0)? {
-                ids.push(Id::from_uuid(uuid)?);
-            }
-            if ids.len() >= IDS && sender.send(Ok(std::mem::take(&mut ids))).await.is_err() {
-                return Ok(());
-            }
-        }
-        drop(rows);
-        // This fails only if the receiver is gone.
-        let _ = sender.send(Ok(ids)).await;
-        self.end(connection).await
+        let read = |row: &PgRow| {
+            let uuid: Option<Uuid> = get(row, 0)?;
+            uuid.map(Id::from_uuid).transpose()
+        };
+        self.send_rows(connection, sql, IDS, read, sender).await
     }
 
     /// The id for a UUID of a row.

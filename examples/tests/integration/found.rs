@@ -186,8 +186,19 @@ async fn markets_of_a_day_under_a_widened_key_are_rejected_as_planned() {
             assert_eq!(sales(answer)["rejected"], 6, "{}", answer.json);
         }
         let reasons = tool.ask(&["plan", "--details"]).unwrap();
-        let said = reasons.json.to_string();
-        assert!(said.contains("13"), "{said}");
+        let examples = sales(&reasons)["examples"].as_array().unwrap();
+        let keys: Vec<&str> = examples
+            .iter()
+            .filter_map(|it| it["key"].as_str())
+            .collect();
+        assert_eq!(keys, ["13", "14", "15", "16", "17", "18"]);
+        for example in examples {
+            let reason = example["reason"].to_string();
+            assert!(
+                reason.contains("is of the same user, book, platform and day"),
+                "{reason}"
+            );
+        }
         let mut new = scratch.supabase().await.unwrap();
         let held: String = sqlx::query_scalar(
             "select string_agg(concat(id, ' ', revenue, ' ', extra ->> 'marketplace'), ', ' order by id) \

@@ -213,6 +213,7 @@ async fn same(host: &Arm, by_hand: &Arm, path: Path) -> Result<()> {
 }
 
 /// A side that is measured.
+#[derive(Clone)]
 struct Arm {
     router: Router,
     bearer: String,
@@ -238,7 +239,7 @@ impl Arm {
         let next = Arc::new(AtomicUsize::new(0));
         let started = Instant::now();
         let clients = (0..options.at_once).map(|_| {
-            let (arm, next, requests) = (self.copy(), Arc::clone(&next), options.requests);
+            let (arm, next, requests) = (self.clone(), Arc::clone(&next), options.requests);
             tokio::spawn(async move {
                 let mut times = Vec::new();
                 loop {
@@ -261,13 +262,6 @@ impl Arm {
         let slow = times.get(times.len() * 99 / 100).copied();
         let requests = u32::try_from(options.requests)?;
         Ok((all / f64::from(requests), slow.context("no requests")?))
-    }
-
-    fn copy(&self) -> Self {
-        Self {
-            router: self.router.clone(),
-            bearer: self.bearer.clone(),
-        }
     }
 }
 

@@ -78,7 +78,7 @@ impl Stage {
     }
 
     /// With a webhook of Appwrite that leads to this address.
-    pub(crate) async fn distributed_told_at(address: SocketAddr) -> Self {
+    pub(crate) async fn distributed_with_webhook(address: SocketAddr) -> Self {
         let url = format!("http://{address}/api/webhooks/appwrite");
         let appwrite = Appwrite::start().await;
         appwrite.add_webhook(&url, WEBHOOK_KEY);

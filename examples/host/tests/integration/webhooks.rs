@@ -14,7 +14,7 @@ use crate::stage::Stage;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn profiles_follow_the_webhooks_of_accounts() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let stage = Stage::distributed_told_at(listener.local_addr().unwrap()).await;
+    let stage = Stage::distributed_with_webhook(listener.local_addr().unwrap()).await;
     stage.run(async |stage| follow(stage, listener).await).await;
 }
 
