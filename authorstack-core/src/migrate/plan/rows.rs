@@ -1,7 +1,7 @@
 //! The plan for rows: the source's server finds those that cannot move.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -64,10 +64,11 @@ pub(super) async fn plan_rows(
                 }
             }
         }
+        // In the order of their numbers: one plan gives the same examples as the next.
         let mut taken = if sides.has_records {
             taken(lane, sides, reader.as_mut()).await?
         } else {
-            HashMap::new()
+            BTreeMap::new()
         };
         for row in collisions.up_to(left.after, sides, reader.as_mut()).await? {
             taken.entry(row.number).or_insert(row.problems);
@@ -155,10 +156,10 @@ async fn taken(
     lane: &Lane<'_>,
     sides: &Sides<'_>,
     reader: &mut dyn RowReader,
-) -> Result<HashMap<i64, Problems>> {
+) -> Result<BTreeMap<i64, Problems>> {
     let (kind, origin) = (sides.kind, sides.origin.as_deref());
     if lane.equal(reader).await?.is_some() {
-        return Ok(HashMap::new());
+        return Ok(BTreeMap::new());
     }
     let opened = lane.target.open(kind, reader.range(), None, origin);
     let mut writer = opened.await?;
