@@ -67,7 +67,7 @@ async fn bench(options: &Options) -> Result<()> {
     let (mut adding, mut running) = (Vec::new(), Vec::new());
     for round in 0..=options.rounds {
         let ours = ours(&url, options).await?;
-        let theirs = theirs(&url, options)?;
+        let theirs = theirs(&url, options).await?;
         if round > 0 {
             adding.push((ours.adding, theirs.adding));
             running.push((ours.running, theirs.running));
@@ -130,8 +130,8 @@ async fn ours(url: &str, options: &Options) -> Result<Seconds> {
     Ok(Seconds { adding, running })
 }
 
-fn theirs(url: &str, options: &Options) -> Result<Seconds> {
-    let prefix = format!("as_bench_{:08x}:node", rand::random::<u32>());
+async fn theirs(url: &str, options: &Options) -> Result<Seconds> {
+    let (redis, _, prefix) = queue(url).await?;
     let examples = Path::new(env!("CARGO_MANIFEST_DIR"));
     let node_path = std::env::var_os("AUTHORSTACK_TEST_NODE_PATH").map_or_else(
         || examples.join("../target/tools/node/node_modules"),
@@ -146,6 +146,7 @@ fn theirs(url: &str, options: &Options) -> Result<Seconds> {
         .output()
         .context("node cannot be run; install Node.js 20")?;
     ensure!(output.status.success(), "BullMQ on Node failed");
+    forget(&redis, &prefix).await?;
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 

@@ -70,7 +70,7 @@ impl fmt::Debug for RedisFeed {
 /// What `exchange.lua` answers.
 type Answer = (
     Vec<(usize, u8)>,
-    Vec<(Vec<u8>, String, Flat)>,
+    Vec<(Vec<u8>, Flat)>,
     Vec<Vec<u8>>,
     u64,
     String,
@@ -98,7 +98,67 @@ impl RedisFeed {
         self.plain.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn exchanged(&self, answer: Answer, settled: &[Settlement]) -> Exchanged {
+    /// The arguments of `exchange.lua`.
+    fn arguments(&self, settled: &[Settlement], first_token: u64, room: usize) -> Vec<Vec<u8>> {
+        let mut arguments = vec![
+            now().to_string(),
+            millis(self.options.lock).to_string(),
+            self.id.clone(),
+            first_token.to_string(),
+            room.to_string(),
+            self.options.worker.clone().unwrap_or_default(),
+            settled.len().to_string(),
+        ];
+        let details_at = arguments.len() + settled.len() * 6 + 1;
+        let mut all_details: Vec<[String; 4]> = Vec::new();
+        let plain = self.plain();
+        for settlement in settled {
+            let trace = |lines: &[String]| Value::from(lines).to_string();
+            let (outcome, value, trace, number) = match &settlement.outcome {
+                Outcome::Completed { returned } => {
+                    ("completed", returned.to_string(), String::new(), 0)
+                }
+                Outcome::Failed { reason, stacktrace } => (
+                    "failed",
+                    reason.clone(),
+                    trace(stacktrace),
+                    u64::from(settlement.attempts),
+                ),
+                Outcome::Retry {
+                    reason,
+                    stacktrace,
+                    after,
+                } => ("retry", reason.clone(), trace(stacktrace), millis(*after)),
+                Outcome::GivenBack => ("back", String::new(), String::new(), 0),
+            };
+            let or_all =
+                |limit: Option<u64>| limit.map_or_else(|| "-1".to_owned(), |it| it.to_string());
+            let details = [
+                trace,
+                or_all(settlement.keep.count.map(u64::from)),
+                or_all(settlement.keep.age.map(|age| age.as_secs())),
+                number.to_string(),
+            ];
+            let known = all_details.iter().position(|it| *it == details);
+            let place = known.unwrap_or_else(|| {
+                all_details.push(details);
+                all_details.len() - 1
+            });
+            let before = plain.get(&settlement.held.id);
+            arguments.extend([
+                settlement.held.id.as_str().to_owned(),
+                settlement.held.token.clone(),
+                outcome.to_owned(),
+                value,
+                (details_at + place * 4).to_string(),
+                before.map(u32::to_string).unwrap_or_default(),
+            ]);
+        }
+        arguments.extend(all_details.into_iter().flatten());
+        arguments.into_iter().map(String::into_bytes).collect()
+    }
+
+    fn exchanged(&self, answer: Answer, settled: &[Settlement], first_token: u64) -> Exchanged {
         let (refused, taken, broken, limited, due) = answer;
         let mut exchanged = Exchanged {
             broken: broken.iter().map(|id| jobs::id(id)).collect(),
@@ -118,7 +178,8 @@ impl RedisFeed {
                     .push((settlement.held.id.clone(), refusal));
             }
         }
-        for (id, token, fields) in taken {
+        for (number, (id, fields)) in (first_token..).zip(taken) {
+            let lock = format!("{}:{number}", self.id);
             let id = jobs::id(&id);
             let fields = Fields::new(fields);
             match jobs::decode(id.clone(), &fields, JobState::Active) {
@@ -129,7 +190,7 @@ impl RedisFeed {
                     if !fields.has("parent") && !fields.has("deid") {
                         self.plain().insert(job.id.clone(), job.attempts_made);
                     }
-                    exchanged.taken.push(Taken { job, token });
+                    exchanged.taken.push(Taken { job, token: lock });
                 }
                 // A hash without a name is no job. Its lock runs out, and it fails in the end.
                 Err(_) => exchanged.broken.push(id),
@@ -143,52 +204,13 @@ impl RedisFeed {
 impl JobFeed for RedisFeed {
     async fn exchange(&self, settled: &[Settlement], room: usize) -> Result<Exchanged> {
         let first = self.tokens.fetch_add(room as u64, Ordering::Relaxed);
-        let mut arguments: Vec<Vec<u8>> = Vec::with_capacity(7 + settled.len() * 9);
-        let mut push = |value: String| arguments.push(value.into_bytes());
-        push(now().to_string());
-        push(millis(self.options.lock).to_string());
-        push(self.id.clone());
-        push(first.to_string());
-        push(room.to_string());
-        push(self.options.worker.clone().unwrap_or_default());
-        push(settled.len().to_string());
-        for settlement in settled {
-            push(settlement.held.id.as_str().to_owned());
-            push(settlement.held.token.clone());
-            let trace = |lines: &[String]| Value::from(lines).to_string();
-            let (outcome, value, trace, number) = match &settlement.outcome {
-                Outcome::Completed { returned } => {
-                    ("completed", returned.to_string(), String::new(), 0)
-                }
-                Outcome::Failed { reason, stacktrace } => (
-                    "failed",
-                    reason.clone(),
-                    trace(stacktrace),
-                    u64::from(settlement.attempts),
-                ),
-                Outcome::Retry {
-                    reason,
-                    stacktrace,
-                    after,
-                } => ("retry", reason.clone(), trace(stacktrace), millis(*after)),
-                Outcome::GivenBack => ("back", String::new(), String::new(), 0),
-            };
-            push(outcome.to_owned());
-            push(value);
-            push(trace);
-            push(settlement.keep.count.map_or(-1, i64::from).to_string());
-            let age = settlement.keep.age.map(|age| age.as_secs().to_string());
-            push(age.unwrap_or_else(|| "-1".to_owned()));
-            push(number.to_string());
-            let before = self.plain().get(&settlement.held.id).copied();
-            push(before.map(|made| made.to_string()).unwrap_or_default());
-        }
+        let arguments = self.arguments(settled, first, room);
         let answer: Answer = run(&self.store, &self.keys, &scripts::EXCHANGE, arguments).await?;
         for settlement in settled {
             self.plain().remove(&settlement.held.id);
         }
         // The next job of a schedule is added before this one runs, so that no failure ends it.
-        let mut exchanged = self.exchanged(answer, settled);
+        let mut exchanged = self.exchanged(answer, settled, first);
         let mut taken = Vec::with_capacity(exchanged.taken.len());
         for one in exchanged.taken {
             if one.job.scheduler.is_none()

@@ -1,14 +1,16 @@
 -- Settles jobs, and takes others. ARGV: the time, the lock's milliseconds, the feed, the number of
 -- its next token, how many to take, the worker's name, how many are settled; then for each: id,
--- token, outcome, value, stack trace (JSON), how many and how many seconds to keep (-1: all), the
--- attempts or the milliseconds until the next one, and for a job that is neither in a flow nor
--- deduplicated the attempts before this one, or ''.
+-- token, outcome, value, the place of its details in ARGV, and for a job that is neither in a flow nor
+-- deduplicated the attempts before this one, or ''. Then the details, once for all that share them:
+-- stack trace (JSON), how many and how many seconds to keep (-1: all), the attempts or the
+-- milliseconds until the next one.
 --
 -- What can be done for all jobs by one command is: a script's commands cost more than what they do.
+-- So do arguments, and so do numbers where a text is at hand.
 local now, lock = tonumber(ARGV[1]), ARGV[2]
-local feed, token, room, worker = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+local feed, token, room, worker = ARGV[3] .. ':', tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local settlements = tonumber(ARGV[7])
-local FIELDS = 9
+local FIELDS = 6
 local GONE, LOCK_LOST = 1, 2
 local lined_up, put_off_one = false, false
 local trims = {}
@@ -99,22 +101,52 @@ end
 -- Those that are out of the active ones already.
 local released = {}
 
+local known_details = {}
+local function details(place)
+  local known = known_details[place]
+  if not known then
+    local at = tonumber(place)
+    known = {
+      trace = ARGV[at],
+      keep = tonumber(ARGV[at + 1]),
+      age = tonumber(ARGV[at + 2]),
+      number = tonumber(ARGV[at + 3]),
+    }
+    known_details[place] = known
+  end
+  return known
+end
+
+-- Counts a job among the finished ones, of which those of a set are added and trimmed together.
+local function keep_in(set, id, own)
+  local list = finished[set] or {}
+  finished[set] = list
+  list[#list + 1] = ARGV[1]
+  list[#list + 1] = id
+  if own.keep > 0 or own.age >= 0 then
+    trims[own] = set
+  end
+end
+
 -- The lock is the worker's own, and is gone.
-local function settle(id, outcome, value, trace, keep, age, number, before)
-  local key = BASE .. id
+local function settle(at)
+  local id, outcome, value = ARGV[at], ARGV[at + 2], ARGV[at + 3]
+  local key, own = BASE .. id, details(ARGV[at + 4])
   if not released[id] and call('LREM', ACTIVE, -1, id) == 0 then
     return LOCK_LOST
   end
-  local job
-  if before and outcome == 'completed' then
-    job = { true, before, 0, false, false, false }
-  else
-    job = call('HMGET', key, 'name', 'atm', 'priority', 'parent', 'deid', 'opts')
+  if outcome == 'completed' and ARGV[at + 5] ~= '' and own.keep ~= 0 then
+    keep_in(COMPLETED, id, own)
+    call('HSET', key, 'atm', digits(ARGV[at + 5] + 1), 'returnvalue', value, 'finishedOn', ARGV[1])
+    call('XADD', EVENTS, '*', 'event', 'completed', 'jobId', id, 'returnvalue', value, 'prev', 'active')
+    return nil
   end
+  local job = call('HMGET', key, 'name', 'atm', 'priority', 'parent', 'deid', 'opts')
   if not job[1] then
     return GONE
   end
   local attempts = (tonumber(job[2]) or 0) + 1
+  local trace, number = own.trace, own.number
   local priority = tonumber(job[3]) or 0
   if outcome == 'back' then
     line_up(id, priority, true, 'active')
@@ -122,7 +154,7 @@ local function settle(id, outcome, value, trace, keep, age, number, before)
     return nil
   end
   if outcome == 'retry' then
-    call('HSET', key, 'atm', attempts, 'failedReason', value, 'stacktrace', trace, 'delay', digits(number))
+    call('HSET', key, 'atm', digits(attempts), 'failedReason', value, 'stacktrace', trace, 'delay', digits(number))
     if number > 0 then
       put_off(id, now + number)
       put_off_one = true
@@ -143,26 +175,20 @@ local function settle(id, outcome, value, trace, keep, age, number, before)
   if job[4] then
     tell_parent(job[4], id, outcome, value)
   end
-  if keep == 0 then
+  if own.keep == 0 then
     remove_keys(id)
   else
-    local list = finished[set] or {}
-    finished[set] = list
-    list[#list + 1] = ARGV[1]
-    list[#list + 1] = id
+    keep_in(set, id, own)
     if outcome == 'failed' then
-      call('HSET', key, 'atm', attempts, field, value, 'finishedOn', digits(now), 'stacktrace', trace)
+      call('HSET', key, 'atm', digits(attempts), field, value, 'finishedOn', ARGV[1], 'stacktrace', trace)
       call('HDEL', key, 'defa')
     else
-      call('HSET', key, 'atm', attempts, field, value, 'finishedOn', ARGV[1])
-    end
-    if keep > 0 or age >= 0 then
-      trims[set .. keep .. ' ' .. age] = { set, keep, age }
+      call('HSET', key, 'atm', digits(attempts), field, value, 'finishedOn', ARGV[1])
     end
   end
   event(outcome, 'jobId', id, field, value, 'prev', 'active')
   if outcome == 'failed' and attempts >= number then
-    event('retries-exhausted', 'jobId', id, 'attemptsMade', attempts)
+    event('retries-exhausted', 'jobId', id, 'attemptsMade', digits(attempts))
   end
   return nil
 end
@@ -205,7 +231,9 @@ local function promote()
   lined_up = true
 end
 
+-- Of the jobs that are taken: ids and fields in turn.
 local refused, taken, broken = {}, {}, {}
+local got = 0
 
 -- Calls a command with a list of arguments, in parts that Lua can pass.
 local function in_parts(arguments, run)
@@ -245,12 +273,13 @@ if #own_ids > 0 and call('EXISTS', STALLED) == 1 then
   end)
 end
 -- Where a good part of the active jobs has ended, what is left is written anew.
-if #own_ids > 3 and call('LLEN', ACTIVE) <= 4 * #own_ids then
+local active = #own_ids > 3 and call('LRANGE', ACTIVE, 0, 4 * #own_ids) or {}
+if #active > 0 and #active <= 4 * #own_ids then
   local ended, left = {}, {}
   for _, id in ipairs(own_ids) do
     ended[id] = true
   end
-  for _, id in ipairs(call('LRANGE', ACTIVE, 0, -1)) do
+  for _, id in ipairs(active) do
     if ended[id] then
       released[id] = true
     else
@@ -263,9 +292,7 @@ if #own_ids > 3 and call('LLEN', ACTIVE) <= 4 * #own_ids then
   end)
 end
 for _, number in ipairs(own) do
-  local at = 8 + (number - 1) * FIELDS
-  local refusal = settle(ARGV[at], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], tonumber(ARGV[at + 5]),
-    tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8]))
+  local refusal = settle(8 + (number - 1) * FIELDS)
   if refusal then
     refused[#refused + 1] = { number, refusal }
   end
@@ -275,8 +302,8 @@ for set, list in pairs(finished) do
     call('ZADD', set, ...)
   end)
 end
-for _, one in pairs(trims) do
-  trim(one[1], one[2], one[3])
+for own, set in pairs(trims) do
+  trim(set, own.keep, own.age)
 end
 
 -- How long the queue's rate limit lets nothing through.
@@ -330,7 +357,7 @@ local function take(id)
     end
     return
   end
-  local mine = feed .. ':' .. digits(token)
+  local mine = feed .. digits(token)
   token = token + 1
   local started = '1'
   for at = 1, #job, 2 do
@@ -338,14 +365,16 @@ local function take(id)
       started = digits((tonumber(job[at + 1]) or 0) + 1)
     end
   end
-  call('SET', key .. ':lock', mine, 'PX', lock)
+  call('PSETEX', key .. ':lock', lock, mine)
   if worker == '' then
     call('HSET', key, 'processedOn', ARGV[1], 'ats', started)
   else
     call('HSET', key, 'processedOn', ARGV[1], 'ats', started, 'pb', worker)
   end
-  event('active', 'jobId', id, 'prev', 'waiting')
-  taken[#taken + 1] = { id, mine, job }
+  call('XADD', EVENTS, '*', 'event', 'active', 'jobId', id, 'prev', 'waiting')
+  -- Tokens are numbered in the order of the jobs: the worker knows them.
+  got = got + 1
+  taken[2 * got - 1], taken[2 * got] = id, job
 end
 
 local limited, due = 0, ''
@@ -361,8 +390,8 @@ if room > 0 and limited == 0 and not queue.paused then
   if queue.max then
     wanted = math.min(wanted, queue.max - (tonumber(call('GET', LIMITER)) or 0))
   end
-  while #taken < wanted do
-    local ids = grab(math.min(wanted - #taken, 1000))
+  while got < wanted do
+    local ids = grab(math.min(wanted - got, 1000))
     if #ids == 0 then
       break
     end
@@ -370,10 +399,10 @@ if room > 0 and limited == 0 and not queue.paused then
       take(id)
     end
   end
-  if queue.max and #taken > 0 and call('INCRBY', LIMITER, #taken) == #taken then
+  if queue.max and got > 0 and call('INCRBY', LIMITER, got) == got then
     call('PEXPIRE', LIMITER, digits(queue.duration or 1000))
   end
-  if #taken >= wanted or queue.max then
+  if got >= wanted or queue.max then
     if call('LLEN', WAIT) > 0 or call('ZCARD', PRIORITIZED) > 0 then
       wake()
     else
@@ -390,11 +419,11 @@ end
 if put_off_one and due == '' then
   wake_later()
 end
-if settlements > 0 and #taken == 0 and call('LLEN', ACTIVE) == 0 and call('LLEN', WAIT) == 0
+if settlements > 0 and got == 0 and call('LLEN', ACTIVE) == 0 and call('LLEN', WAIT) == 0
   and call('ZCARD', PRIORITIZED) == 0 then
   event('drained')
 end
-if settlements > 0 or #taken > 0 or lined_up then
+if settlements > 0 or got > 0 or lined_up then
   trim_events()
 end
 return { refused, taken, broken, limited, due }

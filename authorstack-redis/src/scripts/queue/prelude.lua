@@ -7,9 +7,10 @@ local STALLED_CHECK, STALLED, EVENTS, META, REPEAT = KEYS[12], KEYS[13], KEYS[14
 -- A job's key is this and its id.
 local BASE = string.sub(WAIT, 1, -5)
 
--- Numbers beyond 14 digits need this: Lua shortens them otherwise.
+-- A whole number as text. Lua itself shortens those beyond 14 digits, and Redis takes long for numbers.
+local format = string.format
 local function digits(number)
-  return string.format('%.0f', number)
+  return format('%d', number)
 end
 
 -- The settings of a queue, this one or a parent's.
@@ -108,7 +109,7 @@ local function store(job)
     more[#more + 1] = job.scheduler
   end
   call('HSET', BASE .. job.id, 'name', job.name, 'data', job.data, 'opts', job.opts, 'timestamp', digits(job.now),
-    'delay', job.delay > 0 and digits(job.delay) or 0, 'priority', job.priority, unpack(more))
+    'delay', digits(job.delay), 'priority', digits(job.priority), unpack(more))
   event('added', 'jobId', job.id, 'name', job.name)
   if job.delay > 0 then
     put_off(job.id, job.now + job.delay)
