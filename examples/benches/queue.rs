@@ -64,18 +64,20 @@ async fn bench(options: &Options) -> Result<()> {
         "--jobs must be a multiple of --bulk"
     );
     let url = setting("AUTHORSTACK_TEST_REDIS_URL")?;
-    let (mut adding, mut running) = (Vec::new(), Vec::new());
+    let (mut adding, mut running, mut both) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..=options.rounds {
         let ours = ours(&url, options).await?;
         let theirs = theirs(&url, options).await?;
         if round > 0 {
             adding.push((ours.adding, theirs.adding));
             running.push((ours.running, theirs.running));
+            both.push((ours.adding + ours.running, theirs.adding + theirs.running));
         }
     }
     for (bench, pairs) in [
         ("jobs added in bulk", adding),
         ("jobs run, 50 at once", running),
+        ("jobs added and run", both),
     ] {
         let comparison = Comparison {
             bench: bench.to_owned(),

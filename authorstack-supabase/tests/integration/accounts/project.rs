@@ -65,8 +65,7 @@ impl Project {
         if let (Some(url), Some(key)) = (real("AUTH_URL"), real("SERVICE_KEY")) {
             return Self::real(&url, key).await;
         }
-        let database = Database::create().await;
-        database.migrated(Via::Direct).await.close().await;
+        let database = Database::with_schema().await;
         let (signing, key) = match family {
             Family::New => (Signing::es256("key-1"), SECRET_KEY.to_owned()),
             Family::Legacy => (Signing::secret(SECRET), service_jwt()),

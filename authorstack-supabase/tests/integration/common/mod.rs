@@ -6,6 +6,7 @@
 )]
 
 pub mod filled;
+mod template;
 
 use std::{
     ops::Deref,
@@ -99,9 +100,20 @@ pub struct Database {
 
 impl Database {
     pub async fn create() -> Self {
-        let name = fresh_name();
+        let admin = PgConnection::connect(&supabase_db_url()).await.unwrap();
+        Self::copy_of("authorstack_template", admin).await
+    }
+
+    /// One whose schema is up to date.
+    pub async fn with_schema() -> Self {
         let mut admin = PgConnection::connect(&supabase_db_url()).await.unwrap();
-        let create = format!("create database {name} template authorstack_template");
+        let template = template::migrated(&mut admin).await;
+        Self::copy_of(&template, admin).await
+    }
+
+    async fn copy_of(template: &str, mut admin: PgConnection) -> Self {
+        let name = fresh_name();
+        let create = format!("create database {name} template {template}");
         admin.execute(AssertSqlSafe(create)).await.unwrap();
         admin.close().await.unwrap();
         Self { name }
@@ -276,8 +288,8 @@ pub struct Fresh {
 
 impl Fresh {
     pub async fn new(via: Via) -> Self {
-        let database = Database::create().await;
-        let store = database.migrated(via).await;
+        let database = Database::with_schema().await;
+        let store = database.store(via).await;
         Self { database, store }
     }
 
