@@ -82,7 +82,7 @@ impl Engine {
     }
 
     /// The answer from the cache, or from `load`, which reads the database. `variant` tells callers
-    /// apart that cannot share one load.
+    /// apart that cannot share one load: the key keeps the answer of one of them.
     pub(crate) async fn read<A, F>(
         &self,
         slot: &Slot,
@@ -130,6 +130,8 @@ impl Engine {
                     Some(answer) => return answer,
                     None => continue,
                 },
+                // Most likely for another variant, whose answer would be of no use.
+                Some(Leased::Taken) if !variant.is_empty() => break,
                 Some(Leased::Taken) => match self.look(slot).await {
                     Some(bytes) => match (codec.decode)(&bytes) {
                         Some(answer) => return answer,

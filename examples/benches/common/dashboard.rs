@@ -35,11 +35,11 @@ const GAPS: &str = "select distinct date from public.sales_data as sale \
        select from public.daily_aggregates as held \
        where held.user_id = sale.user_id and held.date = sale.date) order by date";
 
-const INSIGHTS: &str = "select id, book_id, insight_type, content, confidence, valid_until::timestamptz, \
+const INSIGHTS: &str = "select id::bigint, book_id, insight_type, content, confidence, valid_until::timestamptz, \
        created_at::timestamptz from public.ai_insights \
      where user_id = $1 and (valid_until is null or valid_until > $2) order by id desc limit 5";
 
-const FORECASTS: &str = "select distinct on (forecast_date) id, forecast_date, \
+const FORECASTS: &str = "select distinct on (forecast_date) id::bigint, forecast_date, \
        predicted_revenue, actual_revenue, confidence, factors, \
        created_at::timestamptz \
      from public.revenue_forecasts where user_id = $1 and forecast_date between $2 and $3 \

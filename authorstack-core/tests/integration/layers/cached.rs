@@ -10,11 +10,14 @@ use std::{
 
 use async_trait::async_trait;
 use authorstack_core::{
-    AuthorStack, Error, Id, MemoryStore, Result,
+    AuthorStack, Days, Error, Id, MemoryStore, Result,
     cache::{Cache, Lease, Leased, MemoryCache, Slot, Stale},
+    chrono::NaiveDate,
     layers::Cached,
+    services::{Dashboard, DashboardQuery},
     testing::{FreshCache, author, caching::Slow},
 };
+use futures::future::join_all;
 
 use crate::layers::common::Gate;
 
@@ -121,6 +124,35 @@ async fn a_cache_that_fails_or_hangs_is_a_miss_and_left_alone() {
         }
         assert_eq!(slow.reads() - reads, 1, "{which}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn dashboards_of_other_days_do_not_wait_for_each_other() {
+    let slow = Slow::taking(Duration::from_millis(40));
+    let cached = Cached::new(MemoryCache::default());
+    let stack = AuthorStack::builder().store(&MemoryStore::new());
+    let stack = stack.layer(cached.clone()).layer(slow.clone()).build();
+    let ada = author(&stack, "ada").await.id;
+    let dashboard = Dashboard::new(&stack).cached(&cached);
+    let (before, started) = (slow.reads(), tokio::time::Instant::now());
+    let summaries = (1..=8).map(|day| {
+        let first = NaiveDate::from_ymd_opt(2024, 3, day).unwrap();
+        let query = DashboardQuery::of(Days::up_to(first, 1));
+        let dashboard = &dashboard;
+        // Each is asked for twice: the two share one load.
+        async move {
+            tokio::join!(
+                dashboard.summary(ada, &query),
+                dashboard.summary(ada, &query)
+            )
+        }
+    });
+    for (one, other) in join_all(summaries).await {
+        assert_eq!(one.unwrap(), other.unwrap());
+    }
+    // The clock is the test's: a load takes 40 ms of it.
+    assert!(started.elapsed() < Duration::from_millis(50));
+    assert!(slow.reads() - before < 2 * 8 * 4);
 }
 
 #[tokio::test(start_paused = true)]

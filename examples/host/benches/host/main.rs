@@ -230,7 +230,12 @@ impl Arm {
         let response = self.router.clone().oneshot(request.body(Body::empty())?);
         let (parts, body) = response.await?.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await?;
-        ensure!(parts.status == StatusCode::OK, "{path}: {}", parts.status);
+        ensure!(
+            parts.status == StatusCode::OK,
+            "{path}: {}, {}",
+            parts.status,
+            String::from_utf8_lossy(&body)
+        );
         Ok(body.to_vec())
     }
 
