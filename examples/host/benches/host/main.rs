@@ -48,6 +48,9 @@ struct Options {
     /// Requests at the same time
     #[arg(long, default_value_t = 16)]
     at_once: usize,
+    /// Only this page: book list, feed or dashboard
+    #[arg(long)]
+    page: Option<String>,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
@@ -168,7 +171,8 @@ async fn measure<S: by_hand::Raw>(
         ("feed", |_| "/api/posts?limit=20".to_owned()),
         ("dashboard", demo::dashboard),
     ];
-    for (page, path) in pages {
+    let wanted = |page: &str| options.page.as_deref().is_none_or(|only| only == page);
+    for (page, path) in pages.into_iter().filter(|(page, _)| wanted(page)) {
         for (with, host) in &arms {
             same(host, &by_hand, path).await?;
             let mut found = Found::default();
