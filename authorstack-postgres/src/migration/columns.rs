@@ -149,6 +149,11 @@ impl Column {
         }
     }
 
+    /// Whether the server compares its values as UUIDs.
+    pub(super) fn is_uuid(&self) -> bool {
+        self.held == Held::Uuid
+    }
+
     /// Whether the server may fail to make a value into `jsonb`.
     pub(super) fn is_json(&self) -> bool {
         self.held == Held::Json

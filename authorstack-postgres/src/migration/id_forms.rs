@@ -17,9 +17,9 @@ use uuid::Uuid;
 
 use super::{
     PostgresMigration,
+    columns::{self, Column},
     shared::{Shared, failed},
 };
-use crate::schema::missing_columns;
 
 /// How many ids of a form are looked up among the known records.
 const LOOKED_UP: usize = 1_000;
@@ -194,14 +194,15 @@ impl PostgresMigration {
                 // The check says what is wrong.
                 continue;
             }
-            let missing = missing_columns(&mut connection, kind).await?;
+            let table = columns::of_table(&shared.pool, &mut connection, kind).await?;
             for reference in kind.description().refers_to {
-                if missing.iter().any(|column| column == reference.column) {
+                let Some(column) = table.iter().find(|column| column.name == reference.column)
+                else {
                     continue;
-                }
+                };
                 let ids = found.entry(reference.kind).or_default();
                 let odd = odd.entry(reference.kind).or_default();
-                add_ids(shared, &mut connection, kind, reference.column, ids, odd).await?;
+                add_ids(shared, &mut connection, kind, column, ids, odd).await?;
             }
         }
         shared.end(connection).await?;
@@ -284,15 +285,24 @@ async fn add_ids(
     shared: &Shared,
     connection: &mut PgConnection,
     kind: Kind,
-    column: &str,
+    column: &Column,
     ids: &mut HashSet<Option<Uuid>>,
     odd: &mut HashSet<String>,
 ) -> Result<()> {
     /// The most texts that are kept.
     const MOST: usize = 100_000;
     let limit = shared.pool.timeouts().load;
-    let sql =
-        format!("select distinct {column}::text from public.{kind} where {column} is not null");
+    let name = &column.name;
+    // A UUID is compared faster than its text. Not every type can be compared.
+    let compared = if column.is_uuid() {
+        name.clone()
+    } else {
+        format!("{name}::text")
+    };
+    let sql = format!(
+        "select id::text from (select distinct {compared} as id from public.{kind} \
+         where {name} is not null) as ids"
+    );
     let select = shared.pool.statement(query(AssertSqlSafe(sql)));
     let mut rows = select.fetch(connection);
     while let Some(row) =

@@ -67,6 +67,10 @@ impl fmt::Debug for RedisFeed {
     }
 }
 
+/// How many arguments of `exchange.lua` a settlement has, and how many its details.
+const FIELDS: usize = 6;
+const DETAILS: usize = 4;
+
 /// What `exchange.lua` answers.
 type Answer = (
     Vec<(usize, u8)>,
@@ -109,8 +113,8 @@ impl RedisFeed {
             self.options.worker.clone().unwrap_or_default(),
             settled.len().to_string(),
         ];
-        let details_at = arguments.len() + settled.len() * 6 + 1;
-        let mut all_details: Vec<[String; 4]> = Vec::new();
+        let details_at = arguments.len() + settled.len() * FIELDS + 1;
+        let mut places: HashMap<[String; DETAILS], usize> = HashMap::new();
         let plain = self.plain();
         for settlement in settled {
             let trace = |lines: &[String]| Value::from(lines).to_string();
@@ -139,27 +143,27 @@ impl RedisFeed {
                 or_all(settlement.keep.age.map(|age| age.as_secs())),
                 number.to_string(),
             ];
-            let known = all_details.iter().position(|it| *it == details);
-            let place = known.unwrap_or_else(|| {
-                all_details.push(details);
-                all_details.len() - 1
-            });
+            let next = places.len();
+            let place = *places.entry(details).or_insert(next);
             let before = plain.get(&settlement.held.id);
-            arguments.extend([
+            let fields: [String; FIELDS] = [
                 settlement.held.id.as_str().to_owned(),
                 settlement.held.token.clone(),
                 outcome.to_owned(),
                 value,
-                (details_at + place * 4).to_string(),
+                (details_at + place * DETAILS).to_string(),
                 before.map(u32::to_string).unwrap_or_default(),
-            ]);
+            ];
+            arguments.extend(fields);
         }
-        arguments.extend(all_details.into_iter().flatten());
+        let mut in_order: Vec<_> = places.into_iter().collect();
+        in_order.sort_unstable_by_key(|(_, place)| *place);
+        arguments.extend(in_order.into_iter().flat_map(|(details, _)| details));
         arguments.into_iter().map(String::into_bytes).collect()
     }
 
     fn exchanged(&self, answer: Answer, settled: &[Settlement], first_token: u64) -> Exchanged {
-        let (refused, taken, broken, limited, due) = answer;
+        let (refused, found, broken, limited, due) = answer;
         let mut exchanged = Exchanged {
             broken: broken.iter().map(|id| jobs::id(id)).collect(),
             limited: (limited > 0).then(|| Duration::from_millis(limited)),
@@ -178,8 +182,8 @@ impl RedisFeed {
                     .push((settlement.held.id.clone(), refusal));
             }
         }
-        for (number, (id, fields)) in (first_token..).zip(taken) {
-            let lock = format!("{}:{number}", self.id);
+        for (number, (id, fields)) in (first_token..).zip(found) {
+            let token = format!("{}:{number}", self.id);
             let id = jobs::id(&id);
             let fields = Fields::new(fields);
             match jobs::decode(id.clone(), &fields, JobState::Active) {
@@ -190,7 +194,7 @@ impl RedisFeed {
                     if !fields.has("parent") && !fields.has("deid") {
                         self.plain().insert(job.id.clone(), job.attempts_made);
                     }
-                    exchanged.taken.push(Taken { job, token: lock });
+                    exchanged.taken.push(Taken { job, token });
                 }
                 // A hash without a name is no job. Its lock runs out, and it fails in the end.
                 Err(_) => exchanged.broken.push(id),

@@ -179,6 +179,10 @@ async fn fill(server: &Server) -> redis::aio::MultiplexedConnection {
             break;
         }
     }
+    // Buffers of connections that the server frees later must not make room.
+    let mut limit = redis::cmd("CONFIG");
+    limit.arg("SET").arg("maxmemory").arg("12mb");
+    limit.exec_async(&mut raw).await.unwrap();
     raw
 }
 

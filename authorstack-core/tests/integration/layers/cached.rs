@@ -139,7 +139,7 @@ async fn dashboards_of_other_days_do_not_wait_for_each_other() {
         let first = NaiveDate::from_ymd_opt(2024, 3, day).unwrap();
         let query = DashboardQuery::of(Days::up_to(first, 1));
         let dashboard = &dashboard;
-        // Each is asked for twice: the two share one load.
+        // Each is asked for twice: the two whose answer is kept share one load.
         async move {
             tokio::join!(
                 dashboard.summary(ada, &query),

@@ -302,8 +302,14 @@ for set, list in pairs(finished) do
     call('ZADD', set, ...)
   end)
 end
+-- Failed jobs have details of their own, and the same to keep: each set is trimmed once.
+local trimmed = {}
 for own, set in pairs(trims) do
-  trim(set, own.keep, own.age)
+  local what = set .. ' ' .. own.keep .. ' ' .. own.age
+  if not trimmed[what] then
+    trimmed[what] = true
+    trim(set, own.keep, own.age)
+  end
 end
 
 -- How long the queue's rate limit lets nothing through.

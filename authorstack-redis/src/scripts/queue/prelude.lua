@@ -109,7 +109,7 @@ local function store(job)
     more[#more + 1] = job.scheduler
   end
   call('HSET', BASE .. job.id, 'name', job.name, 'data', job.data, 'opts', job.opts, 'timestamp', digits(job.now),
-    'delay', digits(job.delay), 'priority', digits(job.priority), unpack(more))
+    'delay', digits(math.max(job.delay, 0)), 'priority', digits(job.priority), unpack(more))
   event('added', 'jobId', job.id, 'name', job.name)
   if job.delay > 0 then
     put_off(job.id, job.now + job.delay)

@@ -17,22 +17,17 @@ pub(super) async fn migrated(admin: &mut PgConnection) -> String {
         return name;
     }
     // The other tests wait for the first one.
-    let lock = "select pg_advisory_lock(hashtext($1))";
-    sqlx::query(lock)
-        .bind(&name)
-        .execute(&mut *admin)
-        .await
-        .unwrap();
+    lock(admin, "select pg_advisory_lock(hashtext($1))", &name).await;
     if !is_ready(admin, &name).await {
         make(admin, &name).await;
     }
-    let unlock = "select pg_advisory_unlock(hashtext($1))";
-    sqlx::query(unlock)
-        .bind(&name)
-        .execute(&mut *admin)
-        .await
-        .unwrap();
+    lock(admin, "select pg_advisory_unlock(hashtext($1))", &name).await;
     name
+}
+
+async fn lock(admin: &mut PgConnection, sql: &'static str, name: &str) {
+    let lock = sqlx::query(sql).bind(name);
+    lock.execute(admin).await.unwrap();
 }
 
 async fn make(admin: &mut PgConnection, name: &str) {

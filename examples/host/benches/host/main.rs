@@ -48,8 +48,8 @@ struct Options {
     /// Requests at the same time
     #[arg(long, default_value_t = 16)]
     at_once: usize,
-    /// Only this page: book list, feed or dashboard
-    #[arg(long)]
+    /// Only this page
+    #[arg(long, value_parser = ["book list", "feed", "dashboard"])]
     page: Option<String>,
     /// One JSON object a line
     #[arg(long)]
