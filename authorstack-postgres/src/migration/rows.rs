@@ -24,8 +24,9 @@ impl PostgresMigration {
         if !unique.any(|unique| unique.columns.contains(&"platform")) {
             return Ok(false);
         }
+        // `exists` would leave the server's other cores idle.
         let sql = format!(
-            "select exists (select from public.{kind} where platform <> {})",
+            "select count(*) > 0 from public.{kind} where platform <> {}",
             folded("platform")
         );
         let rows = self.shared.fetch_all(query(AssertSqlSafe(sql))).await?;
