@@ -71,7 +71,8 @@ impl SupabaseMigration {
         Ok(state)
     }
 
-    /// The columns that a signed-in user may read, under the policies.
+    /// The columns that a signed-in user may read, under the policies. Those that a pending migration
+    /// adds are as it will make them.
     async fn readable_columns(
         &self,
         connection: &mut PgConnection,
@@ -80,9 +81,15 @@ impl SupabaseMigration {
         let names = kind.column_names();
         let select = query(
             "select array(select name from unnest($2::text[]) as name \
-             where has_column_privilege('authenticated', $1, name, 'SELECT'))",
+             left join pg_catalog.pg_attribute on attrelid = $1::regclass and attname = name \
+               and not attisdropped \
+             where case when attnum is null then name <> all ($3) \
+               else has_column_privilege('authenticated', attrelid, attnum, 'SELECT') end)",
         );
-        let select = select.bind(deferred::table(kind)).bind(&names);
+        let select = select
+            .bind(deferred::table(kind))
+            .bind(&names)
+            .bind(schema::HOST_COLUMNS);
         let row = self.work.fetch_optional(connection, select).await?;
         let readable: Vec<String> = row.map_or_else(|| Ok(Vec::new()), |row| get(&row, 0))?;
         let names = names.into_iter();

@@ -1,5 +1,7 @@
 //! The schema's migrations, by this crate and by the Supabase CLI.
 
+use std::{fs, path::Path};
+
 use crate::common;
 
 use authorstack_core::{
@@ -215,6 +217,32 @@ async fn a_newer_schema_blocks() {
         );
         assert!(error.to_string().contains("update the program"), "{error}");
         assert_eq!(store.migration().inspect().await.unwrap().blockers.len(), 1);
+    })
+    .await;
+}
+
+/// As a program finds it that was killed between two migrations, or is newer than the schema.
+#[tokio::test]
+async fn every_earlier_schema_is_inspected_as_the_newest() {
+    on_database(async |database| {
+        let target = database.store(Via::Direct).await.migration();
+        let mut states = vec![target.inspect().await.unwrap()];
+        for file in FILES {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("supabase/migrations");
+            let sql = fs::read_to_string(folder.join(file)).unwrap();
+            database.execute(&sql).await;
+            states.push(target.inspect().await.unwrap());
+        }
+        let newest = states[FILES.len()].clone();
+        assert!(!newest.readable_columns.is_empty());
+        for (applied, state) in states.into_iter().enumerate() {
+            assert_eq!(state.pending_migrations, FILES[applied..]);
+            assert_eq!(
+                state.readable_columns, newest.readable_columns,
+                "{applied} are applied"
+            );
+            assert!(state.blockers.is_empty() && state.notes.is_empty());
+        }
     })
     .await;
 }

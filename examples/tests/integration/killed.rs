@@ -1,6 +1,7 @@
 //! A run that is killed, or loses a server, is resumed and ends with the same rows.
 
 use std::{
+    fs::{self, File},
     net::SocketAddr,
     process::Stdio,
     sync::{
@@ -108,11 +109,12 @@ async fn twenty_kills_at_random_moments_change_nothing() {
         tool.mongodb_url = source.mongodb_url().to_owned();
         tool.postgres_url = source.postgres_url();
         let mut since = 0;
+        let said = tool.folder().join("said.txt");
         loop {
             let mut child = tool
                 .command(RUN)
                 .stdout(Stdio::null())
-                .stderr(Stdio::null())
+                .stderr(File::create(&said).unwrap())
                 .spawn()
                 .unwrap();
             let moment = whole.mul_f64(random.random_range(0.02..0.6));
@@ -128,7 +130,8 @@ async fn twenty_kills_at_random_moments_change_nothing() {
                 .await
                 .unwrap()
                 .unwrap();
-            assert_eq!(status.code(), Some(1), "after {since} kills");
+            let said = fs::read_to_string(&said).unwrap();
+            assert_eq!(status.code(), Some(1), "after {since} kills: {said}");
             break;
         }
         in_a_first_load += u32::from(since > 0);
