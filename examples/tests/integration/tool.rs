@@ -183,6 +183,42 @@ async fn a_target_with_other_tables_is_blocked_and_untouched() {
     scratch.remove().await.unwrap();
 }
 
+/// As one is that an older tool made, or a run that was killed between two migrations.
+#[tokio::test]
+async fn an_older_schema_gives_the_same_plan_and_is_brought_up_to_date() {
+    let (scratch, tool) = filled(SMALL).await;
+    let migrations = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../authorstack-supabase/supabase/migrations"
+    );
+    let files = fs::read_dir(migrations).unwrap();
+    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    files.sort();
+    let planned = |pending: usize| {
+        let mut answer = tool.ask(&["plan"]).unwrap();
+        assert_eq!(answer.code, Some(1), "{}", answer.stderr);
+        let migrations = answer.json["schema_migrations"].take();
+        assert_eq!(migrations.as_array().unwrap().len(), pending);
+        for kind in answer.json["kinds"].as_array_mut().unwrap() {
+            kind["seconds"].take();
+        }
+        answer.json
+    };
+    let expected = planned(files.len());
+    let mut database = scratch.supabase().await.unwrap();
+    for (before, file) in files.iter().enumerate() {
+        let sql = fs::read_to_string(file).unwrap();
+        database.execute(AssertSqlSafe(sql)).await.unwrap();
+        let pending = files.len() - before - 1;
+        if pending.is_multiple_of(4) {
+            assert_eq!(planned(pending), expected, "{pending} are pending");
+        }
+    }
+    assert_eq!(tool.ask(&["run"]).unwrap().code, Some(1));
+    assert_eq!(tool.ask(&["verify"]).unwrap().sum("differing"), 0);
+    scratch.remove().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_newer_schema_is_blocked() {
     let (scratch, tool) = filled(SMALL).await;
