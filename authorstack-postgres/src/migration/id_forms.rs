@@ -293,7 +293,7 @@ async fn add_ids(
     const MOST: usize = 100_000;
     let limit = shared.pool.timeouts().load;
     let name = &column.name;
-    // A UUID is compared faster than its text. Not every type can be compared.
+    // UUIDs are compared faster than texts. Some types, such as JSON, can be compared only as texts.
     let compared = if column.is_uuid() {
         name.clone()
     } else {

@@ -71,8 +71,8 @@ impl SupabaseMigration {
         Ok(state)
     }
 
-    /// The columns that a signed-in user may read, under the policies. Those that a pending migration
-    /// adds are as it will make them.
+    /// The columns that a signed-in user may read, under the policies. A column that a pending migration
+    /// adds counts as it will be then.
     async fn readable_columns(
         &self,
         connection: &mut PgConnection,

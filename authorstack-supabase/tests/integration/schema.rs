@@ -221,7 +221,7 @@ async fn a_newer_schema_blocks() {
     .await;
 }
 
-/// As a program finds it that was killed between two migrations, or is newer than the schema.
+/// A program finds such a schema if it is newer, or was killed between two migrations.
 #[tokio::test]
 async fn every_earlier_schema_is_inspected_as_the_newest() {
     on_database(async |database| {

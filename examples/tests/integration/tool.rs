@@ -183,7 +183,7 @@ async fn a_target_with_other_tables_is_blocked_and_untouched() {
     scratch.remove().await.unwrap();
 }
 
-/// As one is that an older tool made, or a run that was killed between two migrations.
+/// An older tool makes such a schema, and so does a run that is killed between two migrations.
 #[tokio::test]
 async fn an_older_schema_gives_the_same_plan_and_is_brought_up_to_date() {
     let (scratch, tool) = filled(SMALL).await;
@@ -206,7 +206,8 @@ async fn an_older_schema_gives_the_same_plan_and_is_brought_up_to_date() {
     };
     let expected = planned(files.len());
     let mut database = scratch.supabase().await.unwrap();
-    for (before, file) in files.iter().enumerate() {
+    // The last ones are left to the run.
+    for (before, file) in files[..files.len() - 4].iter().enumerate() {
         let sql = fs::read_to_string(file).unwrap();
         database.execute(AssertSqlSafe(sql)).await.unwrap();
         let pending = files.len() - before - 1;
