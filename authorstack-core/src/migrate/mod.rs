@@ -65,7 +65,7 @@ pub use repair::repair;
 pub use replay::replay;
 pub use report::{Counts, KindReport, RefusedLine, Report, Status};
 pub use rows::{
-    Absent, RefusedRow, RowDigest, RowHolder, RowMode, RowPass, RowRange, RowReader, RowSink,
+    References, RefusedRow, RowDigest, RowHolder, RowMode, RowPass, RowRange, RowReader, RowSink,
     RowSource, RowWriter, RowsWritten, UnfitRow,
 };
 pub use run::{RunOptions, run};

@@ -40,17 +40,36 @@ pub struct RowDigest {
     pub sum: String,
 }
 
-/// The records that rows refer to and that the target lacks, by kind. Such rows cannot move.
+/// What was found out about the ids in all rows of a kind, before they are read in ranges.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Absent(pub Vec<(Kind, Arc<[Id<Record>]>)>);
+pub struct References {
+    /// The records that rows refer to and that the target lacks, by kind. Such rows cannot move.
+    pub absent: Vec<(Kind, Arc<[Id<Record>]>)>,
+    /// The columns whose values all have ids. Where these move as they are, they are not checked
+    /// again row by row: what comes later and has no id is refused by the target.
+    pub with_ids: Vec<&'static str>,
+}
 
-impl Absent {
-    /// The missing records of a kind.
-    #[must_use]
-    pub fn of(&self, kind: Kind) -> &[Id<Record>] {
-        let found = self.0.iter().find(|(of, _)| *of == kind);
-        found.map_or(&[], |(_, ids)| ids)
+impl References {
+    /// Notes what was found out about the records of a kind that rows of another kind refer to.
+    pub(super) fn add(&mut self, from: Kind, to: Kind, found: Referred) {
+        self.absent.push((to, found.absent.into()));
+        if found.all_have_ids {
+            let references = from.description().refers_to.iter();
+            let columns = references.filter(|reference| reference.kind == to);
+            self.with_ids
+                .extend(columns.map(|reference| reference.column));
+        }
     }
+}
+
+/// What was found out about the records of one kind.
+#[derive(Debug, Default)]
+pub(super) struct Referred {
+    /// Those that the target lacks.
+    pub(super) absent: Vec<Id<Record>>,
+    /// Whether each value that refers to one has an id.
+    pub(super) all_have_ids: bool,
 }
 
 /// A store whose rows a [`RowSink`] takes as they are.
@@ -70,7 +89,11 @@ pub trait RowSource: Send + Sync {
     /// The rows that can move and have the unique values of a row with a lower number that can move,
     /// too, in the order of their numbers. The target takes one row of those values. Only asked where
     /// rows [may collide](Self::may_collide).
-    fn collisions(&self, kind: Kind, absent: &Absent) -> BoxStream<'_, Result<Vec<RefusedRow>>>;
+    fn collisions(
+        &self,
+        kind: Kind,
+        references: &References,
+    ) -> BoxStream<'_, Result<Vec<RefusedRow>>>;
 
     /// The number of the last row; `None` if there are no rows.
     ///
@@ -78,9 +101,16 @@ pub trait RowSource: Send + Sync {
     /// Timeout or Unavailable of the store.
     async fn last(&self, kind: Kind) -> Result<Option<i64>>;
 
-    /// The records of another kind that rows of this kind refer to, each once. Records without an
-    /// id are left out.
-    fn references(&self, kind: Kind, to: Kind) -> BoxStream<'_, Result<Vec<Id<Record>>>>;
+    /// The records of another kind that rows of this kind refer to, each once. `None` stands for
+    /// values without an id.
+    fn references(&self, kind: Kind, to: Kind) -> BoxStream<'_, Result<Vec<Option<Id<Record>>>>>;
+
+    /// The columns of ids that [refer](Self::references) to no record and whose values all have ids,
+    /// as far as the source finds that out for less than it costs to check each row.
+    ///
+    /// # Errors
+    /// Timeout or Unavailable of the store.
+    async fn with_ids(&self, kind: Kind) -> Result<Vec<&'static str>>;
 
     /// The first rows of a range, up to a number of rows, as they are now; `None` if there are
     /// none.
@@ -92,7 +122,7 @@ pub trait RowSource: Send + Sync {
         kind: Kind,
         within: RowRange,
         most: u64,
-        absent: &Absent,
+        references: &References,
     ) -> Result<Option<Box<dyn RowReader>>>;
 }
 
@@ -145,7 +175,7 @@ pub trait RowReader: Send {
 pub struct UnfitRow {
     /// The row, with all its problems.
     pub row: Scanned,
-    /// The [absent](Absent) records that it refers to.
+    /// The [absent](References::absent) records that it refers to.
     pub absent: Vec<(Kind, Id<Record>)>,
 }
 

@@ -163,7 +163,8 @@ pub struct SinkState {
     pub blockers: Vec<String>,
     /// Notes for the user.
     pub notes: Vec<String>,
-    /// How many records each kind has. Kinds without a table are left out.
+    /// How many records each kind has, or one more than a store counts to. Kinds without a table are
+    /// left out.
     pub records: Vec<(Kind, u64)>,
     /// The columns that people who sign in may read, beside the host: theirs, or everybody's.
     pub readable_columns: Vec<(Kind, &'static str)>,

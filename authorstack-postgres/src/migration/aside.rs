@@ -1,10 +1,10 @@
 //! The SQL for what is set aside: the row arrives without the value, and `extra` keeps it.
 
-use authorstack_core::{SET_ASIDE, fields::Shape, migrate::Kind};
+use authorstack_core::{SET_ASIDE, fields::Shape};
 
 use super::{
     columns::{constant, quoted},
-    conversion::{Conversion, LONG, LOSSY, Rule, Then, Trouble},
+    conversion::{Conversion, Known, LONG, LOSSY, Rule, Then, Trouble},
 };
 
 impl Conversion {
@@ -126,7 +126,7 @@ impl Conversion {
 
     /// The rows of a range that move with values set aside, as [`Self::records`] returns them; `None`
     /// if nothing can be set aside.
-    pub(super) fn aside(&self, lists: &[Kind]) -> Option<String> {
+    pub(super) fn aside(&self, known: &Known) -> Option<String> {
         let columns = self.set_aside_columns();
         if columns.is_empty() {
             return None;
@@ -135,11 +135,11 @@ impl Conversion {
             .iter()
             .map(|name| format!("c.aside_{name}"))
             .collect();
-        let select = self.select(lists, &self.record_columns(), "t.id > $1 and t.id <= $2");
+        let select = self.select(known, &self.record_columns(), "t.id > $1 and t.id <= $2");
         Some(format!(
             "{select} where ({}) and {} order by c.id",
             any.join(" or "),
-            self.sound(lists)
+            self.sound(known)
         ))
     }
 }

@@ -69,6 +69,15 @@ impl Rule {
     }
 }
 
+/// What statements need not find out.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// The kinds that lack records. A list in the transaction has their ids.
+    pub(super) absent: Vec<Kind>,
+    /// The columns whose values all have ids, as far as that was looked at.
+    pub(super) with_ids: Vec<&'static str>,
+}
+
 /// How the rows of a kind are converted.
 #[derive(Debug, Clone)]
 pub(super) struct Conversion {
@@ -431,15 +440,18 @@ impl Conversion {
         reference.map(|reference| reference.kind)
     }
 
-    /// The rules to apply. Rules about absent records apply only to kinds that have some.
-    fn asked(&self, lists: &[Kind]) -> impl Iterator<Item = &Rule> {
+    /// The rules to apply.
+    fn asked(&self, known: &Known) -> impl Iterator<Item = &Rule> {
         self.rules.iter().filter(move |rule| match rule.trouble {
-            Trouble::Absent(kind) => lists.contains(&kind),
-            Trouble::Id | Trouble::Missing | Trouble::Value(_) => true,
+            Trouble::Absent(kind) => known.absent.contains(&kind),
+            Trouble::Id => {
+                !(known.with_ids.contains(&rule.field) && self.moves_as_it_is(rule.field))
+            }
+            Trouble::Missing | Trouble::Value(_) => true,
         })
     }
 
-    fn lists(&self, lists: &[Kind]) -> String {
+    fn lists(&self, known: &Known) -> String {
         let mut tables = Vec::new();
         if self.has_map {
             tables.push(format!(
@@ -447,7 +459,7 @@ impl Conversion {
                  from jsonb_each_text(current_setting('{ID_MAP}')::jsonb))"
             ));
         }
-        for &kind in lists {
+        for &kind in &known.absent {
             tables.push(format!(
                 "{} as materialized (select id \
                  from unnest(current_setting('{}')::uuid[]) as listed (id))",
@@ -484,7 +496,7 @@ impl Conversion {
     }
 
     /// `select what from` the converted rows for which a condition over `t` is true.
-    pub(super) fn select(&self, lists: &[Kind], what: &str, condition: &str) -> String {
+    pub(super) fn select(&self, known: &Known, what: &str, condition: &str) -> String {
         let (columns, joins) = self.columns();
         let columns = columns.into_iter().zip(self.kind.column_names());
         let columns = columns.map(|(column, name)| format!("{column} as {name}"));
@@ -513,12 +525,12 @@ impl Conversion {
             let fence = if costly { " offset 0" } else { "" };
             from = format!("(select c.*, {} from {from}{fence}) as c", aside.join(", "));
         }
-        format!("{}select {what} from {from}", self.lists(lists))
+        format!("{}select {what} from {from}", self.lists(known))
     }
 
-    pub(super) fn sound(&self, lists: &[Kind]) -> String {
+    pub(super) fn sound(&self, known: &Known) -> String {
         let broken: Vec<String> = self
-            .asked(lists)
+            .asked(known)
             .filter(|rule| !rule.sets_aside())
             .map(|rule| format!("({})", rule.broken))
             .collect();
@@ -526,12 +538,12 @@ impl Conversion {
     }
 
     /// Whether each rule is broken: an array in the order of `rules`.
-    fn flags(&self, lists: &[Kind]) -> String {
+    fn flags(&self, known: &Known) -> String {
         let flags: Vec<String> = self
             .rules
             .iter()
             .map(|rule| {
-                let asked = self.asked(lists).any(|asked| std::ptr::eq(asked, rule));
+                let asked = self.asked(known).any(|asked| std::ptr::eq(asked, rule));
                 if asked {
                     format!("({}) is true", rule.broken)
                 } else {
@@ -543,30 +555,30 @@ impl Conversion {
     }
 
     /// The rows of a range that can move, in the binary form of COPY.
-    pub(super) fn copy(&self, lists: &[Kind], after: i64, until: i64) -> String {
+    pub(super) fn copy(&self, known: &Known, after: i64, until: i64) -> String {
         let columns = self.arriving().join(", ");
         let range = format!("t.id > {after} and t.id <= {until}");
         format!(
             "copy ({} where {}) to stdout (format binary)",
-            self.select(lists, &columns, &range),
-            self.sound(lists)
+            self.select(known, &columns, &range),
+            self.sound(known)
         )
     }
 
     /// The digest of those rows. The first two parameters are the range.
-    pub(super) fn digest(&self, lists: &[Kind]) -> String {
+    pub(super) fn digest(&self, known: &Known) -> String {
         let digest = row_digest(self.kind);
         let columns = self.arriving().join(", ");
-        let select = self.select(lists, &columns, "t.id > $1 and t.id <= $2");
+        let select = self.select(known, &columns, "t.id > $1 and t.id <= $2");
         format!(
             "select {digest} from ({select} where {}) as c",
-            self.sound(lists)
+            self.sound(known)
         )
     }
 
     /// The rows that can move and have the unique values of an earlier row that can: their numbers, in
     /// order, and that row's. `None` for a kind without unique values.
-    pub(super) fn collisions(&self, lists: &[Kind]) -> Option<String> {
+    pub(super) fn collisions(&self, known: &Known) -> Option<String> {
         let unique = self.kind.description().unique.first()?;
         let columns: Vec<String> = unique
             .columns
@@ -577,10 +589,10 @@ impl Conversion {
             "c.id::bigint as id, first_value(c.id::bigint) over (partition by {} order by c.id) as first",
             columns.join(", ")
         );
-        let select = self.select(lists, &what, "t.id is not null");
+        let select = self.select(known, &what, "t.id is not null");
         Some(format!(
             "select c.id, c.first from ({select} where {}) as c where c.id <> c.first order by c.id",
-            self.sound(lists)
+            self.sound(known)
         ))
     }
 
@@ -606,7 +618,7 @@ impl Conversion {
 
     /// The rows of a range that cannot move: number, the ids that they refer to in the order of the
     /// kind's references, flags, the row as JSON.
-    pub(super) fn refused(&self, lists: &[Kind]) -> String {
+    pub(super) fn refused(&self, known: &Known) -> String {
         let references = self.kind.description().refers_to.iter();
         let references: Vec<String> = references
             .map(|reference| format!("c.{}", reference.column))
@@ -614,13 +626,13 @@ impl Conversion {
         let what = format!(
             "c.id, array[{}]::uuid[], {}, {}",
             references.join(", "),
-            self.flags(lists),
+            self.flags(known),
             self.original()
         );
-        let select = self.select(lists, &what, "t.id > $1 and t.id <= $2");
+        let select = self.select(known, &what, "t.id > $1 and t.id <= $2");
         format!(
             "{select} where ({}) is not true order by 1",
-            self.sound(lists)
+            self.sound(known)
         )
     }
 
@@ -629,13 +641,17 @@ impl Conversion {
         let what = self.record_columns();
         format!(
             "{} order by c.id {limit}",
-            self.select(&[], &what, condition)
+            self.select(&Known::default(), &what, condition)
         )
     }
 
     pub(super) fn record_columns(&self) -> String {
         let listed = self.arriving().join(", ");
-        format!("{listed}, {}, {}", self.flags(&[]), self.original())
+        format!(
+            "{listed}, {}, {}",
+            self.flags(&Known::default()),
+            self.original()
+        )
     }
 
     /// SQL for the row as JSON text. Where there is no content, it has none either: for JSON, null
@@ -665,7 +681,34 @@ impl Conversion {
         format!("({original})::text")
     }
 
-    /// The ids of records of a kind that rows refer to, each once.
+    /// Whether a column's ids are those of the target. What has no id there is refused there.
+    fn moves_as_it_is(&self, column: &str) -> bool {
+        !self.has_map && self.ids == IdForm::Embedded && self.digits(column).is_none()
+    }
+
+    /// For each column of ids that refer to no record: SQL for whether all of them have the form. It
+    /// looks at each id once, which costs less than to check each row.
+    pub(super) fn with_ids(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let fields = self.fields().filter(|(column, field)| {
+            field.shape == Shape::Id
+                && self.must_exist(column).is_none()
+                && self.moves_as_it_is(column)
+        });
+        fields.map(|(column, _)| {
+            // `offset 0` keeps the server from checking each row. `exists` would leave its other
+            // cores idle.
+            let sql = format!(
+                "select count(*) = 0 from \
+                   (select distinct {column} as id from public.{} offset 0) as ids \
+                 where not ({})",
+                self.kind,
+                self.ids.holds("ids.id")
+            );
+            (column, sql)
+        })
+    }
+
+    /// The ids of records of a kind that rows refer to, each once, and null for values without an id.
     pub(super) fn references(&self, to: Kind) -> Result<String> {
         let id = self.id("t.uuid", "map");
         let join = self.join("t.uuid", "map");
@@ -680,7 +723,8 @@ impl Conversion {
                 let digits = self.digits(column);
                 let digits = digits.as_deref().unwrap_or("null::uuid");
                 format!(
-                    "select distinct {value} as uuid, {digits} as digits from public.{} as t",
+                    "select distinct {value} as uuid, {digits} as digits from public.{} as t \
+                     where t.{column} is not null",
                     self.kind
                 )
             })
@@ -691,7 +735,7 @@ impl Conversion {
         }
         Ok(format!(
             "{}select distinct coalesce(t.digits, {id}) from ({}) as t{join}",
-            self.lists(&[]),
+            self.lists(&Known::default()),
             columns.join(" union ")
         ))
     }

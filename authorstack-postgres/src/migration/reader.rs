@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use authorstack_core::{
     Error, Result, SET_ASIDE,
     migrate::{
-        Absent, BatchLimits, Kind, Original, Problems, RowDigest, RowRange, RowReader, Scanned,
+        BatchLimits, Kind, Original, Problems, References, RowDigest, RowRange, RowReader, Scanned,
         UnfitRow,
     },
     resilience::with_deadline,
@@ -18,7 +18,7 @@ use sqlx::{AssertSqlSafe, PgConnection, postgres::PgRow, query};
 use uuid::Uuid;
 
 use super::{
-    conversion::Conversion,
+    conversion::{Conversion, Known},
     shared::{PAGE, Shared, failed},
 };
 
@@ -34,8 +34,7 @@ pub(super) struct RangeReader {
     kind: Kind,
     range: RowRange,
     rows: u64,
-    /// The kinds with absent records.
-    lists: Vec<Kind>,
+    known: Known,
     conversion: Conversion,
     /// Whether the rows that were copied last may have values set aside; `None` before that.
     copied_aside: Option<bool>,
@@ -47,7 +46,7 @@ pub(super) async fn open(
     kind: Kind,
     window: RowRange,
     most: u64,
-    absent: &Absent,
+    references: &References,
 ) -> Result<Option<RangeReader>> {
     Shared::known(kind)?;
     let limit = shared.pool.timeouts().load;
@@ -71,7 +70,7 @@ pub(super) async fn open(
         shared.end(connection).await?;
         return Ok(None);
     };
-    let lists = shared.set_absent(&mut connection, absent).await?;
+    let known = shared.set_absent(&mut connection, references).await?;
     Ok(Some(RangeReader {
         shared: Arc::clone(shared),
         connection,
@@ -81,7 +80,7 @@ pub(super) async fn open(
             until,
         },
         rows: rows.unsigned_abs(),
-        lists,
+        known,
         conversion,
         copied_aside: None,
     }))
@@ -143,7 +142,7 @@ impl RowReader for RangeReader {
             return Ok(None);
         }
         let limit = self.shared.pool.timeouts().load;
-        let sql = self.conversion.digest(&self.lists);
+        let sql = self.conversion.digest(&self.known);
         let digest = query(AssertSqlSafe(sql))
             .bind(self.range.after)
             .bind(self.range.until);
@@ -161,7 +160,7 @@ impl RowReader for RangeReader {
     fn copy(&mut self) -> BoxStream<'_, Result<Vec<u8>>> {
         let limit = self.shared.pool.timeouts().load;
         let RowRange { after, until } = self.range;
-        let sql = self.conversion.copy(&self.lists, after, until);
+        let sql = self.conversion.copy(&self.known, after, until);
         let (connection, aside) = (&mut self.connection, &mut self.copied_aside);
         let aside = aside.insert(false);
         let rows = async move {
@@ -190,7 +189,7 @@ impl RowReader for RangeReader {
     }
 
     fn refused(&mut self) -> BoxStream<'_, Result<Vec<UnfitRow>>> {
-        let sql = self.conversion.refused(&self.lists);
+        let sql = self.conversion.refused(&self.known);
         let read: fn(&Shared, &Conversion, Kind, &PgRow) -> _ = |shared, conversion, kind, row| {
             let (number, original): (i64, &str) = (get(row, 0)?, get(row, 3)?);
             let references: Vec<Option<Uuid>> = get(row, 1)?;
@@ -211,7 +210,7 @@ impl RowReader for RangeReader {
     fn set_aside(&mut self) -> BoxStream<'_, Result<Vec<Scanned>>> {
         // Looking for them costs the server as much as the copy did. A piece has whole rows, and what
         // is set aside is under this name in each: where it is nowhere, there are none.
-        let sql = self.conversion.aside(&self.lists);
+        let sql = self.conversion.aside(&self.known);
         match sql.filter(|_| self.copied_aside != Some(false)) {
             Some(sql) => self.parts(sql, PAGE, Shared::scanned, |row| row.original.len()),
             None => stream::empty().boxed(),

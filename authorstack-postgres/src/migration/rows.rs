@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use authorstack_core::{
     Id, Result,
     layers::Operation,
-    migrate::{Absent, Digest, Kind, Record, RefusedRow, RowRange, RowReader, RowSource},
+    migrate::{Digest, Kind, Record, References, RefusedRow, RowRange, RowReader, RowSource},
     resilience::with_deadline,
 };
 use authorstack_sql::{get, spawned};
@@ -58,9 +58,13 @@ impl RowSource for PostgresMigration {
         Ok(may_collide || self.has_capitals(kind).await?)
     }
 
-    fn collisions(&self, kind: Kind, absent: &Absent) -> BoxStream<'_, Result<Vec<RefusedRow>>> {
-        let (shared, absent) = (Arc::clone(&self.shared), absent.clone());
-        spawned(move |sender| async move { shared.send_collisions(kind, &absent, sender).await })
+    fn collisions(
+        &self,
+        kind: Kind,
+        references: &References,
+    ) -> BoxStream<'_, Result<Vec<RefusedRow>>> {
+        let (shared, known) = (Arc::clone(&self.shared), references.clone());
+        spawned(move |sender| async move { shared.send_collisions(kind, &known, sender).await })
     }
 
     async fn last(&self, kind: Kind) -> Result<Option<i64>> {
@@ -73,9 +77,27 @@ impl RowSource for PostgresMigration {
         rows.first().map_or(Ok(None), |row| get(row, 0))
     }
 
-    fn references(&self, kind: Kind, to: Kind) -> BoxStream<'_, Result<Vec<Id<Record>>>> {
+    fn references(&self, kind: Kind, to: Kind) -> BoxStream<'_, Result<Vec<Option<Id<Record>>>>> {
         let shared = Arc::clone(&self.shared);
         spawned(move |sender| async move { shared.send_ids(kind, to, sender).await })
+    }
+
+    async fn with_ids(&self, kind: Kind) -> Result<Vec<&'static str>> {
+        if !self.shared.has_table(kind).await? {
+            return Ok(Vec::new());
+        }
+        let mut connection = self.shared.begin().await?;
+        let conversion = self.shared.conversion(&mut connection, kind).await?;
+        let mut known = Vec::new();
+        for (column, sql) in conversion.with_ids() {
+            let select = query(AssertSqlSafe(sql));
+            let rows = self.shared.fetch_in(&mut connection, select).await?;
+            if rows.first().map_or(Ok(false), |row| get(row, 0))? {
+                known.push(column);
+            }
+        }
+        self.shared.end(connection).await?;
+        Ok(known)
     }
 
     /// The engine does not name the operation here.
@@ -84,12 +106,12 @@ impl RowSource for PostgresMigration {
         kind: Kind,
         within: RowRange,
         most: u64,
-        absent: &Absent,
+        references: &References,
     ) -> Result<Option<Box<dyn RowReader>>> {
         if !self.shared.has_table(kind).await? {
             return Ok(None);
         }
-        let opened = reader::open(&self.shared, kind, within, most, absent).await;
+        let opened = reader::open(&self.shared, kind, within, most, references).await;
         let reader = opened.map_err(|error| error.in_operation(Operation::Scan))?;
         Ok(reader.map(|reader| Box::new(reader) as Box<dyn RowReader>))
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use authorstack_core::{
     Error, Id, Result,
-    migrate::{Absent, Kind, Original, Problem, Problems, Record, RefusedRow, Scanned},
+    migrate::{Kind, Original, Problem, Problems, Record, References, RefusedRow, Scanned},
     resilience::with_deadline,
 };
 use authorstack_sql::{
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::{
     columns::{self, Column},
-    conversion::{Conversion, ID_MAP, Trouble, absent_setting},
+    conversion::{Conversion, ID_MAP, Known, Trouble, absent_setting},
     encode,
     id_map::IdMap,
 };
@@ -241,30 +241,33 @@ impl Shared {
         Ok(rows)
     }
 
-    /// Tells a transaction the absent records. Returns the kinds that have some.
+    /// Tells a transaction the absent records. Returns what its statements must check.
     pub(super) async fn set_absent(
         &self,
         connection: &mut PgConnection,
-        absent: &Absent,
-    ) -> Result<Vec<Kind>> {
+        references: &References,
+    ) -> Result<Known> {
         let limit = self.pool.timeouts().load;
-        let mut lists = Vec::new();
-        for (kind, ids) in &absent.0 {
-            if ids.is_empty() || lists.contains(kind) {
+        let mut known = Known {
+            absent: Vec::new(),
+            with_ids: references.with_ids.clone(),
+        };
+        for (kind, ids) in &references.absent {
+            if ids.is_empty() || known.absent.contains(kind) {
                 continue;
             }
-            lists.push(*kind);
+            known.absent.push(*kind);
             let (setting, ids) = (absent_setting(*kind), array(ids));
             with_deadline(limit, self.set(connection, &setting, &ids)).await?;
         }
-        Ok(lists)
+        Ok(known)
     }
 
     /// Sends the rows that have the unique values of an earlier one.
     pub(super) async fn send_collisions(
         &self,
         kind: Kind,
-        absent: &Absent,
+        references: &References,
         sender: mpsc::Sender<Result<Vec<RefusedRow>>>,
     ) -> Result<()> {
         if !self.has_table(kind).await? {
@@ -272,8 +275,8 @@ impl Shared {
         }
         let mut connection = self.begin().await?;
         let conversion = self.conversion(&mut connection, kind).await?;
-        let lists = self.set_absent(&mut connection, absent).await?;
-        let Some(sql) = conversion.collisions(&lists) else {
+        let known = self.set_absent(&mut connection, references).await?;
+        let Some(sql) = conversion.collisions(&known) else {
             return self.end(connection).await;
         };
         let read = |row: &PgRow| {
@@ -314,12 +317,13 @@ impl Shared {
         self.end(connection).await
     }
 
-    /// Sends the ids of the records of another kind that rows refer to, each once.
+    /// Sends the ids of the records of another kind that rows refer to, each once, and `None` for
+    /// values without an id.
     pub(super) async fn send_ids(
         &self,
         kind: Kind,
         to: Kind,
-        sender: mpsc::Sender<Result<Vec<Id<Record>>>>,
+        sender: mpsc::Sender<Result<Vec<Option<Id<Record>>>>>,
     ) -> Result<()> {
         if !self.has_table(kind).await? {
             return Ok(());
@@ -329,7 +333,7 @@ impl Shared {
         let sql = conversion.references(to)?;
         let read = |row: &PgRow| {
             let uuid: Option<Uuid> = get(row, 0)?;
-            uuid.map(Id::from_uuid).transpose()
+            Ok(Some(uuid.map(Id::from_uuid).transpose()?))
         };
         self.send_rows(connection, sql, IDS, read, sender).await
     }

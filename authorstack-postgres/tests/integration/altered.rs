@@ -1,8 +1,8 @@
 //! Tables that an old app has altered.
 
 use authorstack_core::migrate::{
-    Absent, BatchLimits, Kind, Record, RowRange, Scanned, ScannedBatch, Sink, SinkBatch, Snapshot,
-    UnfitRow,
+    BatchLimits, Kind, Record, References, RowRange, Scanned, ScannedBatch, Sink, SinkBatch,
+    Snapshot, UnfitRow,
 };
 use authorstack_postgres::{IdMap, PostgresMigration};
 use futures::TryStreamExt;
@@ -25,7 +25,7 @@ async fn read(migration: &PostgresMigration, kind: Kind) -> Vec<String> {
     let batches: Vec<ScannedBatch> = scan.try_collect().await.unwrap();
     let items: Vec<Scanned> = batches.into_iter().flat_map(|batch| batch.items).collect();
     let lane = Snapshot::rows(migration, kind).unwrap();
-    let absent = Absent::default();
+    let absent = References::default();
     let opened = lane.open(kind, RowRange::ALL, u64::MAX, &absent);
     let mut reader = opened.await.unwrap().unwrap();
     let refused: Vec<Vec<UnfitRow>> = reader.refused().try_collect().await.unwrap();
@@ -166,7 +166,7 @@ async fn amounts_are_not_rounded() {
         assert!(rows[2].contains(r#""_setAside":{"factors":"#), "{}", rows[2]);
         let lane = Snapshot::rows(&migration, Kind::DailyAggregates).unwrap();
         let range = RowRange::ALL;
-        let absent = Absent::default();
+        let absent = References::default();
         let opened = lane.open(Kind::DailyAggregates, range, 9, &absent);
         let mut reader = opened.await.unwrap().unwrap();
         assert_eq!(reader.digest().await.unwrap().unwrap().rows, 1);

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use authorstack_core::{
     ErrorKind, Id,
     migrate::{
-        Absent, BatchLimits, Key, Kind, Position, RowRange, Scanned, ScannedBatch, Snapshot,
+        BatchLimits, Key, Kind, Position, References, RowRange, Scanned, ScannedBatch, Snapshot,
         UnfitRow,
     },
 };
-use authorstack_postgres::{IdMap, PostgresConfig, PostgresMigration, PostgresStore};
+use authorstack_postgres::{IdForm, IdMap, PostgresConfig, PostgresMigration, PostgresStore};
 use futures::TryStreamExt;
 
 use crate::common::{Database, on_database};
@@ -95,7 +95,7 @@ async fn rows_of_absent_records_are_refused_by_name() {
         let mut users: Vec<Id<_>> = Vec::new();
         let mut found = lane.references(Kind::AiInsights, Kind::Users);
         while let Some(ids) = found.try_next().await.unwrap() {
-            users.extend(ids);
+            users.extend(ids.into_iter().flatten());
         }
         users.sort_unstable();
         let [user, other, book] =
@@ -104,11 +104,14 @@ async fn rows_of_absent_records_are_refused_by_name() {
         let mut posts = lane.references(Kind::AiInsights, Kind::CommunityPosts);
         assert!(posts.try_next().await.is_err());
 
-        let absent = Absent(vec![
-            (Kind::Users, Arc::from([other])),
-            (Kind::Books, Arc::from([book])),
-        ]);
-        let opened = lane.open(Kind::AiInsights, RowRange::ALL, 100, &absent);
+        let references = References {
+            absent: vec![
+                (Kind::Users, Arc::from([other])),
+                (Kind::Books, Arc::from([book])),
+            ],
+            with_ids: Vec::new(),
+        };
+        let opened = lane.open(Kind::AiInsights, RowRange::ALL, 100, &references);
         let mut reader = opened.await.unwrap().unwrap();
         assert_eq!(reader.digest().await.unwrap().unwrap().rows, 1);
         let refused: Vec<Vec<UnfitRow>> = reader.refused().try_collect().await.unwrap();
@@ -133,7 +136,10 @@ async fn rows_of_absent_records_are_refused_by_name() {
         }
         // A list of none is no list.
         reader.close().await.unwrap();
-        let none = Absent(vec![(Kind::Users, Arc::from([]))]);
+        let none = References {
+            absent: vec![(Kind::Users, Arc::from([]))],
+            ..References::default()
+        };
         let opened = lane.open(Kind::AiInsights, RowRange::ALL, 100, &none);
         let mut reader = opened.await.unwrap().unwrap();
         assert_eq!(reader.digest().await.unwrap().unwrap().rows, 3);
@@ -142,6 +148,86 @@ async fn rows_of_absent_records_are_refused_by_name() {
             Key::Row(9).to_string()
         );
         reader.close().await.unwrap();
+    })
+    .await;
+}
+
+/// Columns whose ids all hold are not checked again row by row, where they move as they are.
+#[tokio::test]
+async fn ids_that_all_hold_are_not_checked_again() {
+    on_database(async |database| {
+        let migration = insights(database).await;
+        let stale = References {
+            with_ids: vec!["user_id", "book_id"],
+            ..References::default()
+        };
+        let rows = async |migration: &PostgresMigration, references: &References| {
+            let lane = Snapshot::rows(migration, Kind::AiInsights).unwrap();
+            let opened = lane.open(Kind::AiInsights, RowRange::ALL, 100, references);
+            let mut reader = opened.await.unwrap().unwrap();
+            let movable = reader.digest().await.unwrap().unwrap().rows;
+            let refused: Vec<Vec<UnfitRow>> = reader.refused().try_collect().await.unwrap();
+            assert_eq!(movable + refused.concat().len() as u64, reader.rows());
+            reader.close().await.unwrap();
+            movable
+        };
+        assert_eq!(rows(&migration, &References::default()).await, 3);
+        assert_eq!(rows(&migration, &stale).await, 5);
+        // Other ids are those of a map or converted, so their rows are checked.
+        let map = IdMap::parse(&format!(r#"{{"{BOOK}": "65f000000000000000000001"}}"#));
+        let mapped = database.store().await.migration(map.unwrap());
+        assert_eq!(rows(&mapped, &stale).await, 3);
+        let config = PostgresConfig::new(database.url()).ids(IdForm::PaddedRight);
+        let padded = PostgresStore::connect(config).await.unwrap();
+        let padded = padded.migration(IdMap::default());
+        assert_eq!(rows(&padded, &stale).await, 0);
+        database
+            .execute("alter table ai_insights alter column user_id type text")
+            .await;
+        assert_eq!(rows(&migration, &stale).await, 4);
+    })
+    .await;
+}
+
+/// A value without an id is none of the ids that are looked up, and is not passed over. `NULL` is no
+/// value.
+#[tokio::test]
+async fn values_without_ids_are_noticed() {
+    on_database(async |database| {
+        let migration = insights(database).await;
+        let lane = Snapshot::rows(&migration, Kind::AiInsights).unwrap();
+        let stray = async |to: Kind| {
+            let found = lane.references(Kind::AiInsights, to);
+            let found: Vec<Vec<Option<Id<_>>>> = found.try_collect().await.unwrap();
+            found.concat().iter().any(Option::is_none)
+        };
+        assert!(stray(Kind::Users).await && stray(Kind::Books).await);
+        database
+            .execute("delete from ai_insights where id = 8")
+            .await;
+        assert!(stray(Kind::Users).await && !stray(Kind::Books).await);
+        database
+            .execute(
+                "alter table ai_insights alter column user_id type text; \
+                 update ai_insights set user_id = 'ada' where id = 4",
+            )
+            .await;
+        assert!(stray(Kind::Users).await);
+
+        // The books of sales need not exist.
+        let with_ids = async || lane.with_ids(Kind::SalesData).await.unwrap();
+        assert_eq!(with_ids().await, ["book_id"]);
+        database
+            .execute(&format!(
+                "insert into sales_data (user_id, book_id, platform, date, revenue, units) values \
+                   ('{STRAY}', '{BOOK}', 'kdp', '2024-01-01', 1, 1)"
+            ))
+            .await;
+        assert_eq!(with_ids().await, ["book_id"]);
+        database
+            .execute(&format!("update sales_data set book_id = '{STRAY}'"))
+            .await;
+        assert_eq!(with_ids().await, <[&str; 0]>::default());
     })
     .await;
 }

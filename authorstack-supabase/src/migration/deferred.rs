@@ -302,7 +302,8 @@ pub(super) async fn restore(
         Ok(_) => Ok(()),
         Err(error) if has_code(&error, "23503") => Err(Error::blocked(format!(
             "{} holds records that refer to others which are not there, so {name} cannot be \
-             restored: something else wrote to the database during the first load",
+             restored: something else wrote to the database during the first load, or the source \
+             changed meanwhile",
             table(kind),
         ))),
         Err(error) if has_code(&error, "23505") => Err(Error::blocked(format!(

@@ -14,6 +14,9 @@ use super::{
 };
 use crate::schema;
 
+/// The number of records up to which those of a table are counted.
+const COUNTED: u64 = 100_000;
+
 impl SupabaseMigration {
     pub(super) async fn look(&self) -> Result<SinkState> {
         let limit = self.work.store.timeouts().load;
@@ -144,17 +147,22 @@ impl SupabaseMigration {
             return Ok(());
         }
         let which = accounts::which(kind);
+        // Every command asks this, so it must not read a large table.
         let count = query(AssertSqlSafe(format!(
-            "select count(*) from {table} {which}"
+            "select count(*) from (select from {table} {which} limit {COUNTED} + 1) as first"
         )));
         let row = self.work.fetch_optional(connection, count).await?;
         let count = row.map_or(Ok(0), |row| unsigned(&row, 0))?;
         state.records.push((kind, count));
         if count > 0 {
+            let records = match count {
+                1 => "1 record".to_owned(),
+                ..=COUNTED => format!("{count} records"),
+                _ => format!("more than {COUNTED} records"),
+            };
             state.notes.push(format!(
-                "{table} holds {count} {} already; records with the same id are brought up to \
+                "{table} holds {records} already; records with the same id are brought up to \
                  date, others stay",
-                if count == 1 { "record" } else { "records" }
             ));
         }
         Ok(())

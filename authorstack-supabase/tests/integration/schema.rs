@@ -11,7 +11,7 @@ use authorstack_core::{
 use common::{Cli, Via, author, on_database};
 use sqlx::Row;
 
-const FILES: [&str; 16] = [
+const FILES: [&str; 17] = [
     "20261123000000_authorstack_bookkeeping.sql",
     "20261123000001_authorstack_users_books.sql",
     "20261124000000_authorstack_documents.sql",
@@ -28,6 +28,7 @@ const FILES: [&str; 16] = [
     "20261128040000_authorstack_moved.sql",
     "20261129000000_authorstack_preferences.sql",
     "20261130000000_authorstack_accounts.sql",
+    "20261201000000_authorstack_platforms.sql",
 ];
 const HISTORY: &str = "select version || ' ' || name || ' ' || statements::text \
                        from supabase_migrations.schema_migrations order by version";
@@ -355,7 +356,7 @@ async fn sales_in_capitals_become_small_and_two_of_one_kind_are_named() {
             )
         };
         let before = format!(
-            "alter table public.sales_data drop constraint sales_data_platform_case; \
+            "alter table public.sales_data drop constraint sales_data_platform_check; \
              alter table public.sync_logs drop constraint sync_logs_platform_case; \
              delete from authorstack.schema_version where version = '20261127030000'; \
              delete from supabase_migrations.schema_migrations where version = '20261127030000'; \

@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, fs, sync::Arc};
 use authorstack_core::{
     AuthorStack, Days, Id, SalesFilter, TotalsBy,
     migrate::{
-        self, Absent, BatchLimits, Destination, Kind, KindReport, RejectLine, RowRange, RunOptions,
-        Scanned, ScannedBatch, Silent, Snapshot, UnfitRow,
+        self, BatchLimits, Destination, Kind, KindReport, References, RejectLine, RowRange,
+        RunOptions, Scanned, ScannedBatch, Silent, Snapshot, UnfitRow,
     },
     testing::servers,
 };
@@ -610,7 +610,7 @@ async fn both_lanes_refuse_the_same() {
     for &kind in Kind::ANALYTICS {
         let lane = source.rows(kind).unwrap();
         let mut reader = lane
-            .open(kind, RowRange::ALL, u64::MAX, &Absent::default())
+            .open(kind, RowRange::ALL, u64::MAX, &References::default())
             .await
             .unwrap()
             .unwrap();

@@ -4,13 +4,13 @@
 
 use crate::common;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use authorstack_core::{
     Id,
     migrate::{
-        self, BatchLimits, Destination, DifferenceKind, Kind, RunOptions, Silent, Snapshot,
-        SourceSet, Verification,
+        self, BatchLimits, Counts, Destination, DifferenceKind, Kind, Progress, RunOptions, Silent,
+        Snapshot, SourceSet, Verification,
     },
     testing::servers,
 };
@@ -23,7 +23,8 @@ use authorstack_mongo::{MongoConfig, MongoStore};
 use authorstack_postgres::{IdMap, PostgresConfig, PostgresStore};
 use authorstack_supabase::{SupabaseConfig, SupabaseStore};
 use bson::{Document, doc, oid::ObjectId};
-use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
+use tokio::{runtime::Handle, task};
 
 struct Moved {
     scratch: Scratch,
@@ -41,8 +42,8 @@ fn uuid(id: ObjectId) -> String {
     format!("'{}'", Id::<()>::from_object_id(id).to_uuid())
 }
 
-/// Three users with two books and 50 sales each, a roll-up a day and a sync log an hour, moved.
-async fn moved(batch: usize) -> Moved {
+/// Three users with two books and 50 sales each, a roll-up a day and a sync log an hour.
+async fn filled() -> Moved {
     let (scratch, _) = common::fresh().await;
     let postgres = servers::setting("AUTHORSTACK_TEST_POSTGRES_URL");
     let scratch = scratch.with_postgres(&postgres).await.unwrap();
@@ -75,7 +76,7 @@ async fn moved(batch: usize) -> Moved {
         Arc::new(mongo.await.unwrap()),
         Arc::new(azure.migration(IdMap::default())),
     ]);
-    let mut moved = Moved {
+    Moved {
         new: scratch.supabase().await.unwrap(),
         target: Destination::transactional(Arc::new(supabase.migration())),
         source: Arc::new(source),
@@ -84,7 +85,12 @@ async fn moved(batch: usize) -> Moved {
         users,
         documents,
         old,
-    };
+    }
+}
+
+/// The same, moved.
+async fn moved(batch: usize) -> Moved {
+    let mut moved = filled().await;
     let rejected = moved.run(batch).await;
     assert_eq!(rejected, 0);
     assert_eq!(moved.verify().await, Vec::<String>::new());
@@ -665,4 +671,90 @@ async fn the_tool_prunes_when_it_is_asked_to() {
     assert_eq!(pruned(&repaired), 2, "{}", repaired.json);
     assert_eq!(tool.ask(&["verify"]).unwrap().code, Some(0));
     moved.remove().await;
+}
+
+/// Calls a function once, when the first sales have moved.
+struct Once<F>(Mutex<Option<F>>);
+
+impl<F: FnOnce() + Send> Progress for Once<F> {
+    fn started(&self, _: Kind, _: u64, _: Counts) {}
+
+    fn advanced(&self, kind: Kind, _: Counts) {
+        let takes = kind == Kind::SalesData;
+        let call = takes.then(|| self.0.lock().unwrap().take()).flatten();
+        if let Some(call) = call {
+            call();
+        }
+    }
+
+    fn finishing(&self, _: Kind) {}
+
+    fn finished(&self, _: Kind, _: Counts) {}
+}
+
+/// An id that becomes wrong after all ids were looked at, and before its row is read, is never moved
+/// as it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_changes_during_a_run_is_refused() {
+    const STRAY: &str = "0b5ad0ab-6d5c-4d6f-9c3c-5d8a1c1b7d11";
+    for column in ["book_id", "user_id"] {
+        let mut moved = filled().await;
+        // Many ranges: the last is read long after the first.
+        let user = uuid(moved.users[0]);
+        moved
+            .in_source(&format!(
+                "insert into sales_data (user_id, book_id, platform, date, revenue, units) \
+                   select {user}, {user}, 'kdp', date '2020-01-01' + n, n, n \
+                   from generate_series(1, 600) as n"
+            ))
+            .await;
+        let postgres = moved.scratch.postgres_url();
+        let change = move || {
+            let update = format!("update sales_data set {column} = '{STRAY}' where id = 750");
+            let changed = async {
+                let mut old = PgConnection::connect(postgres.unwrap().as_str()).await?;
+                old.execute(AssertSqlSafe(update)).await
+            };
+            let changed = task::block_in_place(|| Handle::current().block_on(changed));
+            assert_eq!(changed.unwrap().rows_affected(), 1);
+        };
+        let progress = Once(Mutex::new(Some(change)));
+        let options = RunOptions {
+            limits: BatchLimits {
+                records: 1,
+                ..BatchLimits::default()
+            },
+            ..RunOptions::default()
+        };
+        let source = Arc::clone(&moved.source);
+        let first = migrate::run(source, &moved.target, &options, &progress).await;
+        let called = progress.0.lock().unwrap().is_none();
+        assert!(called);
+        match column {
+            // The target's own check finds the row.
+            "book_id" => {
+                let kinds = first.unwrap().kinds;
+                let rejected: u64 = kinds.iter().map(|kind| kind.counts.rejected).sum();
+                assert_eq!(rejected, 1);
+            }
+            // The foreign key is back at the end only.
+            _ => {
+                let error = first.unwrap_err().to_string();
+                for part in ["sales_data_user_id_fkey", "750", STRAY, "delete from"] {
+                    assert!(error.contains(part), "{error}");
+                }
+                let remove = format!("delete from public.sales_data where user_id = '{STRAY}'");
+                moved.in_target(&remove).await;
+                moved.run(1).await;
+                assert_eq!(moved.run(1).await, 1);
+            }
+        }
+        let reject = "select string_agg(problems::text, '; ') from authorstack.rejects";
+        let reject = moved.text(reject).await;
+        assert!(reject.contains(STRAY), "{reject}");
+        let held = "select count(*) from public.sales_data";
+        assert_eq!(moved.text(held).await, "749");
+        assert_eq!(moved.verify().await, Vec::<String>::new());
+        moved.remove().await;
+    }
 }

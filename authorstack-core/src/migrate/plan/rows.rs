@@ -1,9 +1,6 @@
 //! The plan for rows: the source's server finds those that cannot move.
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use futures::{
     StreamExt, TryStreamExt,
@@ -12,10 +9,11 @@ use futures::{
 
 use super::{Admitted, Found, Sides};
 use crate::{
-    Id, Result,
+    Result,
     migrate::{
-        Absent, BatchLimits, Key, Kind, Problems, Progress, Record, RefusedRow, RowHolder,
-        RowRange, RowReader, Scanned, UnfitRow,
+        BatchLimits, Key, Kind, Problems, Progress, References, RefusedRow, RowHolder, RowRange,
+        RowReader, Scanned, UnfitRow,
+        rows::Referred,
         run::{Lane, past, range_rows},
     },
 };
@@ -28,23 +26,24 @@ pub(super) async fn plan_rows(
     progress: &dyn Progress,
 ) -> Result<()> {
     let kind = sides.kind;
-    let mut missing = Absent::default();
+    let mut references = References {
+        absent: Vec::new(),
+        with_ids: lane.source.with_ids(kind).await?,
+    };
     for to in kind.depends_on() {
-        missing
-            .0
-            .push((to, absent(lane, kind, to, admitted).await?));
+        references.add(kind, to, referred(lane, kind, to, admitted).await?);
     }
     let most = range_rows(BatchLimits::default());
     let mut left = RowRange::ALL;
     let mut collisions = Collisions {
         rows: VecDeque::new(),
         rest: if lane.source.may_collide(kind).await? {
-            lane.source.collisions(kind, &missing)
+            lane.source.collisions(kind, &references)
         } else {
             stream::empty().boxed()
         },
     };
-    while let Some(mut reader) = lane.source.open(kind, left, most, &missing).await? {
+    while let Some(mut reader) = lane.source.open(kind, left, most, &references).await? {
         left.after = reader.range().until;
         found.counts.read += reader.rows();
         let movable = reader.digest().await?.map(|digest| digest.rows);
@@ -187,23 +186,29 @@ async fn taken(
 }
 
 /// The records that the rows refer to and that would not be in the target.
-async fn absent(
+async fn referred(
     lane: &Lane<'_>,
     kind: Kind,
     to: Kind,
     admitted: &mut Admitted<'_>,
-) -> Result<Arc<[Id<Record>]>> {
-    let mut absent = Vec::new();
+) -> Result<Referred> {
+    let Some(there) = admitted.ids.get_mut(&to) else {
+        // They were moved earlier, or the target has no table of them.
+        return if admitted.tables.contains(&to) {
+            lane.referred(to).await
+        } else {
+            Ok(Referred::default())
+        };
+    };
+    let (mut absent, mut all_have_ids) = (Vec::new(), true);
     let mut references = lane.source.references(kind, to);
-    if let Some(there) = admitted.ids.get_mut(&to) {
-        while let Some(ids) = references.try_next().await? {
-            absent.extend(ids.into_iter().filter(|id| !there.contains(*id)));
-        }
-    } else if admitted.tables.contains(&to) {
-        // They were moved earlier.
-        while let Some(ids) = references.try_next().await? {
-            absent.extend(lane.target.absent(to, &ids).await?);
-        }
+    while let Some(some) = references.try_next().await? {
+        all_have_ids &= some.iter().all(Option::is_some);
+        let ids = some.into_iter().flatten();
+        absent.extend(ids.filter(|id| !there.contains(*id)));
     }
-    Ok(absent.into())
+    Ok(Referred {
+        absent,
+        all_have_ids,
+    })
 }

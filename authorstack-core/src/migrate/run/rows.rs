@@ -16,9 +16,10 @@ use crate::{
     Error, Id, Result,
     layers::Operation,
     migrate::{
-        Absent, BatchLimits, Counts, Destination, Kind, Progress, Record, RefusedRow, Reject,
+        BatchLimits, Counts, Destination, Kind, Progress, Record, References, RefusedRow, Reject,
         RowHolder, RowMode, RowPass, RowRange, RowReader, RowSink, RowSource, RowWriter,
         RowsWritten, Scanned, SetAside, Snapshot, Step, UnfitRow, destination::named,
+        rows::Referred,
     },
 };
 
@@ -56,13 +57,16 @@ impl<'l> Lane<'l> {
         })
     }
 
-    /// The records that the rows refer to and that the target lacks.
-    pub(in crate::migrate) async fn absent(&self) -> Result<Absent> {
-        let mut absent = Absent::default();
+    /// Looks at the ids in all rows.
+    pub(in crate::migrate) async fn references(&self) -> Result<References> {
+        let mut found = References {
+            absent: Vec::new(),
+            with_ids: self.source.with_ids(self.kind).await?,
+        };
         for to in self.kind.depends_on() {
-            absent.0.push((to, self.absent_of(to).await?));
+            found.add(self.kind, to, self.referred(to).await?);
         }
-        Ok(absent)
+        Ok(found)
     }
 
     /// The number of rows in a range, if both sides hold the same rows.
@@ -75,13 +79,19 @@ impl<'l> Lane<'l> {
         Ok(ours.filter(|ours| *ours == theirs).map(|ours| ours.rows))
     }
 
-    async fn absent_of(&self, to: Kind) -> Result<Arc<[Id<Record>]>> {
-        let mut absent = Vec::new();
+    /// Looks at the records of a kind that the rows refer to.
+    pub(in crate::migrate) async fn referred(&self, to: Kind) -> Result<Referred> {
+        let (mut absent, mut all_have_ids) = (Vec::new(), true);
         let mut references = self.source.references(self.kind, to);
-        while let Some(ids) = references.try_next().await? {
+        while let Some(some) = references.try_next().await? {
+            let ids: Vec<Id<Record>> = some.iter().copied().flatten().collect();
+            all_have_ids &= ids.len() == some.len();
             absent.extend(self.target.absent(to, &ids).await?);
         }
-        Ok(absent.into())
+        Ok(Referred {
+            absent,
+            all_have_ids,
+        })
     }
 }
 
@@ -127,7 +137,7 @@ pub(super) async fn move_rows(
 
     // Later rows may refer to later users; the next run moves both.
     let last = lane.source.last(kind).await?;
-    let absent = lane.absent().await?;
+    let references = lane.references().await?;
     let ranges = Arc::new(Mutex::new(Ranges {
         left: RowRange {
             after: RowRange::ALL.after,
@@ -135,21 +145,21 @@ pub(super) async fn move_rows(
         },
         done: pass.done.iter().rev().copied().collect(),
         most: range_rows(limits),
-        absent: absent.clone(),
+        references: references.clone(),
     }));
     let (sender, mut moved) = mpsc::channel::<Result<Counts>>(side_by_side);
     let mut tasks = JoinSet::new();
     for _ in 0..side_by_side {
         let (ends, pass) = (ends.clone(), Arc::clone(&pass));
         let (ranges, sender) = (Arc::clone(&ranges), sender.clone());
-        let absent = absent.clone();
+        let references = references.clone();
         tasks.spawn(async move {
             loop {
                 let moved = async {
                     let Some(reader) = ranges.lock().await.next(&ends).await? else {
                         return Ok(None);
                     };
-                    let counts = move_range(&ends, &pass, limits, &absent, reader).await?;
+                    let counts = move_range(&ends, &pass, limits, &references, reader).await?;
                     Ok(Some(counts))
                 };
                 let moved = moved
@@ -184,7 +194,7 @@ struct Ranges {
     /// The ranges of earlier runs, in reverse order.
     done: Vec<RowRange>,
     most: u64,
-    absent: Absent,
+    references: References,
 }
 
 impl Ranges {
@@ -197,7 +207,7 @@ impl Ranges {
                 until: next.map_or(self.left.until, |next| next.after.min(self.left.until)),
             };
             if gap.after < gap.until {
-                let reader = source.open(ends.kind, gap, self.most, &self.absent);
+                let reader = source.open(ends.kind, gap, self.most, &self.references);
                 if let Some(reader) = reader.await? {
                     self.left.after = reader.range().until;
                     return Ok(Some(reader));
@@ -215,7 +225,7 @@ async fn move_range(
     ends: &Ends,
     pass: &RowPass,
     limits: BatchLimits,
-    absent: &Absent,
+    references: &References,
     reader: Box<dyn RowReader>,
 ) -> Result<Counts> {
     let range = Range {
@@ -223,7 +233,7 @@ async fn move_range(
         target: &ends.target,
         lane: ends.lane()?,
         origin: ends.origin.as_deref(),
-        absent,
+        references,
         reader,
         limits,
     };
@@ -237,7 +247,7 @@ pub(in crate::migrate) struct Range<'r> {
     pub(in crate::migrate) lane: Lane<'r>,
     /// Where the rows come from.
     pub(in crate::migrate) origin: Option<&'r str>,
-    pub(in crate::migrate) absent: &'r Absent,
+    pub(in crate::migrate) references: &'r References,
     pub(in crate::migrate) reader: Box<dyn RowReader>,
     pub(in crate::migrate) limits: BatchLimits,
 }
@@ -388,7 +398,7 @@ impl Range<'_> {
         while let Some(reader) = self
             .lane
             .source
-            .open(self.lane.kind, left, half, self.absent)
+            .open(self.lane.kind, left, half, self.references)
             .await?
         {
             left.after = reader.range().until;

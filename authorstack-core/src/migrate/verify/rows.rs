@@ -9,7 +9,7 @@ use super::{Comparison, DifferenceKind, Entry, Purpose, RANGE, digest_batch, tar
 use crate::{
     Error, Result,
     migrate::{
-        Absent, BatchLimits, Digest, Progress, RowRange, RowReader, Scanned, Settled,
+        BatchLimits, Digest, Progress, References, RowRange, RowReader, Scanned, Settled,
         run::{Lane, Range, range_rows},
     },
 };
@@ -20,18 +20,18 @@ const AHEAD: usize = 2;
 /// The context of comparing the ranges of a kind.
 struct Side<'s, 'c> {
     lane: &'s Lane<'c>,
-    absent: &'s Absent,
+    references: &'s References,
     progress: &'s dyn Progress,
 }
 
 impl<'c> Comparison<'c> {
     pub(super) async fn rows(&mut self, lane: &Lane<'c>, progress: &dyn Progress) -> Result<()> {
-        let absent = lane.absent().await?;
+        let references = lane.references().await?;
         let most = range_rows(BatchLimits::default());
         let mut left = RowRange::ALL;
         let side = Side {
             lane,
-            absent: &absent,
+            references: &references,
             progress,
         };
         left.after = self.row_ranges(&side, left, most).await?;
@@ -45,10 +45,10 @@ impl<'c> Comparison<'c> {
         window: RowRange,
         most: u64,
     ) -> Result<i64> {
-        let (lane, absent, kind) = (side.lane, side.absent, self.kind);
+        let (lane, references, kind) = (side.lane, side.references, self.kind);
         let mut ranges = pin!(
             stream::try_unfold(window, |left| async move {
-                let reader = lane.source.open(kind, left, most, absent).await?;
+                let reader = lane.source.open(kind, left, most, references).await?;
                 Ok::<_, Error>(reader.map(|reader| {
                     let after = reader.range().until;
                     (reader, RowRange { after, ..left })
@@ -108,7 +108,7 @@ impl<'c> Comparison<'c> {
             target: self.target,
             lane: side.lane.clone(),
             origin: self.origin.as_deref(),
-            absent: side.absent,
+            references: side.references,
             reader,
             limits: BatchLimits::default(),
         };
@@ -116,7 +116,7 @@ impl<'c> Comparison<'c> {
         let again = side
             .lane
             .source
-            .open(self.kind, range, u64::MAX, side.absent);
+            .open(self.kind, range, u64::MAX, side.references);
         if let Some(reader) = again.await? {
             self.compare_rows(side.lane, range, reader).await?;
         }
