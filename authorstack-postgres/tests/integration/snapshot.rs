@@ -174,7 +174,7 @@ async fn ids_that_all_hold_are_not_checked_again() {
         assert_eq!(rows(&migration, &References::default()).await, 3);
         assert_eq!(rows(&migration, &stale).await, 5);
         // Other ids are those of a map or converted, so their rows are checked.
-        let map = IdMap::parse(&format!(r#"{{"{BOOK}": "65f000000000000000000001"}}"#));
+        let map = IdMap::parse(&format!("{BOOK},65f000000000000000000001"));
         let mapped = database.store().await.migration(map.unwrap());
         assert_eq!(rows(&mapped, &stale).await, 3);
         let config = PostgresConfig::new(database.url()).ids(IdForm::PaddedRight);
