@@ -734,27 +734,24 @@ async fn an_id_that_changes_during_a_run_is_refused() {
         let first = migrate::run(source, &moved.target, &options, &progress).await;
         let called = progress.0.lock().unwrap().is_none();
         assert!(called);
-        match column {
+        if column == "book_id" {
             // The target's own check finds the row.
-            "book_id" => {
-                let kinds = first.unwrap().kinds;
-                let rejected: u64 = kinds.iter().map(|kind| kind.counts.rejected).sum();
-                assert_eq!(rejected, 1);
-            }
+            let kinds = first.unwrap().kinds;
+            let rejected: u64 = kinds.iter().map(|kind| kind.counts.rejected).sum();
+            assert_eq!(rejected, 1);
+        } else {
             // The foreign key is back at the end only.
-            _ => {
-                let error = first.unwrap_err().to_string();
-                for part in ["sales_data_user_id_fkey", "750", STRAY, "delete from"] {
-                    assert!(error.contains(part), "{error}");
-                }
-                let remove = format!("delete from public.sales_data where user_id = '{STRAY}'");
-                moved.in_target(&remove).await;
-                // The pass ends; the next one reads the row again.
-                let source = Arc::clone(&moved.source);
-                let ended = migrate::run(source, &moved.target, &options, &Silent).await;
-                ended.unwrap();
-                assert_eq!(moved.run(1).await, 1);
+            let error = first.unwrap_err().to_string();
+            for part in ["sales_data_user_id_fkey", "750", STRAY, "delete from"] {
+                assert!(error.contains(part), "{error}");
             }
+            let remove = format!("delete from public.sales_data where user_id = '{STRAY}'");
+            moved.in_target(&remove).await;
+            // The pass ends; the next one reads the row again.
+            let source = Arc::clone(&moved.source);
+            let ended = migrate::run(source, &moved.target, &options, &Silent).await;
+            ended.unwrap();
+            assert_eq!(moved.run(1).await, 1);
         }
         let reject =
             "select string_agg(concat_ws(' ', problems, record), '; ') from authorstack.rejects";
