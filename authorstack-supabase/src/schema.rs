@@ -47,7 +47,7 @@ migrations! {
     "20261128040000", "authorstack_moved";
     "20261129000000", "authorstack_preferences";
     "20261130000000", "authorstack_accounts";
-    "20261201000000", "authorstack_platforms";
+    "20261201000000", "authorstack_checks";
 }
 
 /// The tables that the migrations create in `public`, each with its migration.

@@ -1,4 +1,4 @@
-//! Indexes and foreign keys that a first load defers.
+//! Indexes and constraints that a first load defers.
 //!
 //! An index is dropped and recorded in one transaction. It is restored and removed from the records
 //! in one transaction. So if a run is killed, the records show what is still missing.
@@ -14,7 +14,10 @@ use crate::{error::from_sqlx, store::SupabaseStore};
 
 /// Finds the table's secondary indexes and foreign keys, and the SQL that restores them. With the
 /// second parameter it also finds the table's keys, each as an index and the constraint that uses
-/// it. It leaves out indexes that this SQL would not restore completely: those with marks of
+/// it; without it, our own checks by functions, whose rules the records have passed in Rust. They
+/// apply to new rows only (`not valid`), so `pg_dump` has them after the rows, too.
+///
+/// It leaves out indexes that this SQL would not restore completely: those with marks of
 /// replication or clustering, comments, tablespaces or statistics targets, and the keys of a
 /// partitioned table.
 const FIND: &str = "\
@@ -46,8 +49,16 @@ const FIND: &str = "\
            format('alter table %s add constraint %I %s', conrelid::regclass, conname, pg_get_constraintdef(oid)), \
            format('alter table %s drop constraint %I', conrelid::regclass, conname) \
     from pg_catalog.pg_constraint \
-    where conrelid = $1::regclass and contype = 'f' and conparentid = 0 \
+    where conrelid = $1::regclass and conparentid = 0 \
       and obj_description(oid, 'pg_constraint') is null \
+      and (contype = 'f' \
+        or (contype = 'c' and not $2 and not convalidated and exists ( \
+          select from pg_catalog.pg_depend as of \
+          join pg_catalog.pg_proc as called on called.oid = of.refobjid \
+          where of.classid = 'pg_catalog.pg_constraint'::regclass \
+            and of.refclassid = 'pg_catalog.pg_proc'::regclass \
+            and of.objid = pg_constraint.oid \
+            and called.pronamespace = 'authorstack'::regnamespace))) \
     order by 1";
 
 /// The table of a kind.
@@ -62,7 +73,7 @@ pub(super) fn table(kind: Kind) -> String {
 /// The parts that are dropped for a first load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PutOff {
-    /// Secondary indexes and foreign keys.
+    /// Secondary indexes, foreign keys, and our checks by functions.
     Secondary,
     /// Also the primary key and unique keys, for rows that cannot collide.
     Everything,

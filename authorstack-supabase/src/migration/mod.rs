@@ -50,8 +50,8 @@ type Known = Mutex<HashMap<Kind, HashSet<Id<Record>>>>;
 /// Moves records into Supabase and out of it. The ledger of migrations into it is in its schema
 /// `authorstack`. [`SupabaseStore::migration`] returns it.
 ///
-/// A first load into an empty table drops secondary indexes and foreign keys until its end, and
-/// copies directly into the table. Any other load merges by id. It works with every pooler, because
+/// A first load into an empty table drops secondary indexes, foreign keys and checks by functions
+/// until its end, and copies directly into the table. Any other load merges by id. It works with every pooler, because
 /// a batch has no state in its session beyond its transaction.
 #[derive(Clone)]
 pub struct SupabaseMigration {

@@ -28,7 +28,7 @@ const FILES: [&str; 17] = [
     "20261128040000_authorstack_moved.sql",
     "20261129000000_authorstack_preferences.sql",
     "20261130000000_authorstack_accounts.sql",
-    "20261201000000_authorstack_platforms.sql",
+    "20261201000000_authorstack_checks.sql",
 ];
 const HISTORY: &str = "select version || ' ' || name || ' ' || statements::text \
                        from supabase_migrations.schema_migrations order by version";
