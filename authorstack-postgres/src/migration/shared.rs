@@ -241,7 +241,7 @@ impl Shared {
         Ok(rows)
     }
 
-    /// Tells a transaction the absent records. Returns what its statements must check.
+    /// Tells a transaction the absent records. Returns what its statements need not find out.
     pub(super) async fn set_absent(
         &self,
         connection: &mut PgConnection,
