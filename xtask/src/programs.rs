@@ -17,8 +17,7 @@ const HOST: &str = "authorstack-host";
 
 pub(crate) fn demo(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let environment = Environment::ready(workspace)?;
-    // In CI the tests have been built in the development profile already.
-    let profile = if tools::in_ci() { "dev" } else { "release" };
+    let profile = if tools::in_ci() { TESTED } else { "release" };
     let programs = build(workspace, profile)?;
     eprintln!("running the demo");
     let mut demo = Command::new(programs.join("authorstack-demo"));
@@ -42,7 +41,12 @@ pub(crate) fn bench(workspace: &Workspace, name: &str, arguments: &[String]) -> 
     measured
 }
 
-/// Builds the programs of the examples; returns the folder that they are in.
+/// The profile of the tests.
+const TESTED: &str = "dev";
+
+/// Builds the programs of the examples; returns the folder that they are in. In the profile of the
+/// tests they are those that the tests have built, with the same features, so that nothing is built
+/// twice.
 fn build(workspace: &Workspace, profile: &str) -> Result<PathBuf> {
     eprintln!(
         "building the migration tool and the demo, profile {profile}: \
@@ -50,11 +54,15 @@ fn build(workspace: &Workspace, profile: &str) -> Result<PathBuf> {
     );
     let mut build = process::cargo();
     build
-        .args(["build", "--package", PACKAGE, "--bins"])
-        .args(["--profile", profile])
+        .args(["build", "--bins", "--profile", profile])
         .current_dir(workspace.root());
+    if profile == TESTED {
+        build.args(["--workspace", "--all-features", "--tests"]);
+    } else {
+        build.args(["--package", PACKAGE]);
+    }
     process::run(&mut build)?;
-    let folder = if profile == "dev" { "debug" } else { profile };
+    let folder = if profile == TESTED { "debug" } else { profile };
     Ok(workspace.build_dir().join(folder))
 }
 
