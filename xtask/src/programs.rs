@@ -15,6 +15,9 @@ const PACKAGE: &str = "authorstack-examples";
 /// Its benchmark is the one against routes written by hand.
 const HOST: &str = "authorstack-host";
 
+/// The profile of the tests.
+const TESTED: &str = "dev";
+
 pub(crate) fn demo(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let environment = Environment::ready(workspace)?;
     let profile = if tools::in_ci() { TESTED } else { "release" };
@@ -40,9 +43,6 @@ pub(crate) fn bench(workspace: &Workspace, name: &str, arguments: &[String]) -> 
     services::set_fsync(workspace, false)?;
     measured
 }
-
-/// The profile of the tests.
-const TESTED: &str = "dev";
 
 /// Builds the programs of the examples; returns the folder that they are in. In the profile of the
 /// tests they are those that the tests have built, with the same features, so that nothing is built

@@ -63,13 +63,30 @@ impl References {
     }
 }
 
-/// What was found out about the records of one kind.
+/// What was found out about the records of one kind; by default nothing.
 #[derive(Debug, Default)]
 pub(super) struct Referred {
     /// Those that the target lacks.
     pub(super) absent: Vec<Id<Record>>,
     /// Whether each value that refers to one has an id.
-    pub(super) all_have_ids: bool,
+    all_have_ids: bool,
+}
+
+impl Referred {
+    /// Before the first of them is looked at.
+    pub(super) fn none_yet() -> Self {
+        Self {
+            absent: Vec::new(),
+            all_have_ids: true,
+        }
+    }
+
+    /// The ids among some [references](RowSource::references).
+    pub(super) fn ids(&mut self, some: &[Option<Id<Record>>]) -> Vec<Id<Record>> {
+        let ids: Vec<Id<Record>> = some.iter().copied().flatten().collect();
+        self.all_have_ids &= ids.len() == some.len();
+        ids
+    }
 }
 
 /// A store whose rows a [`RowSink`] takes as they are.

@@ -25,8 +25,8 @@ async fn read(migration: &PostgresMigration, kind: Kind) -> Vec<String> {
     let batches: Vec<ScannedBatch> = scan.try_collect().await.unwrap();
     let items: Vec<Scanned> = batches.into_iter().flat_map(|batch| batch.items).collect();
     let lane = Snapshot::rows(migration, kind).unwrap();
-    let absent = References::default();
-    let opened = lane.open(kind, RowRange::ALL, u64::MAX, &absent);
+    let references = References::default();
+    let opened = lane.open(kind, RowRange::ALL, u64::MAX, &references);
     let mut reader = opened.await.unwrap().unwrap();
     let refused: Vec<Vec<UnfitRow>> = reader.refused().try_collect().await.unwrap();
     let refused = refused
@@ -166,8 +166,8 @@ async fn amounts_are_not_rounded() {
         assert!(rows[2].contains(r#""_setAside":{"factors":"#), "{}", rows[2]);
         let lane = Snapshot::rows(&migration, Kind::DailyAggregates).unwrap();
         let range = RowRange::ALL;
-        let absent = References::default();
-        let opened = lane.open(Kind::DailyAggregates, range, 9, &absent);
+        let references = References::default();
+        let opened = lane.open(Kind::DailyAggregates, range, 9, &references);
         let mut reader = opened.await.unwrap().unwrap();
         assert_eq!(reader.digest().await.unwrap().unwrap().rows, 1);
         reader.close().await.unwrap();

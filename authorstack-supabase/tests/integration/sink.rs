@@ -819,6 +819,32 @@ async fn a_stream_that_is_dropped_frees_its_connection() {
 }
 
 #[tokio::test]
+async fn a_large_table_is_not_counted_to_its_end() {
+    on_database(async |database| {
+        let target = database.migrated(Via::Direct).await.migration();
+        let ada = user("ada");
+        move_all(&target, Kind::Users, &records(std::slice::from_ref(&ada))).await;
+        for (more, says) in [
+            (100_000, "holds 100000 records"),
+            (5, "more than 100000 records"),
+        ] {
+            let fill = format!(
+                "insert into public.sync_logs (user_id, platform, status) \
+                 select '{}', 'kdp', 'success' from generate_series(1, {more})",
+                ada.id.to_uuid()
+            );
+            database.execute(&fill).await;
+            let state = target.inspect().await.unwrap();
+            let notes = state.notes.join("\n");
+            assert!(notes.contains(says), "{notes}");
+        }
+        let state = target.inspect().await.unwrap();
+        assert!(state.records.contains(&(Kind::SyncLogs, 100_001)));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn inspecting_says_what_is_there_and_changes_nothing() {
     on_database(async |database| {
         let store = database.store(Via::Direct).await;

@@ -200,15 +200,11 @@ async fn referred(
             Ok(Referred::default())
         };
     };
-    let (mut absent, mut all_have_ids) = (Vec::new(), true);
+    let mut found = Referred::none_yet();
     let mut references = lane.source.references(kind, to);
     while let Some(some) = references.try_next().await? {
-        all_have_ids &= some.iter().all(Option::is_some);
-        let ids = some.into_iter().flatten();
-        absent.extend(ids.filter(|id| !there.contains(*id)));
+        let ids = found.ids(&some).into_iter();
+        found.absent.extend(ids.filter(|id| !there.contains(*id)));
     }
-    Ok(Referred {
-        absent,
-        all_have_ids,
-    })
+    Ok(found)
 }

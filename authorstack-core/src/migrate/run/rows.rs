@@ -13,7 +13,7 @@ use tokio::{
 
 use super::{Prepared, from, origin, reject, set_aside};
 use crate::{
-    Error, Id, Result,
+    Error, Result,
     layers::Operation,
     migrate::{
         BatchLimits, Counts, Destination, Kind, Progress, Record, References, RefusedRow, Reject,
@@ -81,17 +81,13 @@ impl<'l> Lane<'l> {
 
     /// Looks at the records of a kind that the rows refer to.
     pub(in crate::migrate) async fn referred(&self, to: Kind) -> Result<Referred> {
-        let (mut absent, mut all_have_ids) = (Vec::new(), true);
+        let mut found = Referred::none_yet();
         let mut references = self.source.references(self.kind, to);
         while let Some(some) = references.try_next().await? {
-            let ids: Vec<Id<Record>> = some.iter().copied().flatten().collect();
-            all_have_ids &= ids.len() == some.len();
-            absent.extend(self.target.absent(to, &ids).await?);
+            let ids = found.ids(&some);
+            found.absent.extend(self.target.absent(to, &ids).await?);
         }
-        Ok(Referred {
-            absent,
-            all_have_ids,
-        })
+        Ok(found)
     }
 }
 
