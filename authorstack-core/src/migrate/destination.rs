@@ -110,8 +110,8 @@ impl Destination {
                 let deferred = self.ledger.deferred(kind).await?;
                 if !deferred.is_empty() {
                     let are = match deferred.len() {
-                        1 => format!("1 index or constraint of {kind} is"),
-                        count => format!("{count} indexes or constraints of {kind} are"),
+                        1 => format!("1 index, constraint or setting of {kind} is"),
+                        count => format!("{count} indexes, constraints or settings of {kind} are"),
                     };
                     let names = deferred.join(", ");
                     state.notes.push(format!(

@@ -62,7 +62,8 @@ pub trait Ledger: std::fmt::Debug + Send + Sync {
     /// Timeout or Unavailable of the store.
     async fn settled(&self, kind: Kind, keys: &[String]) -> Result<Vec<Settled>>;
 
-    /// The names of indexes and constraints that are deferred until the end of a kind's pass.
+    /// The names of indexes, constraints and settings that are deferred until the end of a kind's
+    /// pass.
     ///
     /// # Errors
     /// Timeout or Unavailable of the store.

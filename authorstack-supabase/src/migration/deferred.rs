@@ -1,4 +1,4 @@
-//! Indexes and constraints that a first load defers.
+//! Indexes, constraints and a setting that a first load defers.
 //!
 //! An index is dropped and recorded in one transaction. It is restored and removed from the records
 //! in one transaction. So if a run is killed, the records show what is still missing.
@@ -15,7 +15,9 @@ use crate::{error::from_sqlx, store::SupabaseStore};
 /// Finds the table's secondary indexes and foreign keys, and the SQL that restores them. With the
 /// second parameter it also finds the table's keys, each as an index and the constraint that uses
 /// it; without it, our own checks by functions, whose rules the records have passed in Rust. They
-/// apply to new rows only (`not valid`), so `pg_dump` has them after the rows, too.
+/// apply to new rows only (`not valid`), so `pg_dump` has them after the rows, too. And autovacuum
+/// is off for a table during its first load, unless the owner has decided: it gives way to the
+/// builds of indexes only after the server's `deadlock_timeout`.
 ///
 /// It leaves out indexes that this SQL would not restore completely: those with marks of
 /// replication or clustering, comments, tablespaces or statistics targets, and the keys of a
@@ -59,6 +61,14 @@ const FIND: &str = "\
             and of.refclassid = 'pg_catalog.pg_proc'::regclass \
             and of.objid = pg_constraint.oid \
             and called.pronamespace = 'authorstack'::regnamespace))) \
+    union all \
+    select 'autovacuum_enabled', false, \
+           format('alter table %s reset (autovacuum_enabled)', oid::regclass), \
+           format('alter table %s set (autovacuum_enabled = off)', oid::regclass) \
+    from pg_catalog.pg_class \
+    where oid = $1::regclass and relkind = 'r' \
+      and not exists (select from pg_catalog.pg_options_to_table(reloptions) \
+                      where option_name = 'autovacuum_enabled') \
     order by 1";
 
 /// The table of a kind.
@@ -73,7 +83,7 @@ pub(super) fn table(kind: Kind) -> String {
 /// The parts that are dropped for a first load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PutOff {
-    /// Secondary indexes, foreign keys, and our checks by functions.
+    /// Secondary indexes, foreign keys, our checks by functions, and autovacuum.
     Secondary,
     /// Also the primary key and unique keys, for rows that cannot collide.
     Everything,
@@ -247,7 +257,7 @@ pub(super) async fn orphans(
 }
 
 /// The names of what is still dropped: first the indexes, the slowest builds first, then the
-/// constraints.
+/// constraints. Autovacuum comes back last.
 pub(super) async fn waiting(
     store: &SupabaseStore,
     connection: &mut PgConnection,
@@ -255,7 +265,7 @@ pub(super) async fn waiting(
 ) -> sqlx::Result<Vec<(String, bool)>> {
     let select = query(
         "select name, is_index from authorstack.deferred_ddl where kind = $1 \
-         order by is_index desc, length(definition) desc, name",
+         order by is_index desc, name = 'autovacuum_enabled', length(definition) desc, name",
     )
     .bind(kind.as_str());
     let rows = store.statement(select).fetch_all(connection).await?;
@@ -264,7 +274,7 @@ pub(super) async fn waiting(
         .collect()
 }
 
-/// Restores an index or a constraint, in the open transaction.
+/// Restores an index, a constraint or the setting, in the open transaction.
 ///
 /// # Errors
 /// Blocked if the table's rows do not allow it.

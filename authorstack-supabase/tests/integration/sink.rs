@@ -155,7 +155,9 @@ async fn definitions(database: &Database) -> Vec<String> {
         .texts(
             "select indexdef from pg_indexes where schemaname = 'public' union all \
              select conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) \
-             from pg_constraint where connamespace = 'public'::regnamespace order by 1",
+             from pg_constraint where connamespace = 'public'::regnamespace union all \
+             select oid::regclass || ' ' || unnest(reloptions) \
+             from pg_class where relnamespace = 'public'::regnamespace order by 1",
         )
         .await
 }
@@ -663,7 +665,9 @@ async fn indexes_and_constraints_come_back_as_they_were() {
                      create function public.is_fine(title text) returns boolean immutable \
                        language sql return title <> 'x'; \
                      alter table public.books \
-                       add constraint own_check check (public.is_fine(title)) not valid",
+                       add constraint own_check check (public.is_fine(title)) not valid; \
+                     alter table public.users set (autovacuum_enabled = off); \
+                     alter table public.books set (autovacuum_vacuum_threshold = 99)",
                 )
                 .await;
             let before = definitions(database).await;
@@ -674,11 +678,13 @@ async fn indexes_and_constraints_come_back_as_they_were() {
             let gone: Vec<&String> = before.iter().filter(|it| !during.contains(it)).collect();
             let checks = gone.iter().filter(|it| it.contains("CHECK")).count();
             assert_eq!((gone.len(), checks), (11, 6), "{gone:?}");
+            let new: Vec<&String> = during.iter().filter(|it| !before.contains(it)).collect();
+            assert_eq!(new, ["books autovacuum_enabled=off"]);
             assert!(gone.iter().all(|it| !it.contains("CHECK") || it.contains("authorstack.")));
             let to = Destination::transactional(Arc::new(target.clone()));
             let plan = plan(Arc::new(MemoryStore::new()), &to, &[Kind::Books], &Silent).await;
             let note = plan.unwrap().notes.join("\n");
-            assert!(note.contains("11 indexes or constraints of books are to be restored"), "{note}");
+            assert!(note.contains("12 indexes, constraints or settings of books are to be restored"), "{note}");
             pass.load(&records(&[book(&ada, "One")])).await;
             // Killed here, and run again.
             target.begin_pass(Kind::Books).await.unwrap();

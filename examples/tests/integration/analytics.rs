@@ -237,6 +237,8 @@ async fn a_first_load_leaves_the_schema_as_it_was() {
           select indexdef as line from pg_indexes where schemaname = 'public' \
           union all select concat(conrelid::regclass, ' ', conname, ' ', pg_get_constraintdef(oid), convalidated, conindid::regclass) \
             from pg_constraint where connamespace = 'public'::regnamespace \
+          union all select concat(oid::regclass, reloptions) \
+            from pg_class where relnamespace = 'public'::regnamespace \
           union all select concat(attrelid::regclass, attname, attnotnull, attidentity) from pg_attribute \
             where attrelid::regclass::text = any (array['sales_data', 'daily_aggregates']) and attnum > 0) as lines";
     let store = SupabaseStore::connect(SupabaseConfig::new(moved.scratch.supabase_db_url()))

@@ -71,6 +71,8 @@ async fn outcome(scratch: &Scratch) -> (String, i64, i64) {
             union all select concat(tablename, indexdef) from pg_indexes where schemaname = 'public'
             union all select concat(conrelid::regclass, conname, pg_get_constraintdef(oid))
                 from pg_constraint where connamespace = 'public'::regnamespace
+            union all select concat(oid::regclass, reloptions)
+                from pg_class where relnamespace = 'public'::regnamespace
             union all select concat(kind, complete, read, written + unchanged, rejected)
                 from authorstack.checkpoints
             union all select concat(kind, name) from authorstack.deferred_ddl
