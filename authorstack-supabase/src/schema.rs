@@ -48,6 +48,7 @@ migrations! {
     "20261129000000", "authorstack_preferences";
     "20261130000000", "authorstack_accounts";
     "20261201000000", "authorstack_checks";
+    "20261202000000", "authorstack_moved_keys";
 }
 
 /// The tables that the migrations create in `public`, each with its migration.

@@ -3,9 +3,9 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 
 use super::{
-    BatchLimits, Checkpoint, Counts, Entry, Key, Kind, Ledger, Load, Loaded, Origin, Position,
-    Problems, Record, Reject, Rejected, RowSink, RunLock, Scanned, ScannedBatch, SetAside, Settled,
-    Sink, SinkBatch, SinkState, Snapshot, Step, StoredDigests, TransactionalSink,
+    BatchLimits, Checkpoint, Counts, Digests, Entry, Key, Kind, Ledger, Load, Loaded, Origin,
+    Position, Problems, Record, Reject, Rejected, RowSink, RunLock, Scanned, ScannedBatch,
+    SetAside, Settled, Sink, SinkBatch, SinkState, Snapshot, Step, TransactionalSink,
 };
 use crate::{Result, layers::Operation};
 
@@ -224,7 +224,7 @@ impl Destination {
         &self,
         kind: Kind,
         limits: BatchLimits,
-    ) -> Option<BoxStream<'_, Result<StoredDigests>>> {
+    ) -> Option<BoxStream<'_, Result<Digests>>> {
         let stored = self.snapshot.stored(kind, limits)?;
         let stored = stored.map_err(|error| error.in_operation(Operation::Scan));
         Some(stored.boxed())

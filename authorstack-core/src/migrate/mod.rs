@@ -69,7 +69,7 @@ pub use rows::{
     RowSource, RowWriter, RowsWritten, UnfitRow,
 };
 pub use run::{RunOptions, run};
-pub use scanned::{BatchLimits, Original, Position, Scanned, ScannedBatch, StoredDigests};
+pub use scanned::{BatchLimits, DigestOf, Digests, Original, Position, Scanned, ScannedBatch};
 pub use secrets::looks_like_secret;
 pub use sink::{Applied, Sink, SinkBatch, SinkState, TransactionalSink};
 pub use sink_set::SinkSet;

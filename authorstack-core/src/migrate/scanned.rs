@@ -108,13 +108,49 @@ impl Scanned {
     }
 }
 
-/// What a store holds, in key order, by the digests of the form in which it holds it.
+/// A part of a scan of which only digests are kept.
 #[derive(Debug, Default)]
-pub struct StoredDigests {
-    /// The keys and the digests.
+pub struct Digests {
+    /// The keys and the digests, in the order of the keys.
     pub entries: Vec<(Key, Digest)>,
-    /// What has no key of ours.
+    /// What has no digest.
     pub others: Vec<Scanned>,
+}
+
+/// Makes the digest of a record.
+pub type DigestOf = Box<dyn FnMut(&Record) -> Digest + Send>;
+
+impl Digests {
+    /// Adds a record that was read: its digest if it can move as it is, else all of it.
+    pub fn add(&mut self, scanned: Scanned, digest_of: &mut DigestOf) {
+        let Scanned {
+            key,
+            outcome,
+            set_aside,
+            original,
+        } = scanned;
+        self.add_outcome(outcome, digest_of, |outcome| Scanned {
+            key,
+            outcome,
+            set_aside,
+            original,
+        });
+    }
+
+    /// As [`add`](Self::add), for a store that needs the rest only of what has no digest.
+    pub fn add_outcome(
+        &mut self,
+        outcome: Result<Record, Problems>,
+        digest_of: &mut DigestOf,
+        whole: impl FnOnce(Result<Record, Problems>) -> Scanned,
+    ) {
+        match outcome {
+            Ok(record) if record.check().is_ok() => {
+                self.entries.push((record.key(), digest_of(&record)));
+            }
+            outcome => self.others.push(whole(outcome)),
+        }
+    }
 }
 
 /// Records in key order.

@@ -5,9 +5,8 @@ use futures::{StreamExt, stream, stream::BoxStream};
 use serde_json::Value;
 
 use super::{
-    Applied, BatchLimits, Kind, Original, Position, Problem, Problems, Record, Scanned,
-    ScannedBatch, Sink, SinkBatch, SinkState, Snapshot, StoredDigests, Stranger,
-    source_set::none_holds,
+    Applied, BatchLimits, Digests, Kind, Original, Position, Problem, Problems, Record, Scanned,
+    ScannedBatch, Sink, SinkBatch, SinkState, Snapshot, Stranger, source_set::none_holds,
 };
 use crate::Result;
 
@@ -176,11 +175,7 @@ impl Snapshot for SinkSet {
         self.of(kind)?.snapshot.fetch(kind, keys).await
     }
 
-    fn stored(
-        &self,
-        kind: Kind,
-        limits: BatchLimits,
-    ) -> Option<BoxStream<'_, Result<StoredDigests>>> {
+    fn stored(&self, kind: Kind, limits: BatchLimits) -> Option<BoxStream<'_, Result<Digests>>> {
         self.of(kind).ok()?.snapshot.stored(kind, limits)
     }
 

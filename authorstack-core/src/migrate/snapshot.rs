@@ -1,10 +1,10 @@
 use async_trait::async_trait;
-use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use serde_json::Value;
 
 use super::{
-    BatchLimits, Kind, Original, Position, Problems, Record, RowSource, Scanned, ScannedBatch,
-    StoredDigests, Stranger,
+    BatchLimits, DigestOf, Digests, Kind, Original, Position, Problems, Record, RowSource, Scanned,
+    ScannedBatch, Stranger,
 };
 use crate::{Id, Result};
 
@@ -71,6 +71,25 @@ pub trait Snapshot: std::fmt::Debug + Send + Sync {
         limits: BatchLimits,
     ) -> BoxStream<'_, Result<ScannedBatch>>;
 
+    /// Streams all records as [`Snapshot::scan`] does, but of those that can move as they are only
+    /// their keys and what a function makes of them. A store saves time if it keeps no record longer
+    /// than that.
+    fn digests(
+        &self,
+        kind: Kind,
+        limits: BatchLimits,
+        mut digest_of: DigestOf,
+    ) -> BoxStream<'_, Result<Digests>> {
+        let digests = self.scan(kind, None, limits).map_ok(move |batch| {
+            let mut digests = Digests::default();
+            for scanned in batch.items {
+                digests.add(scanned, &mut digest_of);
+            }
+            digests
+        });
+        digests.boxed()
+    }
+
     /// The existing records with these keys, as they are now, in any order.
     ///
     /// # Errors
@@ -117,12 +136,9 @@ pub trait Snapshot: std::fmt::Debug + Send + Sync {
     }
 
     /// Streams all records as [`Snapshot::scan`] does, but only their keys and the digests of the
-    /// form in which the store holds them. `None` if the store has no such form.
-    fn stored(
-        &self,
-        kind: Kind,
-        limits: BatchLimits,
-    ) -> Option<BoxStream<'_, Result<StoredDigests>>> {
+    /// form in which the store holds them; what has no key of ours comes whole. `None` if the store
+    /// has no such form.
+    fn stored(&self, kind: Kind, limits: BatchLimits) -> Option<BoxStream<'_, Result<Digests>>> {
         let _ = (kind, limits);
         None
     }

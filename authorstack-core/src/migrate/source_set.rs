@@ -8,8 +8,8 @@ use futures::{
 use serde_json::Value;
 
 use super::{
-    BatchLimits, Kind, Original, Position, Problem, Problems, Record, RowSource, Scanned,
-    ScannedBatch, Snapshot, Stranger,
+    BatchLimits, DigestOf, Digests, Kind, Original, Position, Problem, Problems, Record, RowSource,
+    Scanned, ScannedBatch, Snapshot, Stranger,
 };
 use crate::{Error, ErrorKind, Id, Result};
 
@@ -98,6 +98,18 @@ impl Snapshot for SourceSet {
     ) -> BoxStream<'_, Result<ScannedBatch>> {
         match self.known(kind) {
             Ok(source) => source.scan(kind, after, limits),
+            Err(error) => stream::iter([Err(error)]).boxed(),
+        }
+    }
+
+    fn digests(
+        &self,
+        kind: Kind,
+        limits: BatchLimits,
+        digest_of: DigestOf,
+    ) -> BoxStream<'_, Result<Digests>> {
+        match self.known(kind) {
+            Ok(source) => source.digests(kind, limits, digest_of),
             Err(error) => stream::iter([Err(error)]).boxed(),
         }
     }

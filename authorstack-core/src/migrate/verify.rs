@@ -15,8 +15,8 @@ use serde_json::Value;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
-    BatchLimits, Counts, Destination, Digest, DigestSum, Key, KeyForm, Kind, KindReport, Problems,
-    Progress, Record, Scanned, ScannedBatch, Settled, Snapshot, Status, Step, StoredDigests,
+    BatchLimits, Counts, Destination, Digest, DigestOf, DigestSum, Digests, Key, KeyForm, Kind,
+    KindReport, Problems, Progress, Record, Scanned, Settled, Snapshot, Status, Step,
     destination::named,
     run::{Lane, Prepared, START, check_sides_as_they_are, checked, from, in_order, origin},
 };
@@ -394,19 +394,15 @@ async fn compare_streams(
     let mut sources = pump(&mut tasks, |sender| {
         let (source, target) = (Arc::clone(source), target.clone());
         Box::pin(async move {
-            let scan = source.scan(kind, START, BatchLimits::default());
-            let scan = scan.map_err(|error| error.in_operation(Operation::Scan));
-            let convert = |batch: ScannedBatch| {
-                if by_stored_form {
-                    let mut form = Vec::new();
-                    source_batch(batch.items, |record| {
-                        stored_digest(&target, record, &mut form)
-                    })
-                } else {
-                    digest_batch(batch.items)
-                }
+            let digest_of: DigestOf = if by_stored_form {
+                let mut form = Vec::new();
+                Box::new(move |record| stored_digest(&target, record, &mut form))
+            } else {
+                Box::new(Digest::of)
             };
-            forward(scan.boxed(), sender, convert).await;
+            let digests = source.digests(kind, BatchLimits::default(), digest_of);
+            let digests = digests.map_err(|error| error.in_operation(Operation::Scan));
+            forward(digests.boxed(), sender, source_batch).await;
         })
     });
     let targets = pump(&mut tasks, |sender| {
@@ -509,7 +505,7 @@ fn target_batch(kind: Kind, items: Vec<Scanned>) -> TargetBatch {
 }
 
 /// The entries of a target that gave the digests of its stored form.
-fn stored_batch(kind: Kind, stored: StoredDigests) -> TargetBatch {
+fn stored_batch(kind: Kind, stored: Digests) -> TargetBatch {
     let mut batch = target_batch(kind, stored.others);
     // What has no key of ours is no record, so nothing comes in between here.
     batch.entries.extend(stored.entries);
@@ -530,22 +526,32 @@ fn stored_digest(target: &Destination, record: &Record, form: &mut Vec<u8>) -> D
 }
 
 fn digest_batch(items: Vec<Scanned>) -> SourceBatch {
-    source_batch(items, Digest::of)
+    let mut digest_of: DigestOf = Box::new(Digest::of);
+    let mut digests = Digests::default();
+    for item in items {
+        digests.add(item, &mut digest_of);
+    }
+    source_batch(digests)
 }
 
-fn source_batch(items: Vec<Scanned>, mut digest_of: impl FnMut(&Record) -> Digest) -> SourceBatch {
-    let mut batch = SourceBatch::default();
-    for item in items {
-        let digest = item.outcome.is_err().then(|| item.original_digest());
+fn source_batch(digests: Digests) -> SourceBatch {
+    let mut batch = SourceBatch {
+        entries: digests.entries,
+        unmovable: Vec::with_capacity(digests.others.len()),
+    };
+    for item in digests.others {
+        let digest = Digest(item.original_digest());
         match checked(item.outcome) {
-            Ok(record) => batch.entries.push((record.key(), digest_of(&record))),
-            Err((record, problems)) => {
-                let original = || Digest::of_bytes(&item.original.bytes(record.as_ref()));
-                batch.unmovable.push(Unmovable {
-                    key: item.key,
-                    digest: digest.map_or_else(original, Digest),
-                    fields: fields_of(&problems),
-                });
+            Err((_, problems)) => batch.unmovable.push(Unmovable {
+                key: item.key,
+                digest,
+                fields: fields_of(&problems),
+            }),
+            // Its digest is missing, so the records themselves are compared.
+            Ok(record) => {
+                let after = |(key, _): &Entry| *key <= record.key();
+                let place = batch.entries.partition_point(after);
+                batch.entries.insert(place, entry(&record));
             }
         }
     }

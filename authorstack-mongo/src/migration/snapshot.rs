@@ -1,20 +1,20 @@
 //! The records of a MongoDB database as they are now.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use async_trait::async_trait;
 use authorstack_core::{
     Competitor, Error, ErrorKind, Id, Post, Result,
     migrate::{
-        BatchLimits, Kind, Original, Position, Problem, Problems, Record, Scanned, ScannedBatch,
-        Snapshot, Stranger,
+        BatchLimits, DigestOf, Digests, Kind, Original, Position, Problem, Problems, Record,
+        Scanned, ScannedBatch, Snapshot, Stranger,
     },
     resilience::with_deadline,
     values::excerpt,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
-use futures::{StreamExt, stream::BoxStream};
+use futures::{Stream, StreamExt, TryStreamExt, stream::BoxStream};
 use mongodb::{
     action::Find,
     error::ErrorKind as DriverKind,
@@ -22,6 +22,7 @@ use mongodb::{
     raw_batch_cursor::{RawBatch, RawBatchCursor},
 };
 use serde_json::{Map, Value};
+use tokio::task::JoinSet;
 
 use super::{
     collection::CollectionForm,
@@ -112,28 +113,26 @@ impl Snapshot for MongoStore {
         after: Option<Position>,
         limits: BatchLimits,
     ) -> BoxStream<'_, Result<ScannedBatch>> {
-        let (place, part) = match after.map(|position| resumed_at(kind, position)) {
-            None => (None, None),
-            Some(Ok((place, part))) => (Some(place), part),
-            Some(Err(error)) => return futures::stream::iter([Err(error)]).boxed(),
+        let after = after.map(|position| resumed_at(kind, position));
+        let scan = match after.transpose() {
+            Ok(after) => Scan::new(self, kind, after, limits, None),
+            Err(error) => return futures::stream::iter([Err(error)]).boxed(),
         };
-        let scan = Scan {
-            store: self,
-            kind,
-            limits,
-            place,
-            parts: None,
-            whole: None,
-            is_placed: false,
-            again: part.clone(),
-            part,
-            cursor: None,
-            batch: None,
-            fresh: true,
-            resumed: false,
-            order: None,
-        };
-        futures::stream::unfold(Some(scan), Scan::step).boxed()
+        let batches = scan.batches().map_ok(|(filled, position)| ScannedBatch {
+            items: filled.others,
+            position,
+        });
+        batches.boxed()
+    }
+
+    fn digests(
+        &self,
+        kind: Kind,
+        limits: BatchLimits,
+        digest_of: DigestOf,
+    ) -> BoxStream<'_, Result<Digests>> {
+        let scan = Scan::new(self, kind, None, limits, Some(digest_of));
+        scan.batches().map_ok(|(filled, _)| filled).boxed()
     }
 
     async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {
@@ -243,6 +242,10 @@ fn legible(bytes: &[u8]) -> (Map<String, Value>, bool) {
 
 fn scanned(kind: Kind, bytes: &[u8]) -> Scanned {
     let (outcome, set_aside) = document::record_setting_aside(kind, bytes);
+    whole(bytes, outcome, set_aside)
+}
+
+fn whole(bytes: &[u8], outcome: Result<Record, Problems>, set_aside: Problems) -> Scanned {
     Scanned {
         key: key_of(bytes).unwrap_or_default(),
         outcome,
@@ -369,23 +372,43 @@ impl MongoStore {
 /// The place after which nothing comes.
 const LAST: &str = r#"{"$maxKey":1}"#;
 
-/// A batch that is being filled.
+/// A batch that is being filled. Without a function that makes digests, it holds all records.
 struct Filling {
     limits: BatchLimits,
-    items: Vec<Scanned>,
+    filled: Digests,
     bytes: usize,
 }
 
 impl Filling {
-    /// Whether the batch ends before an item of this many bytes.
-    fn is_full_before(&self, bytes: usize) -> bool {
-        self.items.len() >= self.limits.records.max(1)
-            || (!self.items.is_empty() && self.bytes + bytes > self.limits.bytes)
+    fn count(&self) -> usize {
+        self.filled.entries.len() + self.filled.others.len()
     }
 
-    fn push(&mut self, item: Scanned) {
+    fn has_room(&self) -> bool {
+        self.count() < self.limits.records.max(1)
+    }
+
+    /// Whether the batch ends before an item of this many bytes.
+    fn is_full_before(&self, bytes: usize) -> bool {
+        !self.has_room() || (self.count() > 0 && self.bytes + bytes > self.limits.bytes)
+    }
+
+    fn push(&mut self, item: Scanned, digest_of: Option<&mut DigestOf>) {
         self.bytes += item.original.len();
-        self.items.push(item);
+        match digest_of {
+            Some(digest_of) => self.filled.add(item, digest_of),
+            None => self.filled.others.push(item),
+        }
+    }
+
+    fn push_document(&mut self, kind: Kind, bytes: &[u8], digest_of: Option<&mut DigestOf>) {
+        let (outcome, set_aside) = document::record_setting_aside(kind, bytes);
+        let whole = |outcome| whole(bytes, outcome, set_aside);
+        self.bytes += bytes.len();
+        match digest_of {
+            Some(digest_of) => self.filled.add_outcome(outcome, digest_of, whole),
+            None => self.filled.others.push(whole(outcome)),
+        }
     }
 }
 
@@ -411,6 +434,49 @@ enum Order {
     Sorted,
 }
 
+/// The answers to a cursor. The next one is on its way while one is read.
+struct Answers {
+    deadline: Duration,
+    next: JoinSet<(RawBatchCursor, Result<Answer>)>,
+}
+
+/// What the driver says; `None` at the end.
+type Answer = Option<mongodb::error::Result<RawBatch>>;
+
+impl Answers {
+    fn of(cursor: RawBatchCursor, deadline: Duration) -> Self {
+        let mut answers = Self {
+            deadline,
+            next: JoinSet::new(),
+        };
+        answers.ask(cursor);
+        answers
+    }
+
+    fn ask(&mut self, mut cursor: RawBatchCursor) {
+        let deadline = self.deadline;
+        self.next.spawn(async move {
+            let answer = tokio::time::timeout(deadline, cursor.next()).await;
+            (cursor, answer.map_err(|_| Error::timeout(deadline)))
+        });
+    }
+
+    async fn next(&mut self) -> Result<Answer> {
+        let (cursor, answer) = match self.next.join_next().await {
+            Some(joined) => joined.map_err(|error| {
+                Error::internal("the task that reads a cursor failed").with_source(error)
+            })?,
+            None => return Ok(None),
+        };
+        if let Ok(Some(Ok(_))) = answer {
+            self.ask(cursor);
+            // Reading an answer keeps this thread busy, so the question goes out before.
+            tokio::task::yield_now().await;
+        }
+        answer
+    }
+}
+
 /// A scan of a collection in the order of `_id`.
 struct Scan<'s> {
     store: &'s MongoStore,
@@ -428,7 +494,9 @@ struct Scan<'s> {
     part: Option<Place>,
     /// If set, the scan starts with that document again, for the parts after this one.
     again: Option<Place>,
-    cursor: Option<RawBatchCursor>,
+    /// Makes the digests, if only these are kept.
+    digest_of: Option<DigestOf>,
+    cursor: Option<Answers>,
     /// The server's answer that is being read, and how far it was read.
     batch: Option<(RawBatch, usize)>,
     /// Whether the cursor has not returned anything yet.
@@ -439,9 +507,41 @@ struct Scan<'s> {
     order: Option<Order>,
 }
 
-impl Scan<'_> {
+impl<'s> Scan<'s> {
+    /// A scan that begins after a place.
+    fn new(
+        store: &'s MongoStore,
+        kind: Kind,
+        after: Option<(String, Option<Place>)>,
+        limits: BatchLimits,
+        digest_of: Option<DigestOf>,
+    ) -> Self {
+        let (place, part) = after.map_or((None, None), |(place, part)| (Some(place), part));
+        Self {
+            store,
+            kind,
+            limits,
+            place,
+            parts: None,
+            whole: None,
+            is_placed: false,
+            again: part.clone(),
+            part,
+            digest_of,
+            cursor: None,
+            batch: None,
+            fresh: true,
+            resumed: false,
+            order: None,
+        }
+    }
+
+    fn batches(self) -> impl Stream<Item = Result<(Digests, Position)>> + Send + 's {
+        futures::stream::unfold(Some(self), Self::step)
+    }
+
     /// A batch, and the scan after it. Nothing comes after an error.
-    async fn step(scan: Option<Self>) -> Option<(Result<ScannedBatch>, Option<Self>)> {
+    async fn step(scan: Option<Self>) -> Option<(Result<(Digests, Position)>, Option<Self>)> {
         let mut scan = scan?;
         match scan.next().await {
             Ok(None) => None,
@@ -450,10 +550,10 @@ impl Scan<'_> {
         }
     }
 
-    async fn next(&mut self) -> Result<Option<ScannedBatch>> {
+    async fn next(&mut self) -> Result<Option<(Digests, Position)>> {
         let mut filling = Filling {
             limits: self.limits,
-            items: Vec::new(),
+            filled: Digests::default(),
             bytes: 0,
         };
         loop {
@@ -472,7 +572,7 @@ impl Scan<'_> {
                 if self.is_placed {
                     self.part = Some(place);
                 }
-                filling.push(scanned);
+                filling.push(scanned, self.digest_of.as_mut());
             }
             if self.batch.is_none() {
                 self.batch = self.answer().await?.map(|answer| (answer, 0));
@@ -495,7 +595,7 @@ impl Scan<'_> {
             .as_bytes();
         let mut elements = Elements::resumed(array, *offset);
         loop {
-            if filling.items.len() >= self.limits.records.max(1) {
+            if !filling.has_room() {
                 return Ok(true);
             }
             let Some(element) = elements.next() else {
@@ -514,7 +614,7 @@ impl Scan<'_> {
                 if filling.is_full_before(document.len()) {
                     return Ok(true);
                 }
-                filling.push(scanned(self.kind, document));
+                filling.push_document(self.kind, document, self.digest_of.as_mut());
                 self.place = place.or(self.place.take());
                 *offset = elements.offset(array);
                 continue;
@@ -535,10 +635,9 @@ impl Scan<'_> {
         }
     }
 
-    fn filled(&self, filling: Filling) -> Option<ScannedBatch> {
+    fn filled(&self, filling: Filling) -> Option<(Digests, Position)> {
         let position = position(self.place.as_deref(), self.part.as_ref());
-        let items = filling.items;
-        (!items.is_empty()).then_some(ScannedBatch { items, position })
+        (filling.count() > 0).then_some((filling.filled, position))
     }
 
     /// The server's next answer; `None` at the end.
@@ -558,23 +657,22 @@ impl Scan<'_> {
                 self.fresh = true;
                 self.resumed = order == Order::Indexed
                     && self.place.as_deref().is_some_and(|place| place != LAST);
-                self.cursor.insert(cursor)
+                self.cursor.insert(Answers::of(cursor, deadline))
             };
-            match tokio::time::timeout(deadline, cursor.next()).await {
-                Err(_) => return Err(Error::timeout(deadline)),
-                Ok(None) if self.resumed => {
+            match cursor.next().await? {
+                None if self.resumed => {
                     // Index bounds with a start end before MaxKey.
                     self.resumed = false;
                     let last = self.walk(doc! {"_id": Bson::MaxKey}, None)?;
                     let cursor = driver(deadline, last.batch()).await?;
-                    self.cursor = Some(cursor);
+                    self.cursor = Some(Answers::of(cursor, deadline));
                 }
-                Ok(None) => return Ok(None),
-                Ok(Some(Ok(answer))) => {
+                None => return Ok(None),
+                Some(Ok(answer)) => {
                     self.fresh = false;
                     return Ok(Some(answer));
                 }
-                Ok(Some(Err(error))) => {
+                Some(Err(error)) => {
                     let closed = matches!(
                         error.kind.as_ref(),
                         DriverKind::Command(command) if CLOSED.contains(&command.code)

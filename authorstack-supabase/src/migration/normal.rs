@@ -1,7 +1,7 @@
 //! JSON as `jsonb` gives it back: the keys of an object by length and then by bytes, a blank after
 //! commas and colons, numbers with all their digits.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 /// No record has JSON that is nested more deeply.
 const DEEPEST: usize = 256;
@@ -18,6 +18,15 @@ pub(super) fn normal_json(compact: &[u8], into: &mut Vec<u8>) -> bool {
         spare: Vec::new(),
     };
     writer.value(DEEPEST).is_some() && writer.at == compact.len()
+}
+
+/// The key that a text stands for.
+fn key_of(text: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if text.contains(&b'\\') {
+        let key: String = serde_json::from_slice(text).ok()?;
+        return Some(Cow::Owned(key.into_bytes()));
+    }
+    Some(Cow::Borrowed(text.get(1..text.len().checked_sub(1)?)?))
 }
 
 struct Writer<'j> {
@@ -98,7 +107,7 @@ impl Writer<'_> {
         self.into.push(b'{');
         let start = self.into.len();
         // The keys as they are, and where their members are written.
-        let mut members: Vec<(Vec<u8>, Range<usize>)> = Vec::new();
+        let mut members: Vec<(Cow<'_, [u8]>, Range<usize>)> = Vec::new();
         if !self.skip(b'}') {
             loop {
                 let key = self.text()?;
@@ -109,8 +118,7 @@ impl Writer<'_> {
                 }
                 self.into.extend_from_slice(b": ");
                 self.value(deeper)?;
-                let key: String = serde_json::from_slice(&self.from[key]).ok()?;
-                members.push((key.into_bytes(), member..self.into.len()));
+                members.push((key_of(&self.from[key])?, member..self.into.len()));
                 if self.skip(b'}') {
                     break;
                 }

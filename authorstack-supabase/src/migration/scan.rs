@@ -3,8 +3,8 @@
 use authorstack_core::{
     Error, ErrorKind, Result,
     migrate::{
-        BatchLimits, Digest, Kind, Original, Position, Problem, Problems, Record, Scanned,
-        ScannedBatch, StoredDigests,
+        BatchLimits, Digest, Digests, Kind, Original, Position, Problem, Problems, Record, Scanned,
+        ScannedBatch,
     },
     resilience::with_deadline,
 };
@@ -88,7 +88,7 @@ impl Rows for Vec<Scanned> {
     }
 }
 
-impl Rows for StoredDigests {
+impl Rows for Digests {
     type Batch = Self;
 
     async fn add(

@@ -3,8 +3,8 @@ use authorstack_core::{
     Error, Id, Result,
     fields::Shape,
     migrate::{
-        BatchLimits, Group, Kind, Original, Position, Problem, Problems, Record, Scanned,
-        ScannedBatch, Snapshot, StoredDigests, Stranger, without_digest,
+        BatchLimits, Digests, Group, Kind, Original, Position, Problem, Problems, Record, Scanned,
+        ScannedBatch, Snapshot, Stranger, without_digest,
     },
 };
 use authorstack_sql::{IDENTITY, OTHER_TABLES, get, spawned, sums_of};
@@ -120,11 +120,7 @@ impl Snapshot for SupabaseMigration {
         spawned(move |sender| send_rows::<Vec<Scanned>>(store, scan, sender))
     }
 
-    fn stored(
-        &self,
-        kind: Kind,
-        limits: BatchLimits,
-    ) -> Option<BoxStream<'_, Result<StoredDigests>>> {
+    fn stored(&self, kind: Kind, limits: BatchLimits) -> Option<BoxStream<'_, Result<Digests>>> {
         if kind.is_of(Group::Accounts) {
             // Hashes are compared as records.
             return None;
@@ -136,7 +132,7 @@ impl Snapshot for SupabaseMigration {
             limits,
         };
         let store = self.work.store.clone();
-        let stored = spawned(move |sender| send_rows::<StoredDigests>(store, scan, sender));
+        let stored = spawned(move |sender| send_rows::<Digests>(store, scan, sender));
         Some(stored)
     }
 

@@ -11,7 +11,7 @@ use authorstack_core::{
 use common::{Cli, Via, author, on_database};
 use sqlx::Row;
 
-const FILES: [&str; 17] = [
+const FILES: [&str; 18] = [
     "20261123000000_authorstack_bookkeeping.sql",
     "20261123000001_authorstack_users_books.sql",
     "20261124000000_authorstack_documents.sql",
@@ -29,6 +29,7 @@ const FILES: [&str; 17] = [
     "20261129000000_authorstack_preferences.sql",
     "20261130000000_authorstack_accounts.sql",
     "20261201000000_authorstack_checks.sql",
+    "20261202000000_authorstack_moved_keys.sql",
 ];
 const HISTORY: &str = "select version || ' ' || name || ' ' || statements::text \
                        from supabase_migrations.schema_migrations order by version";

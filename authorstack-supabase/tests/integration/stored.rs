@@ -5,8 +5,8 @@ use crate::common;
 use std::{collections::HashMap, sync::Arc};
 
 use authorstack_core::migrate::{
-    BatchLimits, DifferenceKind, Digest, Key, Kind, RunOptions, Silent, Snapshot, Status,
-    StoredDigests, repair, run, verify,
+    BatchLimits, DifferenceKind, Digest, Digests, Key, Kind, RunOptions, Silent, Snapshot, Status,
+    repair, run, verify,
 };
 use common::{Host, Via, filled::filled, on_database, scan};
 use futures::TryStreamExt;
@@ -24,7 +24,7 @@ async fn move_in(from: &Arc<dyn Snapshot>, store: &Host) {
 
 async fn stored(snapshot: &dyn Snapshot, kind: Kind) -> Vec<(Key, Digest)> {
     let batches = snapshot.stored(kind, BatchLimits::default()).unwrap();
-    let batches: Vec<StoredDigests> = batches.try_collect().await.unwrap();
+    let batches: Vec<Digests> = batches.try_collect().await.unwrap();
     batches
         .into_iter()
         .flat_map(|batch| batch.entries)
