@@ -19,15 +19,6 @@ impl Digest {
         Self(*hasher.finalize().as_bytes())
     }
 
-    /// The digest of bytes that come in pieces; how they are cut does not count.
-    pub fn of_pieces(write: impl FnOnce(&mut dyn FnMut(&[u8]))) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        write(&mut |piece| {
-            hasher.update(piece);
-        });
-        Self(*hasher.finalize().as_bytes())
-    }
-
     /// The digest of bytes.
     #[must_use]
     pub fn of_bytes(bytes: &[u8]) -> Self {

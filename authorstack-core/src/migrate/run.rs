@@ -285,6 +285,7 @@ impl Prepared {
             rejects: Vec::new(),
             set_aside: Vec::new(),
         };
+        let is_checked = source.has_checked(kind);
         for Scanned {
             key,
             outcome,
@@ -292,7 +293,12 @@ impl Prepared {
             original,
         } in items
         {
-            match checked(outcome) {
+            let outcome = if is_checked {
+                outcome.map_err(|problems| (None, problems))
+            } else {
+                checked(outcome)
+            };
+            match outcome {
                 Ok(record) => {
                     if !aside.is_empty() {
                         let aside = set_aside(kind, &key, aside);

@@ -123,32 +123,11 @@ pub type DigestOf = Box<dyn FnMut(&Record) -> Digest + Send>;
 impl Digests {
     /// Adds a record that was read: its digest if it can move as it is, else all of it.
     pub fn add(&mut self, scanned: Scanned, digest_of: &mut DigestOf) {
-        let Scanned {
-            key,
-            outcome,
-            set_aside,
-            original,
-        } = scanned;
-        self.add_outcome(outcome, digest_of, |outcome| Scanned {
-            key,
-            outcome,
-            set_aside,
-            original,
-        });
-    }
-
-    /// As [`add`](Self::add), for a store that needs the rest only of what has no digest.
-    pub fn add_outcome(
-        &mut self,
-        outcome: Result<Record, Problems>,
-        digest_of: &mut DigestOf,
-        whole: impl FnOnce(Result<Record, Problems>) -> Scanned,
-    ) {
-        match outcome {
+        match &scanned.outcome {
             Ok(record) if record.check().is_ok() => {
-                self.entries.push((record.key(), digest_of(&record)));
+                self.entries.push((record.key(), digest_of(record)));
             }
-            outcome => self.others.push(whole(outcome)),
+            _ => self.others.push(scanned),
         }
     }
 }

@@ -71,6 +71,13 @@ pub trait Snapshot: std::fmt::Debug + Send + Sync {
         limits: BatchLimits,
     ) -> BoxStream<'_, Result<ScannedBatch>>;
 
+    /// Whether the records of a kind that are scanned or fetched have passed [`Record::check`]. Others
+    /// are checked before they move.
+    fn has_checked(&self, kind: Kind) -> bool {
+        let _ = kind;
+        false
+    }
+
     /// Streams all records as [`Snapshot::scan`] does, but of those that can move as they are only
     /// their keys and what a function makes of them. A store saves time if it keeps no record longer
     /// than that.

@@ -102,6 +102,10 @@ impl Snapshot for SourceSet {
         }
     }
 
+    fn has_checked(&self, kind: Kind) -> bool {
+        self.of(kind).is_some_and(|source| source.has_checked(kind))
+    }
+
     fn digests(
         &self,
         kind: Kind,

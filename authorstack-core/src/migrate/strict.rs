@@ -89,6 +89,10 @@ impl Snapshot for Strict {
         strict.boxed()
     }
 
+    fn has_checked(&self, kind: Kind) -> bool {
+        self.source.has_checked(kind)
+    }
+
     async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {
         Ok(strictly(self.source.fetch(kind, keys).await?))
     }

@@ -40,6 +40,18 @@ pub(crate) fn place_of(document: &[u8]) -> Option<String> {
     Some(json.to_string())
 }
 
+/// The place of a document in a scan, if the driver can send it: its `_id` as [`place_of`] writes
+/// it.
+pub(crate) fn sendable_place_of(document: &[u8]) -> Option<String> {
+    match id_of(document)? {
+        Raw::ObjectId(bytes) => {
+            let digits = ObjectId::from_bytes(bytes).to_hex();
+            Some([r#"{"$oid":""#, &digits, r#""}"#].concat())
+        }
+        _ => place_of(document).filter(|text| id_from(text).is_some()),
+    }
+}
+
 /// The id that a text holds the digits of: old apps store references so.
 pub(crate) fn id_in_text(text: &[u8]) -> Option<[u8; 12]> {
     let text = std::str::from_utf8(text).ok()?.trim();
@@ -137,6 +149,7 @@ mod tests {
                 let back = id_from(&text).unwrap();
                 assert_eq!(format!("{back:?}"), format!("{id:?}"), "{text}");
             }
+            assert_eq!(sendable_place_of(&document), place_of(&document));
         }
         let document = rawdoc! {"_id": oid};
         assert_eq!(key_of(document.as_bytes()).unwrap(), oid.to_hex());

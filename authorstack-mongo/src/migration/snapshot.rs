@@ -31,7 +31,7 @@ use super::{
 use crate::{
     document::{
         self,
-        key::{WHOLE, any_of, id_from, is_id, key_of, place_of},
+        key::{WHOLE, any_of, id_from, is_id, key_of, sendable_place_of},
     },
     error::{SETTING, driver, map},
     extended_json::{Form, Path, append_fields, document_to_json},
@@ -123,6 +123,11 @@ impl Snapshot for MongoStore {
             position,
         });
         batches.boxed()
+    }
+
+    /// What fails the check is set aside, or its record is rejected.
+    fn has_checked(&self, _: Kind) -> bool {
+        true
     }
 
     fn digests(
@@ -395,20 +400,24 @@ impl Filling {
 
     fn push(&mut self, item: Scanned, digest_of: Option<&mut DigestOf>) {
         self.bytes += item.original.len();
-        match digest_of {
-            Some(digest_of) => self.filled.add(item, digest_of),
-            None => self.filled.others.push(item),
+        match (digest_of, &item.outcome) {
+            (Some(digest_of), Ok(record)) => self.push_digest(record, digest_of),
+            _ => self.filled.others.push(item),
         }
     }
 
     fn push_document(&mut self, kind: Kind, bytes: &[u8], digest_of: Option<&mut DigestOf>) {
         let (outcome, set_aside) = document::record_setting_aside(kind, bytes);
-        let whole = |outcome| whole(bytes, outcome, set_aside);
         self.bytes += bytes.len();
-        match digest_of {
-            Some(digest_of) => self.filled.add_outcome(outcome, digest_of, whole),
-            None => self.filled.others.push(whole(outcome)),
+        match (digest_of, outcome) {
+            (Some(digest_of), Ok(record)) => self.push_digest(&record, digest_of),
+            (_, outcome) => self.filled.others.push(whole(bytes, outcome, set_aside)),
         }
+    }
+
+    /// What was read as a record can move: that was checked.
+    fn push_digest(&mut self, record: &Record, digest_of: &mut DigestOf) {
+        self.filled.entries.push((record.key(), digest_of(record)));
     }
 }
 
@@ -605,7 +614,7 @@ impl<'s> Scan<'s> {
             let Ok((_, Raw::Document(document))) = element else {
                 return Err(Error::internal("an answer of the server is damaged"));
             };
-            let place = place_of(document).filter(|text| id_from(text).is_some());
+            let place = sendable_place_of(document);
             let is_second = place.is_some() && self.again.is_none() && self.place == place;
             if is_second && self.order == Some(Order::Sorted) {
                 return Err(twice(self.kind, document));

@@ -116,27 +116,27 @@ impl Rows for Digests {
 
 /// The digest of a row as COPY sends it. All columns are bound in binary.
 fn stored_digest(row: &PgRow) -> Result<Digest> {
-    let mut failed = None;
-    let digest = Digest::of_pieces(|add| {
-        // A table has at most 1,600 columns.
-        add(&i16::try_from(row.len()).unwrap_or(i16::MAX).to_be_bytes());
-        for column in 0..row.len() {
-            match row.try_get_raw(column) {
-                Ok(value) if value.is_null() => add(&NULL),
-                Ok(value) => match (value.as_bytes(), value.format()) {
-                    (Ok(bytes), PgValueFormat::Binary) => {
-                        // The server sends no value of two gigabytes.
-                        let length = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
-                        add(&length.to_be_bytes());
-                        add(bytes);
-                    }
-                    _ => failed = Some(Error::internal("a column did not come in binary")),
-                },
-                Err(error) => failed = Some(from_sqlx(error)),
-            }
+    let mut form = Vec::with_capacity(size(row) + row.len() * NULL.len() + size_of::<i16>());
+    // A table has at most 1,600 columns.
+    let columns = i16::try_from(row.len()).unwrap_or(i16::MAX);
+    form.extend_from_slice(&columns.to_be_bytes());
+    for column in 0..row.len() {
+        let value = row.try_get_raw(column).map_err(from_sqlx)?;
+        if value.is_null() {
+            form.extend_from_slice(&NULL);
+            continue;
         }
-    });
-    failed.map_or(Ok(digest), Err)
+        match (value.as_bytes(), value.format()) {
+            (Ok(bytes), PgValueFormat::Binary) => {
+                // The server sends no value of two gigabytes.
+                let length = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
+                form.extend_from_slice(&length.to_be_bytes());
+                form.extend_from_slice(bytes);
+            }
+            _ => return Err(Error::internal("a column did not come in binary")),
+        }
+    }
+    Ok(Digest::of_bytes(&form))
 }
 
 /// Sends rows, with one transaction for each page.
