@@ -1049,3 +1049,26 @@ fn differing_fields(ours: &Record, theirs: &Record) -> Vec<String> {
     fields.sort();
     fields
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Follow;
+
+    fn record() -> Record {
+        Record::from(Follow::new(Id::new(), Id::new()))
+    }
+
+    #[test]
+    fn a_record_without_a_digest_is_in_its_place() {
+        let records = [record(), record(), record()];
+        let mut digests = Digests::default();
+        for record in [&records[0], &records[2]] {
+            digests.entries.push(entry(record));
+        }
+        digests.others.push(Scanned::of(records[1].clone()));
+        let batch = source_batch(digests);
+        assert!(batch.unmovable.is_empty());
+        assert_eq!(batch.entries, records.each_ref().map(entry));
+    }
+}

@@ -1,5 +1,7 @@
 //! MongoDB as a migration's source.
 
+use std::time::Duration;
+
 use crate::common;
 
 use authorstack_core::{
@@ -230,13 +232,16 @@ async fn kill_cursors(store: &MongoStore) {
         doc! {"$match": {"type": "idleCursor", "ns": namespace}},
     ];
     let admin = store.database().client().database("admin");
-    let cursors: Vec<Document> = admin
-        .aggregate(idle)
-        .await
-        .unwrap()
-        .try_collect()
-        .await
-        .unwrap();
+    // It is idle when the answer that was asked for in advance is made.
+    let mut cursors: Vec<Document> = Vec::new();
+    for _ in 0..100 {
+        let found = admin.aggregate(idle.clone()).await.unwrap();
+        cursors = found.try_collect().await.unwrap();
+        if !cursors.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     assert!(!cursors.is_empty(), "the scan should have a cursor");
     for cursor in cursors {
         let id = cursor

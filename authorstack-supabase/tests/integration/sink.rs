@@ -695,6 +695,10 @@ async fn indexes_and_constraints_come_back_as_they_were() {
             target.finish_pass(Kind::Books).await.unwrap();
             assert_eq!(definitions(database).await, before);
             assert_eq!(database.count("authorstack.deferred_ddl").await, 0);
+            // The server adds those of the other columns.
+            let analyzed = "select attname::text from pg_stats \
+                            where schemaname = 'public' and tablename = 'books' order by 1";
+            assert_eq!(database.texts(analyzed).await, ["asin", "id", "status", "user_id"]);
             assert_eq!(database.texts("select kind from authorstack.checkpoints where complete order by 1").await, ["books", "users"]);
         })
         .await;

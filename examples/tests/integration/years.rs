@@ -15,8 +15,8 @@ use async_trait::async_trait;
 use authorstack_core::{
     Error,
     migrate::{
-        self, BatchLimits, Destination, Kind, Original, Position, Problems, Record, RunOptions,
-        Scanned, ScannedBatch, Silent, Snapshot, SourceSet, Strict, Verification,
+        self, BatchLimits, Destination, Digest, Kind, Original, Position, Problems, Record,
+        RunOptions, Scanned, ScannedBatch, Silent, Snapshot, SourceSet, Strict, Verification,
     },
     testing::servers,
 };
@@ -111,6 +111,46 @@ parts! {
     databases_of_years_move_as_documented_17: 17,
     databases_of_years_move_as_documented_18: 18,
     databases_of_years_move_as_documented_19: 19
+}
+
+/// A scan that keeps digests alone finds what one that keeps the records finds, however it is cut.
+async fn digests(source: &dyn Snapshot, surprises: &mut Surprises) -> anyhow::Result<()> {
+    let limits = BatchLimits {
+        records: 7,
+        ..BatchLimits::default()
+    };
+    for kind in Kind::DOCUMENTS {
+        let (mut entries, mut others) = (Vec::new(), Vec::new());
+        let mut scan = source.scan(*kind, None, BatchLimits::default());
+        while let Some(batch) = scan.try_next().await? {
+            for item in batch.items {
+                match &item.outcome {
+                    Ok(record) if record.check().is_ok() => {
+                        entries.push((record.key(), Digest::of(record)));
+                    }
+                    Ok(record) if source.has_checked(*kind) => {
+                        surprises.add(&format!("{kind} {} is not checked", record.key()));
+                    }
+                    _ => others.push(found(&item)),
+                }
+            }
+        }
+        let mut digests = source.digests(*kind, limits, Box::new(Digest::of));
+        let (mut kept, mut whole) = (Vec::new(), Vec::new());
+        while let Some(batch) = digests.try_next().await? {
+            kept.extend(batch.entries);
+            whole.extend(batch.others.iter().map(found));
+        }
+        surprises.differ((kind, "keys and digests"), entries, kept);
+        surprises.differ((kind, "records without digests"), others, whole);
+    }
+    Ok(())
+}
+
+/// What was found of a record that cannot move.
+fn found(item: &Scanned) -> (String, Option<Problems>, [u8; 32]) {
+    let problems = item.outcome.as_ref().err().cloned();
+    (item.key.clone(), problems, item.original_digest())
 }
 
 async fn target(scratch: &Scratch) -> SupabaseStore {
@@ -242,6 +282,9 @@ async fn years(seed: u64, scratch: &Scratch, surprises: &mut Surprises) -> anyho
             wrong,
         );
     }
+
+    surprises.step = "digests";
+    digests(documents.as_ref(), surprises).await?;
 
     surprises.step = "run";
     let options = RunOptions {
