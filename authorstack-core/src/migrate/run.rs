@@ -6,10 +6,7 @@ use std::{
 };
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use tokio::{
-    sync::mpsc,
-    task::{JoinSet, spawn_blocking},
-};
+use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
     BatchLimits, Counts, Destination, Digest, Kind, KindReport, Load, Origin, Original, Position,
@@ -233,7 +230,6 @@ async fn stream_kind(
     });
 
     let mut at = checkpoint.position;
-    let mut freed = None;
     while let Some(batch) = batches.recv().await {
         let (batch, position) = batch?;
         let step = Step::Advance {
@@ -244,13 +240,6 @@ async fn stream_kind(
         counts += batch.load(source.as_ref(), target, step, from).await?;
         progress.advanced(kind, counts);
         at = Some(position);
-        // To free thousands of records takes a while, in which the target would have nothing to do.
-        let freeing = spawn_blocking(move || drop(batch));
-        if let Some(before) = freed.replace(freeing) {
-            before.await.map_err(|error| {
-                Error::internal("freeing a batch failed").with_source(error)
-            })?;
-        }
     }
     // A reader that panicked has not read everything.
     if let Some(Err(error)) = reader.join_next().await {
