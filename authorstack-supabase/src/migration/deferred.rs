@@ -69,6 +69,8 @@ const FIND: &str = "\
     where oid = $1::regclass and relkind = 'r' \
       and not exists (select from pg_catalog.pg_options_to_table(reloptions) \
                       where option_name = 'autovacuum_enabled') \
+      and not exists (select from pg_catalog.pg_constraint \
+                      where conrelid = $1::regclass and conname = 'autovacuum_enabled') \
     order by 1";
 
 /// The table of a kind.
