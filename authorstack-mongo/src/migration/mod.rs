@@ -2,6 +2,7 @@
 
 mod collection;
 mod parts;
+mod scan;
 mod sink;
 mod snapshot;
 mod strangers;

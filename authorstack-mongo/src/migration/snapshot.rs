@@ -1,53 +1,38 @@
 //! The records of a MongoDB database as they are now.
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
 use async_trait::async_trait;
 use authorstack_core::{
-    Competitor, Error, ErrorKind, Id, Post, Result,
+    Error, ErrorKind, Id, Result,
     migrate::{
         BatchLimits, DigestOf, Digests, Kind, Original, Position, Problem, Problems, Record,
         Scanned, ScannedBatch, Snapshot, Stranger,
     },
     resilience::with_deadline,
-    values::excerpt,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
-use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
-use futures::{Stream, StreamExt, TryStreamExt, stream::BoxStream};
-use mongodb::{
-    action::Find,
-    error::ErrorKind as DriverKind,
-    options::{FindOptions, Hint, ReadConcern},
-    raw_batch_cursor::{RawBatch, RawBatchCursor},
-};
+use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
+use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
+use mongodb::options::{FindOptions, ReadConcern};
 use serde_json::{Map, Value};
-use tokio::task::JoinSet;
 
 use super::{
-    collection::CollectionForm,
-    parts::{Parts, Place, Within},
+    parts::Within,
+    scan::{Scan, WHOLES_AT_ONCE, projection, scanned},
 };
 use crate::{
     document::{
         self,
-        key::{WHOLE, any_of, id_from, is_id, key_of, sendable_place_of},
+        key::{WHOLE, any_of, id_from, is_id, key_of},
     },
     error::{SETTING, driver, map},
     extended_json::{Form, Path, append_fields, document_to_json},
-    pipeline::literal,
-    raw::{Elements, Raw},
-    store::{MongoStore, by_id, documents, own_fields},
+    store::{MongoStore, documents},
 };
 
 /// The kinds that the schema's collections hold.
 const KINDS: &[Kind] = Kind::DOCUMENTS;
-
-/// The number of documents in an answer of the server: about 4 MB of books. The server ends every
-/// answer at 16 MB.
-const DOCUMENTS_AT_ONCE: u32 = 5_000;
-/// The number of documents in an answer if they may contain large arrays.
-const WHOLES_AT_ONCE: u32 = 1_000;
 
 #[async_trait]
 impl Snapshot for MongoStore {
@@ -113,16 +98,16 @@ impl Snapshot for MongoStore {
         after: Option<Position>,
         limits: BatchLimits,
     ) -> BoxStream<'_, Result<ScannedBatch>> {
-        let after = after.map(|position| resumed_at(kind, position));
-        let scan = match after.transpose() {
-            Ok(after) => Scan::new(self, kind, after, limits, None),
-            Err(error) => return futures::stream::iter([Err(error)]).boxed(),
-        };
-        let batches = scan.batches().map_ok(|(filled, position)| ScannedBatch {
-            items: filled.others,
-            position,
-        });
-        batches.boxed()
+        match Scan::new(self, kind, after, limits, None) {
+            Ok(scan) => {
+                let batches = scan.batches().map_ok(|(filled, position)| ScannedBatch {
+                    items: filled.others,
+                    position,
+                });
+                batches.boxed()
+            }
+            Err(error) => stream::iter([Err(error)]).boxed(),
+        }
     }
 
     /// What fails the check is set aside, or its record is rejected.
@@ -136,8 +121,10 @@ impl Snapshot for MongoStore {
         limits: BatchLimits,
         digest_of: DigestOf,
     ) -> BoxStream<'_, Result<Digests>> {
-        let scan = Scan::new(self, kind, None, limits, Some(digest_of));
-        scan.batches().map_ok(|(filled, _)| filled).boxed()
+        match Scan::new(self, kind, None, limits, Some(digest_of)) {
+            Ok(scan) => scan.batches().map_ok(|(filled, _)| filled).boxed(),
+            Err(error) => stream::iter([Err(error)]).boxed(),
+        }
     }
 
     async fn fetch(&self, kind: Kind, keys: &[String]) -> Result<Vec<Scanned>> {
@@ -245,62 +232,7 @@ fn legible(bytes: &[u8]) -> (Map<String, Value>, bool) {
     (fields, exact)
 }
 
-fn scanned(kind: Kind, bytes: &[u8]) -> Scanned {
-    let (outcome, set_aside) = document::record_setting_aside(kind, bytes);
-    whole(bytes, outcome, set_aside)
-}
-
-fn whole(bytes: &[u8], outcome: Result<Record, Problems>, set_aside: Problems) -> Scanned {
-    Scanned {
-        key: key_of(bytes).unwrap_or_default(),
-        outcome,
-        set_aside,
-        original: Original::Bytes(bytes.to_vec()),
-    }
-}
-
-/// The fields of a collection's documents that a kind needs.
-fn projection(kind: Kind) -> Option<Document> {
-    match kind {
-        Kind::CommunityPosts => own_fields::<Post>(),
-        Kind::Competitors => own_fields::<Competitor>(),
-        _ => Within::of(kind).map(Within::projection),
-    }
-}
-
-/// The text of a position: a document's place and, in a scan of parts, the last part's.
-fn position(place: Option<&str>, part: Option<&Place>) -> Position {
-    let place = place.unwrap_or_default();
-    Position(match part {
-        None => place.to_owned(),
-        Some(part) => format!("{place}\n{}", part.to_text()),
-    })
-}
-
-fn resumed_at(kind: Kind, position: Position) -> Result<(String, Option<Place>)> {
-    match position.0.split_once('\n') {
-        None => Ok((position.0, None)),
-        Some((place, part)) => Ok((place.to_owned(), Some(Place::from_text(kind, part)?))),
-    }
-}
-
 impl MongoStore {
-    /// How a kind's collection is read in the order of `_id`.
-    async fn order(&self, kind: Kind) -> Result<Order> {
-        match self.form(kind).await? {
-            CollectionForm::Collection => Ok(Order::Indexed),
-            CollectionForm::Clustered | CollectionForm::View => Ok(Order::Sorted),
-            CollectionForm::TimeSeries => Err(Error::configuration(
-                SETTING,
-                format!(
-                    "{} is a time series, whose documents have no keys; copy them to a collection \
-                     of this name, in this database or another one",
-                    self.collection(kind)?.name()
-                ),
-            )),
-        }
-    }
-
     /// Shows the existing documents with these keys, with the fields that the kind needs. One answer
     /// of the server is held at a time.
     async fn each_whole(
@@ -371,381 +303,5 @@ impl MongoStore {
         } else {
             format!("; it has: {}", names.join(", "))
         }
-    }
-}
-
-/// The place after which nothing comes.
-const LAST: &str = r#"{"$maxKey":1}"#;
-
-/// A batch that is being filled. Without a function that makes digests, it holds all records.
-struct Filling {
-    limits: BatchLimits,
-    filled: Digests,
-    bytes: usize,
-}
-
-impl Filling {
-    fn count(&self) -> usize {
-        self.filled.entries.len() + self.filled.others.len()
-    }
-
-    fn has_room(&self) -> bool {
-        self.count() < self.limits.records.max(1)
-    }
-
-    /// Whether the batch ends before an item of this many bytes.
-    fn is_full_before(&self, bytes: usize) -> bool {
-        !self.has_room() || (self.count() > 0 && self.bytes + bytes > self.limits.bytes)
-    }
-
-    fn push(&mut self, item: Scanned, digest_of: Option<&mut DigestOf>) {
-        self.bytes += item.original.len();
-        match (digest_of, &item.outcome) {
-            (Some(digest_of), Ok(record)) => self.push_digest(record, digest_of),
-            _ => self.filled.others.push(item),
-        }
-    }
-
-    fn push_document(&mut self, kind: Kind, bytes: &[u8], digest_of: Option<&mut DigestOf>) {
-        let (outcome, set_aside) = document::record_setting_aside(kind, bytes);
-        self.bytes += bytes.len();
-        match (digest_of, outcome) {
-            (Some(digest_of), Ok(record)) => self.push_digest(&record, digest_of),
-            (_, outcome) => self.filled.others.push(whole(bytes, outcome, set_aside)),
-        }
-    }
-
-    /// What was read as a record can move: that was checked.
-    fn push_digest(&mut self, record: &Record, digest_of: &mut DigestOf) {
-        self.filled.entries.push((record.key(), digest_of(record)));
-    }
-}
-
-/// The error for a view that joins or unwinds: its documents cannot be told apart.
-fn twice(kind: Kind, document: &[u8]) -> Error {
-    let name = Within::of(kind).map_or(kind, |_| kind.description().part_of.unwrap_or(kind));
-    let key = key_of(document).unwrap_or_default();
-    Error::configuration(
-        SETTING,
-        format!(
-            "the view {name} has several documents with the _id {}; give each its own",
-            excerpt(&key)
-        ),
-    )
-}
-
-/// How the documents of a collection come in the order of `_id`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Order {
-    /// The index of `_id`: every collection has it.
-    Indexed,
-    /// By a sort, of a view or a clustered collection: they have no such index of their own.
-    Sorted,
-}
-
-/// The answers to a cursor. The next one is on its way while one is read.
-struct Answers {
-    deadline: Duration,
-    next: JoinSet<(RawBatchCursor, Result<Answer>)>,
-}
-
-/// What the driver says; `None` at the end.
-type Answer = Option<mongodb::error::Result<RawBatch>>;
-
-impl Answers {
-    fn of(cursor: RawBatchCursor, deadline: Duration) -> Self {
-        let mut answers = Self {
-            deadline,
-            next: JoinSet::new(),
-        };
-        answers.ask(cursor);
-        answers
-    }
-
-    fn ask(&mut self, mut cursor: RawBatchCursor) {
-        let deadline = self.deadline;
-        self.next.spawn(async move {
-            let answer = tokio::time::timeout(deadline, cursor.next()).await;
-            (cursor, answer.map_err(|_| Error::timeout(deadline)))
-        });
-    }
-
-    async fn next(&mut self) -> Result<Answer> {
-        let (cursor, answer) = match self.next.join_next().await {
-            Some(joined) => joined.map_err(|error| {
-                Error::internal("the task that reads a cursor failed").with_source(error)
-            })?,
-            None => return Ok(None),
-        };
-        if let Ok(Some(Ok(_))) = answer {
-            self.ask(cursor);
-            // Reading an answer keeps this thread busy, so the question goes out before.
-            tokio::task::yield_now().await;
-        }
-        answer
-    }
-}
-
-/// A scan of a collection in the order of `_id`.
-struct Scan<'s> {
-    store: &'s MongoStore,
-    kind: Kind,
-    limits: BatchLimits,
-    /// The `_id` after which the scan continues, as text.
-    place: Option<String>,
-    /// In a scan of parts: the parts of the document that are still to be returned.
-    parts: Option<Parts>,
-    /// Their document, until the first of them is returned.
-    whole: Option<String>,
-    /// Whether `place` is the place of their document.
-    is_placed: bool,
-    /// The last part that was returned.
-    part: Option<Place>,
-    /// If set, the scan starts with that document again, for the parts after this one.
-    again: Option<Place>,
-    /// Makes the digests, if only these are kept.
-    digest_of: Option<DigestOf>,
-    cursor: Option<Answers>,
-    /// The server's answer that is being read, and how far it was read.
-    batch: Option<(RawBatch, usize)>,
-    /// Whether the cursor has not returned anything yet.
-    fresh: bool,
-    /// Whether the cursor started within the index.
-    resumed: bool,
-    /// Found by the first question.
-    order: Option<Order>,
-}
-
-impl<'s> Scan<'s> {
-    /// A scan that begins after a place.
-    fn new(
-        store: &'s MongoStore,
-        kind: Kind,
-        after: Option<(String, Option<Place>)>,
-        limits: BatchLimits,
-        digest_of: Option<DigestOf>,
-    ) -> Self {
-        let (place, part) = after.map_or((None, None), |(place, part)| (Some(place), part));
-        Self {
-            store,
-            kind,
-            limits,
-            place,
-            parts: None,
-            whole: None,
-            is_placed: false,
-            again: part.clone(),
-            part,
-            digest_of,
-            cursor: None,
-            batch: None,
-            fresh: true,
-            resumed: false,
-            order: None,
-        }
-    }
-
-    fn batches(self) -> impl Stream<Item = Result<(Digests, Position)>> + Send + 's {
-        futures::stream::unfold(Some(self), Self::step)
-    }
-
-    /// A batch, and the scan after it. Nothing comes after an error.
-    async fn step(scan: Option<Self>) -> Option<(Result<(Digests, Position)>, Option<Self>)> {
-        let mut scan = scan?;
-        match scan.next().await {
-            Ok(None) => None,
-            Ok(Some(batch)) => Some((Ok(batch), Some(scan))),
-            Err(error) => Some((Err(error.for_record(scan.kind)), None)),
-        }
-    }
-
-    async fn next(&mut self) -> Result<Option<(Digests, Position)>> {
-        let mut filling = Filling {
-            limits: self.limits,
-            filled: Digests::default(),
-            bytes: 0,
-        };
-        loop {
-            while let Some(parts) = &mut self.parts {
-                if !parts.is_empty() && filling.is_full_before(parts.next_len()) {
-                    return Ok(self.filled(filling));
-                }
-                let Some((place, scanned)) = parts.next() else {
-                    self.parts = None;
-                    break;
-                };
-                if let Some(whole) = self.whole.take() {
-                    self.place = Some(whole);
-                    self.is_placed = true;
-                }
-                if self.is_placed {
-                    self.part = Some(place);
-                }
-                filling.push(scanned, self.digest_of.as_mut());
-            }
-            if self.batch.is_none() {
-                self.batch = self.answer().await?.map(|answer| (answer, 0));
-            }
-            if self.batch.is_none() || self.take_documents(&mut filling)? {
-                return Ok(self.filled(filling));
-            }
-        }
-    }
-
-    /// Takes documents from the answer: records until the batch is full, or the parts of one
-    /// document. Returns whether the batch is full.
-    fn take_documents(&mut self, filling: &mut Filling) -> Result<bool> {
-        let Some((answer, offset)) = self.batch.as_mut() else {
-            return Ok(false);
-        };
-        let array = answer
-            .doc_slices()
-            .map_err(|error| map(&error, self.store.deadline))?
-            .as_bytes();
-        let mut elements = Elements::resumed(array, *offset);
-        loop {
-            if !filling.has_room() {
-                return Ok(true);
-            }
-            let Some(element) = elements.next() else {
-                self.batch = None;
-                return Ok(false);
-            };
-            let Ok((_, Raw::Document(document))) = element else {
-                return Err(Error::internal("an answer of the server is damaged"));
-            };
-            let place = sendable_place_of(document);
-            let is_second = place.is_some() && self.again.is_none() && self.place == place;
-            if is_second && self.order == Some(Order::Sorted) {
-                return Err(twice(self.kind, document));
-            }
-            let Some(within_wholes) = Within::of(self.kind) else {
-                if filling.is_full_before(document.len()) {
-                    return Ok(true);
-                }
-                filling.push_document(self.kind, document, self.digest_of.as_mut());
-                self.place = place.or(self.place.take());
-                *offset = elements.offset(array);
-                continue;
-            };
-            *offset = elements.offset(array);
-            let mut parts = within_wholes.parts(document);
-            if let Some(after) = self.again.take()
-                && self.place == place
-            {
-                parts.skip_to(&after);
-            }
-            if parts.is_empty() {
-                continue;
-            }
-            (self.whole, self.is_placed) = (place, false);
-            self.parts = Some(parts);
-            return Ok(false);
-        }
-    }
-
-    fn filled(&self, filling: Filling) -> Option<(Digests, Position)> {
-        let position = position(self.place.as_deref(), self.part.as_ref());
-        (filling.count() > 0).then_some((filling.filled, position))
-    }
-
-    /// The server's next answer; `None` at the end.
-    async fn answer(&mut self) -> Result<Option<RawBatch>> {
-        /// `CursorNotFound` and `CursorKilled`.
-        const CLOSED: &[i32] = &[43, 237];
-        let deadline = self.store.deadline;
-        loop {
-            let cursor = if let Some(cursor) = &mut self.cursor {
-                cursor
-            } else {
-                let order = match self.order {
-                    Some(order) => order,
-                    None => *self.order.insert(self.store.order(self.kind).await?),
-                };
-                let cursor = driver(deadline, self.find(order)?.batch()).await?;
-                self.fresh = true;
-                self.resumed = order == Order::Indexed
-                    && self.place.as_deref().is_some_and(|place| place != LAST);
-                self.cursor.insert(Answers::of(cursor, deadline))
-            };
-            match cursor.next().await? {
-                None if self.resumed => {
-                    // Index bounds with a start end before MaxKey.
-                    self.resumed = false;
-                    let last = self.walk(doc! {"_id": Bson::MaxKey}, None)?;
-                    let cursor = driver(deadline, last.batch()).await?;
-                    self.cursor = Some(Answers::of(cursor, deadline));
-                }
-                None => return Ok(None),
-                Some(Ok(answer)) => {
-                    self.fresh = false;
-                    return Ok(Some(answer));
-                }
-                Some(Err(error)) => {
-                    let closed = matches!(
-                        error.kind.as_ref(),
-                        DriverKind::Command(command) if CLOSED.contains(&command.code)
-                    );
-                    if !closed || self.fresh {
-                        return Err(map(&error, deadline));
-                    }
-                    tracing::debug!(kind = %self.kind, "the cursor was closed; opening another");
-                    self.cursor = None;
-                }
-            }
-        }
-    }
-
-    fn find(&self, order: Order) -> Result<Find<'_, RawDocumentBuf>> {
-        let after = self.place.as_deref().map(|place| {
-            id_from(place).ok_or_else(|| {
-                Error::invalid("position", "is not a place in a scan of this source")
-            })
-        });
-        let after: Option<Bson> = after.transpose()?;
-        if after == Some(Bson::MaxKey) {
-            // No index bounds can start there.
-            return self.walk(doc! {"_id": {"$in": []}}, None);
-        }
-        if order == Order::Sorted {
-            // Unlike the query's, this comparison continues from one BSON type to the next.
-            let beyond = if self.again.is_none() { "$gt" } else { "$gte" };
-            let filter = after.map(|id| doc! {"$expr": {beyond: ["$_id", literal(id)]}});
-            return self.sorted(filter.unwrap_or_default());
-        }
-        let filter = match &after {
-            Some(id) if self.again.is_none() => doc! {"_id": {"$ne": id}},
-            _ => Document::new(),
-        };
-        self.walk(filter, after.map(by_id))
-    }
-
-    fn options(&self) -> FindOptions {
-        FindOptions::builder()
-            .sort(doc! {"_id": 1})
-            .batch_size(match Within::of(self.kind) {
-                None => DOCUMENTS_AT_ONCE,
-                Some(_) => WHOLES_AT_ONCE,
-            })
-            .projection(projection(self.kind))
-            .read_concern(ReadConcern::majority())
-            .build()
-    }
-
-    fn sorted(&self, filter: Document) -> Result<Find<'_, RawDocumentBuf>> {
-        let collection = self.store.collection(self.kind)?;
-        let mut options = self.options();
-        options.allow_disk_use = Some(true);
-        Ok(collection.find(filter).with_options(options))
-    }
-
-    /// Unlike `$gt`, index bounds continue from one BSON type to the next. They include their
-    /// start.
-    fn walk(&self, filter: Document, from: Option<Document>) -> Result<Find<'_, RawDocumentBuf>> {
-        let mut options = self.options();
-        options.hint = Some(Hint::Keys(doc! {"_id": 1}));
-        options.min = from;
-        let collection = self.store.collection(self.kind)?;
-        Ok(collection.find(filter).with_options(options))
     }
 }
