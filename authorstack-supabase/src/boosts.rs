@@ -18,7 +18,8 @@ use crate::{
     store::{SupabaseStore, push_page, record},
 };
 
-/// The key of the transaction lock of purchases that look for a free position.
+/// The key of the transaction lock of purchases that look for a free position. Those that choose one
+/// share it.
 const POSITIONS_LOCK: i64 = 0x6175_7468_6f72_0003;
 
 #[derive(Debug)]
@@ -71,8 +72,9 @@ impl SupabaseBoosts {
         unit.fetch_optional(pay).await?;
         let wanted = new.position;
         let mut boost = new.clone().into_boost(user_id, wanted.unwrap_or(1));
-        if wanted.is_none() {
-            boost.position = free_position(&mut unit, &boost).await?;
+        match wanted {
+            Some(position) => lock_position(&mut unit, position).await?,
+            None => boost.position = free_position(&mut unit, &boost).await?,
         }
         let insert = query_with(INSERT.as_str(), arguments(&boost)?);
         match unit.fetch_optional(insert).await {
@@ -132,6 +134,18 @@ impl SupabaseBoosts {
             }
         }
     }
+}
+
+/// Lets one purchase at a time have a position. The exclusion constraint looks at rows only after they
+/// are in the table, so purchases at once would wait for each other in a circle.
+async fn lock_position(unit: &mut Unit<'_>, position: u32) -> Result<()> {
+    let lock = query(
+        "select pg_advisory_xact_lock_shared($1), \
+         pg_advisory_xact_lock(hashint8extended($2, $1))",
+    );
+    let lock = lock.bind(POSITIONS_LOCK).bind(i64::from(position));
+    unit.fetch_optional(lock).await?;
+    Ok(())
 }
 
 async fn free_position(unit: &mut Unit<'_>, boost: &Boost) -> Result<u32> {

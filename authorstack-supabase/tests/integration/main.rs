@@ -11,6 +11,7 @@ mod accepted;
 mod access;
 mod accounts;
 mod analytics;
+mod boosts;
 mod common;
 mod conformance;
 mod digest;
