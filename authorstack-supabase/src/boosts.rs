@@ -136,8 +136,8 @@ impl SupabaseBoosts {
     }
 }
 
-/// Lets one purchase at a time have a position. The exclusion constraint looks at rows only after they
-/// are in the table, so purchases at once would wait for each other in a circle.
+/// Lets one purchase at a time insert a position. An exclusion constraint is checked after the row is
+/// inserted, so concurrent purchases would wait for each other's rows: a deadlock.
 async fn lock_position(unit: &mut Unit<'_>, position: u32) -> Result<()> {
     let lock = query(
         "select pg_advisory_xact_lock_shared($1), \

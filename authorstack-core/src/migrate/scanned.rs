@@ -113,7 +113,7 @@ impl Scanned {
 pub struct Digests {
     /// The keys and the digests, in the order of the keys.
     pub entries: Vec<(Key, Digest)>,
-    /// What has no digest.
+    /// What has no digest, as a scan returns it.
     pub others: Vec<Scanned>,
 }
 

@@ -78,9 +78,9 @@ pub trait Snapshot: std::fmt::Debug + Send + Sync {
         false
     }
 
-    /// Streams all records as [`Snapshot::scan`] does, but of those that can move as they are only
-    /// their keys and what a function makes of them. A store saves time if it keeps no record longer
-    /// than that.
+    /// Streams all records as [`Snapshot::scan`] does. Of those that can move as they are, it returns
+    /// only the keys and the digests that the function makes; the others come whole. A store saves
+    /// time and memory if it frees each record when its digest is made.
     fn digests(
         &self,
         kind: Kind,

@@ -1,4 +1,4 @@
--- Thousands of ids that hardly become smaller: trying costs more than to keep them as they are.
+-- A row holds thousands of ids. Compression takes time and hardly makes them smaller.
 alter table authorstack.moved alter column keys set storage external;
 
 insert into authorstack.schema_version (version) values ('20261202000000');

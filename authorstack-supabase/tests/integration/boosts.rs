@@ -1,4 +1,4 @@
-//! Purchases of boosts at once.
+//! Concurrent purchases of boosts.
 
 use crate::common;
 
@@ -9,9 +9,9 @@ use common::{Host, Via, author, on_database};
 use futures::future::join_all;
 use sqlx::{Connection, query};
 
-/// A purchase that many wait for is given up. Were all of them in the table by then, they would wait
-/// for each other in a circle, and those who repeat their purchase would never end. The server counts
-/// the deadlocks.
+/// A purchase that many wait for is rolled back. If they had all inserted their rows by then, they
+/// would deadlock, and those who repeat their purchase would deadlock again. The server counts the
+/// deadlocks.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn buyers_of_one_position_do_not_deadlock() {
     on_database(async |database| {
