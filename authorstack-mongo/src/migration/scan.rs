@@ -39,6 +39,9 @@ use crate::{
 const DOCUMENTS_AT_ONCE: u32 = 5_000;
 /// The number of documents in an answer if they may contain large arrays.
 pub(super) const WHOLES_AT_ONCE: u32 = 1_000;
+/// After an answer of more bytes than this, the next one is not asked for ahead of time, so that
+/// two of them are never in memory.
+const AHEAD_AFTER: usize = 6 * 1_024 * 1_024;
 
 impl MongoStore {
     /// How a kind's collection is read in the order of `_id`.
@@ -167,10 +170,12 @@ pub(super) enum Order {
     Sorted,
 }
 
-/// The answers to a cursor. The next one is on its way while one is read.
+/// The answers to a cursor. The next one is on its way while a small one is read.
 struct Answers {
     deadline: Duration,
     next: JoinSet<(RawBatchCursor, Result<Answer>)>,
+    /// The cursor, while it is not asked.
+    idle: Option<RawBatchCursor>,
 }
 
 /// What the driver says; `None` at the end.
@@ -181,6 +186,7 @@ impl Answers {
         let mut answers = Self {
             deadline,
             next: JoinSet::new(),
+            idle: None,
         };
         answers.ask(cursor);
         answers
@@ -195,13 +201,21 @@ impl Answers {
     }
 
     async fn next(&mut self) -> Result<Answer> {
+        if let Some(cursor) = self.idle.take() {
+            self.ask(cursor);
+        }
         let (cursor, answer) = match self.next.join_next().await {
             Some(joined) => joined.map_err(|error| {
                 Error::internal("the task that reads a cursor failed").with_source(error)
             })?,
             None => return Ok(None),
         };
-        if let Ok(Some(Ok(_))) = answer {
+        let Ok(Some(Ok(batch))) = &answer else {
+            return answer;
+        };
+        if batch.as_raw_document().as_bytes().len() > AHEAD_AFTER {
+            self.idle = Some(cursor);
+        } else {
             self.ask(cursor);
             // Reading an answer keeps this thread busy, so the question goes out before.
             tokio::task::yield_now().await;
