@@ -11,7 +11,7 @@ use bson::oid::ObjectId;
 use clap::Parser;
 use common::{
     Comparison,
-    moving::{copy_in, copy_out, fresh_name, run},
+    moving::{Format, copy_in, copy_out, fresh_name, run},
     setting,
 };
 use sqlx::{Executor, Row};
@@ -85,10 +85,10 @@ async fn measure(source: &Scratch, mongodb: &str, supabase: &str, options: &Opti
     // The users are moved before; only their posts and likes are timed.
     let first = target().await?;
     run(source, &first, &[])?;
-    let users = copy_out(&first, "public.users").await?;
+    let users = copy_out(&first, "public.users", Format::Binary).await?;
     let (posts, likes) = (
-        copy_out(&first, POSTS).await?,
-        copy_out(&first, LIKES).await?,
+        copy_out(&first, POSTS, Format::Binary).await?,
+        copy_out(&first, LIKES, Format::Binary).await?,
     );
     let program = setting("AUTHORSTACK_TEST_MIGRATE_BIN")?;
     let mut tool = Tool::new(program, &first)?;
@@ -122,8 +122,8 @@ async fn measure(source: &Scratch, mongodb: &str, supabase: &str, options: &Opti
         with_users(&theirs, &users).await?;
         let mut connection = theirs.supabase().await?;
         let started = Instant::now();
-        copy_in(&mut connection, POSTS, &posts).await?;
-        copy_in(&mut connection, LIKES, &likes).await?;
+        copy_in(&mut connection, POSTS, Format::Binary, &posts).await?;
+        copy_in(&mut connection, LIKES, Format::Binary, &likes).await?;
         let floor = started.elapsed().as_secs_f64();
         drop(connection);
         theirs.remove().await?;
@@ -158,7 +158,7 @@ async fn with_users(target: &Scratch, users: &[u8]) -> Result<()> {
     store.migrate().await?;
     store.close().await;
     let mut connection = target.supabase().await?;
-    copy_in(&mut connection, "public.users", users).await?;
+    copy_in(&mut connection, "public.users", Format::Binary, users).await?;
     connection
         .execute("analyze public.users")
         .await

@@ -22,7 +22,7 @@ use bson::oid::ObjectId;
 use clap::Parser;
 use common::{
     Comparison,
-    moving::{Taken, copy_in, copy_out, fresh_name, run, tool},
+    moving::{Format, Taken, copy_in, copy_out, fresh_name, run, tool},
     setting,
 };
 use sqlx::Executor;
@@ -110,95 +110,51 @@ impl Bench {
 
     async fn measure(&self, options: &Options) -> Result<()> {
         self.fill(0, options.books).await?;
-        let rows = self.render().await?;
+        let (rows, texts) = self.render().await?;
         eprintln!(
             "{} books, {} MB encoded",
             options.books,
             rows.books.len() >> 20
         );
-        let (mut pairs, mut after, mut strict) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut slings, mut verifies) = (Vec::new(), Vec::new());
+        let mut found = Measured::default();
         let sling = on_path(SLING);
         if sling.is_none() {
             eprintln!("{SLING} is not installed: no comparison with it");
         }
-        let (mut peak_mb, mut verify_mb): (f64, f64) = (0.0, 0.0);
         for round in 0..=options.rounds {
             let (ours, verify) = self.run_and_verify().await?;
             let floor = self.copy(&rows, Indexes::InPlace).await?;
             let later = self.copy(&rows, Indexes::Afterwards).await?;
-            let bare = self.copy_bare(&rows).await?;
+            let binary = self.copy_bare(&rows, Format::Binary).await?;
+            let text = self.copy_bare(&texts, Format::Text).await?;
             let theirs = match &sling {
                 Some(sling) => Some(self.run_sling(sling, options.books).await?),
                 None => None,
             };
             eprintln!(
                 "round {round}: ours {:.2} s, {:.0} MB; verify {:.2} s, {:.0} MB; COPY {floor:.2} s, \
-                 indexes later {later:.2} s, bare {bare:.2} s{}",
+                 indexes later {later:.2} s, bare {binary:.2} s, as text {text:.2} s{}",
                 ours.seconds,
                 ours.peak_mb,
                 verify.seconds,
                 verify.peak_mb,
                 theirs.map_or_else(String::new, |seconds| format!("; {SLING} {seconds:.2} s")),
             );
-            peak_mb = peak_mb.max(ours.peak_mb);
-            verify_mb = verify_mb.max(verify.peak_mb);
+            found.peak_mb = found.peak_mb.max(ours.peak_mb);
+            found.verify_mb = found.verify_mb.max(verify.peak_mb);
             if round > 0 {
-                pairs.push((ours.seconds, floor));
-                after.push((ours.seconds, later));
-                strict.push((ours.seconds, bare));
-                verifies.push((verify.seconds, ours.seconds));
-                slings.extend(theirs.map(|seconds| (ours.seconds, seconds)));
+                found.pairs.push((ours.seconds, floor));
+                found.after.push((ours.seconds, later));
+                found.bare_binary.push((ours.seconds, binary));
+                found.bare_text.push((ours.seconds, text));
+                found.verifies.push((verify.seconds, ours.seconds));
+                found
+                    .slings
+                    .extend(theirs.map(|seconds| (ours.seconds, seconds)));
             }
         }
-        Comparison {
-            bench: "migrate".to_owned(),
-            peer_name: "COPY of encoded rows, indexes included",
-            goal: Some(1.3),
-            unit: "s",
-            pairs,
-            peak_mb: Some(peak_mb),
-        }
-        .print(options.json);
-        Comparison {
-            bench: "migrate, indexes later".to_owned(),
-            peer_name: "COPY of encoded rows, indexes made afterwards",
-            goal: None,
-            unit: "s",
-            pairs: after,
-            peak_mb: None,
-        }
-        .print(options.json);
-        Comparison {
-            bench: "migrate, bare tables".to_owned(),
-            peer_name: "COPY of encoded rows into bare tables, keys and indexes made afterwards",
-            goal: Some(1.4),
-            unit: "s",
-            pairs: strict,
-            peak_mb: None,
-        }
-        .print(options.json);
-        Comparison {
-            bench: "migrate, verify".to_owned(),
-            peer_name: "the run",
-            goal: Some(0.5),
-            unit: "s",
-            pairs: verifies,
-            peak_mb: Some(verify_mb),
-        }
-        .print(options.json);
-        if !slings.is_empty() {
-            Comparison {
-                bench: "migrate, sling".to_owned(),
-                peer_name: "sling, without keys and indexes",
-                goal: None,
-                unit: "s",
-                pairs: slings,
-                peak_mb: None,
-            }
-            .print(options.json);
-        }
-
+        let peak_mb = found.peak_mb;
+        found.print(options.json);
         if options.ten_times {
             self.ten_times(options, peak_mb).await?;
         }
@@ -221,16 +177,14 @@ impl Bench {
         Ok(())
     }
 
-    /// Moves everything once and takes the rows out again, as COPY reads them.
-    async fn render(&self) -> Result<Rows> {
+    /// Moves everything once and takes the rows out again, as COPY reads them: binary and text.
+    async fn render(&self) -> Result<(Rows, Rows)> {
         let target = self.target().await?;
         run(&self.source, &target, &[])?;
-        let rows = Rows {
-            users: copy_out(&target, USERS).await?,
-            books: copy_out(&target, BOOKS).await?,
-        };
+        let rows = Rows::of(&target, Format::Binary).await?;
+        let texts = Rows::of(&target, Format::Text).await?;
         target.remove().await?;
-        Ok(rows)
+        Ok((rows, texts))
     }
 
     /// A fresh database, without the schema.
@@ -247,15 +201,15 @@ impl Bench {
     }
 
     /// The same rows into tables that have nothing but columns; then their keys and indexes.
-    async fn copy_bare(&self, rows: &Rows) -> Result<f64> {
+    async fn copy_bare(&self, rows: &Rows, format: Format) -> Result<f64> {
         let target = self.target().await?;
         let store = SupabaseStore::connect(SupabaseConfig::new(target.supabase_db_url())).await?;
         store.migrate().await?;
         let mut connection = target.supabase().await?;
         connection.execute(BARE_TABLES).await?;
         let started = Instant::now();
-        copy_in(&mut connection, "bare.users", &rows.users).await?;
-        copy_in(&mut connection, "bare.books", &rows.books).await?;
+        copy_in(&mut connection, "bare.users", format, &rows.users).await?;
+        copy_in(&mut connection, "bare.books", format, &rows.books).await?;
         connection.execute(BARE_INDEXES).await?;
         let seconds = started.elapsed().as_secs_f64();
         drop((connection, store));
@@ -322,11 +276,11 @@ impl Bench {
         store.migrate().await?;
         let mut connection = target.supabase().await?;
         let started = Instant::now();
-        copy_in(&mut connection, USERS, &rows.users).await?;
+        copy_in(&mut connection, USERS, Format::Binary, &rows.users).await?;
         if indexes == Indexes::Afterwards {
             connection.execute(WITHOUT_INDEXES).await?;
         }
-        copy_in(&mut connection, BOOKS, &rows.books).await?;
+        copy_in(&mut connection, BOOKS, Format::Binary, &rows.books).await?;
         if indexes == Indexes::Afterwards {
             connection.execute(WITH_INDEXES).await?;
         }
@@ -334,6 +288,80 @@ impl Bench {
         drop((connection, store));
         target.remove().await?;
         Ok(seconds)
+    }
+}
+
+/// The seconds of all rounds: ours, and what they are compared with.
+#[derive(Default)]
+struct Measured {
+    pairs: Vec<(f64, f64)>,
+    after: Vec<(f64, f64)>,
+    bare_binary: Vec<(f64, f64)>,
+    bare_text: Vec<(f64, f64)>,
+    verifies: Vec<(f64, f64)>,
+    slings: Vec<(f64, f64)>,
+    peak_mb: f64,
+    verify_mb: f64,
+}
+
+impl Measured {
+    fn print(self, json: bool) {
+        let print = |bench: &str, peer_name, goal, pairs, peak_mb| {
+            let bench = bench.to_owned();
+            Comparison {
+                bench,
+                peer_name,
+                goal,
+                unit: "s",
+                pairs,
+                peak_mb,
+            }
+            .print(json);
+        };
+        print(
+            "migrate",
+            "COPY of encoded rows, indexes included",
+            Some(1.3),
+            self.pairs,
+            Some(self.peak_mb),
+        );
+        print(
+            "migrate, indexes later",
+            "COPY of encoded rows, indexes made afterwards",
+            None,
+            self.after,
+            None,
+        );
+        print(
+            "migrate, bare tables",
+            "COPY of encoded rows into bare tables, keys and indexes made afterwards",
+            None,
+            self.bare_binary,
+            None,
+        );
+        print(
+            "migrate, bare tables, text",
+            "COPY of rows rendered as text into bare tables, keys and indexes made afterwards",
+            Some(1.4),
+            self.bare_text,
+            None,
+        );
+        print(
+            "migrate, verify",
+            "the run",
+            Some(0.5),
+            self.verifies,
+            Some(self.verify_mb),
+        );
+        if !self.slings.is_empty() {
+            print(
+                "migrate, sling",
+                "sling, without keys and indexes",
+                None,
+                self.slings,
+                None,
+            );
+        }
     }
 }
 
@@ -380,4 +408,13 @@ fn on_path(program: &str) -> Option<PathBuf> {
 struct Rows {
     users: Vec<u8>,
     books: Vec<u8>,
+}
+
+impl Rows {
+    async fn of(target: &Scratch, format: Format) -> Result<Self> {
+        Ok(Self {
+            users: copy_out(target, USERS, format).await?,
+            books: copy_out(target, BOOKS, format).await?,
+        })
+    }
 }

@@ -20,11 +20,28 @@ pub(crate) struct Taken {
     pub(crate) peak_mb: f64,
 }
 
-/// The rows of a table in the binary form of COPY. `columns` may follow the table's name.
-pub(crate) async fn copy_out(target: &Scratch, table: &str) -> Result<Vec<u8>> {
+/// How COPY writes rows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Format {
+    Binary,
+    /// As files and `pg_dump` have them.
+    Text,
+}
+
+impl Format {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Binary => "binary",
+            Self::Text => "text",
+        }
+    }
+}
+
+/// The rows of a table in a format of COPY. `columns` may follow the table's name.
+pub(crate) async fn copy_out(target: &Scratch, table: &str, format: Format) -> Result<Vec<u8>> {
     let pool = sqlx::PgPool::connect(&target.supabase_db_url()).await?;
     let mut bytes = Vec::new();
-    let copy = format!("copy {table} to stdout (format binary)");
+    let copy = format!("copy {table} to stdout (format {})", format.name());
     let mut stream = pool.copy_out_raw(&copy).await?;
     while let Some(part) = stream.try_next().await? {
         bytes.extend_from_slice(&part);
@@ -35,10 +52,14 @@ pub(crate) async fn copy_out(target: &Scratch, table: &str) -> Result<Vec<u8>> {
 }
 
 /// Copies such rows into a table.
-pub(crate) async fn copy_in(connection: &mut PgConnection, table: &str, rows: &[u8]) -> Result<()> {
-    let mut copy = connection
-        .copy_in_raw(&format!("copy {table} from stdin (format binary)"))
-        .await?;
+pub(crate) async fn copy_in(
+    connection: &mut PgConnection,
+    table: &str,
+    format: Format,
+    rows: &[u8],
+) -> Result<()> {
+    let copy = format!("copy {table} from stdin (format {})", format.name());
+    let mut copy = connection.copy_in_raw(&copy).await?;
     for part in rows.chunks(1 << 20) {
         copy.send(part).await?;
     }
