@@ -9,8 +9,8 @@ use super::{
     json::{input_json, json, patch_json},
 };
 use crate::{
-    Asin, Change, Error, Extra, Id, Isbn, Platform, Result, User, WebUrl, limits, time,
-    values::{closed_set, excerpt},
+    Asin, Change, Error, Extra, Id, Isbn, Platform, Result, User, limits, time,
+    values::{closed_set, excerpt, is_web_url},
 };
 
 /// A book of an author.
@@ -192,17 +192,16 @@ fn check_title(title: &str) -> Result<()> {
 
 /// A new cover is on the web, or it could be a script.
 fn check_new_cover(url: &str) -> Result<()> {
-    match url.parse::<WebUrl>() {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Error::invalid(
-            "coverUrl",
-            format!(
-                "{} is not an address on the web; write it whole, like \
-                 https://example.org/cover.jpg",
-                excerpt(url)
-            ),
-        )),
+    if is_web_url(url) {
+        return Ok(());
     }
+    Err(Error::invalid(
+        "coverUrl",
+        format!(
+            "{} is not an address on the web; write it whole, like https://example.org/cover.jpg",
+            excerpt(url)
+        ),
+    ))
 }
 
 /// A stored cover may also be a path, as old apps stored it: a text without a scheme.

@@ -64,7 +64,7 @@ impl Field {
 }
 
 fn camel_case(name: &'static str) -> Cow<'static, str> {
-    if !name.contains('_') {
+    if !name.as_bytes().contains(&b'_') {
         return Cow::Borrowed(name);
     }
     let mut camel = String::with_capacity(name.len());

@@ -45,6 +45,7 @@ pub use sales_channel::{Market, SalesChannel};
 pub use secret::{BearerToken, Password};
 pub use session_id::SessionId;
 pub use web_url::WebUrl;
+pub(crate) use web_url::is_web_url;
 
 pub(crate) use closed_set::closed_set;
 

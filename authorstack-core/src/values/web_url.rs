@@ -45,14 +45,21 @@ impl FromStr for WebUrl {
 
 /// The rule. Supabase's `authorstack.is_web_url` is the same one: what the database accepts must be
 /// readable, so the rule is one that both can express.
-fn is_web_url(text: &str) -> bool {
+pub(crate) fn is_web_url(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once("://") else {
         return false;
     };
     if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
         return false;
     }
-    if rest.chars().any(|c| c.is_control() || c == ' ') {
+    let has_blanks = if rest.is_ascii() {
+        // The compiler counts many bytes at once.
+        let blanks = rest.bytes().filter(|&byte| byte <= b' ' || byte == 0x7f);
+        blanks.count() > 0
+    } else {
+        rest.chars().any(|c| c.is_control() || c == ' ')
+    };
+    if has_blanks {
         return false;
     }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
