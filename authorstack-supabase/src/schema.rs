@@ -176,11 +176,9 @@ async fn step(store: &SupabaseStore, connection: &mut PgConnection) -> Result<bo
             raw_sql("set local statement_timeout = 0")
                 .execute(&mut *transaction)
                 .await?;
-            for statement in &statements {
-                raw_sql(AssertSqlSafe(*statement))
-                    .execute(&mut *transaction)
-                    .await?;
-            }
+            raw_sql(AssertSqlSafe(migration.sql))
+                .execute(&mut *transaction)
+                .await?;
         }
         let record = query(
             "insert into supabase_migrations.schema_migrations (version, statements, name) \

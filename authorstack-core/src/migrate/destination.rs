@@ -132,10 +132,10 @@ impl Destination {
         named(Operation::Prepare, self.sink.prepare()).await
     }
 
-    pub(super) async fn begin(&self, kind: Kind) -> Result<Checkpoint> {
+    pub(super) async fn begin(&self, kind: Kind, total: u64) -> Result<Checkpoint> {
         let begin = async {
             if let Some(store) = &self.transactional {
-                return store.begin_pass(kind).await;
+                return store.begin_pass(kind, total).await;
             }
             self.sink.begin(kind).await?;
             self.ledger.begin(kind).await

@@ -204,22 +204,29 @@ async fn stream_kind(
     progress: &dyn Progress,
 ) -> Result<Counts> {
     let origin = origin(source.as_ref(), kind).await?;
-    let checkpoint = target.begin(kind).await?;
-    let mut counts = checkpoint.counts;
     let total = named(Operation::Count, source.count(kind)).await?;
+    let checkpoint = target.begin(kind, total).await?;
+    let mut counts = checkpoint.counts;
     progress.started(kind, total, counts);
 
     // Reading and decoding run in parallel with loading. A slot of the channel is reserved before a
     // batch is read, so two batches are in memory: the one being loaded and the next.
     let (sender, mut batches) = mpsc::channel(1);
+    // The reader also frees what was loaded: the many strings of a batch take as long as the target
+    // takes for a tenth of it, and it would wait meanwhile.
+    let (loaded, mut spent) = mpsc::unbounded_channel::<Prepared>();
     let mut reader = JoinSet::new();
     reader.spawn({
         let (source, after) = (Arc::clone(source), checkpoint.position.clone());
         async move {
             let mut scan = source.scan(kind, after, limits);
-            while let Ok(place) = sender.reserve().await
-                && let Some(batch) = scan.next().await
-            {
+            while let Ok(place) = sender.reserve().await {
+                while let Ok(batch) = spent.try_recv() {
+                    drop(batch);
+                }
+                let Some(batch) = scan.next().await else {
+                    break;
+                };
                 let batch = batch.map_err(|error| error.in_operation(Operation::Scan));
                 place.send(batch.map(|batch| {
                     let position = batch.position;
@@ -238,6 +245,8 @@ async fn stream_kind(
         };
         let from = from(source.as_ref(), origin.as_deref());
         counts += batch.load(source.as_ref(), target, step, from).await?;
+        // At the end of the source nobody receives it any longer.
+        drop(loaded.send(batch));
         progress.advanced(kind, counts);
         at = Some(position);
     }

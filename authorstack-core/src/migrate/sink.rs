@@ -67,11 +67,12 @@ pub trait Sink: std::fmt::Debug + Send + Sync {
 pub trait TransactionalSink: Sink + Ledger {
     /// Starts or resumes a kind, in the store and the ledger together. For a finished kind a new
     /// pass starts: its position, its counts and its open rejects are cleared. A first load into an
-    /// empty table may defer secondary indexes until [`finish_pass`](Self::finish_pass).
+    /// empty table may defer secondary indexes until [`finish_pass`](Self::finish_pass), if the
+    /// source has something to load: `total` is its number of records, or an estimate.
     ///
     /// # Errors
     /// Timeout or Unavailable of the store.
-    async fn begin_pass(&self, kind: Kind) -> Result<Checkpoint>;
+    async fn begin_pass(&self, kind: Kind, total: u64) -> Result<Checkpoint>;
 
     /// Loads one batch: the records, the rejects and the checkpoint in one transaction.
     ///

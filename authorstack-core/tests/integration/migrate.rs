@@ -345,8 +345,8 @@ forward!(Faulty, store);
 
 #[async_trait]
 impl TransactionalSink for Faulty {
-    async fn begin_pass(&self, kind: Kind) -> Result<Checkpoint> {
-        self.store.begin_pass(kind).await
+    async fn begin_pass(&self, kind: Kind, total: u64) -> Result<Checkpoint> {
+        self.store.begin_pass(kind, total).await
     }
     async fn load(&self, load: &Load<'_>) -> Result<Loaded> {
         match (self.fails)(self.loads.fetch_add(1, Ordering::Relaxed)) {
@@ -639,12 +639,12 @@ forward!(Watched, inner);
 
 #[async_trait]
 impl TransactionalSink for Watched {
-    async fn begin_pass(&self, kind: Kind) -> Result<Checkpoint> {
+    async fn begin_pass(&self, kind: Kind, total: u64) -> Result<Checkpoint> {
         self.event(kind, "begins");
         if matches!(kind, Kind::Books | Kind::CommunityPosts) {
             self.together.wait().await;
         }
-        self.inner.begin_pass(kind).await
+        self.inner.begin_pass(kind, total).await
     }
     async fn load(&self, load: &Load<'_>) -> Result<Loaded> {
         self.inner.load(load).await

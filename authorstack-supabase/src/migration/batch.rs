@@ -10,6 +10,7 @@ use authorstack_core::{
     migrate::{Key, Kind, Problem, Problems, Record},
 };
 use authorstack_sql::{get, is_data_error, refusal};
+use futures::future::join;
 use sqlx::{PgConnection, Row, ValueRef, postgres::PgRow, query, raw_sql};
 use uuid::Uuid;
 
@@ -125,11 +126,13 @@ impl<'l> Batch<'l> {
         savepoint(&mut worker.connection).await?;
         let records = self.accepted.iter().map(|&index| &self.records[index]);
         let Worker { connection, buffer } = worker;
-        match copy(connection, &self.statements.direct, records, buffer).await {
+        let copy = copy(connection, &self.statements.direct, records.clone(), buffer);
+        // They are found while the server reads the first rows.
+        let places = async { records.filter_map(|it| Place::of(&it.key())).collect() };
+        let (copied, places): (_, Vec<Place>) = join(copy, places).await;
+        match copied {
             Ok(rows) => {
                 self.written += rows;
-                let records = self.accepted.iter().map(|&index| &self.records[index]);
-                let places: Vec<Place> = records.filter_map(|it| Place::of(&it.key())).collect();
                 self.note(migration, connection, &places).await?;
                 Ok(true)
             }

@@ -16,6 +16,8 @@ use super::normal::normal_json;
 /// How many bytes are encoded before they are sent. The server reads them while the next piece is
 /// encoded.
 const PIECE: usize = 1 << 20;
+/// The first piece is smaller, so that the server begins at once.
+const FIRST_PIECE: usize = PIECE / 16;
 /// A buffer larger than this, after a large record, is shrunk.
 const KEPT: usize = 4 * PIECE;
 
@@ -76,14 +78,16 @@ pub(super) async fn copy_rows<T: Send>(
 ) -> Result<u64, CopyError> {
     let mut copy = connection.copy_in_raw(statement).await?;
     buffer.start();
+    let mut piece = FIRST_PIECE;
     for row in rows {
         if let Err(error) = write(buffer, row) {
             copy.abort("a record has no binary form").await?;
             return Err(CopyError::Encoding(error));
         }
-        if buffer.bytes.len() >= PIECE {
+        if buffer.bytes.len() >= piece {
             copy.send(buffer.bytes.as_slice()).await?;
             buffer.clear();
+            piece = PIECE;
         }
     }
     buffer.bytes.extend_from_slice(TRAILER);

@@ -14,8 +14,8 @@ use crate::{error::from_sqlx, store::SupabaseStore};
 
 /// Finds the table's secondary indexes and foreign keys, and the SQL that restores them. With the
 /// second parameter it also finds the table's keys, each as an index and the constraint that uses
-/// it; without it, our own checks by functions, whose rules the records have passed in Rust. They
-/// apply to new rows only (`not valid`), so `pg_dump` has them after the rows, too. And autovacuum
+/// it; without it, our own checks by functions and of ASINs, whose rules the records have passed in
+/// Rust. They apply to new rows only (`not valid`), so `pg_dump` has them after the rows, too. And autovacuum
 /// is off for a table during its first load, unless the owner has decided: it gives way to the
 /// builds of indexes only after the server's `deadlock_timeout`.
 ///
@@ -54,6 +54,8 @@ const FIND: &str = "\
     where conrelid = $1::regclass and conparentid = 0 \
       and obj_description(oid, 'pg_constraint') is null \
       and (contype = 'f' \
+        or (contype = 'c' and not $2 and not convalidated \
+          and pg_get_constraintdef(oid) = 'CHECK ((asin ~ ''^[A-Z0-9]{10}$''::text)) NOT VALID') \
         or (contype = 'c' and not $2 and not convalidated and exists ( \
           select from pg_catalog.pg_depend as of \
           join pg_catalog.pg_proc as called on called.oid = of.refobjid \
@@ -311,10 +313,11 @@ pub(super) async fn restore(
         return Ok(());
     }
     let definition: String = row.try_get(0).map_err(from_sqlx)?;
-    // Parallel builds keep the cores busy, so workers for each build would not help. The buffers
-    // usually are a quarter of the memory. Two builds use one and a half times as much.
+    // Two builds side by side keep two cores busy; one worker does so for the last of an odd number,
+    // and shares its build's memory. The buffers usually are a quarter of the memory. Two builds use
+    // one and a half times as much.
     raw_sql(
-        "set local max_parallel_maintenance_workers = 0; \
+        "set local max_parallel_maintenance_workers = 1; \
          select set_config('maintenance_work_mem', least(greatest( \
            pg_size_bytes(current_setting('shared_buffers')) / 1024 * 3 / 4, 65536), 1048576) || 'kB', true)",
     )

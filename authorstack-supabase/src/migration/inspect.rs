@@ -15,7 +15,7 @@ use super::{
 use crate::schema;
 
 /// The number of records up to which those of a table are counted.
-const COUNTED: u64 = 100_000;
+const COUNTED: u64 = 10_000;
 
 impl SupabaseMigration {
     pub(super) async fn look(&self) -> Result<SinkState> {

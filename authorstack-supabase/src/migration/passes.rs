@@ -17,7 +17,7 @@ use super::{
 use crate::error::from_sqlx;
 
 impl SupabaseMigration {
-    pub(super) async fn begin_load(&self, kind: Kind) -> Result<Checkpoint> {
+    pub(super) async fn begin_load(&self, kind: Kind, total: u64) -> Result<Checkpoint> {
         let is_of_auth = kind.is_of(Group::Accounts);
         if !is_of_auth {
             statements(kind)?;
@@ -29,7 +29,7 @@ impl SupabaseMigration {
         if checkpoint.position.is_none() {
             // Nothing is put off in the tables of Supabase Auth: they are another role's.
             let empty = !is_of_auth && self.work.is_empty(connection, kind).await?;
-            if empty {
+            if empty && total > 0 {
                 deferred::put_off(&self.work.store, connection, kind, PutOff::Secondary)
                     .await
                     .map_err(from_sqlx)?;
@@ -97,12 +97,18 @@ impl SupabaseMigration {
         self.work.commit(worker).await
     }
 
-    /// Without statistics the planner assumes a small table. Those of the columns of its indexes are
-    /// a fraction of the work; the server still counts the table as one to analyze, and does the rest.
+    /// Without statistics the planner assumes a small table. Those of the columns of its indexes,
+    /// from a tenth of the usual sample, are a fraction of the work. The server still counts the
+    /// table as one to analyze, and does the rest, unless its owner has switched that off.
     async fn analyze(&self, connection: &mut PgConnection, kind: Kind) -> Result<()> {
         let find = query(
-            "select format('analyze %s (%s)', attrelid::regclass, \
-               string_agg(quote_ident(attname), ', ')) \
+            "select format('set local default_statistics_target = %s; analyze %s (%s)', \
+               case when current_setting('autovacuum')::boolean and not exists ( \
+                   select from pg_catalog.pg_class, pg_catalog.pg_options_to_table(reloptions) \
+                   where oid = attrelid and option_name = 'autovacuum_enabled' \
+                     and not option_value::boolean) \
+                 then 10 else current_setting('default_statistics_target')::integer end, \
+               attrelid::regclass, string_agg(quote_ident(attname), ', ')) \
              from pg_catalog.pg_attribute \
              where attrelid = $1::regclass and attnum = any ( \
                select unnest(indkey) from pg_catalog.pg_index where indrelid = $1::regclass) \

@@ -61,8 +61,8 @@ impl Sink for SupabaseMigration {
 
 #[async_trait]
 impl TransactionalSink for SupabaseMigration {
-    async fn begin_pass(&self, kind: Kind) -> Result<Checkpoint> {
-        let begin = retry_on_conflict(|| self.begin_load(kind));
+    async fn begin_pass(&self, kind: Kind, total: u64) -> Result<Checkpoint> {
+        let begin = retry_on_conflict(|| self.begin_load(kind, total));
         run(self.work.store.timeouts().load, begin).await
     }
 

@@ -542,7 +542,7 @@ async fn api_roles_only_read_during_a_first_load() {
             }
         };
         open("before").await;
-        target.begin_pass(Kind::Follows).await.unwrap();
+        target.begin_pass(Kind::Follows, 1).await.unwrap();
         refused("during a load").await;
         // The host and sign-ups: a profile comes when the load has ended.
         store.users().add_credits(ada.id, 1).await.unwrap();
@@ -561,7 +561,7 @@ async fn api_roles_only_read_during_a_first_load() {
         let planned = plan(Arc::new(MemoryStore::new()), &to, &[Kind::Follows], &Silent).await;
         let notes = planned.unwrap().notes.join("\n");
         assert!(notes.contains("the Data API can only read"), "{notes}");
-        again.begin_pass(Kind::Follows).await.unwrap();
+        again.begin_pass(Kind::Follows, 1).await.unwrap();
         refused("in the second run").await;
         again.finish_pass(Kind::Follows).await.unwrap();
         open("afterwards").await;
@@ -582,7 +582,7 @@ async fn api_roles_only_read_during_a_first_load() {
         again.finish_pass(Kind::SyncLogs).await.unwrap();
         open("after the rows").await;
         // A table that is not empty keeps its keys: nothing is closed.
-        target.begin_pass(Kind::Users).await.unwrap();
+        target.begin_pass(Kind::Users, 1).await.unwrap();
         open("in a later pass").await;
     })
     .await;
@@ -612,7 +612,7 @@ async fn rows_that_refer_to_nobody_are_named_with_the_way_out() {
         let target = store.migration();
         let (ada, _) = author(&store, "ada").await;
         let own = ada.id.to_uuid();
-        target.begin_pass(Kind::Follows).await.unwrap();
+        target.begin_pass(Kind::Follows, 1).await.unwrap();
         let nobody = Id::<User>::new().to_uuid();
         database
             .execute(&format!(

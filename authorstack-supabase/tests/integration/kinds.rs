@@ -105,7 +105,7 @@ async fn what_another_record_holds_is_refused_by_name() {
         again.push(orphan);
         for record in again {
             let kind = record.kind();
-            target.begin_pass(kind).await.unwrap();
+            target.begin_pass(kind, 1).await.unwrap();
             let reject = |_: usize, problems| Reject {
                 kind,
                 key: record.key().to_string(),

@@ -123,7 +123,7 @@ async fn a_pass_resumes_where_its_ranges_end() {
             (RowMode::Merge, 0, 0)
         );
         assert_eq!(
-            target.begin_pass(KIND).await.unwrap(),
+            target.begin_pass(KIND, 1).await.unwrap(),
             Checkpoint::default()
         );
         store.close().await;

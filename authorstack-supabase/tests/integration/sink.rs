@@ -55,7 +55,7 @@ struct Pass<'t> {
 
 impl<'t> Pass<'t> {
     async fn begin(target: &'t SupabaseMigration, kind: Kind) -> Self {
-        let at = target.begin_pass(kind).await.unwrap().position;
+        let at = target.begin_pass(kind, 1).await.unwrap().position;
         Self { target, kind, at }
     }
 
@@ -294,7 +294,7 @@ async fn a_pass_resumes_where_it_stopped_and_a_finished_one_starts_anew() {
 
         // Another process.
         let target = store.migration();
-        let checkpoint = target.begin_pass(Kind::Users).await.unwrap();
+        let checkpoint = target.begin_pass(Kind::Users, 1).await.unwrap();
         assert_eq!(checkpoint.position, pass.at);
         assert_eq!(checkpoint.counts, counts(2, 2, 0, 0));
         let mut resumed = Pass::begin(&target, Kind::Users).await;
@@ -302,7 +302,7 @@ async fn a_pass_resumes_where_it_stopped_and_a_finished_one_starts_anew() {
         target.finish_pass(Kind::Users).await.unwrap();
         target.finish_pass(Kind::Users).await.unwrap();
 
-        let fresh = target.begin_pass(Kind::Users).await.unwrap();
+        let fresh = target.begin_pass(Kind::Users, 1).await.unwrap();
         assert_eq!(fresh, authorstack_core::migrate::Checkpoint::default());
         assert_eq!(database.count("public.users").await, 3);
     })
@@ -558,7 +558,7 @@ async fn a_settled_reject_stays_settled_until_its_source_changes() {
 
         // A new pass clears what is open.
         target.finish_pass(Kind::Users).await.unwrap();
-        target.begin_pass(Kind::Users).await.unwrap();
+        target.begin_pass(Kind::Users, 1).await.unwrap();
         assert!(rejects(&target).await.is_empty());
         assert!(target.settled(Kind::Users, &keys).await.unwrap().is_empty());
     })
@@ -687,7 +687,7 @@ async fn indexes_and_constraints_come_back_as_they_were() {
             assert!(note.contains("12 indexes, constraints or settings of books are to be restored"), "{note}");
             pass.load(&records(&[book(&ada, "One")])).await;
             // Killed here, and run again.
-            target.begin_pass(Kind::Books).await.unwrap();
+            target.begin_pass(Kind::Books, 1).await.unwrap();
             // Or killed in the middle of the end.
             database.execute("delete from authorstack.deferred_ddl where name = 'books_asin_idx'").await;
             database.execute("create index books_asin_idx on public.books (asin) where asin is not null").await;
@@ -785,7 +785,7 @@ async fn a_load_that_is_dropped_leaves_all_or_nothing() {
             let load = pass.try_load(&users, &[]);
             let _ = tokio::time::timeout(Duration::from_millis(millis), load).await;
             // `begin` waits for what the dropped load left on the server.
-            let now = target.begin_pass(Kind::Users).await.unwrap();
+            let now = target.begin_pass(Kind::Users, 1).await.unwrap();
             let read = if now.position == before { 0 } else { 2000 };
             assert!(now.counts.read == 0 || now.counts.read >= read);
             let rows = database.count("public.users").await;
@@ -835,8 +835,8 @@ async fn a_large_table_is_not_counted_to_its_end() {
         let ada = user("ada");
         move_all(&target, Kind::Users, &records(std::slice::from_ref(&ada))).await;
         for (more, says) in [
-            (100_000, "holds 100000 records"),
-            (5, "more than 100000 records"),
+            (10_000, "holds 10000 records"),
+            (5, "more than 10000 records"),
         ] {
             let fill = format!(
                 "insert into public.sync_logs (user_id, platform, status) \
@@ -949,7 +949,7 @@ async fn empty_kinds_side_by_side_do_not_deadlock() {
             let target = &target;
             async move {
                 for _ in 0..30 {
-                    target.begin_pass(kind).await.unwrap();
+                    target.begin_pass(kind, 1).await.unwrap();
                     target.finish_pass(kind).await.unwrap();
                     if let Some(rows) = Sink::rows(target, kind) {
                         rows.begin_rows(kind, "test", false).await.unwrap();

@@ -227,7 +227,7 @@ impl Sink for MemoryStore {
 
 #[async_trait]
 impl TransactionalSink for MemoryStore {
-    async fn begin_pass(&self, kind: Kind) -> Result<Checkpoint> {
+    async fn begin_pass(&self, kind: Kind, _: u64) -> Result<Checkpoint> {
         Ok(MemoryStore::lock(self).ledger.begin(kind))
     }
 
