@@ -1,5 +1,7 @@
 //! Records as they are read from a store.
 
+use std::sync::Arc;
+
 use super::{Digest, Key, Problems, Record};
 use crate::Result;
 
@@ -117,15 +119,16 @@ pub struct Digests {
     pub others: Vec<Scanned>,
 }
 
-/// Makes the digest of a record.
-pub type DigestOf = Box<dyn FnMut(&Record) -> Digest + Send>;
+/// Makes the digest of a record. The buffer is for the form that is hashed: with it, not each record
+/// needs memory of its own.
+pub type DigestOf = Arc<dyn Fn(&Record, &mut Vec<u8>) -> Digest + Send + Sync>;
 
 impl Digests {
     /// Adds a record that was read: its digest if it can move as it is, else all of it.
-    pub fn add(&mut self, scanned: Scanned, digest_of: &mut DigestOf) {
+    pub fn add(&mut self, scanned: Scanned, digest_of: &DigestOf, form: &mut Vec<u8>) {
         match &scanned.outcome {
             Ok(record) if record.check().is_ok() => {
-                self.entries.push((record.key(), digest_of(record)));
+                self.entries.push((record.key(), digest_of(record, form)));
             }
             _ => self.others.push(scanned),
         }

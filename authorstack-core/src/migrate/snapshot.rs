@@ -85,12 +85,13 @@ pub trait Snapshot: std::fmt::Debug + Send + Sync {
         &self,
         kind: Kind,
         limits: BatchLimits,
-        mut digest_of: DigestOf,
+        digest_of: DigestOf,
     ) -> BoxStream<'_, Result<Digests>> {
+        let mut form = Vec::new();
         let digests = self.scan(kind, None, limits).map_ok(move |batch| {
             let mut digests = Digests::default();
             for scanned in batch.items {
-                digests.add(scanned, &mut digest_of);
+                digests.add(scanned, &digest_of, &mut form);
             }
             digests
         });

@@ -9,7 +9,10 @@ use std::{
     time::Instant,
 };
 
-use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use futures::{
+    StreamExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::{sync::mpsc, task::JoinSet};
@@ -149,6 +152,9 @@ impl fmt::Display for Difference {
     }
 }
 
+/// How many kinds are compared in parallel if nothing is changed: small ones pass beside a large
+/// one.
+const SIDE_BY_SIDE: usize = 2;
 /// How many records of the source make a range.
 const RANGE: usize = 10_000;
 /// How many bytes of keys make a range at most: the keys of parts hold texts of any length.
@@ -219,16 +225,21 @@ async fn compare_accepting(
     mut accepted: Option<AcceptedRejects>,
     progress: &dyn Progress,
 ) -> Result<Verification> {
-    let mut found: Vec<KindVerification> = Vec::new();
     let mut order = in_order(kinds);
     if purpose == Purpose::Prune {
         // What refers to a record goes before it.
         order.reverse();
     }
-    for kind in order {
+    let side_by_side = match purpose {
+        Purpose::Verify => SIDE_BY_SIDE,
+        Purpose::Repair | Purpose::Prune => 1,
+    };
+    let compared = order.into_iter().map(|kind| {
         let accepted = accepted.as_mut().map(|accepted| accepted.of(kind));
-        found.push(compare_kind(source, target, kind, purpose, accepted, progress).await?);
-    }
+        compare_kind(source, target, kind, purpose, accepted, progress)
+    });
+    let compared = stream::iter(compared).buffer_unordered(side_by_side);
+    let mut found: Vec<KindVerification> = compared.try_collect().await?;
     found.sort_by_key(|kind| kind.report.kind);
     let clean = found.iter().all(KindVerification::is_clean);
     Ok(Verification {
@@ -302,7 +313,9 @@ fn pump<T: Send + 'static>(
     tasks: &mut JoinSet<()>,
     open: impl FnOnce(mpsc::Sender<Result<T>>) -> futures::future::BoxFuture<'static, ()>,
 ) -> mpsc::Receiver<Result<T>> {
-    let (sender, receiver) = mpsc::channel(1);
+    /// Neither side waits for the other one's next batch: digests are small.
+    const BATCHES: usize = 4;
+    let (sender, receiver) = mpsc::channel(BATCHES);
     tasks.spawn(open(sender));
     receiver
 }
@@ -395,10 +408,9 @@ async fn compare_streams(
         let (source, target) = (Arc::clone(source), target.clone());
         Box::pin(async move {
             let digest_of: DigestOf = if by_stored_form {
-                let mut form = Vec::new();
-                Box::new(move |record| stored_digest(&target, record, &mut form))
+                Arc::new(move |record, form| stored_digest(&target, record, form))
             } else {
-                Box::new(Digest::of)
+                Arc::new(|record, _| Digest::of(record))
             };
             let digests = source.digests(kind, BatchLimits::default(), digest_of);
             let digests = digests.map_err(|error| error.in_operation(Operation::Scan));
@@ -526,10 +538,11 @@ fn stored_digest(target: &Destination, record: &Record, form: &mut Vec<u8>) -> D
 }
 
 fn digest_batch(items: Vec<Scanned>) -> SourceBatch {
-    let mut digest_of: DigestOf = Box::new(Digest::of);
+    let digest_of: DigestOf = Arc::new(|record, _| Digest::of(record));
+    let mut form = Vec::new();
     let mut digests = Digests::default();
     for item in items {
-        digests.add(item, &mut digest_of);
+        digests.add(item, &digest_of, &mut form);
     }
     source_batch(digests)
 }

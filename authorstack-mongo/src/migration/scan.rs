@@ -1,6 +1,6 @@
 //! Reads a collection in the order of `_id`.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use authorstack_core::{
     Competitor, Error, Post, Result,
@@ -34,9 +34,9 @@ use crate::{
     store::{MongoStore, by_id, own_fields},
 };
 
-/// The number of documents in an answer of the server: about 4 MB of books. The server ends every
-/// answer at 16 MB.
-const DOCUMENTS_AT_ONCE: u32 = 5_000;
+/// The number of documents in an answer of the server: about 1 MB of books, which stays in a
+/// processor's cache while it is read. The server ends every answer at 16 MB.
+const DOCUMENTS_AT_ONCE: u32 = 1_500;
 /// The number of documents in an answer if they may contain large arrays.
 pub(super) const WHOLES_AT_ONCE: u32 = 1_000;
 /// After an answer of more bytes than this, the next one is not asked for ahead of time, so that
@@ -109,6 +109,8 @@ struct Filling {
     limits: BatchLimits,
     filled: Digests,
     bytes: usize,
+    /// For the forms that are hashed.
+    form: Vec<u8>,
 }
 
 impl Filling {
@@ -125,26 +127,16 @@ impl Filling {
         !self.has_room() || (self.count() > 0 && self.bytes + bytes > self.limits.bytes)
     }
 
-    fn push(&mut self, item: Scanned, digest_of: Option<&mut DigestOf>) {
+    /// What was read as a record can move: that was checked.
+    fn push(&mut self, item: Scanned, digest_of: Option<&DigestOf>) {
         self.bytes += item.original.len();
         match (digest_of, &item.outcome) {
-            (Some(digest_of), Ok(record)) => self.push_digest(record, digest_of),
+            (Some(digest_of), Ok(record)) => {
+                let digest = digest_of(record, &mut self.form);
+                self.filled.entries.push((record.key(), digest));
+            }
             _ => self.filled.others.push(item),
         }
-    }
-
-    fn push_document(&mut self, kind: Kind, bytes: &[u8], digest_of: Option<&mut DigestOf>) {
-        let (outcome, set_aside) = document::record_setting_aside(kind, bytes);
-        self.bytes += bytes.len();
-        match (digest_of, outcome) {
-            (Some(digest_of), Ok(record)) => self.push_digest(&record, digest_of),
-            (_, outcome) => self.filled.others.push(whole(bytes, outcome, set_aside)),
-        }
-    }
-
-    /// What was read as a record can move: that was checked.
-    fn push_digest(&mut self, record: &Record, digest_of: &mut DigestOf) {
-        self.filled.entries.push((record.key(), digest_of(record)));
     }
 }
 
@@ -305,6 +297,7 @@ impl<'s> Scan<'s> {
             limits: self.limits,
             filled: Digests::default(),
             bytes: 0,
+            form: Vec::new(),
         };
         loop {
             while let Some(parts) = &mut self.parts {
@@ -322,7 +315,7 @@ impl<'s> Scan<'s> {
                 if self.is_placed {
                     self.part = Some(place);
                 }
-                filling.push(scanned, self.digest_of.as_mut());
+                filling.push(scanned, self.digest_of.as_ref());
             }
             if self.batch.is_none() {
                 self.batch = self.answer().await?.map(|answer| (answer, 0));
@@ -339,10 +332,7 @@ impl<'s> Scan<'s> {
         let Some((answer, offset)) = self.batch.as_mut() else {
             return Ok(false);
         };
-        let array = answer
-            .doc_slices()
-            .map_err(|error| map(&error, self.store.deadline))?
-            .as_bytes();
+        let array = documents(answer, self.store.deadline)?;
         let mut elements = Elements::resumed(array, *offset);
         loop {
             if !filling.has_room() {
@@ -353,7 +343,7 @@ impl<'s> Scan<'s> {
                 return Ok(false);
             };
             let Ok((_, Raw::Document(document))) = element else {
-                return Err(Error::internal("an answer of the server is damaged"));
+                return Err(damaged());
             };
             let place = sendable_place_of(document);
             let is_second = place.is_some() && self.again.is_none() && self.place == place;
@@ -364,7 +354,7 @@ impl<'s> Scan<'s> {
                 if filling.is_full_before(document.len()) {
                     return Ok(true);
                 }
-                filling.push_document(self.kind, document, self.digest_of.as_mut());
+                filling.push(scanned(self.kind, document), None);
                 self.place = place.or(self.place.take());
                 *offset = elements.offset(array);
                 continue;
@@ -383,6 +373,40 @@ impl<'s> Scan<'s> {
             self.parts = Some(parts);
             return Ok(false);
         }
+    }
+
+    /// The server's next answer, all of which is taken; `None` at the end.
+    async fn whole_answer(&mut self) -> Result<Option<RawBatch>> {
+        let Some(answer) = self.answer().await? else {
+            return Ok(None);
+        };
+        let array = documents(&answer, self.store.deadline)?;
+        let is_sorted = self.order == Some(Order::Sorted);
+        let mut last = None;
+        for element in Elements::new(array) {
+            let Ok((_, Raw::Document(document))) = element else {
+                return Err(damaged());
+            };
+            if is_sorted {
+                let place = sendable_place_of(document);
+                if place.is_some() && self.place == place {
+                    return Err(twice(self.kind, document));
+                }
+                self.place = place.or(self.place.take());
+            }
+            last = Some(document);
+        }
+        if let (false, Some(last)) = (is_sorted, last) {
+            let place = sendable_place_of(last).or_else(|| {
+                let places = Elements::new(array).filter_map(|element| match element {
+                    Ok((_, Raw::Document(document))) => sendable_place_of(document),
+                    _ => None,
+                });
+                places.last()
+            });
+            self.place = place.or(self.place.take());
+        }
+        Ok(Some(answer))
     }
 
     fn filled(&self, filling: Filling) -> Option<(Digests, Position)> {
@@ -465,7 +489,8 @@ impl<'s> Scan<'s> {
         FindOptions::builder()
             .sort(doc! {"_id": 1})
             .batch_size(match Within::of(self.kind) {
-                None => DOCUMENTS_AT_ONCE,
+                None => u32::try_from(self.limits.records)
+                    .map_or(DOCUMENTS_AT_ONCE, |most| most.clamp(1, DOCUMENTS_AT_ONCE)),
                 Some(_) => WHOLES_AT_ONCE,
             })
             .projection(projection(self.kind))
@@ -489,4 +514,109 @@ impl<'s> Scan<'s> {
         let collection = self.store.collection(self.kind)?;
         Ok(collection.find(filter).with_options(options))
     }
+}
+
+/// The array of documents in an answer.
+fn documents(answer: &RawBatch, deadline: Duration) -> Result<&[u8]> {
+    let slices = answer.doc_slices().map_err(|error| map(&error, deadline))?;
+    Ok(slices.as_bytes())
+}
+
+fn damaged() -> Error {
+    Error::internal("an answer of the server is damaged")
+}
+
+/// How many answers are decoded in parallel.
+const DECODERS: usize = 2;
+
+/// The digests of the documents of a scan. Answers are decoded in parallel, and their digests come in
+/// order.
+pub(super) struct Decoding<'s> {
+    scan: Scan<'s>,
+    /// The answers under way, each in a task that ends with its set.
+    answers: VecDeque<JoinSet<Result<Digests>>>,
+    /// The bytes of the last answer.
+    bytes: usize,
+    is_read: bool,
+}
+
+impl<'s> Decoding<'s> {
+    pub(super) fn of(scan: Scan<'s>) -> Self {
+        Self {
+            scan,
+            answers: VecDeque::new(),
+            bytes: 0,
+            is_read: false,
+        }
+    }
+
+    pub(super) fn digests(self) -> impl Stream<Item = Result<Digests>> + Send + 's {
+        futures::stream::unfold(Some(self), async |decoding| {
+            let mut decoding = decoding?;
+            match decoding.next().await {
+                Ok(None) => None,
+                Ok(Some(digests)) => Some((Ok(digests), Some(decoding))),
+                Err(error) => Some((Err(error.for_record(decoding.scan.kind)), None)),
+            }
+        })
+    }
+
+    /// Large answers are decoded one by one, to hold one of them in memory.
+    fn has_room(&self) -> bool {
+        let most = if self.bytes > AHEAD_AFTER {
+            1
+        } else {
+            DECODERS
+        };
+        !self.is_read && self.answers.len() < most
+    }
+
+    async fn next(&mut self) -> Result<Option<Digests>> {
+        while self.has_room() {
+            let Some(answer) = self.scan.whole_answer().await? else {
+                self.is_read = true;
+                break;
+            };
+            self.bytes = answer.as_raw_document().as_bytes().len();
+            let (kind, deadline) = (self.scan.kind, self.scan.store.deadline);
+            let digest_of = self.scan.digest_of.clone();
+            let mut task = JoinSet::new();
+            task.spawn(async move { digests(kind, &answer, digest_of.as_ref(), deadline) });
+            self.answers.push_back(task);
+        }
+        let Some(mut first) = self.answers.pop_front() else {
+            return Ok(None);
+        };
+        match first.join_next().await {
+            Some(Ok(digests)) => digests.map(Some),
+            Some(Err(error)) => {
+                Err(Error::internal("the task that decodes failed").with_source(error))
+            }
+            None => Ok(None),
+        }
+    }
+}
+
+/// The digests of an answer's documents. No record stays in memory longer than its digest takes.
+fn digests(
+    kind: Kind,
+    answer: &RawBatch,
+    digest_of: Option<&DigestOf>,
+    deadline: Duration,
+) -> Result<Digests> {
+    let (mut found, mut form) = (Digests::default(), Vec::new());
+    for element in Elements::new(documents(answer, deadline)?) {
+        let Ok((_, Raw::Document(bytes))) = element else {
+            return Err(damaged());
+        };
+        let (outcome, set_aside) = document::record_setting_aside(kind, bytes);
+        match (digest_of, outcome) {
+            (Some(digest_of), Ok(record)) => {
+                let digest = digest_of(&record, &mut form);
+                found.entries.push((record.key(), digest));
+            }
+            (_, outcome) => found.others.push(whole(bytes, outcome, set_aside)),
+        }
+    }
+    Ok(found)
 }

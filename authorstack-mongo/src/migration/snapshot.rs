@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 
 use super::{
     parts::Within,
-    scan::{Scan, WHOLES_AT_ONCE, projection, scanned},
+    scan::{Decoding, Scan, WHOLES_AT_ONCE, projection, scanned},
 };
 use crate::{
     document::{
@@ -122,6 +122,7 @@ impl Snapshot for MongoStore {
         digest_of: DigestOf,
     ) -> BoxStream<'_, Result<Digests>> {
         match Scan::new(self, kind, None, limits, Some(digest_of)) {
+            Ok(scan) if Within::of(kind).is_none() => Decoding::of(scan).digests().boxed(),
             Ok(scan) => scan.batches().map_ok(|(filled, _)| filled).boxed(),
             Err(error) => stream::iter([Err(error)]).boxed(),
         }

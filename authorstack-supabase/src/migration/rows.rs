@@ -249,8 +249,8 @@ impl RowSink for SupabaseMigration {
             until: Some(range.until),
             limits: BATCH,
         };
-        let store = self.work.store.clone();
-        let batches = spawned(move |sender| send_rows::<Vec<Scanned>>(store, scan, sender));
+        let work = self.work.clone();
+        let batches = spawned(move |sender| send_rows::<Vec<Scanned>>(work, scan, sender));
         batches.map_ok(|batch| batch.items).boxed()
     }
 }

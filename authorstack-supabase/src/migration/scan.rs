@@ -21,6 +21,7 @@ use super::{
     copy::NULL,
     place::{Place, key_indexes},
     statements::statements,
+    work::Work,
 };
 use crate::{error::from_sqlx, store::SupabaseStore};
 
@@ -46,14 +47,15 @@ pub(super) struct Scan {
 pub(super) trait Rows: Default + Send {
     type Batch: Send;
 
-    /// Adds a row.
+    /// Adds a row. Returns how many bytes it has.
     fn add(
         &mut self,
         store: &SupabaseStore,
         kind: Kind,
         row: &PgRow,
         place: &Place,
-    ) -> impl Future<Output = Result<()>> + Send;
+        form: &mut Vec<u8>,
+    ) -> impl Future<Output = Result<usize>> + Send;
 
     /// How many rows there are.
     fn count(&self) -> usize;
@@ -71,9 +73,10 @@ impl Rows for Vec<Scanned> {
         kind: Kind,
         row: &PgRow,
         place: &Place,
-    ) -> Result<()> {
+        _: &mut Vec<u8>,
+    ) -> Result<usize> {
         self.extend(scanned(store, kind, row, place).await?);
-        Ok(())
+        Ok(size(row))
     }
 
     fn count(&self) -> usize {
@@ -97,12 +100,16 @@ impl Rows for Digests {
         kind: Kind,
         row: &PgRow,
         place: &Place,
-    ) -> Result<()> {
-        match place.key() {
-            Some(key) => self.entries.push((key, stored_digest(row)?)),
-            None => self.others.extend(scanned(store, kind, row, place).await?),
+        form: &mut Vec<u8>,
+    ) -> Result<usize> {
+        if let Some(key) = place.key() {
+            write_stored(row, form)?;
+            self.entries.push((key, Digest::of_bytes(form)));
+            Ok(form.len())
+        } else {
+            self.others.extend(scanned(store, kind, row, place).await?);
+            Ok(size(row))
         }
-        Ok(())
     }
 
     fn count(&self) -> usize {
@@ -114,9 +121,12 @@ impl Rows for Digests {
     }
 }
 
-/// The digest of a row as COPY sends it. All columns are bound in binary.
-fn stored_digest(row: &PgRow) -> Result<Digest> {
-    let mut form = Vec::with_capacity(size(row) + row.len() * NULL.len() + size_of::<i16>());
+/// Writes a row as COPY sends it. All columns are bound in binary.
+fn write_stored(row: &PgRow, form: &mut Vec<u8>) -> Result<()> {
+    /// A buffer that is larger after a large row is not kept.
+    const KEPT: usize = 1 << 20;
+    form.clear();
+    form.shrink_to(KEPT);
     // A table has at most 1,600 columns.
     let columns = i16::try_from(row.len()).unwrap_or(i16::MAX);
     form.extend_from_slice(&columns.to_be_bytes());
@@ -136,27 +146,30 @@ fn stored_digest(row: &PgRow) -> Result<Digest> {
             _ => return Err(Error::internal("a column did not come in binary")),
         }
     }
-    Ok(Digest::of_bytes(&form))
+    Ok(())
 }
 
 /// Sends rows, with one transaction for each page.
 pub(super) async fn send_rows<R: Rows>(
-    store: SupabaseStore,
+    work: Work,
     scan: Scan,
     sender: mpsc::Sender<Result<R::Batch>>,
 ) -> Result<()> {
+    let store = &work.store;
     let limit = store.timeouts().load;
     let statements = statements(scan.kind)?;
     let indexes = key_indexes(scan.kind);
-    let mut connection = store.open().await?;
+    let mut worker = work.connection().await?;
     let mut after = scan.after;
+    let mut form = Vec::new();
     loop {
-        begin_reading(&store, &mut connection).await?;
+        let connection = &mut worker.connection;
+        begin_reading(store, connection).await?;
         let page = match &after {
             None => query(statements.first.as_str()),
             Some(after) => after.bind(query(statements.page.as_str())),
         };
-        let mut rows = store.statement(page.bind(PAGE)).fetch(&mut connection);
+        let mut rows = store.statement(page.bind(PAGE)).fetch(&mut *connection);
         let (mut items, mut bytes, mut count) = (R::default(), 0, 0);
         let mut beyond = false;
         while let Some(row) =
@@ -174,8 +187,7 @@ pub(super) async fn send_rows<R: Rows>(
             if beyond {
                 continue;
             }
-            bytes += size(&row);
-            items.add(&store, scan.kind, &row, &place).await?;
+            bytes += items.add(store, scan.kind, &row, &place, &mut form).await?;
             after = Some(place);
             if items.count() >= scan.limits.records || bytes >= scan.limits.bytes {
                 bytes = 0;
@@ -188,17 +200,17 @@ pub(super) async fn send_rows<R: Rows>(
         if !send(&sender, &mut items, after.as_ref()).await {
             return Ok(());
         }
+        let is_last = beyond || count < PAGE;
+        if is_last {
+            return with_deadline(limit, work.commit(worker)).await;
+        }
         with_deadline(limit, async {
             raw_sql("commit")
-                .execute(&mut connection)
+                .execute(connection)
                 .await
                 .map_err(from_sqlx)
         })
         .await?;
-        if beyond || count < PAGE {
-            store.close_connection(connection).await;
-            return Ok(());
-        }
     }
 }
 

@@ -116,8 +116,8 @@ impl Snapshot for SupabaseMigration {
             until: None,
             limits,
         };
-        let store = self.work.store.clone();
-        spawned(move |sender| send_rows::<Vec<Scanned>>(store, scan, sender))
+        let work = self.work.clone();
+        spawned(move |sender| send_rows::<Vec<Scanned>>(work, scan, sender))
     }
 
     fn stored(&self, kind: Kind, limits: BatchLimits) -> Option<BoxStream<'_, Result<Digests>>> {
@@ -131,8 +131,8 @@ impl Snapshot for SupabaseMigration {
             until: None,
             limits,
         };
-        let store = self.work.store.clone();
-        let stored = spawned(move |sender| send_rows::<Digests>(store, scan, sender));
+        let work = self.work.clone();
+        let stored = spawned(move |sender| send_rows::<Digests>(work, scan, sender));
         Some(stored)
     }
 

@@ -57,11 +57,10 @@ impl Work {
         limit: Duration,
         durability: Durability,
     ) -> Result<Worker> {
-        let kept = self.idle.take(self.store.timeouts().connect).await;
-        let (mut connection, buffer) = match kept {
-            Some(kept) => kept,
-            None => (self.store.open().await?, Buffer::default()),
-        };
+        let Worker {
+            mut connection,
+            buffer,
+        } = self.connection().await?;
         // It waits for nothing: a server that says nothing now is not asked any longer.
         with_deadline(self.store.timeouts().operation, async {
             let begun = begin(&mut connection, limit, durability).await;
@@ -71,6 +70,17 @@ impl Work {
         Ok(Worker { connection, buffer })
     }
 
+    /// A connection, outside of any transaction.
+    pub(super) async fn connection(&self) -> Result<Worker> {
+        let kept = self.idle.take(self.store.timeouts().connect).await;
+        let (connection, buffer) = match kept {
+            Some(kept) => kept,
+            None => (self.store.open().await?, Buffer::default()),
+        };
+        Ok(Worker { connection, buffer })
+    }
+
+    /// Commits, and keeps the connection.
     pub(super) async fn commit(&self, mut worker: Worker) -> Result<()> {
         raw_sql("commit")
             .execute(&mut worker.connection)

@@ -135,7 +135,7 @@ async fn digests(source: &dyn Snapshot, surprises: &mut Surprises) -> anyhow::Re
                 }
             }
         }
-        let mut digests = source.digests(*kind, limits, Box::new(Digest::of));
+        let mut digests = source.digests(*kind, limits, Arc::new(|record, _| Digest::of(record)));
         let (mut kept, mut whole) = (Vec::new(), Vec::new());
         while let Some(batch) = digests.try_next().await? {
             kept.extend(batch.entries);
