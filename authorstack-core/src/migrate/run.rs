@@ -212,8 +212,8 @@ async fn stream_kind(
     // Reading and decoding run in parallel with loading. A slot of the channel is reserved before a
     // batch is read, so two batches are in memory: the one being loaded and the next.
     let (sender, mut batches) = mpsc::channel(1);
-    // The reader also frees what was loaded: the many strings of a batch take as long as the target
-    // takes for a tenth of it, and it would wait meanwhile.
+    // The reader also frees what was loaded: freeing the many strings of a batch takes a tenth of the
+    // time of its load, and the target would wait meanwhile.
     let (loaded, mut spent) = mpsc::unbounded_channel::<Prepared>();
     let mut reader = JoinSet::new();
     reader.spawn({
