@@ -94,13 +94,22 @@ impl<'l> Batch<'l> {
         if self.accepted.is_empty() {
             return Ok(());
         }
-        if first_load
-            && !self.must_follow(migration, worker).await?
-            && self.copy_straight(migration, worker).await?
-        {
+        if first_load && self.copy_whole(migration, worker).await? {
             return Ok(());
         }
         self.merge(migration, worker).await
+    }
+
+    /// Copies the accepted records directly into the table. Returns `false`, and has written nothing,
+    /// if the server or the encoding refuses one of them, or if some may not go there as they are.
+    pub(super) async fn copy_whole(
+        &mut self,
+        migration: &SupabaseMigration,
+        worker: &mut Worker,
+    ) -> Result<bool> {
+        Ok(self.accepted.is_empty()
+            || (!self.must_follow(migration, worker).await?
+                && self.copy_straight(migration, worker).await?))
     }
 
     /// Whether some records may not go into the table as they are.

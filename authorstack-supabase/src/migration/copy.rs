@@ -168,7 +168,7 @@ impl Buffer {
         }
         match postgres_micros(moment) {
             Some(micros) => self.field(&micros.to_be_bytes()),
-            None => Err(Error::internal("a date before 4713 BC was not refused")),
+            None => Err(Error::invalid("date", "is before 4713 BC; correct it")),
         }
     }
 

@@ -15,6 +15,7 @@ use super::{
     SupabaseMigration,
     batch::Batch,
     place::Place,
+    screen::Dates,
     statements::statements,
     work::{Durability, Worker},
 };
@@ -104,15 +105,29 @@ impl SupabaseMigration {
         let origin = load.from.map(|from| from.name);
         let mut all = Cow::Borrowed(load.records);
         let mut along = Along::default();
+        let mut dates = if first_load {
+            Dates::Unchecked
+        } else {
+            Dates::Checked
+        };
         loop {
             let mut batch = Batch::new(load.kind, &all, origin)?;
-            batch.screen(self, &mut worker.connection).await?;
+            batch.screen(self, &mut worker.connection, dates).await?;
             let more = along.of(&batch, load.from).await?;
             if !more.is_empty() {
                 all.to_mut().extend(more);
                 continue;
             }
-            batch.write(self, worker, first_load).await?;
+            if dates == Dates::Unchecked {
+                // One that is refused for its date must not be why another one is refused.
+                let is_whole = batch.refused.is_empty();
+                if !(is_whole && batch.copy_whole(self, worker).await?) {
+                    dates = Dates::Checked;
+                    continue;
+                }
+            } else {
+                batch.write(self, worker, first_load).await?;
+            }
             // Those of the source that came along differed from the target's, so they were written
             // unless they are refused. They are counted when their own batch comes.
             let refused = std::mem::take(&mut batch.refused);
@@ -164,7 +179,9 @@ impl SupabaseMigration {
             .remove(&mut worker.connection, batch.kind, batch.removals)
             .await?;
         let mut upserts = Batch::new(batch.kind, batch.upserts, None)?;
-        upserts.screen(self, &mut worker.connection).await?;
+        upserts
+            .screen(self, &mut worker.connection, Dates::Checked)
+            .await?;
         upserts.write(self, &mut worker, false).await?;
         self.work.commit(worker).await?;
         Ok(Applied {

@@ -27,14 +27,25 @@ use crate::store::record;
 /// How many existing records of a kind the target remembers.
 const KNOWN_IDS: usize = 500_000;
 
+/// Whether the dates of a batch are checked before it is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dates {
+    Checked,
+    /// Most batches have no date that the server cannot store, and the encoding refuses it.
+    Unchecked,
+}
+
 impl Batch<'_> {
     /// Refuses the records that the table would refuse, as far as this can be checked in advance.
     pub(super) async fn screen(
         &mut self,
         migration: &SupabaseMigration,
         connection: &mut PgConnection,
+        dates: Dates,
     ) -> Result<()> {
-        self.keep(check_dates);
+        if dates == Dates::Checked {
+            self.keep(check_dates);
+        }
         self.screen_ids();
         self.screen_references(migration, connection).await?;
         self.screen_places(migration, connection).await
@@ -185,6 +196,9 @@ impl Batch<'_> {
                     cached.clear();
                 }
                 cached.extend(&known);
+            }
+            if unknown.is_subset(&known) {
+                continue;
             }
             self.keep(|record| {
                 let references = record.refers_to().into_iter();

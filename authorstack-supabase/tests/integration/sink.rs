@@ -615,6 +615,25 @@ async fn dates_before_postgresqls_first_are_rejected() {
 }
 
 #[tokio::test]
+async fn a_record_with_a_refused_date_takes_no_value_from_another() {
+    on_database(async |database| {
+        let target = database.migrated(Via::Direct).await.migration();
+        let mut early = user("ada");
+        early.created_at = "-4713-01-01T00:00:00Z".parse().unwrap();
+        let mut second = user("bob");
+        second.email = early.email.clone();
+        assert_eq!(
+            move_all(&target, Kind::Users, &records(&[early, second])).await,
+            counts(2, 1, 0, 1)
+        );
+        let rejects = rejects(&target).await;
+        let problem = &rejects[0].problems.0[0].problem;
+        assert!(problem.contains("4713"), "{problem}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn one_id_twice_in_a_batch_counts_once() {
     on_database(async |database| {
         let target = database.migrated(Via::Direct).await.migration();
