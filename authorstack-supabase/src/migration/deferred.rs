@@ -278,7 +278,8 @@ pub(super) async fn waiting(
         .collect()
 }
 
-/// Restores an index, a constraint or the setting, in the open transaction.
+/// Restores an index, a constraint or the setting, in the open transaction. An index that is built
+/// beside another one needs no worker: the two keep two cores busy.
 ///
 /// # Errors
 /// Blocked if the table's rows do not allow it.
@@ -287,6 +288,7 @@ pub(super) async fn restore(
     connection: &mut PgConnection,
     kind: Kind,
     (name, is_index): (&str, bool),
+    workers: u8,
 ) -> Result<()> {
     if !is_index {
         one_at_a_time(connection).await.map_err(from_sqlx)?;
@@ -313,14 +315,13 @@ pub(super) async fn restore(
         return Ok(());
     }
     let definition: String = row.try_get(0).map_err(from_sqlx)?;
-    // Two builds side by side keep two cores busy; one worker does so for the last of an odd number,
-    // and shares its build's memory. The buffers usually are a quarter of the memory. Two builds use
-    // one and a half times as much.
-    raw_sql(
-        "set local max_parallel_maintenance_workers = 1; \
+    // The buffers usually are a quarter of the memory. Two builds use one and a half times as much; a
+    // build and its worker share.
+    raw_sql(AssertSqlSafe(format!(
+        "set local max_parallel_maintenance_workers = {workers}; \
          select set_config('maintenance_work_mem', least(greatest( \
            pg_size_bytes(current_setting('shared_buffers')) / 1024 * 3 / 4, 65536), 1048576) || 'kB', true)",
-    )
+    )))
     .execute(&mut *connection)
     .await
     .map_err(from_sqlx)?;

@@ -58,17 +58,18 @@ impl SupabaseMigration {
         self.work.commit(worker).await?;
         let (indexes, constraints): (Vec<_>, Vec<_>) =
             waiting.iter().partition(|(_, is_index)| *is_index);
-        // Builds of one table's indexes do not block each other.
+        // Builds of one table's indexes do not block each other. The last of an odd number is alone.
         let mut builds = Vec::new();
-        for (name, is_index) in &indexes {
-            builds.push(self.restore(kind, name, *is_index));
+        for (place, (name, is_index)) in indexes.iter().enumerate() {
+            let is_alone = place % KEPT_CONNECTIONS == 0 && place + 1 == indexes.len();
+            builds.push(self.restore(kind, name, *is_index, u8::from(is_alone)));
         }
         stream::iter(builds)
             .buffer_unordered(KEPT_CONNECTIONS)
             .try_collect::<()>()
             .await?;
         for (name, is_index) in &constraints {
-            self.restore(kind, name, *is_index).await?;
+            self.restore(kind, name, *is_index, 0).await?;
         }
         let mut worker = self.work.begin_work(limit, Durability::Synchronous).await?;
         self.number_after(&mut worker.connection, kind).await?;
@@ -153,11 +154,12 @@ impl SupabaseMigration {
 
     /// If a crash of the server undoes this, the index is still recorded as dropped. The commit
     /// that ends the pass waits for all commits before it.
-    async fn restore(&self, kind: Kind, name: &str, is_index: bool) -> Result<()> {
+    async fn restore(&self, kind: Kind, name: &str, is_index: bool, workers: u8) -> Result<()> {
         let limit = self.work.store.timeouts().index;
         let mut worker = self.work.begin_work(limit, Durability::Batch).await?;
         let what = (name, is_index);
-        match deferred::restore(&self.work.store, &mut worker.connection, kind, what).await {
+        let connection = &mut worker.connection;
+        match deferred::restore(&self.work.store, connection, kind, what, workers).await {
             Ok(()) => self.work.commit(worker).await,
             Err(error) => Err(match error.kind() {
                 ErrorKind::Blocked { reason } => self.with_rows(kind, is_index, reason).await?,
