@@ -1,6 +1,7 @@
 //! MongoDB in a migration: its records as they are now, and the sink that takes records back.
 
 mod collection;
+mod decoding;
 mod parts;
 mod scan;
 mod sink;

@@ -1,6 +1,6 @@
 //! Reads a collection in the order of `_id`.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use authorstack_core::{
     Competitor, Error, Post, Result,
@@ -41,7 +41,7 @@ const DOCUMENTS_AT_ONCE: u32 = 1_500;
 pub(super) const WHOLES_AT_ONCE: u32 = 1_000;
 /// After an answer of more bytes than this, the next one is not asked for ahead of time, so that
 /// two of them are never in memory.
-const AHEAD_AFTER: usize = 6 * 1_024 * 1_024;
+pub(super) const AHEAD_AFTER: usize = 6 * 1_024 * 1_024;
 
 impl MongoStore {
     /// How a kind's collection is read in the order of `_id`.
@@ -67,7 +67,11 @@ pub(super) fn scanned(kind: Kind, bytes: &[u8]) -> Scanned {
     whole(bytes, outcome, set_aside)
 }
 
-fn whole(bytes: &[u8], outcome: Result<Record, Problems>, set_aside: Problems) -> Scanned {
+pub(super) fn whole(
+    bytes: &[u8],
+    outcome: Result<Record, Problems>,
+    set_aside: Problems,
+) -> Scanned {
     Scanned {
         key: key_of(bytes).unwrap_or_default(),
         outcome,
@@ -218,8 +222,8 @@ impl Answers {
 
 /// A scan of a collection in the order of `_id`.
 pub(super) struct Scan<'s> {
-    store: &'s MongoStore,
-    kind: Kind,
+    pub(super) store: &'s MongoStore,
+    pub(super) kind: Kind,
     limits: BatchLimits,
     /// The `_id` after which the scan continues, as text.
     place: Option<String>,
@@ -234,7 +238,7 @@ pub(super) struct Scan<'s> {
     /// If set, the scan starts with that document again, for the parts after this one.
     again: Option<Place>,
     /// Makes the digests, if only these are kept.
-    digest_of: Option<DigestOf>,
+    pub(super) digest_of: Option<DigestOf>,
     cursor: Option<Answers>,
     /// The server's answer that is being read, and how far it was read.
     batch: Option<(RawBatch, usize)>,
@@ -376,7 +380,7 @@ impl<'s> Scan<'s> {
     }
 
     /// The server's next answer, all of which is taken; `None` at the end.
-    async fn whole_answer(&mut self) -> Result<Option<RawBatch>> {
+    pub(super) async fn whole_answer(&mut self) -> Result<Option<RawBatch>> {
         let Some(answer) = self.answer().await? else {
             return Ok(None);
         };
@@ -517,106 +521,11 @@ impl<'s> Scan<'s> {
 }
 
 /// The array of documents in an answer.
-fn documents(answer: &RawBatch, deadline: Duration) -> Result<&[u8]> {
+pub(super) fn documents(answer: &RawBatch, deadline: Duration) -> Result<&[u8]> {
     let slices = answer.doc_slices().map_err(|error| map(&error, deadline))?;
     Ok(slices.as_bytes())
 }
 
-fn damaged() -> Error {
+pub(super) fn damaged() -> Error {
     Error::internal("an answer of the server is damaged")
-}
-
-/// How many answers are decoded in parallel.
-const DECODERS: usize = 2;
-
-/// The digests of the documents of a scan. Answers are decoded in parallel, and their digests come in
-/// order.
-pub(super) struct Decoding<'s> {
-    scan: Scan<'s>,
-    /// The answers under way, each in a task that ends with its set.
-    answers: VecDeque<JoinSet<Result<Digests>>>,
-    /// The bytes of the last answer.
-    bytes: usize,
-    is_read: bool,
-}
-
-impl<'s> Decoding<'s> {
-    pub(super) fn of(scan: Scan<'s>) -> Self {
-        Self {
-            scan,
-            answers: VecDeque::new(),
-            bytes: 0,
-            is_read: false,
-        }
-    }
-
-    pub(super) fn digests(self) -> impl Stream<Item = Result<Digests>> + Send + 's {
-        futures::stream::unfold(Some(self), async |decoding| {
-            let mut decoding = decoding?;
-            match decoding.next().await {
-                Ok(None) => None,
-                Ok(Some(digests)) => Some((Ok(digests), Some(decoding))),
-                Err(error) => Some((Err(error.for_record(decoding.scan.kind)), None)),
-            }
-        })
-    }
-
-    /// Large answers are decoded one by one, to hold one of them in memory.
-    fn has_room(&self) -> bool {
-        let most = if self.bytes > AHEAD_AFTER {
-            1
-        } else {
-            DECODERS
-        };
-        !self.is_read && self.answers.len() < most
-    }
-
-    async fn next(&mut self) -> Result<Option<Digests>> {
-        while self.has_room() {
-            let Some(answer) = self.scan.whole_answer().await? else {
-                self.is_read = true;
-                break;
-            };
-            self.bytes = answer.as_raw_document().as_bytes().len();
-            let (kind, deadline) = (self.scan.kind, self.scan.store.deadline);
-            let digest_of = self.scan.digest_of.clone();
-            let mut task = JoinSet::new();
-            task.spawn(async move { digests(kind, &answer, digest_of.as_ref(), deadline) });
-            self.answers.push_back(task);
-        }
-        let Some(mut first) = self.answers.pop_front() else {
-            return Ok(None);
-        };
-        match first.join_next().await {
-            Some(Ok(digests)) => digests.map(Some),
-            Some(Err(error)) => {
-                Err(Error::internal("the task that decodes failed").with_source(error))
-            }
-            None => Ok(None),
-        }
-    }
-}
-
-/// The digests of an answer's documents. No record stays in memory longer than its digest takes.
-fn digests(
-    kind: Kind,
-    answer: &RawBatch,
-    digest_of: Option<&DigestOf>,
-    deadline: Duration,
-) -> Result<Digests> {
-    let (mut found, mut form) = (Digests::default(), Vec::new());
-    for element in Elements::new(documents(answer, deadline)?) {
-        let Ok((_, Raw::Document(bytes))) = element else {
-            return Err(damaged());
-        };
-        let (outcome, set_aside) = document::record_setting_aside(kind, bytes);
-        match (digest_of, outcome) {
-            (Some(digest_of), Ok(record)) => {
-                let digest = digest_of(&record, &mut form);
-                found.entries.push((record.key(), digest));
-            }
-            (_, outcome) => found.others.push(whole(bytes, outcome, set_aside)),
-        }
-    }
-    Ok(found)
 }

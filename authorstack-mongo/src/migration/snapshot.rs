@@ -18,8 +18,9 @@ use mongodb::options::{FindOptions, ReadConcern};
 use serde_json::{Map, Value};
 
 use super::{
+    decoding::Decoding,
     parts::Within,
-    scan::{Decoding, Scan, WHOLES_AT_ONCE, projection, scanned},
+    scan::{Scan, WHOLES_AT_ONCE, projection, scanned},
 };
 use crate::{
     document::{
