@@ -100,14 +100,15 @@ impl SupabaseMigration {
 
     /// Without statistics the planner assumes a small table. Those of the columns of its indexes,
     /// from a tenth of the usual sample, are a fraction of the work. The server still counts the
-    /// table as one to analyze, and does the rest, unless its owner has switched that off.
+    /// table as one to analyze, and does the rest. Where it does not (the owner has switched
+    /// autovacuum off, or the table is partitioned), the sample is the usual one.
     async fn analyze(&self, connection: &mut PgConnection, kind: Kind) -> Result<()> {
         let find = query(
             "select format('set local default_statistics_target = %s; analyze %s (%s)', \
-               case when current_setting('autovacuum')::boolean and not exists ( \
-                   select from pg_catalog.pg_class, pg_catalog.pg_options_to_table(reloptions) \
-                   where oid = attrelid and option_name = 'autovacuum_enabled' \
-                     and not option_value::boolean) \
+               case when current_setting('autovacuum')::boolean and exists ( \
+                   select from pg_catalog.pg_class where oid = attrelid and relkind = 'r' \
+                     and not exists (select from pg_catalog.pg_options_to_table(reloptions) \
+                       where option_name = 'autovacuum_enabled' and not option_value::boolean)) \
                  then 10 else current_setting('default_statistics_target')::integer end, \
                attrelid::regclass, string_agg(quote_ident(attname), ', ')) \
              from pg_catalog.pg_attribute \
