@@ -89,12 +89,12 @@ impl<'l> Batch<'l> {
         &mut self,
         migration: &SupabaseMigration,
         worker: &mut Worker,
-        first_load: bool,
+        straight: bool,
     ) -> Result<()> {
         if self.accepted.is_empty() {
             return Ok(());
         }
-        if first_load && self.copy_whole(migration, worker).await? {
+        if straight && self.copy_whole(migration, worker).await? {
             return Ok(());
         }
         self.merge(migration, worker).await

@@ -110,6 +110,7 @@ impl SupabaseMigration {
         } else {
             Dates::Checked
         };
+        let mut straight = first_load;
         loop {
             let mut batch = Batch::new(load.kind, &all, origin)?;
             batch.screen(self, &mut worker.connection, dates).await?;
@@ -123,10 +124,12 @@ impl SupabaseMigration {
                 let is_whole = batch.refused.is_empty();
                 if !(is_whole && batch.copy_whole(self, worker).await?) {
                     dates = Dates::Checked;
+                    // What was copied in vain is merged.
+                    straight = !is_whole;
                     continue;
                 }
             } else {
-                batch.write(self, worker, first_load).await?;
+                batch.write(self, worker, straight).await?;
             }
             // Those of the source that came along differed from the target's, so they were written
             // unless they are refused. They are counted when their own batch comes.
